@@ -36,7 +36,9 @@ TABLE = """
 
 def page() -> str:
     """The whole page."""
-    modes = "".join(f"| `{flag}` | {text} |\n" for flag, text in MODES.values())
+    modes = "".join(
+        f"| `{flag}{f'={metavar}' if metavar else ''}` | {text} |\n" for flag, text, metavar in MODES.values()
+    )
     return HEAD + modes + TABLE + "".join(map(_row, KNOBS))
 
 
@@ -52,7 +54,7 @@ def _default(knob: Knob) -> str:
     if isinstance(value, Floor):
         return f"{format_duration(DEFAULT_FLOOR.seconds)}, {format_size(DEFAULT_FLOOR.bytes)}"
     if isinstance(value, bool):
-        return "off"
+        return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:.0%}" if knob.metavar == "PERCENT" else format_duration(value)
     if isinstance(value, tuple):

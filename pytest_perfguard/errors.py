@@ -5,6 +5,8 @@ PerfguardError
 |-- BaselineError        the baseline file cannot be used; it is never changed by whoever raises this
 |   |-- BaselineMissing
 |   `-- BaselineUnreadable
+|-- RevisionError        the git revision to measure against cannot be had
+|-- WrongCode            a measuring process would measure other code than it should
 |-- ProtocolError        a message between the controller and a measuring process makes no sense
 `-- ChildError           a measuring process did not do its work
     |-- ChildDied
@@ -75,30 +77,60 @@ class BaselineUnreadable(BaselineError):
         return f"{where}: {self.problem}; the file was left as it is; {self.remedy}"
 
 
+class RevisionError(PerfguardError):
+    """A revision cannot be checked out or is of no use; `problem` says which and why, `remedy` what to do."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+
+
+class WrongCode(PerfguardError):
+    """`module` was imported from `file`, which is not the code that the `arm` (base or head) is there to measure."""
+
+    def __init__(self, arm: str, module: str, file: str, problem: str, remedy: str) -> None:
+        self.arm = arm
+        self.module = module
+        self.file = file
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"the {self.arm} imported {self.module} from {self.file}: {self.problem}; {self.remedy}"
+
+
 class ProtocolError(PerfguardError):
     """A message of the pipe is not one of the protocol's."""
 
 
 class ChildError(PerfguardError):
-    """A measuring process failed while `doing` something; `log` has the last lines that it wrote."""
+    """A measuring process failed while `doing` something; `log` has the last lines that it wrote.
 
-    def __init__(self, doing: str, log: str = "") -> None:
+    `arm` is "base" or "head" where two are measured side by side.
+    """
+
+    def __init__(self, doing: str, log: str = "", *, arm: str = "") -> None:
         self.doing = doing
         self.log = log
+        self.arm = arm
 
     def what_happened(self) -> str:
         return "failed"
 
     def __str__(self) -> str:
         tail = f"\n--- last lines of the measuring process ---\n{self.log}" if self.log else ""
-        return f"the measuring process {self.what_happened()} while {self.doing}{tail}"
+        of = f" of the {self.arm}" if self.arm else ""
+        return f"the measuring process{of} {self.what_happened()} while {self.doing}{tail}"
 
 
 class ChildDied(ChildError):
     """The process ended without having been told to; a negative `status` is the signal that ended it."""
 
-    def __init__(self, doing: str, log: str = "", *, status: int) -> None:
-        super().__init__(doing, log)
+    def __init__(self, doing: str, log: str = "", *, status: int, arm: str = "") -> None:
+        super().__init__(doing, log, arm=arm)
         self.status = status
 
     def what_happened(self) -> str:
@@ -115,8 +147,8 @@ class ChildDied(ChildError):
 class ChildTimedOut(ChildError):
     """The process did not answer within `limit` seconds and was killed."""
 
-    def __init__(self, doing: str, log: str = "", *, limit: float) -> None:
-        super().__init__(doing, log)
+    def __init__(self, doing: str, log: str = "", *, limit: float, arm: str = "") -> None:
+        super().__init__(doing, log, arm=arm)
         self.limit = limit
 
     def what_happened(self) -> str:

@@ -160,12 +160,30 @@ class Finding:
     reason: str = ""
     smallest: float | None = None
     """For an inconclusive finding: the smallest ratio that this run could have told from no change."""
+    paired_ratio: float | None = None
+    """Measured side by side: the mean ratio of the pairs, which is not that of `candidate` and `baseline`."""
 
     @property
     def ratio(self) -> float | None:
+        if self.paired_ratio is not None:
+            return self.paired_ratio
         if self.baseline is None or (self.baseline == 0 and self.candidate != 0):
             return None
         return self.candidate / self.baseline if self.baseline else 1.0
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What a test was measured side by side with, and why."""
+
+    revision: str
+    """As the user would write it."""
+    measurement: Measurement
+    """Of the base."""
+    why: str
+    """What the baseline file left open; "" where the pair is what was asked for."""
+    pinned: bool
+    """Were both arms kept on one CPU? A test that runs in parallel is not."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +197,8 @@ class Comparison:
     measurement: Measurement = Measurement()
     reason: str = ""
     """Why, where the findings do not say it."""
+    pairing: Pairing | None = None
+    """None: measured alone, and judged by the baseline file if at all."""
     broken: str = ""
     """Not empty: the test could not be measured, which fails it; the text says what happened."""
 

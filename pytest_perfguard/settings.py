@@ -7,7 +7,9 @@ times as long to make.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from pytest_perfguard.errors import SettingError
@@ -29,9 +31,13 @@ class Settings(NamedTuple):
 
     threshold: float
     floor: Floor
+    alpha: float
     budget: float
     metrics: tuple[str, ...]
     strict: bool
+    confirm: bool
+    base_command: str | None
+    base_python: str | None
     file: str
     report: tuple[str, ...]
     max_time: float | None
@@ -43,6 +49,7 @@ class Settings(NamedTuple):
         return {
             "threshold": self.threshold,
             "floor": {"s": self.floor.seconds, "B": self.floor.bytes},
+            "alpha": self.alpha,
             "budget": self.budget,
             "metrics": list(self.metrics),
             "strict": self.strict,
@@ -111,6 +118,14 @@ def parse_flag(value: object) -> bool:
         raise SettingError(f"{value!r} is not a truth value (valid: {', '.join(truths)})") from None
 
 
+def parse_alpha(value: object) -> float:
+    """`1%`: a chance above nothing and below one half."""
+    share = parse_percent(value)
+    if not 0 < share < 0.5:
+        raise SettingError(f"{value!r} is no chance of a false alarm: give one above 0% and below 50%")
+    return share
+
+
 def parse_reports(value: object) -> tuple[str, ...]:
     """Paths whose suffix names a format that can be written."""
     paths = [value] if isinstance(value, str) else value
@@ -129,6 +144,17 @@ def parse_path(value: object) -> str:
     return value
 
 
+def parse_command(value: object) -> str:
+    """A command line that the shell's rules of quoting can split."""
+    try:
+        words = shlex.split(value) if isinstance(value, str) else []
+    except ValueError as error:
+        raise SettingError(f"{value!r} is not a command line: {error}") from None
+    if not words:
+        raise SettingError(f"{value!r} is not a command line")
+    return str(value)
+
+
 def parse_callable(value: object) -> Callable[[], object]:
     """Anything that can be called without arguments."""
     if not callable(value):
@@ -137,6 +163,9 @@ def parse_callable(value: object) -> Callable[[], object]:
 
 
 REPORT_SUFFIXES: Final = (".json",)
+#: What the minima of a stored baseline can hold, and what pairs can: docs/verdict.md.
+STORED_THRESHOLD: Final = 0.05
+PAIRED_THRESHOLD: Final = 0.03
 #: 2 ns is what the same bytecode at another address may differ by; 1 KiB is below one page of anything.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
@@ -154,8 +183,9 @@ KNOBS: Final[tuple[Knob, ...]] = (
     Knob(
         "threshold",
         parse_percent,
-        0.05,
-        "the slowdown that you do not care about, such as 5%; at least 10% for a call above 2 ms against a stored baseline",
+        STORED_THRESHOLD,
+        "the slowdown that you do not care about, such as 5%; 3% by default under --perf-against; at least 10% for a call "
+        "above 2 ms against a stored baseline, and for tests that cannot be pinned to a CPU",
         "PERCENT",
     ),
     Knob(
@@ -164,6 +194,14 @@ KNOBS: Final[tuple[Knob, ...]] = (
         DEFAULT_FLOOR,
         "absolute difference per call below which nothing is a regression: a duration, a size or both (2ns,1KiB)",
         "AMOUNT",
+    ),
+    Knob(
+        "alpha",
+        parse_alpha,
+        0.01,
+        "chance of a false alarm for all the tests of a run together that are measured side by side",
+        "PERCENT",
+        marker=False,
     ),
     Knob("budget", parse_duration, 20.0, "the most measuring time per test, such as 20s", "DURATION"),
     Knob(
@@ -174,6 +212,32 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "NAMES",
     ),
     Knob("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),
+    Knob(
+        "confirm",
+        parse_flag,
+        True,
+        "whether --perf-compare measures side by side with the baseline's commit what the baseline file alone cannot "
+        "settle: suspects, and tests recorded on another kind of machine or Python (on, off)",
+        "SWITCH",
+        marker=False,
+    ),
+    Knob(
+        "base_command",
+        parse_command,
+        None,
+        "for code that must be built: a command, run in the base's folder without a shell, that installs the base into "
+        "{target}; {python} is this interpreter. Such as: {python} -m pip install --no-deps --target {target} .",
+        "COMMAND",
+        marker=False,
+    ),
+    Knob(
+        "base_python",
+        parse_path,
+        None,
+        "for code that must be built: the python of an environment that holds the base, pytest and perfguard",
+        "PATH",
+        marker=False,
+    ),
     Knob(
         "max_time", parse_duration, None, "absolute budget: the most time one call may take", "DURATION", option=False
     ),
@@ -197,8 +261,11 @@ def resolve(
     command_line: Mapping[str, object],
     ini: Mapping[str, object],
     test: str = "",
+    defaults: Mapping[str, object] = MappingProxyType({}),
 ) -> Settings:
     """One test's settings from the three places; a name that is absent or None was not given there.
+
+    `defaults` are the mode's own, where they differ from the table's.
 
     Raises
     ------
@@ -217,21 +284,21 @@ def resolve(
             (knob.flag, command_line.get(knob.name)),
             (f"{knob.ini} in the ini file", ini.get(knob.name)),
         )
-        values[knob.name] = _first_given(knob, places)
+        values[knob.name] = _first_given(knob, places, defaults.get(knob.name, knob.default))
     # A budget takes its metric, whatever else is taken.
     needed = {metric for metric in ("time", "memory") if values[f"max_{metric}"] is not None}
     values["metrics"] = tuple(name for name in METRICS if name in needed or name in values["metrics"])  # type: ignore[operator]
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below
 
 
-def _first_given(knob: Knob, places: tuple[tuple[str, object], ...]) -> object:
+def _first_given(knob: Knob, places: tuple[tuple[str, object], ...], default: object) -> object:
     for place, value in places:
         if value is not None:
             try:
                 return knob.parse(value)
             except SettingError as error:
                 raise SettingError(error.problem, place) from None
-    return knob.default
+    return default
 
 
 if {knob.name for knob in KNOBS} != set(Settings._fields):

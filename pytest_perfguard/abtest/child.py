@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from pytest_perfguard.abtest.protocol import MAX_MESSAGE_BYTES, GoOn, Link, Message, Point, decode, encode
+from pytest_perfguard.abtest.protocol import MAX_MESSAGE_BYTES, GoOn, Link, Message, Pin, Point, decode, encode
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.drive import Steps, drive, drive_async
 from pytest_perfguard.measure.instruments import INSTRUMENTS
+from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.plan import Raised, Take, Taken
 from pytest_perfguard.measure.quiet import quiet
 
@@ -42,10 +43,17 @@ class Conversation:
     """Serves the measurement points of one test over a link."""
 
     def __init__(
-        self, link: Link, setup: Callable[[], object] | None, *, output: bool = True, records: bool = True
+        self,
+        link: Link,
+        setup: Callable[[], object] | None,
+        pinning: Pinning,
+        *,
+        output: bool = True,
+        records: bool = True,
     ) -> None:
         self._link = link
         self._setup = setup
+        self._pinning = pinning
         self._quiet = partial(quiet, output=output, records=records)
         self._labels: list[str] = []
 
@@ -66,12 +74,21 @@ class Conversation:
 
     def _steps(self, label: str) -> Steps:
         self._link.send(Point(self._unique(label)))
+        try:
+            yield from self._obey()
+        finally:
+            self._pinning.release()
+
+    def _obey(self) -> Steps:
         while True:
             request = self._link.receive()
             if isinstance(request, GoOn):
                 return
+            if isinstance(request, Pin):
+                self._pinning.pin(request.cpu) if request.cpu >= 0 else self._pinning.release()
+                continue
             if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
-                raise ProtocolError(f"expected Take or GoOn at a measurement point, got {request!r}")
+                raise ProtocolError(f"expected Pin, Take or GoOn at a measurement point, got {request!r}")
             instrument = INSTRUMENTS[request.instrument]
             try:
                 answer: Taken | Raised = Taken((yield from instrument(request.iterations, request.rounds)))

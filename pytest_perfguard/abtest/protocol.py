@@ -2,8 +2,8 @@
 
 One JSON object per message, `{"say": KIND, ...fields}`. Nothing is ever unpickled or executed. The order is
 
-    controller  Hello                Serve       Take          GoOn            Quit
-    child               Ready              Point     Taken|Raised    Done
+    controller  Hello          Serve         Pin  Take               GoOn         Quit
+    child              Ready          Point             Taken|Raised       Done
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ class Hello:
     nodeids: list[str]
     files: list[str]
     """The files that hold these tests, absolute: nothing else needs to be collected."""
-    cpu: int
-    """Which CPU to stay on, counted through those that are allowed."""
     folder: str
     """An empty folder for temporary files, removed with the process."""
 
@@ -38,10 +36,18 @@ class Ready:
     """The child has collected."""
 
     found: list[str]
+    problems: list[str]
+    """What failed at collection, as pytest would show it."""
     notes: list[str]
     """What the child knows of its own fitness to measure."""
     collector: bool
     """Is the garbage collector on?"""
+    pins: bool
+    """Can it stay on one CPU?"""
+    python: str
+    """Version of the interpreter."""
+    modules: dict[str, str]
+    """The files of all modules that are imported, by name."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,13 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Pin:
+    """Stay on this CPU, counted through those that are allowed, until the end of the measurement point; -1: be free."""
+
+    cpu: int
+
+
+@dataclass(frozen=True)
 class GoOn:
     """Leave the measurement point."""
 
@@ -69,6 +82,8 @@ class Done:
     """The test is over, torn down. `problem` is "" or what failed, as pytest would show it."""
 
     problem: str
+    modules: dict[str, str]
+    """The files of the modules that were imported since the last message of this kind."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +91,9 @@ class Quit:
     """Last word of the controller: end in the ordinary way."""
 
 
-Message: TypeAlias = Hello | Ready | Serve | Point | Take | Taken | Raised | GoOn | Done | Quit
+Message: TypeAlias = Hello | Ready | Serve | Point | Pin | Take | Taken | Raised | GoOn | Done | Quit
 _KINDS: Final[Mapping[str, type[Message]]] = {
-    kind.__name__: kind for kind in (Hello, Ready, Serve, Point, Take, Taken, Raised, GoOn, Done, Quit)
+    kind.__name__: kind for kind in (Hello, Ready, Serve, Point, Pin, Take, Taken, Raised, GoOn, Done, Quit)
 }
 
 
@@ -138,11 +153,16 @@ def _is_readings(value: object) -> bool:
     )
 
 
+def _is_names(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
 #: By the annotation of the field.
 _CHECKS: Final = {
     "str": _is_text,
     "int": _is_whole,
     "bool": lambda value: isinstance(value, bool),
     "list[str]": _is_texts,
+    "dict[str, str]": _is_names,
     "Mapping[str, list[int]]": _is_readings,
 }

@@ -67,7 +67,7 @@ class Tally:
             self.measurement,
             samples=samples,
             iterations=dict(self.iterations),
-            kernel=max(paces[-1] for paces in self._paces.values() if paces),
+            kernel=max((paces[-1] for paces in self._paces.values() if paces), default=0.0),
             paces=(*self.measurement.paces, pace),
             busy=min(self._busy.values()),
             processes=self.measurement.processes + 1,

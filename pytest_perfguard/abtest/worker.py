@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from pytest_perfguard.abtest.protocol import MAX_MESSAGE_BYTES, Hello, Message, Quit, Ready, decode, encode
 from pytest_perfguard.errors import ChildDied, ChildError, ChildTimedOut, PerfguardError, ProtocolError
+from pytest_perfguard.measure.plan import Raised, Take, Taken
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -29,39 +31,56 @@ END_LIMIT: Final = 30.0
 GRACE: Final = 5.0
 LOG_LINES: Final = 25
 
-#: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share.
+#: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
+#: interpreter's own, without the current folder that `-c` puts before it.
 _BOOT: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[1:]; "
+    "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 )
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start a measuring process."""
+    """How to start a measuring process, and where it finds things."""
 
     arguments: Sequence[str]
     """Of pytest."""
     folder: Path
     python: str = sys.executable
-    path: Sequence[str] = field(default_factory=lambda: tuple(entry for entry in sys.path if isinstance(entry, str)))
+    path: Sequence[str] | None = field(default_factory=lambda: own_import_path())
+    """None: the interpreter's own."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    arm: str = ""
+    """"base" or "head" where two are measured side by side."""
+    place: Callable[[str], str] = str
+    """Where this process finds a file of the head."""
 
     def command(self, descriptor: int) -> list[str]:
         """The command line; the child talks over the inherited file descriptor."""
         options = ["-O"] * sys.flags.optimize
         child = f"--perf-child={descriptor}"
-        return [self.python, *options, "-c", _BOOT, json.dumps(list(self.path)), child, *self.arguments]
+        path = json.dumps(None if self.path is None else list(self.path))
+        return [self.python, *options, "-c", _BOOT, path, child, *self.arguments]
+
+
+def own_import_path() -> tuple[str, ...]:
+    """This process's import path."""
+    return tuple(entry for entry in sys.path if isinstance(entry, str))
 
 
 class Worker:
-    """A measuring process, alive inside the `with` block and gone after it, whatever happens."""
+    """A measuring process, alive inside the `with` block and gone after it, whatever happens.
 
-    def __init__(self, launch: Launch, nodeids: Sequence[str], files: Sequence[str], cpu: int) -> None:
+    It starts at the beginning of the block, and `ready` waits until it has collected: two can start at a time.
+    """
+
+    def __init__(self, launch: Launch, nodeids: Sequence[str], files: Sequence[str]) -> None:
         self._launch = launch
         self._nodeids = list(nodeids)
-        self._files = sorted(set(files))
-        self._cpu = cpu
+        self._files = sorted({launch.place(file) for file in files})
         self._doing = "starting"
+        self._dismissed = False
 
     def __enter__(self) -> Worker:
         from multiprocessing.connection import Pipe
@@ -73,8 +92,7 @@ class Worker:
         with contextlib.closing(theirs):
             self._process = self._start(theirs.fileno())
         try:
-            self.send(Hello(self._nodeids, self._files, self._cpu, self._folder.name))
-            self.ready = self._receive_ready()
+            self.send(Hello(self._nodeids, self._files, self._folder.name))
         except BaseException:
             self._end()
             raise
@@ -96,7 +114,7 @@ class Worker:
         except OSError as error:
             self._log.close()
             self._folder.cleanup()
-            raise ChildError(f"starting {self._launch.python}: {error}") from None
+            raise ChildError(f"starting {self._launch.python}: {error}", arm=self._launch.arm) from None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -124,20 +142,36 @@ class Worker:
         try:
             if not self._connection.poll(limit):
                 self._kill()
-                raise ChildTimedOut(doing, self._last_lines(), limit=limit)
+                raise ChildTimedOut(doing, self._last_lines(), limit=limit, arm=self._launch.arm)
             return decode(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
         except (EOFError, OSError):
             raise self._died() from None
 
-    def _receive_ready(self) -> Ready:
+    def ask(self, request: Take, *, doing: str, limit: float) -> Taken | Raised:
+        """Have something measured."""
+        self.send(request)
+        answer = self.receive(doing=doing, limit=limit)
+        if not isinstance(answer, Taken | Raised):
+            raise ProtocolError(f"expected Taken or Raised while {doing}, got {answer!r}")
+        return answer
+
+    @functools.cached_property
+    def ready(self) -> Ready:
+        """What the process says once it has collected."""
         answer = self.receive(doing="starting and collecting", limit=START_LIMIT)
         if not isinstance(answer, Ready):
             raise ProtocolError(f"expected Ready from a new measuring process, got {answer!r}")
         return answer
 
+    def dismiss(self) -> None:
+        """Let it end; the end of the `with` block waits for that."""
+        if not self._dismissed:
+            self._dismissed = True
+            with contextlib.suppress(PerfguardError):  # it may have died of its own accord: its work is done
+                self.send(Quit())
+
     def _say_goodbye(self) -> None:
-        with contextlib.suppress(PerfguardError):  # it may have died of its own accord: its work is done
-            self.send(Quit())
+        self.dismiss()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_LIMIT)
 
@@ -168,7 +202,7 @@ class Worker:
         except subprocess.TimeoutExpired:  # it closed its pipe and lives on
             self._kill()
             status = self._process.returncode
-        return ChildDied(self._doing, self._last_lines(), status=status)
+        return ChildDied(self._doing, self._last_lines(), status=status, arm=self._launch.arm)
 
     def _last_lines(self) -> str:
         size = self._log.seek(0, os.SEEK_END)

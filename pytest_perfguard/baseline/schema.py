@@ -81,9 +81,14 @@ def from_text(text: str, path: str) -> Baseline:
 
 
 def _class_lines(name: str, part: MachineClass) -> str:
-    tests = [f"{_line(nodeid)}: {_line(_record_data(record))}" for nodeid, record in sorted(part.tests.items())]
+    tests = [f"{_line(nodeid)}: {record_text(record)}" for nodeid, record in sorted(part.tests.items())]
     head = f'{_line(name)}: {{\n"machine": {_line(part.machine)},\n"stamp": {_line(part.stamp)},\n"tests": {{\n'
     return head + ",\n".join(tests) + "\n}\n}"
+
+
+def record_text(record: Record) -> str:
+    """How the file writes this record."""
+    return _line(_record_data(record))
 
 
 def _line(value: object) -> str:

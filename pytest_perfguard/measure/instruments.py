@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -10,6 +11,9 @@ from typing import Final
 
 from pytest_perfguard.measure.drive import PREPARE, Step, Timing
 from pytest_perfguard.measure.kernel import kernel
+
+#: Before a timed round of a process that had to wait for its turn.
+UNTIMED_CALLS: Final = 2
 
 Readings = dict[str, list[int]]
 Instrument = Generator[Step, Timing, Readings]
@@ -58,6 +62,49 @@ def _kernel_ns() -> int:
     return perf_counter_ns() - start
 
 
+def read_turn(iterations: int, rounds: int) -> Instrument:
+    """As `read_time`, without emptying the collector, after two untimed calls that bring code and data back.
+
+    For processes that run in turn: while the other one ran, it had the caches to itself.
+    """
+    wall_ns, cpu_ns = [], []
+    for _ in range(rounds):
+        yield PREPARE
+        yield Step(UNTIMED_CALLS)
+        timing = yield Step(iterations)
+        wall_ns.append(timing.wall_ns)
+        cpu_ns.append(timing.cpu_ns)
+    return {"time": wall_ns, "cpu": cpu_ns}
+
+
+def read_load(iterations: int, rounds: int) -> Instrument:
+    """Wall and CPU nanoseconds of each round, and its `load`: CPU nanoseconds with those of the child processes."""
+    wall_ns, cpu_ns, load_ns = [], [], []
+    for _ in range(rounds):
+        yield PREPARE
+        before = _children_ns()
+        timing = yield Step(iterations)
+        wall_ns.append(timing.wall_ns)
+        cpu_ns.append(timing.cpu_ns)
+        load_ns.append(timing.cpu_ns + _children_ns() - before)
+    return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns}
+
+
+def _children_ns() -> int:
+    """CPU time of all child processes, of those that ended and of those that live."""
+    import resource
+
+    import psutil
+
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds: float = ended.ru_utime + ended.ru_stime
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+            times = child.cpu_times()
+            seconds += times.user + times.system
+    return round(seconds * 1e9)
+
+
 def read_memory(iterations: int, rounds: int) -> Instrument:
     """Peak of what Python allocated during each round, in bytes above its start (tracemalloc).
 
@@ -101,4 +148,6 @@ INSTRUMENTS: Final[Mapping[str, Callable[[int, int], Instrument]]] = {
     "memory": read_memory,
     "blocks": read_blocks,
     "paced": read_paced,
+    "turn": read_turn,
+    "load": read_load,
 }

@@ -97,13 +97,29 @@ class Visit:
     one_by_one: str = ""
     """Not empty: two calls in one round raised this, so that a round is one call."""
 
+    @classmethod
+    def of(
+        cls,
+        metrics: tuple[str, ...],
+        iterations: int,
+        readings: Mapping[str, list[int]],
+        memory: Mapping[str, tuple[float, ...]],
+        one_by_one: str = "",
+    ) -> Visit:
+        """From `readings` in nanoseconds per round, and what the memory passes gave per iteration."""
+        times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
+        values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
+        paces = tuple(ns / 1e9 for ns in readings.get("pace", ()))
+        busy = sum(readings["cpu"]) / max(1, sum(readings["time"]))
+        return cls(iterations, paces, values, busy, one_by_one=one_by_one)
+
 
 class FirstCallRaised(Exception):
     """The point's very first call raised: the test does not work in this process."""
 
 
-class _RepeatedCallRaised(Exception):
-    pass
+class RepeatedCallRaised(Exception):
+    """A later call raised: the test cannot be called twice on one set-up."""
 
 
 Plan = Generator[Take, Taken | Raised, Visit]
@@ -122,10 +138,10 @@ def plan_visit(order: Order) -> Plan:
     if isinstance(first, Raised):
         raise FirstCallRaised(first.text)
     if order.single:
-        return _visit(order, 1, first.values, {})
+        return Visit.of(order.metrics, 1, first.values, {})
     try:
         return (yield from _repeated_calls(order))
-    except _RepeatedCallRaised as error:
+    except RepeatedCallRaised as error:
         return Visit(1, stateful=str(error))
 
 
@@ -136,48 +152,34 @@ def rounds_for(ns_per_round: int) -> int:
 
 
 def _repeated_calls(order: Order) -> Plan:
-    readings = _values((yield Take("paced", 1, 1)))
+    readings = values_of((yield Take("paced", 1, 1)))
     spent = readings["time"][0]
     iterations, one_by_one = 1, ""
     if spent < LONG_CALL_NS:
         hint = order.iterations if order.iterations * spent <= MOST_HINTED_NS else 0
-        iterations, ns_per_round, one_by_one = yield from _calibrate(hint)
+        iterations, ns_per_round, one_by_one = yield from calibrate(hint)
         warm_up_rounds = min(MOST_WARM_UP_ROUNDS, max(1, math.ceil(WARM_UP_NS / ns_per_round)))
         yield from _take("time", iterations, warm_up_rounds)
         readings = yield from _timed(iterations, rounds_for(ns_per_round), order.pace)
     memory: dict[str, tuple[float, ...]] = {}
     if order.memory and min(readings["time"]) // iterations < MEMORY_CALL_NS:
-        memory = yield from _memory(order.metrics, min(readings["time"]) // iterations)
-    return _visit(order, iterations, readings, memory, one_by_one)
+        memory = yield from memory_passes(order.metrics, min(readings["time"]) // iterations)
+    return Visit.of(order.metrics, iterations, readings, memory, one_by_one)
 
 
 def _timed(iterations: int, rounds: int, full_pace: float) -> Generator[Take, Taken | Raised, Mapping[str, list[int]]]:
     """The timed rounds; more of them while the machine is slower than it is known to be."""
     readings: dict[str, list[int]] = {"time": [], "cpu": [], "pace": []}
     for _ in range(PATIENCE):
-        taken = _values((yield Take("paced", iterations, rounds)))
+        taken = values_of((yield Take("paced", iterations, rounds)))
         readings = {name: values + taken[name] for name, values in readings.items()}
         if min(readings["pace"]) <= FULL_PACE * full_pace * 1e9 or not full_pace:
             break
     return readings
 
 
-def _visit(
-    order: Order,
-    iterations: int,
-    readings: Mapping[str, list[int]],
-    memory: Mapping[str, tuple[float, ...]],
-    one_by_one: str = "",
-) -> Visit:
-    times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
-    values = {name: taken for name, taken in {**times, **memory}.items() if name in order.metrics}
-    paces = tuple(ns / 1e9 for ns in readings["pace"])
-    busy = sum(readings["cpu"]) / max(1, sum(readings["time"]))
-    return Visit(iterations, paces, values, busy, one_by_one=one_by_one)
-
-
-def _calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]]:
-    """-> (iterations per round, ns per round, why only one by one).
+def calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]]:
+    """Find how many calls make a round -> (iterations per round, ns per round, why only one by one).
 
     A known number is kept while its round is within a factor of two of the aim: the same number of calls on both
     sides of a comparison. Growth is bounded by ten, since a short first reading is mostly the timer.
@@ -185,11 +187,11 @@ def _calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str
     iterations = max(1, hint)
     for _ in range(MOST_CALIBRATIONS):
         try:
-            taken = _values((yield Take("time", iterations, FEW_ROUNDS)))
-        except _RepeatedCallRaised as error:
+            taken = values_of((yield Take("time", iterations, FEW_ROUNDS)))
+        except RepeatedCallRaised as error:
             if iterations == 1:
                 raise
-            taken = _values((yield Take("time", 1, FEW_ROUNDS)))
+            taken = values_of((yield Take("time", 1, FEW_ROUNDS)))
             return 1, _round_ns(taken), str(error)
         ns = max(1, min(taken["time"]))
         fits = ns >= ROUND_NS // 2 if iterations == hint else ns >= 0.9 * ROUND_NS
@@ -207,9 +209,10 @@ def _round_ns(taken: Mapping[str, list[int]]) -> int:
     return max(1, min(taken["time"]) + min(taken["setup"]))
 
 
-def _memory(
+def memory_passes(
     metrics: tuple[str, ...], ns_per_call: int
 ) -> Generator[Take, Taken | Raised, dict[str, tuple[float, ...]]]:
+    """The passes for memory of a call that takes `ns_per_call`; values per iteration."""
     values: dict[str, tuple[float, ...]] = {}
     if "memory" in metrics:
         rounds = MEMORY_ROUNDS if ns_per_call < LONG_CALL_NS else 1
@@ -225,10 +228,17 @@ def _memory(
 
 
 def _take(instrument: str, iterations: int, rounds: int) -> _Steps:
-    return _values((yield Take(instrument, iterations, rounds)))[instrument]
+    return values_of((yield Take(instrument, iterations, rounds)))[instrument]
 
 
-def _values(answer: Taken | Raised) -> Mapping[str, list[int]]:
+def values_of(answer: Taken | Raised) -> Mapping[str, list[int]]:
+    """The readings of an answer.
+
+    Raises
+    ------
+    RepeatedCallRaised
+        where the call raised instead.
+    """
     if isinstance(answer, Raised):
-        raise _RepeatedCallRaised(answer.text)
+        raise RepeatedCallRaised(answer.text)
     return answer.values

@@ -1,4 +1,4 @@
-"""Keeping out of a measurement what is not the code's own cost: old garbage, tracers, output; and the CPU it runs on."""
+"""Keeping out of a measurement what is not the code's own cost: old garbage, tracers, output."""
 
 from __future__ import annotations
 
@@ -50,18 +50,6 @@ def end_with_parent() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-
-def pin(cpu: int) -> bool:
-    """Keep this process on one of its CPUs, the `cpu`-th modulo their number; False where the system cannot."""
-    if not hasattr(os, "sched_setaffinity"):
-        return False
-    allowed = sorted(os.sched_getaffinity(0))
-    try:
-        os.sched_setaffinity(0, {allowed[cpu % len(allowed)]})
-    except OSError:  # a container may forbid it
-        return False
-    return True
 
 
 def doubtful_conditions() -> tuple[str, ...]:

@@ -6,6 +6,8 @@ import functools
 import gc
 import inspect
 import os
+import platform
+import sys
 import unittest
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -17,7 +19,8 @@ from _pytest.runner import runtestprotocol
 from pytest_perfguard.abtest.child import Conversation, PipeLink
 from pytest_perfguard.abtest.protocol import Done, Hello, Quit, Ready, Serve
 from pytest_perfguard.errors import ProtocolError
-from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, pin, thaw
+from pytest_perfguard.measure.pinning import Pinning
+from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
 from pytest_perfguard.plugin.keys import MEASURER
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
@@ -62,9 +65,11 @@ class ChildSession:
         self._config = config
         self._link = link
         self._wanted = hello.nodeids
-        self._pinned = pin(hello.cpu)
+        self._pinning = Pinning()
         self._files = {Path(file) for file in hello.files}
         self._served = 0
+        self._problems: list[str] = []
+        self._told_modules: set[str] = set()
         self._reports: list[pytest.TestReport] = []
         self._items: dict[str, pytest.Item] = {}
         self._conversation: Conversation | None = None
@@ -102,18 +107,33 @@ class ChildSession:
         items[:] = [self._items[nodeid] for nodeid in self._wanted if nodeid in self._items]
         return result
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._problems.append(f"{report.nodeid}: {report.longreprtext[-2000:]}")
+
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        if session.testsfailed:
-            raise session.Interrupted(f"{session.testsfailed} errors during collection in a measuring process")
+    def pytest_runtestloop(self) -> bool:
         found = [nodeid for nodeid in self._wanted if nodeid in self._items]
-        notes = [*doubtful_conditions(), *([] if self._pinned else ["not pinned to a CPU"])]
-        self._link.send(Ready(found, notes, gc.isenabled()))
+        notes = [*doubtful_conditions(), *([] if self._pinning.possible else ["not pinned to a CPU"])]
+        python = platform.python_version()
+        pins = self._pinning.possible
+        self._link.send(Ready(found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules()))
         for request in iter(self._link.receive, Quit()):
             if not isinstance(request, Serve):
                 raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")
-            self._link.send(Done(self._serve(request)))
+            problem = self._serve(request)
+            self._link.send(Done(problem, self._new_modules()))
         return True
+
+    def _new_modules(self) -> dict[str, str]:
+        """The files of what was imported since the last time."""
+        files = {
+            name: file
+            for name, module in list(sys.modules.items())
+            if name not in self._told_modules and isinstance(file := getattr(module, "__file__", None), str)
+        }
+        self._told_modules.update(files)
+        return files
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -145,6 +165,7 @@ class ChildSession:
         self._conversation = Conversation(
             self._link,
             keywords.get("setup"),
+            self._pinning,
             output=fixtures.isdisjoint(("capfd", "capfdbinary")),
             records="caplog" not in fixtures,
         )

@@ -9,21 +9,16 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_perfguard.abtest.runner import Progress, Runner, Subject
-from pytest_perfguard.abtest.worker import Launch
+from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
 from pytest_perfguard.plugin.modes import Mode, open_mode
-from pytest_perfguard.plugin.options import MODES, child_arguments, run_settings, test_settings
+from pytest_perfguard.plugin.options import MODES, run_settings, test_settings
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
+from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
-
-#: Coverage of subprocesses would measure the measuring.
-_COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
-#: Not handed to children: a fixed hash seed would be one draw of a chance that fresh processes are to average over.
-_NOT_INHERITED = (*_COVERAGE_ENVIRONMENT, "PYTHONHASHSEED")
 
 
 def register(config: pytest.Config, mode: str) -> None:
@@ -32,7 +27,7 @@ def register(config: pytest.Config, mode: str) -> None:
     is_worker = hasattr(config, "workerinput")
     is_controller = not is_worker and config.getoption("dist", "no") != "no"
     if os.name != "posix":
-        raise pytest.UsageError(f"{MODES[mode][0]}: measuring needs a POSIX system (Linux, macOS)")
+        raise pytest.UsageError(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
     ordinary = OrdinaryRun()
     if not is_controller:
         manager.register(ordinary, "perfguard-ordinary")
@@ -56,6 +51,10 @@ class MeasuringPhase:
         self._processes = 0
         self._seconds = 0.0
         self._untold = ""
+        self._problems: list[str] = []
+
+    def pytest_report_header(self) -> list[str]:
+        return self._mode.header()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, bool, bool]:
@@ -89,6 +88,8 @@ class MeasuringPhase:
         telling.tell_summary(
             terminalreporter, self._mode, self._comparisons, self._processes, self._seconds, self._untold
         )
+        for problem in self._problems:
+            terminalreporter.write_line(f"perf: {problem}", yellow=True)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         return test_status(report)
@@ -96,33 +97,18 @@ class MeasuringPhase:
     def _measure_and_tell(self, session: pytest.Session) -> None:
         start = time.monotonic()
         progress = telling.ProgressTeller(self._config)
-        runner = self._runner(progress)
+        phases = Phases(self._config, self._mode, progress.tell, progress.say)
         try:
-            if self._harvest.withheld:
-                runner.run()
+            phases.run([self._subject(withheld) for withheld in self._harvest.withheld])
         except BaseException:
             self._harvest.finished = False
             raise
         finally:
             progress.close()
-            self._processes, self._seconds = runner.processes, time.monotonic() - start
-            self._log_verdicts(runner.comparisons)
+            self._processes, self._seconds = phases.processes, time.monotonic() - start
+            self._problems = phases.problems
+            self._log_verdicts(phases.comparisons)
             self._finish(session)
-
-    def _runner(self, progress: telling.ProgressTeller) -> Runner:
-        subjects = [self._subject(withheld) for withheld in self._harvest.withheld]
-        subjects = [subject for subject in subjects if not self._mode.settled_before(subject.nodeid)]
-        launch = Launch(
-            child_arguments(self._config),
-            self._config.invocation_params.dir,
-            environment={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
-        )
-        most = self._mode.processes
-
-        def tell(state: Progress) -> None:
-            progress.tell(state, most)
-
-        return Runner(subjects, launch, self._mode.judge, tell=tell, processes=most)
 
     def _subject(self, withheld: Withheld) -> Subject:
         settings = test_settings(self._config, withheld.marker, withheld.nodeid)
@@ -134,7 +120,7 @@ class MeasuringPhase:
 
     def _log_verdicts(self, decided: dict[str, Comparison]) -> None:
         for withheld in self._harvest.withheld:
-            comparison = decided.get(withheld.nodeid) or self._mode.settled_before(withheld.nodeid)
+            comparison = decided.get(withheld.nodeid)
             reports = withheld.reports
             if comparison is not None:
                 self._comparisons.append(comparison)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from pytest_perfguard.abtest.revision import Revision
+from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.baseline.commit import current_commit
-from pytest_perfguard.baseline.schema import Baseline
 from pytest_perfguard.baseline.store import Store, merged
-from pytest_perfguard.errors import BaselineError
-from pytest_perfguard.judge import comparable, recording, stored
+from pytest_perfguard.errors import BaselineError, RevisionError
+from pytest_perfguard.judge import recording, stored
+from pytest_perfguard.judge.paired import Pairs, judge_paired
 from pytest_perfguard.measure.machine import fingerprint
-from pytest_perfguard.model import JUDGED, Comparison, Measurement, Record, Verdict
+from pytest_perfguard.model import JUDGED, Comparison, Measurement, Record
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import could_be_selected, is_whole_suite
@@ -30,11 +33,24 @@ def open_mode(config: pytest.Config, name: str) -> Mode:
     pytest.UsageError
         where the baseline cannot be used: exit status 4, and the file is left alone.
     """
-    kind = {"measure": Mode, "baseline": BaselineMode, "compare": CompareMode}[name]
+    from pytest_perfguard.plugin.against import AgainstMode
+    from pytest_perfguard.plugin.comparing import CompareMode
+
+    kinds = {"measure": Mode, "baseline": BaselineMode, "compare": CompareMode, "against": AgainstMode}
     try:
-        return kind(config)
-    except BaselineError as error:
+        return kinds[name](config)
+    except (BaselineError, RevisionError) as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Handover:
+    """Tests that are to be measured side by side with a revision."""
+
+    revision: Revision
+    subjects: list[Subject]
+    reasons: dict[str, str] = field(default_factory=dict)
+    """By node id: what the baseline file left open."""
 
 
 class Mode:
@@ -42,6 +58,8 @@ class Mode:
 
     name = "measure"
     processes = stored.MOST_PROCESSES
+    may_fall_back = True
+    """Is there a verdict, too, where a revision cannot be checked out?"""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -61,6 +79,25 @@ class Mode:
     def record_of(self, nodeid: str) -> Record | None:
         """What the test is compared with."""
         return None
+
+    def header(self) -> list[str]:
+        """Lines for the top of the run."""
+        return []
+
+    def title(self) -> str:
+        """Of the section at the end."""
+        return "perfguard: measured"
+
+    def measured_alone(self, nodeid: str) -> bool:
+        """Is the test measured by itself, before any is measured side by side?"""
+        return self.settled_before(nodeid) is None
+
+    def handovers(self, subjects: Sequence[Subject], decided: Mapping[str, Comparison]) -> Iterator[Handover]:
+        """What is measured side by side, after `decided` was found out by measuring alone."""
+        return iter(())
+
+    def judge_pair(self, nodeid: str, pairs: Pairs, family: int, final: bool) -> Comparison | None:
+        return judge_paired(nodeid, pairs, self._settings[nodeid], family=family, final=final)
 
     def settled_before(self, nodeid: str) -> Comparison | None:
         """The verdict, where nothing needs to be measured for it."""
@@ -100,7 +137,7 @@ class BaselineMode(Mode):
         )
 
     def keep(self, comparisons: Sequence[Comparison], harvest: Harvest, *, whole: bool) -> None:
-        commit = current_commit(self.config.rootpath)
+        commit = current_commit(self.config.rootpath, self.store.path)
         records = {
             comparison.nodeid: recording.to_record(
                 comparison.measurement, source=self._sources[comparison.nodeid], commit=commit
@@ -117,66 +154,20 @@ class BaselineMode(Mode):
 
         self.store.update(lambda before: merged(before, self.machine, records, _stamp(), gone if whole else None))
 
+    def title(self) -> str:
+        return f"perfguard: recorded in {baseline_name(self)}"
+
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
         if any(comparison.measurement.samples for comparison in comparisons):
             return ""
         return "nothing was recorded: no test marked perf ran and passed"
 
 
-class CompareMode(Mode):
-    """`--perf-compare`: measure and judge against the baseline file."""
-
-    name = "compare"
-
-    def __init__(self, config: pytest.Config) -> None:
-        super().__init__(config)
-        self._baseline: Baseline = self.store.read()
-        self._records = self._baseline.tests_of(self.machine.name)
-
-    def record_of(self, nodeid: str) -> Record | None:
-        return self._records.get(nodeid)
-
-    def settled_before(self, nodeid: str) -> Comparison | None:
-        settings, reason = self.settings_of(nodeid), self._incomparable(nodeid)
-        if not reason or settings.max_time is not None or settings.max_memory is not None:
-            return None  # an absolute budget is judged whatever the baseline holds
-        return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
-
-    def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
-        record, settings, reason = self.record_of(nodeid), self._settings[nodeid], self._incomparable(nodeid)
-        if record is not None and not reason:
-            return stored.judge_stored(nodeid, record, measurement, settings, final=final)
-        look = recording.judge_look(nodeid, measurement, settings, final=final)
-        if look is None or look.verdict is not None:
-            return look
-        verdict = Verdict.INCOMPARABLE if reason else Verdict.NEW
-        return Comparison(nodeid, verdict, look.findings, measurement, reason or "not in the baseline file")
-
-    def missing(self, harvest: Harvest) -> list[Comparison]:
-        measured = {withheld.nodeid for withheld in harvest.withheld}
-        return [
-            Comparison(nodeid, Verdict.MISSING, reason=_missing_reason(nodeid, harvest))
-            for nodeid in sorted(self._records)
-            if nodeid not in measured and could_be_selected(self.config, nodeid, harvest)
-        ]
-
-    def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
-        if any(comparison.verdict in JUDGED or comparison.broken for comparison in comparisons):
-            return ""
-        return "no test was judged: a gate that measured nothing is not green"
-
-    def _incomparable(self, nodeid: str) -> str:
-        """Why there is nothing to compare with although the test was recorded; "" otherwise."""
-        record = self.record_of(nodeid)
-        if record is not None:
-            return comparable.other_source(record, self._sources.get(nodeid, ""))
-        others = [name for name, part in self._baseline.classes.items() if nodeid in part.tests]
-        if not others:
-            return ""
-        return (
-            f"recorded on another machine class or interpreter ({', '.join(sorted(others))}), this is "
-            f"{self.machine.name}; record here with: pytest --perf-baseline"
-        )
+def nothing_judged(comparisons: Sequence[Comparison]) -> str:
+    """Why a comparison compared nothing; "" if it did."""
+    if any(comparison.verdict in JUDGED or comparison.broken for comparison in comparisons):
+        return ""
+    return "no test was judged: a gate that measured nothing is not green"
 
 
 def baseline_name(mode: Mode) -> str:
@@ -185,12 +176,6 @@ def baseline_name(mode: Mode) -> str:
         return str(mode.store.path.relative_to(Path(mode.config.rootpath).resolve()))
     except ValueError:
         return str(mode.store.path)
-
-
-def _missing_reason(nodeid: str, harvest: Harvest) -> str:
-    if nodeid in harvest.collected:
-        return "in the baseline, and it did not pass in this run"
-    return "in the baseline, and no longer among the tests; drop it with: perfguard prune"
 
 
 def _stamp() -> dict[str, object]:

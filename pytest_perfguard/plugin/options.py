@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import pytest
 
 from pytest_perfguard.errors import SettingError
-from pytest_perfguard.settings import KNOBS, MARKER_KEYWORDS, Knob, Settings, resolve
+from pytest_perfguard.settings import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob, Settings, resolve
 
 MARKER: Final = "perf"
 MARKER_HELP: Final = (
-    f"{MARKER}({', '.join(MARKER_KEYWORDS)}): a performance test: measured under --perf, --perf-baseline and "
-    "--perf-compare, an ordinary test otherwise"
+    f"{MARKER}({', '.join(MARKER_KEYWORDS)}): a performance test: measured under --perf, --perf-baseline, "
+    "--perf-compare and --perf-against, an ordinary test otherwise"
 )
-#: Mode -> (option, help).
-MODES: Final[Mapping[str, tuple[str, str]]] = {
-    "measure": ("--perf", "measure every test marked perf and show the figures; keep nothing"),
-    "baseline": ("--perf-baseline", "measure every test marked perf and record it in the baseline file"),
-    "compare": (
+
+
+class ModeOption(NamedTuple):
+    """The option that chooses a mode."""
+
+    flag: str
+    help: str
+    metavar: str | None = None
+
+
+MODES: Final[Mapping[str, ModeOption]] = {
+    "measure": ModeOption("--perf", "measure every test marked perf and show the figures; keep nothing"),
+    "baseline": ModeOption("--perf-baseline", "measure every test marked perf and record it in the baseline file"),
+    "compare": ModeOption(
         "--perf-compare",
         "measure every test marked perf, judge it against the baseline file, and fail what got slower or hungrier",
+    ),
+    "against": ModeOption(
+        "--perf-against",
+        "measure every test marked perf in this tree and in this git revision side by side, and fail what got slower or "
+        "hungrier; needs no baseline file. Such as main, HEAD~3, v1.2, or merge-base:main for where this branch left main",
+        "REV",
     ),
 }
 
@@ -30,8 +45,11 @@ MODES: Final[Mapping[str, tuple[str, str]]] = {
 def add_options(parser: pytest.Parser) -> None:
     """Declare everything to pytest."""
     group = parser.getgroup("perfguard", "performance regression tests (perfguard)")
-    for mode, (flag, text) in MODES.items():
-        group.addoption(flag, action="store_true", dest=_mode_dest(mode), default=False, help=text)
+    for mode, (flag, text, metavar) in MODES.items():
+        if metavar is None:
+            group.addoption(flag, action="store_true", dest=_mode_dest(mode), default=False, help=text)
+        else:
+            group.addoption(flag, dest=_mode_dest(mode), default=None, metavar=metavar, help=text)
     for knob in KNOBS:
         if knob.option:
             _add_knob(group, parser, knob)
@@ -46,13 +64,20 @@ def chosen_mode(config: pytest.Config) -> str | None:
     pytest.UsageError
         where two modes were chosen.
     """
-    chosen = [mode for mode in MODES if config.getoption(_mode_dest(mode))]
+    chosen = [mode for mode in MODES if config.getoption(_mode_dest(mode)) not in (None, False)]
     if len(chosen) > 1:
-        flags = " and ".join(MODES[mode][0] for mode in chosen)
+        flags = " and ".join(MODES[mode].flag for mode in chosen)
         raise pytest.UsageError(f"{flags} exclude each other: choose one mode at a time")
+    if chosen == ["against"] and not revision_name(config):
+        raise pytest.UsageError("--perf-against needs a revision, such as --perf-against=main")
     if not chosen or config.option.collectonly or config.getoption("setuponly", False):
         return None
     return chosen[0]
+
+
+def revision_name(config: pytest.Config) -> str:
+    """What `--perf-against` names."""
+    return (config.getoption(_mode_dest("against")) or "").strip()
 
 
 def run_settings(config: pytest.Config) -> Settings:
@@ -99,8 +124,9 @@ def _settings(config: pytest.Config, marker: Mapping[str, object], nodeid: str) 
     knobs = [knob for knob in KNOBS if knob.option]
     command_line = {knob.name: config.getoption(_dest(knob)) for knob in knobs}
     ini = {knob.name: _ini(config, knob) for knob in knobs}
+    defaults = {"threshold": PAIRED_THRESHOLD} if revision_name(config) else {}
     try:
-        return resolve(marker=marker, command_line=command_line, ini=ini, test=nodeid)
+        return resolve(marker=marker, command_line=command_line, ini=ini, test=nodeid, defaults=defaults)
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
 

@@ -11,21 +11,15 @@ from typing import Any
 
 import pytest
 
-from pytest_perfguard.abtest.runner import Progress
+from pytest_perfguard.abtest.rounds import Progress
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Mode, baseline_name
-from pytest_perfguard.plugin.options import run_settings
+from pytest_perfguard.plugin.options import revision_name, run_settings
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.explain import Context, explain, headline
 from pytest_perfguard.report.json import json_report
 from pytest_perfguard.report.progress import Pace, progress_line
 from pytest_perfguard.report.terminal import count_line, summary_lines
-
-_TITLES = {
-    "measure": "perfguard: measured",
-    "baseline": "perfguard: recorded in {file}",
-    "compare": "perfguard: compared with {file}",
-}
 
 
 class ProgressTeller:
@@ -37,13 +31,21 @@ class ProgressTeller:
         self._pace = Pace(0.1) if self._live else Pace()
         self._told = False
 
-    def tell(self, state: Progress, most: int) -> None:
+    def tell(self, state: Progress) -> None:
         if self._reporter is None or not self._pace.due(time.monotonic()):
             return
         line = progress_line(
-            state.nodeid, process=state.process, most=most, undecided=state.undecided, tests=state.tests,
-            seconds_left=state.seconds_left, width=self._reporter._tw.fullwidth,
+            state.nodeid, unit=state.unit, number=state.round, most=state.most_rounds, undecided=state.undecided,
+            tests=state.tests, seconds_left=state.seconds_left, width=self._reporter._tw.fullwidth,
         )  # fmt: skip
+        self._show(line)
+
+    def say(self, line: str) -> None:
+        """Something that takes its time."""
+        if self._reporter is not None:
+            self._show(line)
+
+    def _show(self, line: str) -> None:
         if not self._told and self._reporter._tw.width_of_current_line:
             self._reporter._tw.line()
         self._told = True
@@ -62,9 +64,8 @@ class ProgressTeller:
 
 def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | None, str]) -> Explanation:
     """What a failed test shows."""
-    context = Context(
-        mode.name, baseline_name(mode), mode.settings_of(comparison.nodeid), mode.record_of(comparison.nodeid)
-    )
+    settings, record = mode.settings_of(comparison.nodeid), mode.record_of(comparison.nodeid)
+    context = Context(mode.name, baseline_name(mode), settings, record, revision_name(mode.config))
     return Explanation(headline(comparison), list(explain(comparison, context)), location)
 
 
@@ -80,7 +81,7 @@ def tell_summary(
     if not comparisons and not untold:
         return
     if reporter.verbosity >= 0:
-        reporter.section(_TITLES[mode.name].format(file=baseline_name(mode)))
+        reporter.section(mode.title())
         for line in summary_lines(comparisons, mode=mode.name, width=reporter._tw.fullwidth):
             reporter.write_line(line)
     reporter.write_line(count_line(comparisons, seconds=seconds, processes=processes))

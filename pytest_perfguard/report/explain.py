@@ -26,6 +26,8 @@ class Context:
     baseline_file: str
     settings: Settings
     record: Record | None = None
+    revision: str = ""
+    """What `--perf-against` was given."""
 
 
 def headline(comparison: Comparison) -> str:
@@ -50,7 +52,7 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
         yield ""
         yield from comparison.broken.splitlines()
         yield ""
-        yield f"It counts as failed, because nothing is known of its speed. Try: {_command(comparison, 'perf')}"
+        yield f"It counts as failed, because nothing is known of its speed. Try: {_command(comparison, '--perf')}"
         return
     yield _opening(comparison)
     yield ""
@@ -59,7 +61,7 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
     for finding in comparison.findings:
         yield from _finding_lines(finding)
     yield ""
-    yield from _provenance(comparison.measurement, context)
+    yield from _provenance(comparison, context)
     yield ""
     yield from _next_steps(comparison, context)
 
@@ -83,7 +85,8 @@ def _opening(comparison: Comparison) -> str:
             for finding in comparison.findings
             if finding.verdict is Verdict.REGRESSION
         ]
-        return f"This test is {' and '.join(dict.fromkeys(worse))} than its baseline."
+        than = f"at {comparison.pairing.revision}" if comparison.pairing else "its baseline"
+        return f"This test is {' and '.join(dict.fromkeys(worse))} than {than}."
     if comparison.verdict is Verdict.OVER_BUDGET:
         return "This test is over the absolute budget of its marker."
     return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
@@ -101,15 +104,16 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
         yield f"  {'':<10} this run could have told a slowdown of {format_change(finding.smallest)} or more"
 
 
-def _provenance(measurement: Measurement, context: Context) -> Iterator[str]:
+def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
+    measurement, pairing, record = comparison.measurement, comparison.pairing, context.record
     if measurement.processes:
-        rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
-        iterations = ", ".join(str(count) for count in measurement.iterations.values())
-        processes = f"{measurement.processes} fresh process{'es' * (measurement.processes > 1)}"
-        seconds = format_duration(measurement.seconds)
-        yield f"  measured   {processes}, {rounds} rounds of {iterations} calls, {seconds}"
-    record = context.record
-    if record is not None:
+        yield f"  measured   {_extent(measurement, paired=pairing is not None)}"
+    if pairing is not None:
+        where = "in turn on one CPU" if pairing.pinned else "in turn, not kept on one CPU"
+        yield f"  base       {pairing.revision}, {where}"
+        if pairing.why:
+            yield f"  because    {pairing.why}"
+    elif record is not None:
         commit = f", commit {record.commit}" if record.commit else ""
         yield f"  baseline   {context.baseline_file}{commit}"
         if record.kernel and measurement.kernel:
@@ -121,22 +125,44 @@ def _provenance(measurement: Measurement, context: Context) -> Iterator[str]:
         yield f"  note       {note}"
 
 
+def _extent(measurement: Measurement, *, paired: bool) -> str:
+    """How much was measured: `8 fresh processes, 320 rounds of 4 calls, 1.04 s`."""
+    rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
+    iterations = ", ".join(str(count) for count in measurement.iterations.values())
+    noun = "fresh pair" if paired else "fresh process"
+    plural = "" if measurement.processes == 1 else "s" if paired else "es"
+    sides = " a side" if paired else ""
+    return (
+        f"{measurement.processes} {noun}{plural}{' of processes' * paired}, {rounds} rounds of {iterations} calls{sides}, "
+        f"{format_duration(measurement.seconds)}"
+    )
+
+
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
     yield "What to do next"
     if comparison.measurement.processes:
-        yield f"  measure it again, alone:       {_command(comparison, f'perf-{context.mode}')}"
+        yield f"  measure it again, alone:       {_command(comparison, _option(comparison, context))}"
     if comparison.verdict is Verdict.MISSING:
         yield f"  gone for good? drop it with:   perfguard prune {shlex.quote(comparison.nodeid)}"
-    elif context.record is not None or comparison.verdict is Verdict.INCOMPARABLE:
-        yield f"  intended? accept the new cost: {_command(comparison, 'perf-baseline')}"
+    elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
+        yield f"  intended? accept the new cost: {_command(comparison, '--perf-baseline')}"
     if comparison.verdict is Verdict.OVER_BUDGET:
         yield "  or raise max_time/max_memory in the marker of the test"
     elif comparison.verdict is Verdict.INCONCLUSIVE:
         yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"
 
 
+def _option(comparison: Comparison, context: Context) -> str:
+    """The mode's option, for this test alone."""
+    if context.mode == "against":
+        return f"--perf-against={shlex.quote(context.revision)}"
+    if comparison.pairing is not None:
+        return f"--perf-against={shlex.quote(comparison.pairing.revision)}"
+    return f"--perf-{context.mode}".removesuffix("-measure")
+
+
 def _command(comparison: Comparison, option: str) -> str:
-    return f"pytest --{option.removesuffix('-measure')} {shlex.quote(comparison.nodeid)}"
+    return f"pytest {option} {shlex.quote(comparison.nodeid)}"
 
 
 def _leading(comparison: Comparison) -> Finding | None:

@@ -31,9 +31,22 @@ def _test(comparison: Comparison) -> dict[str, object]:
         "verdict": str(comparison.verdict) if comparison.verdict else None,
         "seconds": round(comparison.measurement.seconds, 3),
         "processes": comparison.measurement.processes,
+        "paired": _pairing(comparison),
         "reason": comparison.broken or comparison.reason,
         "notes": list(comparison.measurement.notes),
         "metrics": [_metric(finding) for finding in comparison.findings],
+    }
+
+
+def _pairing(comparison: Comparison) -> dict[str, object] | None:
+    pairing = comparison.pairing
+    if pairing is None:
+        return None
+    return {
+        "revision": pairing.revision,
+        "pairs": pairing.measurement.processes,
+        "pinned": pairing.pinned,
+        "why": pairing.why,
     }
 
 

@@ -10,11 +10,11 @@ LOG_INTERVAL: Final = 15.0
 
 
 def progress_line(
-    nodeid: str, *, process: int, most: int, undecided: int, tests: int, seconds_left: float, width: int
+    nodeid: str, *, unit: str, number: int, most: int, undecided: int, tests: int, seconds_left: float, width: int
 ) -> str:
     """`perf: process 3 of at most 20, 2 of 14 tests undecided, at most 12 s left: tests/test_a.py::test_b`."""
     left = f", at most {seconds_left:.0f} s left" if seconds_left >= 1 else ""
-    head = f"perf: process {process} of at most {most}, {undecided} of {tests} tests undecided{left}: "
+    head = f"perf: {unit} {number} of at most {most}, {undecided} of {tests} tests undecided{left}: "
     return (head + shortened(nodeid, max(10, width - len(head) - 1)))[: width - 1]
 
 

@@ -20,6 +20,8 @@ def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int) -
         yield from table(sorted(measured, key=_order), mode=mode, width=width)
     for comparison in comparisons:
         yield from _reasons(comparison)
+    if mode == "compare":
+        yield from _paired(comparisons)
     yield from _notes(comparisons)
 
 
@@ -42,10 +44,9 @@ def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[s
     """One row per test, no wider than `width` where the names can be shortened that far."""
     from tabulate import tabulate
 
-    compared = mode == "compare"
-    headers = (
-        ["test", "baseline", "now", "change", "memory", "verdict"] if compared else ["test", "time", "cpu", "memory"]
-    )
+    compared = mode in ("compare", "against")
+    was = "base" if mode == "against" else "baseline"
+    headers = ["test", was, "now", "change", "memory", "verdict"] if compared else ["test", "time", "cpu", "memory"]
     cells = [_compared_cells(item) if compared else _measured_cells(item) for item in comparisons]
     if not compared and any(comparison.verdict or comparison.broken for comparison in comparisons):
         headers.append("verdict")
@@ -119,6 +120,14 @@ def _reasons(comparison: Comparison) -> Iterator[str]:
         yield f"{comparison.verdict}: {comparison.nodeid}: {reason}"
         if smallest is not None:
             yield f"    the smallest slowdown that this run could have told: {format_change(smallest)}"
+
+
+def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Which verdicts are not the baseline file's, and why."""
+    for comparison in comparisons:
+        pairing = comparison.pairing
+        if pairing is not None:
+            yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why})"
 
 
 def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:

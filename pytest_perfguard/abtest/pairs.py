@@ -1,0 +1,226 @@
+"""Measures the undecided tests in two trees side by side: in one fresh pair of processes after another."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from pytest_perfguard.abtest.proof import Proof
+from pytest_perfguard.abtest.protocol import Done, GoOn, Message, Pin, Point, Serve
+from pytest_perfguard.abtest.rounds import (
+    OtherTest,
+    Progress,
+    Rounds,
+    Subject,
+    TestFailed,
+    converse,
+    single_servings,
+)
+from pytest_perfguard.abtest.runner import not_collected
+from pytest_perfguard.abtest.tally import Tally
+from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
+from pytest_perfguard.errors import ChildError, ProtocolError
+from pytest_perfguard.judge.memory import MEMORY_PROCESSES
+from pytest_perfguard.judge.paired import Pairs
+from pytest_perfguard.measure.pair_plan import Ask, PairOrder, PairVisit, plan_pair
+from pytest_perfguard.measure.plan import FirstCallRaised, Raised, Taken
+from pytest_perfguard.model import Comparison, Verdict
+
+#: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
+PairJudge = Callable[[str, Pairs, bool], Comparison | None]
+
+
+class Crew(NamedTuple):
+    """A pair of processes."""
+
+    base: Worker
+    head: Worker
+
+
+@dataclass
+class _Sides:
+    """What is known of one test so far."""
+
+    base: Tally = field(default_factory=lambda: Tally({}))
+    head: Tally = field(default_factory=lambda: Tally({}))
+    pinned: dict[str, bool] = field(default_factory=dict)
+    """By label: is the point kept on one CPU?"""
+
+
+class PairRunner(Rounds[Crew]):
+    """One measuring phase with two processes at a time, one per tree, of which one is active."""
+
+    unit = "pair"
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        base: Launch,
+        head: Launch,
+        judge: PairJudge,
+        proof: Proof,
+        *,
+        revision: str,
+        reasons: Mapping[str, str],
+        tell: Callable[[Progress], None],
+        most: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(subjects, tell=tell, most=most, clock=clock)
+        self._launches = (base, head)
+        self._judge = judge
+        self._proof = proof
+        self._revision = revision
+        self._reasons = reasons
+        self._sides = {subject.nodeid: _Sides() for subject in subjects}
+
+    @contextlib.contextmanager
+    def _both(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
+        nodeids, files = [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
+        self.processes += 2
+        base, head = (Worker(launch, nodeids, files) for launch in self._launches)
+        with base, head:
+            crew = Crew(base, head)
+            yield crew
+            for worker in crew:
+                worker.dismiss()
+
+    def _start(self, subjects: Sequence[Subject]) -> AbstractContextManager[Crew]:
+        return self._both(subjects)
+
+    def _sort_out(self, crew: Crew, subjects: Sequence[Subject]) -> list[Subject]:
+        head, base = crew.head.ready, crew.base.ready
+        self._proof.check(base.modules, head.modules, collected=True)
+        for subject in subjects:
+            if subject.nodeid not in head.found:
+                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head))))
+            elif subject.nodeid not in base.found:
+                reason = f"not to be had with {self._revision}: {not_collected(crew.base)}"
+                self._decide(subject, self._told(subject, Verdict.NEW, reason))
+        return [subject for subject in subjects if subject.nodeid not in self.comparisons]
+
+    def _visit(self, crew: Crew, subject: Subject, following: str, index: int) -> None:
+        sides = self._sides[subject.nodeid]
+        self._reached: float | None = None
+        for visits in self._servings(crew, subject, following, index):
+            sides.base.add({label: visit.base for label, visit in visits.items()})
+            sides.head.add({label: visit.head for label, visit in visits.items()})
+            sides.pinned |= {label: visit.pinned for label, visit in visits.items() if not visit.head.stateful}
+        seconds = self._clock() - self._reached if self._reached is not None else 0.0
+        notes = list(self._notes(crew, sides))
+        sides.base.close_process(seconds, collector=crew.base.ready.collector)
+        sides.head.close_process(seconds, notes, collector=crew.head.ready.collector)
+        last = index + 1 == self._most or sides.head.next_would_exceed(subject.settings.budget)
+        comparison = self._judge(subject.nodeid, self._pairs(subject), last)
+        if comparison is not None:
+            self._decide(subject, comparison)
+
+    def _notes(self, crew: Crew, sides: _Sides) -> Iterator[str]:
+        base, head = crew.base.ready, crew.head.ready
+        yield from dict.fromkeys((*head.notes, *base.notes))
+        if head.python != base.python:
+            yield f"the head runs on Python {head.python}, the base on {base.python}: the change may be the interpreter's"
+        if head.pins and not all(sides.pinned.values()):
+            yield "runs in parallel, so it is not kept on one CPU: only changes of more than 10 % can be told"
+
+    def _pairs(self, subject: Subject) -> Pairs:
+        sides = self._sides[subject.nodeid]
+        pinned = all(sides.pinned.values())
+        why = self._reasons.get(subject.nodeid, "")
+        return Pairs(self._revision, sides.base.measurement, sides.head.measurement, pinned, why)
+
+    def _servings(self, crew: Crew, subject: Subject, following: str, index: int) -> Iterator[Mapping[str, PairVisit]]:
+        """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
+        tally = self._sides[subject.nodeid].head
+        settings = subject.settings
+        order = PairOrder(
+            settings.metrics,
+            round(settings.budget * 1e9),
+            pinned=None if crew.head.ready.pins and crew.base.ready.pins else False,
+            swapped=index % 2 == 1,
+            memory=index < MEMORY_PROCESSES,
+            single=tally.single,
+        )
+        if not order.single:
+            yield self._serve(crew, subject, following, order, index)
+            if not tally.single:
+                return
+        order = replace(order, single=True)
+        first = self._serve(crew, subject, subject.nodeid, order, index)
+        yield first
+        for more in single_servings({label: visit.base for label, visit in first.items()}):
+            order = replace(order, swapped=not order.swapped)
+            yield self._serve(crew, subject, subject.nodeid if more else following, order, index)
+
+    def _serve(
+        self, crew: Crew, subject: Subject, following: str, order: PairOrder, index: int
+    ) -> Mapping[str, PairVisit]:
+        limit = max(subject.time_limit, START_LIMIT)
+        visits: dict[str, PairVisit] = {}
+        for worker in crew:
+            worker.send(Serve(subject.nodeid, following))
+        while True:
+            base, head = (worker.receive(doing=f"measuring {subject.nodeid}", limit=limit) for worker in crew)
+            if not (isinstance(base, Point) and isinstance(head, Point) and base.label == head.label):
+                self._finish(crew, subject, base, head)
+                return visits
+            if self._reached is None:
+                self._reached = self._clock()
+            with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell
+                visits[base.label] = self._at_point(crew, subject, base.label, order, index)
+            for worker in crew:
+                worker.send(GoOn())
+
+    def _at_point(self, crew: Crew, subject: Subject, label: str, order: PairOrder, index: int) -> PairVisit:
+        sides = self._sides[subject.nodeid]
+        pinned = sides.pinned.get(label, order.pinned)
+        plan = plan_pair(replace(order, iterations=sides.base.iterations.get(label, 0), pinned=pinned))
+        placed = False  # where a point begins
+
+        def ask(request: Ask) -> Taken | Raised:
+            nonlocal placed
+            if request.pinned is not placed:
+                placed = request.pinned
+                for worker in crew:
+                    worker.send(Pin(index if placed else -1))
+            worker = crew.base if request.arm == "base" else crew.head
+            return worker.ask(request.take, doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
+
+        return converse(plan, ask)
+
+    def _finish(self, crew: Crew, subject: Subject, base: Message, head: Message) -> None:
+        """Both arms to the end of the test, where it is checked that they did the same and ran the right code."""
+        same = isinstance(base, Done) and isinstance(head, Done)
+        base_done, head_done = self._run_out(crew.base, subject, base), self._run_out(crew.head, subject, head)
+        self._proof.check(base_done.modules, head_done.modules)
+        if head_done.problem:
+            raise TestFailed(head_done.problem)
+        if base_done.problem:
+            raise OtherTest(f"fails with {self._revision}: {base_done.problem}")
+        if not same:
+            raise OtherTest(f"reaches other measurement points with {self._revision}")
+        if self._reached is None:
+            raise TestFailed("it reached no measurement point")
+
+    def _run_out(self, worker: Worker, subject: Subject, message: Message) -> Done:
+        while isinstance(message, Point):
+            worker.send(GoOn())
+            message = worker.receive(doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
+        if not isinstance(message, Done):
+            raise ProtocolError(f"expected Point or Done while measuring {subject.nodeid}, got {message!r}")
+        return message
+
+    def _broken(self, subject: Subject, error: Exception) -> Comparison:
+        if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
+            return self._told(subject, Verdict.INCOMPARABLE, str(error))
+        text = f"it passes on its own and fails in a measuring process:\n{error}"
+        what = text if isinstance(error, TestFailed) else str(error)
+        return Comparison(subject.nodeid, None, (), self._sides[subject.nodeid].head.measurement, broken=what)
+
+    def _told(self, subject: Subject, verdict: Verdict, reason: str) -> Comparison:
+        pairs = self._pairs(subject)
+        return Comparison(subject.nodeid, verdict, (), pairs.head, reason, pairs.pairing())

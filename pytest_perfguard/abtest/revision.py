@@ -1,0 +1,103 @@
+"""The git revision to measure against: which commit it is, and whether it can serve as a base at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_perfguard.errors import RevisionError
+from pytest_perfguard.git import git, git_or_nothing
+
+MERGE_BASE: Final = "merge-base:"
+_FULL_HISTORY: Final = (
+    "this is a shallow clone: fetch the history first (git fetch --unshallow; in GitHub Actions: fetch-depth: 0)"
+)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit of the repository that holds the tests."""
+
+    name: str
+    """As the user wrote it."""
+    commit: str
+    """Full hash."""
+    top: Path
+    """Top folder of the working tree, which is the head."""
+
+    @property
+    def label(self) -> str:
+        """`main (1a2b3c4d5e6f)`, or the hash alone where that is what was asked for."""
+        short = self.commit[:12]
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+
+def find_revision(folder: Path, name: str) -> Revision:
+    """The commit that `name` means in the repository around `folder`.
+
+    `name` is whatever git understands, or `merge-base:main` for the commit where this branch left main.
+
+    Raises
+    ------
+    RevisionError
+        where there is no git, no repository, or no such commit.
+    """
+    try:
+        top = Path(git(folder, "rev-parse", "--show-toplevel"))
+    except RevisionError as error:
+        raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy or _NOT_GIT) from None
+    wanted = name.removeprefix(MERGE_BASE)
+    commit = git_or_nothing(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+    if commit and name.startswith(MERGE_BASE):
+        commit = git_or_nothing(top, "merge-base", "HEAD", commit)
+        if not commit:
+            remedy = _FULL_HISTORY if _is_shallow(top) else "name a commit instead of a merge base"
+            raise RevisionError(
+                f"cannot measure against {name}: HEAD and {wanted} have no common ancestor here", remedy
+            )
+    if not commit:
+        raise RevisionError(f"cannot measure against {name}: there is no such revision in {top}", _remedy(top, wanted))
+    return Revision(name, commit, top)
+
+
+def check_useful(revision: Revision) -> None:
+    """Refuse a base that would say nothing or something wrong.
+
+    Raises
+    ------
+    RevisionError
+        where a submodule is not at its recorded commit, or the tree does not differ from the revision.
+    """
+    top = revision.top
+    dirty = [line[1:].split()[1] for line in git_or_nothing(top, "submodule", "status").splitlines() if line[0] in "+U"]
+    status = git(top, "status", "--porcelain=v2", "--ignore-submodules=none", "--untracked-files=no")
+    dirty += [
+        line.split(" ", 8)[8] for line in status.splitlines() if line.startswith("1 ") and line.split()[2][0] == "S"
+    ]
+    if dirty:
+        raise RevisionError(
+            f"cannot measure against {revision.name}: submodule {dirty[0]} is dirty (it has changes of its own, or is at "
+            "another commit than the one recorded)",
+            f"commit it here, or reset it: git submodule update {dirty[0]}",
+        )
+    untracked = git(top, "ls-files", "--others", "--exclude-standard", "--directory")
+    if not git(top, "diff", "--name-only", "--no-ext-diff", revision.commit, "--") and not untracked:
+        raise RevisionError(
+            f"nothing to compare: {revision.label} is equal to this tree",
+            "name an older revision, such as HEAD~1",
+        )
+
+
+_NOT_GIT: Final = "run pytest inside a git repository"
+
+
+def _is_shallow(top: Path) -> bool:
+    return git_or_nothing(top, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def _remedy(top: Path, wanted: str) -> str:
+    if _is_shallow(top):
+        return _FULL_HISTORY
+    remote = git_or_nothing(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{wanted}")
+    return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"

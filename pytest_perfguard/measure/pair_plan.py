@@ -1,0 +1,208 @@
+"""What to take of one measurement point in two processes that run in turn: a generator without a clock.
+
+The two arms are served the same point. The plan names the arm with each request, and whether both are to be kept on one
+CPU for it. Slices of one round alternate, base first and head first in turn, with the same number of calls in both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+from pytest_perfguard.measure.plan import (
+    LONG_CALL_NS,
+    MEMORY_CALL_NS,
+    WARM_UP_NS,
+    FirstCallRaised,
+    Raised,
+    RepeatedCallRaised,
+    Take,
+    Taken,
+    Visit,
+    calibrate,
+    memory_passes,
+    values_of,
+)
+
+Arm = Literal["base", "head"]
+#: Slice pairs per visit: as many as fit into the span, within the two bounds.
+SLICES: Final = range(6, 41)
+SLICES_SPAN_NS: Final = 80_000_000
+#: Pairs of processes that must fit into the budget: enough for a first look and one more.
+PAIRS_IN_BUDGET: Final = 5
+#: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
+SHORT_CALL_NS: Final = 250_000
+#: CPU time per wall time from which on a test counts as running in parallel.
+PARALLEL: Final = 1.15
+#: Shortest round that tells it, and rounds of it.
+LOAD_NS: Final = 5_000_000
+LOAD_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Request to one arm."""
+
+    arm: Arm
+    take: Take
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class PairOrder:
+    """What the runner wants of a visit to both arms."""
+
+    metrics: tuple[str, ...]
+    budget_ns: int
+    """For all pairs of this test together."""
+    iterations: int = 0
+    """Calls per slice of earlier pairs; 0: not known."""
+    pinned: bool | None = None
+    """Keep both arms on one CPU? None: find out whether the test runs in parallel."""
+    swapped: bool = False
+    """Begin with the head."""
+    memory: bool = True
+    single: bool = False
+    """The test cannot be called twice on one set-up: take one call of each arm."""
+
+
+@dataclass(frozen=True)
+class PairVisit:
+    """What one pair of processes gave for one measurement point."""
+
+    base: Visit
+    head: Visit
+    pinned: bool
+
+
+_T = TypeVar("_T")
+PairPlan = Generator[Ask, Taken | Raised, PairVisit]
+_Steps = Generator[Ask, Taken | Raised, _T]
+_Readings = dict[Arm, dict[str, list[int]]]
+
+
+def plan_pair(order: PairOrder) -> PairPlan:
+    """The requests of one visit to both arms; returns its `PairVisit`.
+
+    Raises
+    ------
+    FirstCallRaised
+        where not even one call works in one of the arms.
+    """
+    arms: tuple[Arm, Arm] = ("head", "base") if order.swapped else ("base", "head")
+    # Until it is known whether the test runs in parallel, it is left alone.
+    pinned = bool(order.pinned)
+    readings: _Readings = {"base": {"time": [], "cpu": []}, "head": {"time": [], "cpu": []}}
+    load = 0.0
+    for arm in arms:
+        first = yield Ask(arm, Take("load", 1, 1), pinned)
+        if isinstance(first, Raised):
+            raise FirstCallRaised(first.text)
+        _add(readings[arm], first.values)
+        load = max(load, _load(first.values))
+    if order.single:
+        return _visits(order, 1, readings, {}, pinned=load <= PARALLEL if order.pinned is None else order.pinned)
+    try:
+        return (yield from _repeated_calls(order, arms, pinned))
+    except RepeatedCallRaised as error:
+        nothing = Visit(1, stateful=str(error))
+        return PairVisit(nothing, nothing, pinned)
+
+
+def slices_for(pair_ns: int, budget_ns: int) -> int:
+    """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together."""
+    wanted = min(SLICES.stop - 1, max(SLICES.start, 2 * SLICES_SPAN_NS // pair_ns))
+    return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns)))
+
+
+def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
+    second: dict[Arm, int] = {}
+    load = 0.0
+    for arm in arms:
+        readings = values_of((yield Ask(arm, Take("load", 1, 1), pinned)))
+        second[arm], load = max(1, readings["time"][0]), max(load, _load(readings))
+    iterations, one_by_one = 1, ""
+    is_long = min(second.values()) >= LONG_CALL_NS
+    if not is_long:
+        iterations, slice_ns, one_by_one = yield from _on("base", calibrate(order.iterations), pinned)
+        second = {"base": slice_ns, "head": max(1, iterations * second["head"])}
+    if order.pinned is None:
+        if min(second.values()) < iterations * LOAD_NS:  # too short to tell
+            load = yield from _highest_load(iterations, second["base"])
+        pinned = load <= PARALLEL
+    if not is_long:
+        for arm in arms:
+            second[arm] = yield from _warm_up(arm, iterations, pinned)
+    per_call = min(second.values()) // iterations
+    instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
+    slices = yield from _slices(order, arms, instrument, iterations, sum(second.values()), pinned)
+    memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
+    if order.memory and per_call < MEMORY_CALL_NS:
+        for arm in arms:
+            memory[arm] = yield from _on(arm, memory_passes(order.metrics, per_call), pinned)
+    return _visits(order, iterations, slices, memory, pinned=pinned, one_by_one=one_by_one)
+
+
+def _slices(
+    order: PairOrder, arms: tuple[Arm, Arm], instrument: str, iterations: int, pair_ns: int, pinned: bool
+) -> _Steps[_Readings]:
+    """AB BA AB BA ..."""
+    readings: _Readings = {"base": {"time": [], "cpu": []}, "head": {"time": [], "cpu": []}}
+    for index in range(slices_for(pair_ns, order.budget_ns)):
+        for arm in arms if index % 2 == 0 else arms[::-1]:
+            _add(readings[arm], values_of((yield Ask(arm, Take(instrument, iterations, 1), pinned))))
+    return readings
+
+
+def _highest_load(iterations: int, slice_ns: int) -> _Steps[float]:
+    """CPU time per wall time in rounds that are long enough to tell it."""
+    long_enough = iterations * max(1, math.ceil(LOAD_NS / slice_ns))
+    highest = 0.0
+    for arm in ("base", "head"):
+        highest = max(highest, _load(values_of((yield Ask(arm, Take("load", long_enough, LOAD_ROUNDS), False)))))
+    return highest
+
+
+def _load(readings: Mapping[str, list[int]]) -> float:
+    """The highest share of CPU time, child processes included, in any round: a busy machine only lowers it."""
+    return max(cpu / max(1, wall) for cpu, wall in zip(readings["load"], readings["time"], strict=True))
+
+
+def _warm_up(arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
+    """Warm one arm; returns what a slice of it takes."""
+    first = values_of((yield Ask(arm, Take("time", iterations, 1), pinned)))["time"][0]
+    rounds = min(1000, max(1, WARM_UP_NS // max(1, first)))
+    return max(1, min(values_of((yield Ask(arm, Take("time", iterations, rounds), pinned)))["time"]))
+
+
+def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _Steps[_T]:
+    """A plan for one process, carried out in one arm."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send((yield Ask(arm, request, pinned)))
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+
+
+def _add(readings: dict[str, list[int]], taken: Mapping[str, list[int]]) -> None:
+    for name, values in readings.items():
+        values += taken[name]
+
+
+def _visits(
+    order: PairOrder,
+    iterations: int,
+    readings: _Readings,
+    memory: Mapping[Arm, Mapping[str, tuple[float, ...]]],
+    *,
+    pinned: bool,
+    one_by_one: str = "",
+) -> PairVisit:
+    def visit(arm: Arm) -> Visit:
+        return Visit.of(order.metrics, iterations, readings[arm], memory.get(arm, {}), one_by_one)
+
+    return PairVisit(visit("base"), visit("head"), pinned)

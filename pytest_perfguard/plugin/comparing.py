@@ -1,0 +1,143 @@
+"""`--perf-compare`: the baseline file is the screen; what it cannot settle is measured side by side with its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import pytest
+
+from pytest_perfguard.abtest.revision import Revision, find_revision
+from pytest_perfguard.abtest.rounds import Subject
+from pytest_perfguard.baseline.commit import commit_of_record
+from pytest_perfguard.baseline.schema import Baseline
+from pytest_perfguard.errors import RevisionError
+from pytest_perfguard.judge import comparable, recording, stored
+from pytest_perfguard.model import Comparison, Measurement, Record, Verdict
+from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing_judged
+from pytest_perfguard.plugin.options import run_settings
+from pytest_perfguard.plugin.ordinary import Harvest
+from pytest_perfguard.plugin.selection import could_be_selected
+from pytest_perfguard.units import format_change
+
+#: A test that so many processes did not clear is handed over to the pair, where there can be one.
+SCREENED: Final = stored.LOOKS[0]
+
+
+class CompareMode(Mode):
+    """Measure and judge against the baseline file."""
+
+    name = "compare"
+
+    def __init__(self, config: pytest.Config) -> None:
+        super().__init__(config)
+        self._baseline: Baseline = self.store.read()
+        self._records = self._baseline.tests_of(self.machine.name)
+        self._confirm = run_settings(config).confirm
+        self._revisions: dict[str, Revision | None] = {}
+
+    def title(self) -> str:
+        return f"perfguard: compared with {baseline_name(self)}"
+
+    def record_of(self, nodeid: str) -> Record | None:
+        return self._records.get(nodeid)
+
+    def settled_before(self, nodeid: str) -> Comparison | None:
+        settings, reason = self.settings_of(nodeid), self._incomparable(nodeid)
+        if not reason or settings.max_time is not None or settings.max_memory is not None:
+            return None  # an absolute budget is judged whatever the baseline holds
+        return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
+
+    def measured_alone(self, nodeid: str) -> bool:
+        return super().measured_alone(nodeid) and not self._from_elsewhere(nodeid)
+
+    def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
+        record, settings, reason = self.record_of(nodeid), self._settings[nodeid], self._incomparable(nodeid)
+        if record is not None and not reason:
+            final = final or (measurement.processes >= SCREENED and self._revision(record) is not None)
+            return stored.judge_stored(nodeid, record, measurement, settings, final=final)
+        look = recording.judge_look(nodeid, measurement, settings, final=final)
+        if look is None or look.verdict is not None:
+            return look
+        verdict = Verdict.INCOMPARABLE if reason else Verdict.NEW
+        return Comparison(nodeid, verdict, look.findings, measurement, reason or "not in the baseline file")
+
+    def handovers(self, subjects: Sequence[Subject], decided: Mapping[str, Comparison]) -> Iterator[Handover]:
+        found: dict[Revision, Handover] = {}
+        for subject in subjects:
+            revision, why = self._handed_over(subject.nodeid, decided.get(subject.nodeid))
+            if revision is not None:
+                handover = found.setdefault(revision, Handover(revision, [], {}))
+                handover.subjects.append(subject)
+                handover.reasons[subject.nodeid] = why
+        return iter(found.values())
+
+    def missing(self, harvest: Harvest) -> list[Comparison]:
+        measured = {withheld.nodeid for withheld in harvest.withheld}
+        return [
+            Comparison(nodeid, Verdict.MISSING, reason=_missing_reason(nodeid, harvest))
+            for nodeid in sorted(self._records)
+            if nodeid not in measured and could_be_selected(self.config, nodeid, harvest)
+        ]
+
+    def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
+        return nothing_judged(comparisons)
+
+    def _handed_over(self, nodeid: str, screened: Comparison | None) -> tuple[Revision | None, str]:
+        """The commit to measure beside, and what the baseline file left open; None: the screen's verdict stands."""
+        elsewhere = self._from_elsewhere(nodeid)
+        if elsewhere is not None:
+            return self._revision(elsewhere), "recorded on another machine class or interpreter"
+        record = self.record_of(nodeid)
+        if record is None or screened is None or screened.broken:
+            return None, ""
+        if screened.verdict not in (Verdict.REGRESSION, Verdict.INCONCLUSIVE):
+            return None, ""
+        open_ones = [finding for finding in screened.findings if finding.verdict is screened.verdict]
+        told = "".join(f"{finding.name} {format_change(finding.ratio)}" for finding in open_ones[:1] if finding.ratio)
+        return self._revision(record), f"{screened.verdict} against the baseline file, {told}".removesuffix(", ")
+
+    def _from_elsewhere(self, nodeid: str) -> Record | None:
+        """The record of another machine class whose commit can be had."""
+        if nodeid in self._records:
+            return None
+        records = (part.tests[nodeid] for _name, part in sorted(self._baseline.classes.items()) if nodeid in part.tests)
+        return next((record for record in records if self._revision(record) is not None), None)
+
+    def _revision(self, record: Record) -> Revision | None:
+        """The commit whose code was recorded; None: it cannot be had, or pairs are switched off."""
+        if not self._confirm:
+            return None
+        key = record.commit if record.commit and not record.commit.endswith("+") else repr(record)
+        if key not in self._revisions:
+            self._revisions[key] = self._find(record)
+        return self._revisions[key]
+
+    def _find(self, record: Record) -> Revision | None:
+        recorded = record.commit if not record.commit.endswith("+") else ""
+        for name in (recorded, commit_of_record(self.store.path, record)):
+            try:
+                if name:
+                    return find_revision(self.config.rootpath, name)
+            except RevisionError:  # rebased away, or never fetched
+                continue
+        return None
+
+    def _incomparable(self, nodeid: str) -> str:
+        """Why there is nothing to compare with although the test was recorded; "" otherwise."""
+        record = self.record_of(nodeid)
+        if record is not None:
+            return comparable.other_source(record, self._sources.get(nodeid, ""))
+        others = [name for name, part in self._baseline.classes.items() if nodeid in part.tests]
+        if not others:
+            return ""
+        return (
+            f"recorded on another machine class or interpreter ({', '.join(sorted(others))}), this is "
+            f"{self.machine.name}; record here with: pytest --perf-baseline"
+        )
+
+
+def _missing_reason(nodeid: str, harvest: Harvest) -> str:
+    if nodeid in harvest.collected:
+        return "in the baseline, and it did not pass in this run"
+    return "in the baseline, and no longer among the tests; drop it with: perfguard prune"

@@ -1,0 +1,97 @@
+"""The measuring itself, in two phases: tests alone, then what is to be measured side by side with a revision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from pytest_perfguard.abtest.arms import Build, Suite, two_arms
+from pytest_perfguard.abtest.pairs import PairRunner
+from pytest_perfguard.abtest.rounds import Progress, Rounds, Subject
+from pytest_perfguard.abtest.runner import Runner
+from pytest_perfguard.abtest.worker import Launch
+from pytest_perfguard.errors import RevisionError, WrongCode
+from pytest_perfguard.judge.paired import MOST_PAIRS, Pairs
+from pytest_perfguard.model import Comparison
+from pytest_perfguard.plugin.modes import Handover, Mode
+from pytest_perfguard.plugin.options import child_arguments, run_settings
+
+#: Coverage of subprocesses would measure the measuring.
+_COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
+#: Not handed to children: a fixed hash seed would be one draw of a chance that fresh processes are to average over.
+_NOT_INHERITED = (*_COVERAGE_ENVIRONMENT, "PYTHONHASHSEED")
+
+_Crew = TypeVar("_Crew")
+
+
+class Phases:
+    """`comparisons` holds what is decided, also when the measuring was interrupted."""
+
+    def __init__(
+        self, config: pytest.Config, mode: Mode, tell: Callable[[Progress], None], say: Callable[[str], None]
+    ) -> None:
+        self._config = config
+        self._mode = mode
+        self._tell = tell
+        self._say = say
+        self._launch = Launch(
+            child_arguments(config),
+            config.invocation_params.dir,
+            environment={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
+        )
+        self.comparisons: dict[str, Comparison] = {}
+        self.processes = 0
+        self.problems: list[str] = []
+        """Why tests were not measured side by side that should have been."""
+
+    def run(self, subjects: Sequence[Subject]) -> None:
+        """Measure and decide every subject.
+
+        Raises
+        ------
+        pytest.UsageError
+            where the revision that the user named cannot be measured.
+        """
+        settled = {subject.nodeid: self._mode.settled_before(subject.nodeid) for subject in subjects}
+        self.comparisons |= {nodeid: comparison for nodeid, comparison in settled.items() if comparison is not None}
+        alone = [subject for subject in subjects if self._mode.measured_alone(subject.nodeid)]
+        if alone:
+            self._run(Runner(alone, self._launch, self._mode.judge, tell=self._tell, most=self._mode.processes))
+        for handover in self._mode.handovers(subjects, self.comparisons):
+            try:
+                self._side_by_side(handover)
+            except (RevisionError, WrongCode) as error:
+                if not self._mode.may_fall_back:
+                    raise pytest.UsageError(str(error)) from None
+                self.problems.append(f"not measured side by side with {handover.revision.label}: {error}")
+
+    def _side_by_side(self, handover: Handover) -> None:
+        settings = run_settings(self._config)
+        rootdir, inifile = self._config.rootpath, self._config.inipath
+        tests = [Path(subject.path) for subject in handover.subjects]
+        suite = Suite(rootdir, tests, self._config.getini("python_files"), inifile)
+        build = Build(settings.base_command, settings.base_python)
+        family = len(handover.subjects)
+
+        def judge(nodeid: str, pairs: Pairs, final: bool) -> Comparison | None:
+            return self._mode.judge_pair(nodeid, pairs, family, final)
+
+        self._say(f"perf: checking out {handover.revision.label}")
+        with two_arms(handover.revision, self._launch, suite, build) as arms:
+            self._run(
+                PairRunner(
+                    handover.subjects, arms.base, arms.head, judge, arms.proof,
+                    revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
+                )
+            )  # fmt: skip
+
+    def _run(self, rounds: Rounds[_Crew]) -> None:
+        try:
+            rounds.run()
+        finally:
+            self.comparisons |= rounds.comparisons
+            self.processes += rounds.processes

@@ -7,23 +7,26 @@ times as long to make.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from pytest_perfguard.errors import SettingError
 from pytest_perfguard.units import parse_duration, parse_percent, parse_size
-
-#: Metric -> unit. The time metrics come from the timed rounds, the others from passes of their own.
-METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
-
-
-class Floor(NamedTuple):
-    """Absolute differences per iteration below which nothing is a regression."""
-
-    seconds: float
-    bytes: float
+from pytest_perfguard.values import (
+    DEFAULT_FLOOR,
+    METRICS,
+    REPORT_SUFFIXES,
+    Floor,
+    parse_alpha,
+    parse_callable,
+    parse_command,
+    parse_flag,
+    parse_floor,
+    parse_metrics,
+    parse_path,
+    parse_reports,
+)
 
 
 class Settings(NamedTuple):
@@ -80,94 +83,9 @@ class Knob(NamedTuple):
         return f"perf_{self.name}"
 
 
-def parse_metrics(value: object) -> tuple[str, ...]:
-    """`time,memory` or a list of names -> the names in the table's order, each once."""
-    names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not names:
-        raise SettingError(f"{value!r} is not a list of metrics such as time,memory")
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise SettingError(f"unknown metric {unknown[0]!r} (valid: {', '.join(METRICS)})")
-    return tuple(name for name in METRICS if name in names)
-
-
-def parse_floor(value: object) -> Floor:
-    """`50us`, `1KB`, or both: `50us,1KB`; what is not named keeps its default."""
-    seconds, size = DEFAULT_FLOOR.seconds, DEFAULT_FLOOR.bytes
-    for part in value.split(",") if isinstance(value, str) else [value]:
-        try:
-            seconds = parse_duration(part)
-        except SettingError:
-            try:
-                size = parse_size(part)
-            except SettingError:
-                raise SettingError(
-                    f"{part!r} is neither a duration (50us) nor a size (1KB); both may be given: 50us,1KB"
-                ) from None
-    return Floor(seconds, size)
-
-
-def parse_flag(value: object) -> bool:
-    """`true`/`false`, `yes`/`no`, `on`/`off`, `1`/`0`, or a bool."""
-    if isinstance(value, bool):
-        return value
-    truths = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    try:
-        return truths[str(value).strip().lower()]
-    except KeyError:
-        raise SettingError(f"{value!r} is not a truth value (valid: {', '.join(truths)})") from None
-
-
-def parse_alpha(value: object) -> float:
-    """`1%`: a chance above nothing and below one half."""
-    share = parse_percent(value)
-    if not 0 < share < 0.5:
-        raise SettingError(f"{value!r} is no chance of a false alarm: give one above 0% and below 50%")
-    return share
-
-
-def parse_reports(value: object) -> tuple[str, ...]:
-    """Paths whose suffix names a format that can be written."""
-    paths = [value] if isinstance(value, str) else value
-    if not isinstance(paths, list | tuple):
-        raise SettingError(f"{value!r} is not a path")
-    for path in paths:
-        if not str(path).endswith(REPORT_SUFFIXES):
-            raise SettingError(f"{path!r} has no known report format (valid suffixes: {', '.join(REPORT_SUFFIXES)})")
-    return tuple(str(path) for path in paths)
-
-
-def parse_path(value: object) -> str:
-    """A path that is not empty."""
-    if not isinstance(value, str) or not value.strip():
-        raise SettingError(f"{value!r} is not a path")
-    return value
-
-
-def parse_command(value: object) -> str:
-    """A command line that the shell's rules of quoting can split."""
-    try:
-        words = shlex.split(value) if isinstance(value, str) else []
-    except ValueError as error:
-        raise SettingError(f"{value!r} is not a command line: {error}") from None
-    if not words:
-        raise SettingError(f"{value!r} is not a command line")
-    return str(value)
-
-
-def parse_callable(value: object) -> Callable[[], object]:
-    """Anything that can be called without arguments."""
-    if not callable(value):
-        raise SettingError(f"{value!r} cannot be called; give a function without parameters")
-    return value
-
-
-REPORT_SUFFIXES: Final = (".json",)
 #: What the minima of a stored baseline can hold, and what pairs can: docs/verdict.md.
 STORED_THRESHOLD: Final = 0.05
 PAIRED_THRESHOLD: Final = 0.03
-#: 2 ns is what the same bytecode at another address may differ by; 1 KiB is below one page of anything.
-DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
 KNOBS: Final[tuple[Knob, ...]] = (
     Knob("file", parse_path, "perf-baseline.json", "the baseline file, relative to the rootdir", "PATH", marker=False),

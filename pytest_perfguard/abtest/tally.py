@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_perfguard.measure.plan import Visit
 from pytest_perfguard.model import Measurement, Samples
-from pytest_perfguard.settings import METRICS
+from pytest_perfguard.values import METRICS
 
 #: One round between two fast kernels may be chance; so many are the machine's pace.
 PACED_ROUNDS: Final = 5

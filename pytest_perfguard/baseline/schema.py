@@ -29,7 +29,7 @@ from typing import Any, Final
 from pytest_perfguard.baseline import fields
 from pytest_perfguard.errors import BaselineUnreadable
 from pytest_perfguard.model import Record, Recorded, metric_kind
-from pytest_perfguard.settings import METRICS
+from pytest_perfguard.values import METRICS
 
 SCHEMA: Final = 1
 

@@ -9,7 +9,10 @@ import pytest
 from pytest_perfguard.abtest.child import Conversation, describe
 from pytest_perfguard.abtest.protocol import GoOn, Point, Quit
 from pytest_perfguard.errors import ProtocolError
+from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.plan import Raised, Take, Taken
+
+PINNING = Pinning()
 
 
 class Script:
@@ -28,7 +31,7 @@ class Script:
 
 def test_a_point_is_announced_served_and_left():
     link = Script(Take("time", 2, 3), GoOn())
-    assert Conversation(link, None).measure(lambda: 42, "parse") == 42
+    assert Conversation(link, None, PINNING).measure(lambda: 42, "parse") == 42
     announced, taken = link.said
     assert announced == Point("parse")
     assert isinstance(taken, Taken)
@@ -37,7 +40,7 @@ def test_a_point_is_announced_served_and_left():
 
 def test_the_same_point_reached_again_has_a_number():
     link = Script(GoOn(), GoOn(), GoOn())
-    conversation = Conversation(link, None)
+    conversation = Conversation(link, None, PINNING)
     for label in ("parse", "parse", "dump"):
         conversation.measure(lambda: None, label)
     assert link.said == [Point("parse"), Point("parse#2"), Point("dump")]
@@ -54,7 +57,7 @@ def test_a_call_that_raises_is_reported_and_the_point_stays_open():
         return "first"
 
     link = Script(Take("time", 1, 1), Take("time", 1, 1), Take("time", 1, 1), GoOn())
-    assert Conversation(link, None).measure(second_fails, "") == "first"
+    assert Conversation(link, None, PINNING).measure(second_fails, "") == "first"
     assert [type(message) for message in link.said] == [Point, Taken, Raised, Taken]
     assert link.said[2] == Raised("FileExistsError: it is there")
 
@@ -68,7 +71,7 @@ def test_whatever_the_test_raises_is_its_own_affair(outcome):
 
     link = Script(Take("time", 1, 1), GoOn())
     with pytest.raises(type(outcome)):
-        Conversation(link, None).measure(call, "")
+        Conversation(link, None, PINNING).measure(call, "")
     assert isinstance(link.said[1], Raised)
 
 
@@ -80,7 +83,7 @@ def test_an_async_point_runs_inside_the_running_loop():
 
     async def main():
         link = Script(Take("time", 1, 2), Take("memory", 1, 1), GoOn())
-        await Conversation(link, None).measure_async(call, "")
+        await Conversation(link, None, PINNING).measure_async(call, "")
         return asyncio.get_running_loop(), link
 
     loop, link = asyncio.run(main())
@@ -90,14 +93,14 @@ def test_an_async_point_runs_inside_the_running_loop():
 
 @pytest.mark.parametrize("word", [Quit(), Take("eval", 1, 1)])
 def test_a_wrong_word_is_refused(word):
-    with pytest.raises(ProtocolError, match="expected Take or GoOn"):
-        Conversation(Script(word), None).measure(lambda: None, "")
+    with pytest.raises(ProtocolError, match="expected Pin, Take or GoOn"):
+        Conversation(Script(word), None, PINNING).measure(lambda: None, "")
 
 
 def test_setup_runs_before_every_round():
     log = []
     link = Script(Take("time", 2, 2), GoOn())
-    Conversation(link, lambda: log.append("setup")).measure(lambda: log.append("call"), "")
+    Conversation(link, lambda: log.append("setup"), PINNING).measure(lambda: log.append("call"), "")
     assert log == ["setup", "call", "call"] * 2
 
 

@@ -8,21 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.abtest.protocol import Done, GoOn, Hello, Point, Quit, Ready, Serve, decode, encode
+from pytest_perfguard.abtest.protocol import Done, GoOn, Hello, Pin, Point, Quit, Ready, Serve, decode, encode
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.plan import Raised, Take, Taken
 
 texts = st.text(st.characters(codec=None))
 whole = st.integers(-(2**63), 2**63)
+names = st.dictionaries(texts, texts)
 messages = st.one_of(
-    st.builds(Hello, st.lists(texts), st.lists(texts), whole, texts),
-    st.builds(Ready, st.lists(texts), st.lists(texts), st.booleans()),
+    st.builds(Hello, st.lists(texts), st.lists(texts), texts),
+    st.builds(Ready, st.lists(texts), st.lists(texts), st.lists(texts), st.booleans(), st.booleans(), texts, names),
+    st.builds(Pin, whole),
     st.builds(Serve, texts, texts),
     st.builds(Point, texts),
     st.builds(Take, texts, whole, whole),
     st.builds(Taken, st.dictionaries(texts, st.lists(whole, min_size=1))),
     st.builds(Raised, texts),
-    st.builds(Done, texts),
+    st.builds(Done, texts, names),
     st.just(GoOn()),
     st.just(Quit()),
 )

@@ -7,8 +7,9 @@ from itertools import count
 import pytest
 
 from pytest_perfguard.abtest import runner as module
-from pytest_perfguard.abtest.protocol import Done, GoOn, Point, Ready, Serve
-from pytest_perfguard.abtest.runner import Runner, Subject
+from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Ready, Serve
+from pytest_perfguard.abtest.rounds import Subject
+from pytest_perfguard.abtest.runner import Runner
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied, ChildTimedOut
 from pytest_perfguard.measure.plan import Raised, Take, Taken
@@ -28,8 +29,9 @@ class Children:
         self.started = []
         self.served = []
         self.alive = 0
+        self.pinned = []
 
-    def __call__(self, launch, nodeids, files, cpu):
+    def __call__(self, launch, nodeids, files):
         assert files == [f"/{nodeid}.py" for nodeid in nodeids]
         return Child(self, nodeids)
 
@@ -48,7 +50,7 @@ class Child:
         self.children.alive += 1
         assert self.children.alive == 1, "one active at a time"
         found = [nodeid for nodeid in self.nodeids if nodeid not in self.children.lost]
-        self.ready = Ready(found, [], True)
+        self.ready = Ready(found, [], [], True, True, "3.11.0", {})
         return self
 
     def __exit__(self, *_error):
@@ -61,9 +63,15 @@ class Child:
             self.queue.append(Point(""))
         elif isinstance(message, Take):
             self.queue.append(self.answer(message))
+        elif isinstance(message, Pin):
+            self.children.pinned.append(message.cpu)
         elif isinstance(message, GoOn):
             failed = self.children.behaviours.get(self.nodeid) == "fails"
-            self.queue.append(Done("AssertionError: in here" if failed else ""))
+            self.queue.append(Done("AssertionError: in here" if failed else "", {}))
+
+    def ask(self, take, *, doing, limit):
+        self.send(take)
+        return self.receive(doing=doing, limit=limit)
 
     def answer(self, take):
         behaviour = self.children.behaviours.get(self.nodeid)
@@ -105,7 +113,7 @@ def run(monkeypatch):
             Launch([], None),
             judge,
             tell=told.append,
-            processes=processes,
+            most=processes,
             clock=lambda: float(next(ticks)),
         )
         try:
@@ -121,6 +129,7 @@ def test_each_process_is_fresh_and_gets_only_what_is_undecided(run):
     children = Children()
     runner, _told = run("ab", children, enough=3)
     assert children.started == [["a", "b"]] * 3
+    assert children.pinned == [0, 0, 1, 1, 2, 2]
     assert {name: item.measurement.processes for name, item in runner.comparisons.items()} == {"a": 3, "b": 3}
 
 
@@ -188,5 +197,5 @@ def test_an_interrupt_keeps_what_was_decided_and_ends_the_child(run):
 def test_progress_tells_the_test_the_process_and_what_is_open(run):
     _runner, told = run("ab", Children(), enough=2)
     last = told[-1]
-    assert (last.nodeid, last.process, last.tests, last.undecided) == ("b", 2, 2, 1)
+    assert (last.nodeid, last.round, last.tests, last.undecided) == ("b", 2, 2, 1)
     assert last.seconds_left > 0

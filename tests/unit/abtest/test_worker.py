@@ -20,7 +20,7 @@ from pytest_perfguard.abtest.child import PipeLink
 from pytest_perfguard.abtest.protocol import *
 link = PipeLink(int(sys.argv[1].partition("=")[2]))
 hello = link.receive()
-link.send(Ready(hello.nodeids, [], True))
+link.send(Ready(hello.nodeids, [], [], True, True, "3.11", {}))
 """
 
 
@@ -44,7 +44,7 @@ def alive(pid):
 
 
 def test_a_child_greets_answers_and_leaves(launch):
-    with Worker(launch("link.receive(); link.send(Point('x')); link.receive()"), ["a"], [], 0) as child:
+    with Worker(launch("link.receive(); link.send(Point('x')); link.receive()"), ["a"], []) as child:
         assert child.ready.found == ["a"]
         child.send(Serve("a", ""))
         assert child.receive(doing="measuring a", limit=30) == Point("x")
@@ -53,14 +53,15 @@ def test_a_child_greets_answers_and_leaves(launch):
 def test_a_child_that_dies_says_how_and_shows_its_last_lines(launch):
     program = "print('my last words', flush=True); os.kill(os.getpid(), signal.SIGSEGV)"
     with pytest.raises(ChildDied, match=r"was ended by SIGSEGV while measuring a\n.*\nmy last words"):
-        with Worker(launch(program), [], [], 0) as child:
+        with Worker(launch(program), [], []) as child:
+            assert child.ready.collector
             child.receive(doing="measuring a", limit=30)
 
 
 def test_a_child_that_exits_early_names_its_status(launch):
     with pytest.raises(ChildDied, match="exited with status 3 while starting"):
-        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], [], 0):
-            pytest.fail("it started")
+        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
+            pytest.fail(f"it started: {child.ready}")
 
 
 def test_a_child_that_hangs_is_killed_at_the_limit(launch, monkeypatch):
@@ -70,7 +71,8 @@ def test_a_child_that_hangs_is_killed_at_the_limit(launch, monkeypatch):
     with pytest.raises(
         ChildTimedOut, match=r"no answer within the time limit of \d+ s and was killed while measuring a"
     ):
-        with Worker(launch(program), [], [], 0) as child:
+        with Worker(launch(program), [], []) as child:
+            assert child.ready.collector
             child.receive(doing="measuring a", limit=0.2)
     assert time.monotonic() - start < 60
 
@@ -86,7 +88,8 @@ open({str(tmp_path / "pid")!r}, "w").write(str(grandchild.pid))
 link.send(Point("ready"))
 time.sleep(600)
 """
-    with pytest.raises(KeyboardInterrupt), Worker(launch(program), [], [], 0) as child:
+    with pytest.raises(KeyboardInterrupt), Worker(launch(program), [], []) as child:
+        assert child.ready.collector
         child.receive(doing="waiting", limit=30)
         raise KeyboardInterrupt
     grandchild = int((tmp_path / "pid").read_text())
@@ -104,7 +107,8 @@ try:
 except KeyboardInterrupt:
     open({str(tmp_path / "torn-down")!r}, "w").close()
 """
-    with pytest.raises(KeyError), Worker(launch(program), [], [], 0) as child:
+    with pytest.raises(KeyError), Worker(launch(program), [], []) as child:
+        assert child.ready.collector
         child.receive(doing="waiting", limit=30)
         raise KeyError
     assert (tmp_path / "torn-down").exists()
@@ -117,14 +121,15 @@ try:
 except KeyboardInterrupt as error:
     open({str(tmp_path / "told")!r}, "w").write(str(error))
 """
-    with Worker(launch(program), [], [], 0) as child:
+    with Worker(launch(program), [], []) as child:
+        assert child.ready.collector
         child._connection.close()
         child._process.wait(30)
         assert (tmp_path / "told").read_text() == "the perfguard controller is gone"
 
 
 def test_what_is_no_greeting_is_refused(launch):
-    greeting = CHILD.replace("Ready(hello.nodeids, [], True)", "Point('x')")
+    greeting = CHILD.replace('Ready(hello.nodeids, [], [], True, True, "3.11", {})', "Point('x')")
     with pytest.raises(ProtocolError, match="expected Ready"):
-        with Worker(launch("link.receive()", greeting=greeting), [], [], 0):
-            pytest.fail("it started")
+        with Worker(launch("link.receive()", greeting=greeting), [], []) as child:
+            pytest.fail(f"it started: {child.ready}")

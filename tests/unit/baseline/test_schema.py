@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_perfguard.baseline.schema import Baseline, MachineClass, from_text, to_text
 from pytest_perfguard.errors import BaselineUnreadable
 from pytest_perfguard.model import Record, Recorded
-from pytest_perfguard.settings import METRICS
+from pytest_perfguard.values import METRICS
 
 amounts = st.floats(0, 1e9).map(lambda value: float(f"{value:.6g}"))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from pytest_perfguard.measure.quiet import doubtful_conditions, pin, quiet
+from pytest_perfguard.measure.quiet import doubtful_conditions, quiet
 
 
 def in_process(program: str) -> str:
@@ -86,22 +85,6 @@ with quiet():
 print(inside, m.get_events(3) == m.events.CALL)
 """
     assert in_process(program).split() == ["0", "True"]
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process to a CPU")
-def test_a_process_is_pinned_to_one_of_its_own_cpus():
-    program = """
-import os
-from pytest_perfguard.measure.quiet import pin
-allowed = os.sched_getaffinity(0)
-print(pin(7), len(os.sched_getaffinity(0)), os.sched_getaffinity(0) <= allowed)
-"""
-    assert in_process(program).split() == ["True", "1", "True"]
-
-
-def test_a_system_that_cannot_pin_says_so(monkeypatch):
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    assert pin(0) is False
 
 
 def test_development_mode_taints_a_measurement():

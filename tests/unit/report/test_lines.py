@@ -156,7 +156,9 @@ def test_the_json_report_is_the_contracts_object():
 
 
 def test_progress_fits_one_line():
-    line = progress_line("t" * 300, process=3, most=20, undecided=2, tests=14, seconds_left=12.4, width=100)
+    line = progress_line(
+        "t" * 300, unit="process", number=3, most=20, undecided=2, tests=14, seconds_left=12.4, width=100
+    )
     assert line.startswith("perf: process 3 of at most 20, 2 of 14 tests undecided, at most 12 s left: tt")
     assert len(line) < 100
 

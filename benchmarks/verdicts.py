@@ -1,11 +1,13 @@
-"""How often is the verdict of `--perf-compare` wrong? False alarms and misses on a project with exact slowdowns.
+"""How often is a verdict wrong? False alarms and misses on a project with exact slowdowns.
 
-Makes a small project with tests of eight kinds (arithmetic, JSON, allocation, SQLite, files, attribute access, asyncio,
-sorting), each of which repeats one unit of work REPEAT times, so that a slowdown is real extra work of a known amount:
-20 -> 21 is 5 %, 20 -> 22 is 10 %. Records a baseline, compares unchanged code, then slower code; quiet, and beside a noisy
-neighbour that this script starts and stops. Prints rates with 95 % (Wilson) limits and seconds per test.
+Makes a small project (sample_projects.py), each test of which repeats one unit of work REPEAT times, so that a slowdown is
+real extra work of a known amount: 20 -> 21 is 5 %, 20 -> 22 is 10 %. Compares unchanged code, then slower code; quiet, and
+beside a noisy neighbour that this script starts and stops. Prints rates with 95 % (Wilson) limits and seconds per test.
 
-    python benchmarks/verdicts.py [--cycles 3] [--compares 3] [--copies 3] [--conditions quiet,noisy]
+    python benchmarks/verdicts.py --mode against     each comparison is `--perf-against=HEAD`
+    python benchmarks/verdicts.py --mode compare     the baseline file alone: a project without git
+    python benchmarks/verdicts.py --mode confirm     the baseline file, its suspects confirmed beside its commit
+    python benchmarks/verdicts.py --project long     calls of 5 ms to a second, waiting calls, parallel ones
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,112 +28,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-LIBRARY = """
-import asyncio, json, os, sqlite3
-
-REPEAT = int(os.environ.get("REPEAT", "20"))
-DOCUMENT = {"name": "x" * 20, "values": list(range(12)), "nested": {"a": [1.5, None, True]}}
-
-
-class Point:
-    def __init__(self, x, y):
-        self.x = x
-        self.y = y
-
-
-def arithmetic():
-    total = 0
-    for number in range(60):
-        total += number * number % 7
-    return total
-
-
-def parse():
-    return json.loads(json.dumps(DOCUMENT))
-
-
-def allocate():
-    return [Point(number, str(number)) for number in range(20)]
-
-
-def attributes(points=[Point(n, n) for n in range(60)]):
-    return sum(point.x + point.y for point in points)
-
-
-def order(values=[(n * 7919) % 101 for n in range(60)]):
-    return sorted(values, key=lambda value: -value)
-
-
-def connect():
-    database = sqlite3.connect(":memory:")
-    database.execute("create table t (a integer, b text)")
-    database.executemany("insert into t values (?, ?)", [(n, str(n)) for n in range(50)])
-    return database
-
-
-def query(database):
-    return database.execute("select count(*), max(b) from t where a > 10").fetchall()
-
-
-def read(path):
-    with open(path, "rb") as stream:
-        return stream.read()
-
-
-async def ping():
-    await asyncio.sleep(0)
-"""
-
-TESTS = """
-import pytest
-import library
-from library import REPEAT
-
-pytestmark = pytest.mark.perf
-copies = pytest.mark.parametrize("copy", range({copies}))
-
-
-@pytest.fixture
-def database():
-    connection = library.connect()
-    yield connection
-    connection.close()
-
-
-@copies
-@pytest.mark.parametrize("kind", ["arithmetic", "parse", "allocate", "attributes", "order"])
-def test_cpu(kind, copy):
-    work = getattr(library, kind)
-    for _ in range(REPEAT):
-        work()
-
-
-@copies
-def test_sqlite(database, copy):
-    for _ in range(REPEAT):
-        library.query(database)
-
-
-@copies
-def test_file(tmp_path, copy):
-    path = tmp_path / "file"
-    if not path.exists():
-        path.write_bytes(b"x" * 4096)
-    for _ in range(REPEAT):
-        library.read(path)
-
-
-@copies
-@pytest.mark.anyio
-async def test_async(copy):
-    for _ in range(REPEAT):
-        await library.ping()
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-"""
+from sample_projects import PROJECTS
 
 RED = {"regression"}
 
@@ -160,12 +58,27 @@ def condition(name: str) -> Iterator[None]:
             process.join()
 
 
+def make_project(folder: Path, kind: str, *, copies: int, versioned: bool) -> None:
+    """The project; in a git repository with one commit if `versioned`."""
+    library, tests = PROJECTS[kind]
+    (folder / "library.py").write_text(library)
+    (folder / "test_work.py").write_text(tests.replace("COPIES", str(copies)))
+    (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+    (folder / ".gitignore").write_text("__pycache__\nreport.json\n.*.lock\n")
+    if versioned:
+        for command in ("init -q", "add -A", "-c user.name=x -c user.email=x@example.org commit -qm first"):
+            subprocess.run(["git", *command.split()], cwd=folder, check=True)
+
+
 def run(folder: Path, *options: str, repeat: int) -> tuple[Counter[str], float, int, list[str]]:
     """One pytest run -> (verdicts, seconds, tests, descriptions of the ones that are wrong)."""
+    library = (folder / "library.py").read_text()
+    (folder / "library.py").write_text(re.sub("REPEAT = [0-9]+", f"REPEAT = {repeat}", library))
+    (folder / "note").write_text("a tree that is equal to its commit is refused")
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--perf-report=report.json", *options],
-        cwd=folder, env={**os.environ, "REPEAT": str(repeat)}, capture_output=True, text=True, check=False,
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     seconds = time.monotonic() - start
     if done.returncode not in (0, 1):
@@ -196,14 +109,14 @@ def trial(name: str, options: argparse.Namespace) -> None:
     spent: dict[str, list[float]] = {"baseline": [], "unchanged": []}
     with tempfile.TemporaryDirectory() as text, condition(name):
         folder = Path(text)
-        (folder / "library.py").write_text(LIBRARY)
-        (folder / "test_work.py").write_text(TESTS.format(copies=options.copies))
-        (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+        make_project(folder, options.project, copies=options.copies, versioned=options.mode != "compare")
+        comparison = "--perf-against=HEAD" if options.mode == "against" else "--perf-compare"
         for cycle in range(options.cycles):
-            _verdicts, seconds, tests, _told = run(folder, "--perf-baseline", repeat=20)
-            spent["baseline"].append(seconds / tests)
+            if options.mode != "against":
+                _verdicts, seconds, tests, _told = run(folder, "--perf-baseline", repeat=20)
+                spent["baseline"].append(seconds / tests)
             for repeat in (*[20] * options.compares, *options.slowdowns):
-                verdicts, seconds, tests, told = run(folder, "--perf-compare", repeat=repeat)
+                verdicts, seconds, tests, told = run(folder, comparison, repeat=repeat)
                 found[repeat] += verdicts
                 if repeat == 20:
                     spent["unchanged"].append(seconds / tests)
@@ -216,11 +129,14 @@ def trial(name: str, options: argparse.Namespace) -> None:
         label = "unchanged code: false alarms" if repeat == 20 else f"{(repeat - 20) * 5} % slower: found"
         print(f"{name:6} {label:30} {wilson(red, count)};  inconclusive {wilson(open_, count)}")
     for kind, seconds in spent.items():
-        print(f"{name:6} seconds per test, {kind:12} {sum(seconds) / len(seconds):.2f}")
+        if seconds:
+            print(f"{name:6} seconds per test, {kind:12} {sum(seconds) / len(seconds):.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mode", choices=("against", "compare", "confirm"), default="against")
+    parser.add_argument("--project", choices=sorted(PROJECTS), default="short")
     parser.add_argument("--cycles", type=int, default=3)
     parser.add_argument("--compares", type=int, default=3, help="comparisons of unchanged code per cycle")
     parser.add_argument("--copies", type=int, default=3, help="tests of each kind")

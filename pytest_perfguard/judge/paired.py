@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,15 +31,21 @@ from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import CONFIDENCE
 from pytest_perfguard.stats.sequential import log_ratio, margin
 
-#: Pairs after which a test may be decided; the significance level is divided by their number (Bonferroni).
+#: Pairs after which a test may be decided. Every look takes its part of the significance level (Bonferroni).
 LOOKS: Final = (4, 6, 8, 10, 12, 16, 20)
 MOST_PAIRS: Final = LOOKS[-1]
+#: The part of the last look, where most is known; the others share the rest evenly.
+LAST_LOOK: Final = 0.5
 #: However few tests a run has, one of them is accused of nothing that chance does more often than this.
 TEST_ALPHA: Final = 0.001
 #: Chance to call a test unchanged that is slower by just the threshold.
 BETA: Final = 0.05
 #: Off one common CPU the arms meet different speeds of the machine: identical code differs by up to 41 % in single pairs.
 UNPINNED_THRESHOLD: Final = 0.10
+#: Logarithm of a slowdown (half as slow again) that no budget may leave open.
+PLAIN: Final = math.log(1.5)
+#: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
+UNTOLD: Final = math.log(1000)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,9 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
         return None
     names = sorted(base & head, key=metric_order)
     times = [name for name in names if pairs.head.samples[name].unit == "s"]
-    error = min(TEST_ALPHA, settings.alpha / max(1, family)) / len(LOOKS) / max(1, len(times))
+    if pairs.head.processes < LOOKS[0] and any(_is_plain(pairs.log_ratios(name)) for name in times):
+        return None
+    error = look_level(settings, family, final=final) / max(1, len(times))
     findings: list[Finding | None] = []
     for name in names:
         if name in times:
@@ -92,6 +101,12 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
     return Comparison(nodeid, verdict, tuple(settled), pairs.head, "", pairing)
 
 
+def look_level(settings: Settings, family: int, *, final: bool) -> float:
+    """The significance level of one look at one test, one-sided, for all its metrics together."""
+    share = LAST_LOOK if final else (1 - LAST_LOOK) / (len(LOOKS) - 1)
+    return min(TEST_ALPHA, settings.alpha / max(1, family)) * share
+
+
 def paired_threshold(settings: Settings, *, pinned: bool) -> float:
     """The relative threshold that pairs can hold."""
     return settings.threshold if pinned else max(settings.threshold, UNPINNED_THRESHOLD)
@@ -104,7 +119,7 @@ def _judge_time(name: str, pairs: Pairs, settings: Settings, error: float, *, fi
     mean = statistics.fmean(ratios) if ratios else 0.0
     strict, lenient = margin(ratios, error), margin(ratios, BETA)
     verdict, reason = Verdict.INCONCLUSIVE, ""
-    if abs(mean) > max(strict, bound):
+    if abs(mean) > max(strict, bound) and len(ratios) >= LOOKS[0]:
         verdict = Verdict.REGRESSION if mean > 0 else Verdict.IMPROVEMENT
     elif mean + lenient < bound and (mean > -bound or final):
         verdict = Verdict.UNCHANGED
@@ -113,6 +128,11 @@ def _judge_time(name: str, pairs: Pairs, settings: Settings, error: float, *, fi
     else:
         reason = _why_open(ratios, pairs)
     return _finding(name, pairs, verdict, ratios, bound, reason, max(strict, bound) if reason else None)
+
+
+def _is_plain(ratios: Sequence[float]) -> bool:
+    """Is it so much slower that it gets its first look whatever the budget? A slow head eats its own budget up."""
+    return bool(ratios) and statistics.fmean(ratios) > PLAIN
 
 
 def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
@@ -156,10 +176,10 @@ def _finding(
         verdict=verdict,
         candidate=statistics.median(head.medians),
         baseline=was,
-        interval=(math.exp(mean - half), math.exp(mean + half)) if math.isfinite(half) else None,
+        interval=(math.exp(mean - half), math.exp(mean + half)) if half < UNTOLD else None,
         limit=was * math.exp(bound) if math.isfinite(bound) else None,
         rounds=head.rounds,
         reason=reason,
-        smallest=math.exp(smallest) if smallest is not None and math.isfinite(smallest) else None,
+        smallest=math.exp(smallest) if smallest is not None and smallest < UNTOLD else None,
         paired_ratio=math.exp(mean) if ratios else None,
     )

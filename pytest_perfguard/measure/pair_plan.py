@@ -28,10 +28,11 @@ from pytest_perfguard.measure.plan import (
 
 Arm = Literal["base", "head"]
 #: Slice pairs per visit: as many as fit into the span, within the two bounds.
-SLICES: Final = range(6, 41)
+SLICES: Final = range(4, 41)
 SLICES_SPAN_NS: Final = 80_000_000
-#: Pairs of processes that must fit into the budget: enough for a first look and one more.
-PAIRS_IN_BUDGET: Final = 5
+#: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
+#: pairs can only tell large differences: fewer slices, more pairs.
+PAIRS_IN_BUDGET: Final = 10
 #: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
 SHORT_CALL_NS: Final = 250_000
 #: CPU time per wall time from which on a test counts as running in parallel.
@@ -94,7 +95,7 @@ def plan_pair(order: PairOrder) -> PairPlan:
     arms: tuple[Arm, Arm] = ("head", "base") if order.swapped else ("base", "head")
     # Until it is known whether the test runs in parallel, it is left alone.
     pinned = bool(order.pinned)
-    readings: _Readings = {"base": {"time": [], "cpu": []}, "head": {"time": [], "cpu": []}}
+    readings = _nothing()
     load = 0.0
     for arm in arms:
         first = yield Ask(arm, Take("load", 1, 1), pinned)
@@ -114,15 +115,18 @@ def plan_pair(order: PairOrder) -> PairPlan:
 def slices_for(pair_ns: int, budget_ns: int) -> int:
     """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together."""
     wanted = min(SLICES.stop - 1, max(SLICES.start, 2 * SLICES_SPAN_NS // pair_ns))
-    return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns)))
+    # The first call of each arm is as long as a slice, and counts for nothing.
+    return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns) - 1))
 
 
 def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
     second: dict[Arm, int] = {}
+    slices = _nothing()
     load = 0.0
     for arm in arms:
         readings = values_of((yield Ask(arm, Take("load", 1, 1), pinned)))
         second[arm], load = max(1, readings["time"][0]), max(load, _load(readings))
+        _add(slices[arm], readings)
     iterations, one_by_one = 1, ""
     is_long = min(second.values()) >= LONG_CALL_NS
     if not is_long:
@@ -133,11 +137,13 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
             load = yield from _highest_load(iterations, second["base"])
         pinned = load <= PARALLEL
     if not is_long:
+        slices = _nothing()
         for arm in arms:
             second[arm] = yield from _warm_up(arm, iterations, pinned)
     per_call = min(second.values()) // iterations
     instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
-    slices = yield from _slices(order, arms, instrument, iterations, sum(second.values()), pinned)
+    wanted = slices_for(sum(second.values()), order.budget_ns)
+    yield from _take_turns(slices, arms, Take(instrument, iterations, 1), wanted, pinned)
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
     if order.memory and per_call < MEMORY_CALL_NS:
         for arm in arms:
@@ -145,15 +151,11 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     return _visits(order, iterations, slices, memory, pinned=pinned, one_by_one=one_by_one)
 
 
-def _slices(
-    order: PairOrder, arms: tuple[Arm, Arm], instrument: str, iterations: int, pair_ns: int, pinned: bool
-) -> _Steps[_Readings]:
-    """AB BA AB BA ..."""
-    readings: _Readings = {"base": {"time": [], "cpu": []}, "head": {"time": [], "cpu": []}}
-    for index in range(slices_for(pair_ns, order.budget_ns)):
+def _take_turns(slices: _Readings, arms: tuple[Arm, Arm], take: Take, wanted: int, pinned: bool) -> _Steps[None]:
+    """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
+    for index in range(len(slices["base"]["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
-            _add(readings[arm], values_of((yield Ask(arm, Take(instrument, iterations, 1), pinned))))
-    return readings
+            _add(slices[arm], values_of((yield Ask(arm, take, pinned))))
 
 
 def _highest_load(iterations: int, slice_ns: int) -> _Steps[float]:
@@ -186,6 +188,10 @@ def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _
     except StopIteration as stop:
         result: _T = stop.value
         return result
+
+
+def _nothing() -> _Readings:
+    return {"base": {"time": [], "cpu": []}, "head": {"time": [], "cpu": []}}
 
 
 def _add(readings: dict[str, list[int]], taken: Mapping[str, list[int]]) -> None:

@@ -1,40 +1,63 @@
-"""On which CPU a thread runs."""
+"""On which CPU a test runs."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 
 class Pinning:
-    """Keeps the calling thread on one CPU for a while.
+    """Keeps this process, its threads and its child processes on one CPU for a while.
 
-    Other threads keep their freedom: a pool that a library started at its import is not squeezed onto one CPU, and only
-    what the pinned thread starts inherits its place.
+    All of them, because threads that talk to each other run at two very different speeds, depending on whether the
+    scheduler put them on one CPU or on two.
     """
 
     def __init__(self) -> None:
-        self._allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        self._pinned = self.possible = bool(self._allowed) and self._pin({self._allowed[0]})
-        self.release()
+        self._allowed = sorted(os.sched_getaffinity(0)) if can_pin() else []
+        self._before: dict[int, set[int]] = {}
+        self.possible = bool(self._allowed) and _moved(0, {self._allowed[0]}) and _moved(0, set(self._allowed))
 
     def pin(self, cpu: int) -> None:
         """Stay on the `cpu`-th of the allowed CPUs, modulo their number; where that is impossible, nothing happens."""
         if self.possible:
-            self._pinned = self._pin({self._allowed[cpu % len(self._allowed)]})
+            self.release()
+            self._before = {task: os.sched_getaffinity(task) for task in _tasks() if _exists(task)}
+            for task in self._before:
+                _moved(task, {self._allowed[cpu % len(self._allowed)]})
 
     def release(self) -> None:
-        """Be as free as before."""
-        if self._pinned:
-            self._pinned = not self._pin(set(self._allowed))
-
-    def _pin(self, cpus: set[int]) -> bool:
-        try:
-            os.sched_setaffinity(0, cpus)
-        except OSError:  # a container may forbid it
-            return False
-        return True
+        """Be as free as before, and let what was started meanwhile be free, too."""
+        if self._before:
+            before, self._before = self._before, {}
+            for task in _tasks():
+                _moved(task, before.get(task, set(self._allowed)))
 
 
 def can_pin() -> bool:
     """Can processes be pinned here at all? Linux only."""
     return hasattr(os, "sched_setaffinity")
+
+
+def _moved(task: int, cpus: set[int]) -> bool:
+    try:
+        os.sched_setaffinity(task, cpus)
+    except OSError:  # it ended meanwhile, or a container forbids it
+        return False
+    return True
+
+
+def _exists(task: int) -> bool:
+    return Path(f"/proc/{task}").exists()
+
+
+def _tasks(process: int | str = "self") -> Iterator[int]:
+    """The threads of a process, and of all that descend from it as far as the kernel tells."""
+    with contextlib.suppress(OSError):
+        for folder in Path(f"/proc/{process}/task").iterdir():
+            yield int(folder.name)
+            with contextlib.suppress(OSError):  # a kernel without this list
+                for child in (folder / "children").read_text().split():
+                    yield from _tasks(int(child))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -57,30 +60,52 @@ def test_a_container_that_forbids_it_says_so(cpus, monkeypatch):
 
 
 def test_a_system_that_cannot_pin_says_so(monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
     pinning = Pinning()
     pinning.pin(1)
     assert not pinning.possible
 
 
 @needs_pinning
-def test_only_the_calling_thread_is_pinned():
+def test_threads_and_children_go_along_and_are_freed_again():
     before = os.sched_getaffinity(0)
-    seen, go = [], threading.Event()
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait, args=(60,))
+    thread.start()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        pinning = Pinning()
+        pinning.pin(1)
+        try:
+            places = [os.sched_getaffinity(task) for task in (0, thread.native_id, child.pid)]
+            late = threading.Thread(target=stop.wait, args=(60,))
+            late.start()
+        finally:
+            pinning.release()
+        freed = [os.sched_getaffinity(task) for task in (0, thread.native_id, child.pid, late.native_id)]
+        stop.set()
+        child.communicate(b"\n")
+    assert len(places[0]) == 1
+    assert places[1:] == places[:1] * (2 if Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists() else 1)
+    assert freed == [before] * 4
+
+
+@needs_pinning
+def test_a_thread_that_has_a_place_of_its_own_gets_it_back():
+    mine = {min(os.sched_getaffinity(0))}
+    seen, pinned, go = [], threading.Event(), threading.Event()
 
     def look():
-        go.wait(30)
+        os.sched_setaffinity(0, mine)
+        pinned.set()
+        go.wait(60)
         seen.append(os.sched_getaffinity(0))
 
-    other = threading.Thread(target=look)
-    other.start()
+    thread = threading.Thread(target=look)
+    thread.start()
+    pinned.wait(60)
     pinning = Pinning()
     pinning.pin(1)
-    try:
-        assert len(os.sched_getaffinity(0)) == 1
-        go.set()
-        other.join()
-        assert seen == [before]
-    finally:
-        pinning.release()
-    assert os.sched_getaffinity(0) == before
+    pinning.release()
+    go.set()
+    thread.join()
+    assert seen == [mine]

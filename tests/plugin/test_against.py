@@ -1,0 +1,278 @@
+"""`--perf-against=REV`: this tree and a revision side by side, and `--perf-compare` that confirms by the same means."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.plugin.conftest import last_perf_line
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+FAST = "def work():\n    return sum(range(10_000))\n"
+SLOW = "def work():\n    return [sum(range(10_000)) for _ in range(3)]\n"
+TEST = """
+import pytest
+import lib
+
+@pytest.mark.perf
+def test_work():
+    lib.work()
+"""
+#: One metric: half the measuring, and all that these tests are about.
+INI = "[pytest]\npythonpath = {root}\nperf_metrics = time\nasyncio_default_fixture_loop_scope = function\n"
+
+
+class Versioned:
+    """A project in a git repository."""
+
+    def __init__(self, project):
+        self.project = project
+        self.path = project.path
+        self.git("init", "-q", "-b", "main")
+        self.write({".gitignore": "__pycache__\n*.json.lock\nreport.json\n.pytest_cache\n"})
+
+    def git(self, *arguments):
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=self.path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def write(self, files):
+        for name, text in files.items():
+            file = self.path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+    def commit(self, files=None):
+        self.write(files or {})
+        self.git("add", "-A")
+        self.git("commit", "-qm", "x")
+
+    def report(self, *options):
+        result, report = self.project.report("--perf-budget=20s", *options)
+        assert self.git("worktree", "list", "--porcelain").count("worktree ") == 1
+        return result, {test["nodeid"]: test for test in report["tests"]}
+
+    def refused(self, *options):
+        result = self.project.run(*options)
+        assert result.ret == 4
+        return result.stderr.str()
+
+
+@pytest.fixture
+def versioned(project):
+    return Versioned(project)
+
+
+LAYOUTS = {
+    "flat": (".", "lib.py", "tests/test_lib.py"),
+    "src": ("src", "src/lib/__init__.py", "tests/test_lib.py"),
+    "tests inside": (".", "lib/__init__.py", "lib/tests/test_lib.py"),
+    "beside": (".", "lib.py", "test_lib.py"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_slower_code_is_red_in_every_layout(versioned, layout):
+    root, library, test = LAYOUTS[layout]
+    files = {library: FAST, test: TEST, "pytest.ini": INI.format(root=root)}
+    if layout == "tests inside":
+        files["lib/tests/__init__.py"] = ""
+    versioned.commit(files)
+    versioned.write({library: SLOW})
+    result, tests = versioned.report("--perf-against=main")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "perfguard: this tree against main (????????????), 4 to 20 pairs of processes per test, threshold 3.0%",
+            "This test is slower than at main (????????????).",
+            "  time  * per call, +* (interval +* to +*)  regression",
+            "  measured   * fresh pairs of processes, * rounds of * calls a side, *",
+            f"  measure it again, alone:       pytest --perf-against=main {test}::test_work",
+            "*perfguard: measured side by side with main (*",
+        ]
+    )
+    told = tests[f"{test}::test_work"]
+    assert 2 < told["metrics"][0]["ratio"] < 5
+    assert told["paired"]["pairs"] >= 4
+    assert told["paired"]["why"] == ""
+
+
+def test_unchanged_code_is_not_red(versioned, distribution):
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": FAST + "# a remark\n"})
+    result, tests = versioned.report("--perf-against=main", "--perf-threshold=100%", *distribution)
+    assert result.ret == 0
+    assert tests["test_lib.py::test_work"]["verdict"] == "unchanged"
+    assert last_perf_line(result).startswith("perf: 1 unchanged (1 test, 8 processes, ")
+
+
+@pytest.mark.parametrize("place", ["src", "site-packages"])
+def test_an_installed_head_is_measured_against_the_tree_of_the_base(versioned, monkeypatch, tmp_path_factory, place):
+    """A path entry is what an editable install leaves; a copy is what a plain one does."""
+    versioned.commit({"src/lib.py": FAST, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root="")})
+    versioned.write({"src/lib.py": SLOW})
+    if place == "src":
+        folder = versioned.path / "src"
+    else:
+        folder = tmp_path_factory.mktemp("venv") / place
+        shutil.copytree(versioned.path / "src", folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    result, tests = versioned.report("--perf-against=HEAD")
+    assert result.ret == 1
+    assert tests["tests/test_lib.py::test_work"]["verdict"] == "regression"
+
+
+def test_a_stale_installed_copy_is_refused(versioned, monkeypatch, tmp_path_factory):
+    versioned.commit({"src/lib.py": FAST, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root="")})
+    folder = tmp_path_factory.mktemp("venv") / "site-packages"
+    shutil.copytree(versioned.path / "src", folder)
+    versioned.write({"src/lib.py": SLOW})
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    text = versioned.refused("--perf-against=HEAD")
+    assert "the head imported lib from" in text
+    assert "that installed copy is not what this tree has" in text
+
+
+def test_a_base_that_would_run_this_tree_is_refused(versioned):
+    """As a finder does that a build tool puts before all others."""
+    conftest = f"import sys\nsys.path.insert(0, {str(versioned.path)!r})\n"
+    versioned.commit({"lib.py": FAST, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root="")})
+    versioned.write({"lib.py": SLOW, "tests/conftest.py": conftest})
+    text = versioned.refused("--perf-against=HEAD")
+    assert "the base imported lib from" in text
+    assert "this tree's, and not the revision's; set perf_base_command" in text
+
+
+def test_a_base_can_be_built(versioned):
+    """Here the library is generated, and no checkout holds it."""
+    build = "import sys, shutil\nshutil.copy('lib.txt', sys.argv[1] + '/lib.py')\n"
+    ini = INI.format(root="made") + "perf_base_command = {python} build.py {target}\n"
+    versioned.commit(
+        {"lib.txt": FAST, "build.py": build, "tests/test_lib.py": TEST, "pytest.ini": ini, ".gitignore": "made\n"}
+    )
+    versioned.write({"lib.txt": SLOW, "made/lib.py": SLOW})
+    result, tests = versioned.report("--perf-against=HEAD")
+    assert result.ret == 1
+    assert tests["tests/test_lib.py::test_work"]["verdict"] == "regression"
+
+
+def test_another_interpreter_can_hold_the_base(versioned):
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": SLOW})
+    _result, tests = versioned.report("--perf-against=HEAD", f"--perf-base-python={sys.executable}")
+    assert tests["test_lib.py::test_work"]["verdict"] == "regression"
+
+
+def test_tests_that_the_base_cannot_run_say_why(versioned):
+    versioned.commit({"lib.py": "def old():\n    return 1\n", "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": FAST + "def old():\n    return 2\n"})
+    versioned.write({"test_new.py": TEST.replace("import lib", "from lib import work").replace("lib.work", "work")})
+    versioned.write({"test_changed.py": TEST.replace("lib.work()", "assert lib.old() == 2")})
+    result, tests = versioned.report("--perf-against=HEAD")
+    assert result.ret == 5, "nothing was judged"
+    assert tests["test_new.py::test_work"]["verdict"] == "new"
+    assert "cannot import name 'work'" in tests["test_new.py::test_work"]["reason"]
+    assert tests["test_changed.py::test_work"]["verdict"] == "incomparable"
+    assert "fails with HEAD" in tests["test_changed.py::test_work"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--perf-against=nothing"], "cannot measure against nothing: there is no such revision"),
+        (["--perf-against=HEAD"], "is equal to this tree; name an older revision"),
+        (["--perf-against="], "--perf-against needs a revision, such as --perf-against=main"),
+        (["--perf-against=main", "--perf-compare"], "--perf-compare and --perf-against exclude each other"),
+        (["--perf-against=main", "--perf-alpha=0%"], "--perf-alpha: '0%' is no chance of a false alarm"),
+    ],
+)
+def test_a_revision_that_is_of_no_use_is_refused_before_anything_runs(versioned, options, message):
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    assert message in versioned.refused(*options)
+
+
+def test_outside_git_there_is_nothing_to_measure_against(project, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.path.parent))
+    project.pytester.makepyfile(TEST)
+    result = project.run("--perf-against=main")
+    assert result.ret == 4
+    assert "run pytest inside a git repository" in result.stderr.str()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_no_worktree_for_long(versioned, how):
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": SLOW})
+    command = [sys.executable, "-m", "pytest", "--perf-against=main", "-p", "no:cacheprovider"]
+    folder = versioned.path / ".git/perfguard"
+    with subprocess.Popen(command, cwd=versioned.path, stdout=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 60
+        while not list(folder.glob("*/lib.py")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        run.send_signal(how)
+        run.wait(60)
+    assert bool(list(folder.glob("*"))) == (how == signal.SIGKILL)
+    versioned.report("--perf-against=main")
+    assert list(folder.glob("*")) == []
+
+
+@pytest.fixture
+def suspected(versioned):
+    """A committed baseline that says that the code was three times as fast, which it never was."""
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    assert versioned.project.run("--perf-baseline").ret == 0
+    versioned.project.rewrite_baseline(3)
+    versioned.commit()
+    return versioned
+
+
+def test_a_suspect_of_the_baseline_file_is_confirmed_beside_its_commit(suspected):
+    result, tests = suspected.report("--perf-compare", "--perf-threshold=50%")
+    assert result.ret == 0
+    told = tests["test_lib.py::test_work"]
+    assert told["verdict"] == "unchanged"
+    assert told["paired"]["why"].startswith("regression against the baseline file, time +")
+    result.stdout.fnmatch_lines(["paired: test_lib.py::test_work: unchanged beside * (regression against *)"])
+
+
+def test_a_suspect_that_is_slower_is_red_by_the_pair(suspected):
+    suspected.write({"lib.py": SLOW})
+    result, tests = suspected.report("--perf-compare", "--perf-threshold=50%")
+    assert result.ret == 1
+    assert tests["test_lib.py::test_work"]["verdict"] == "regression"
+    assert 2 < tests["test_lib.py::test_work"]["metrics"][0]["ratio"] < 5
+    result.stdout.fnmatch_lines(["  because    regression against the baseline file*"])
+
+
+@pytest.mark.parametrize("why", ["off", "uncommitted"])
+def test_without_a_pair_the_baseline_file_has_the_last_word(suspected, why):
+    options = ["--perf-confirm=off"] if why == "off" else []
+    if why == "uncommitted":
+        text = suspected.project.baseline.read_text()
+        commit = next(iter(json.loads(text)["classes"].values()))["tests"]["test_lib.py::test_work"]["commit"]
+        suspected.project.baseline.write_text(text.replace(commit, "0123456789ab+"))
+    result, tests = suspected.report("--perf-compare", "--perf-threshold=50%", *options)
+    assert result.ret == 1
+    assert tests["test_lib.py::test_work"]["verdict"] == "regression"
+    assert tests["test_lib.py::test_work"]["paired"] is None
+
+
+def test_a_baseline_from_elsewhere_is_worth_a_pair(suspected):
+    text = suspected.project.baseline.read_text()
+    name = next(iter(json.loads(text)["classes"]))
+    suspected.project.baseline.write_text(text.replace(name, "another-machine"))
+    result, tests = suspected.report("--perf-compare", "--perf-threshold=50%")
+    assert result.ret == 0
+    assert tests["test_lib.py::test_work"]["verdict"] == "unchanged"
+    assert tests["test_lib.py::test_work"]["paired"]["why"] == "recorded on another machine class or interpreter"
+    result, tests = suspected.report("--perf-compare", "--perf-confirm=off")
+    assert result.ret == 5
+    assert tests["test_lib.py::test_work"]["verdict"] == "incomparable"

@@ -1,0 +1,93 @@
+"""How both arms are started, over a real repository; no process measures here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_perfguard.abtest.arms import Build, Suite, two_arms
+from pytest_perfguard.abtest.revision import find_revision
+from pytest_perfguard.abtest.worker import Launch
+from pytest_perfguard.errors import RevisionError
+
+TREE = Build()
+SITE = "/venv/lib/python3.11/site-packages"
+
+
+@pytest.fixture
+def arms(repository):
+    """Open the two arms of a repository whose library and test have changed since HEAD."""
+    repository.commit({"lib.py": "old", "tests/test_lib.py": "old"})
+    repository.write({"lib.py": "new", "tests/test_lib.py": "new"})
+    top = repository.path
+    suite = Suite(top, [top / "tests/test_lib.py"], ["test_*.py"], None)
+
+    def start(build=TREE, *, environment=None, arguments=("tests",), path=("/lib", SITE)):
+        head = Launch(arguments, top, path=path, environment=environment or {})
+        return two_arms(find_revision(top, "HEAD"), head, suite, build)
+
+    return start
+
+
+def test_the_base_has_the_old_library_and_the_new_tests(arms, repository):
+    with arms() as both:
+        folder = both.base.folder
+        assert (folder / "lib.py").read_text() == "old"
+        assert (folder / "tests/test_lib.py").read_text() == "new"
+        assert both.tests == 1
+        assert (both.head.folder, both.head.arm, both.base.arm) == (repository.path, "head", "base")
+    assert not folder.exists()
+
+
+def test_the_base_imports_from_its_own_tree_before_what_is_installed(arms, repository):
+    with arms(path=(str(repository.path), "/lib", SITE)) as both:
+        assert both.base.path == [f"{both.base.folder}", "/lib", SITE] or both.base.path[0].startswith(
+            str(both.base.folder).rstrip(".")
+        )
+        assert both.head.path == (str(repository.path), "/lib", SITE)
+    with arms() as both:
+        assert [Path(entry) for entry in both.base.path] == [Path("/lib"), both.base.folder, Path(SITE)]
+
+
+def test_arguments_and_environment_move(arms, repository):
+    top = repository.path
+    with arms(arguments=[f"{top}/tests", "-q"], environment={"PYTHONPATH": f"{top}/src:/x", "A": "b"}) as both:
+        assert both.base.arguments == [f"{both.base.folder}/tests", "-q"]
+        assert both.base.environment == {"PYTHONPATH": f"{both.base.folder}/src:/x", "A": "b"}
+        assert both.base.place(f"{top}/tests/test_lib.py") == f"{both.base.folder}/tests/test_lib.py"
+
+
+def test_bytecode_that_may_not_be_written_in_place_is_kept_elsewhere_for_both(arms):
+    with arms(environment={"PYTHONDONTWRITEBYTECODE": "1"}) as both:
+        assert both.base.environment == both.head.environment
+        assert list(both.base.environment) == ["PYTHONPYCACHEPREFIX"]
+    with arms(environment={}) as both:
+        assert both.head.environment == {}
+
+
+def test_a_command_installs_the_base_into_its_target(arms):
+    program = "import pathlib, sys; pathlib.Path(sys.argv[1], 'lib.py').write_text(pathlib.Path('lib.py').read_text())"
+    with arms(Build(command=f'{{python}} -c "{program}" {{target}}')) as both:
+        target = Path(both.base.path[0])
+        assert (target / "lib.py").read_text() == "old"
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("{python} -c 'print(42); exit(3)'", r"exited with status 3:\n42"),
+        ("no-such-program {target}", "no-such-program"),
+    ],
+)
+def test_a_command_that_fails_is_told_with_its_last_lines(arms, command, problem):
+    with pytest.raises(RevisionError, match=problem), arms(Build(command=command)):
+        pytest.fail("it was built")
+
+
+def test_another_environment_has_its_own_import_path(arms):
+    with arms(Build(python=sys.executable)) as both:
+        assert both.base.python == sys.executable
+        assert both.base.path is None

@@ -1,0 +1,248 @@
+"""The verdict on pairs, on made-up numbers with known answers."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_perfguard.judge.paired import (
+    LOOKS,
+    MOST_PAIRS,
+    TEST_ALPHA,
+    Pairs,
+    judge_paired,
+    look_level,
+    paired_threshold,
+)
+from pytest_perfguard.model import Measurement, Samples, Verdict
+from pytest_perfguard.settings import PAIRED_THRESHOLD, resolve
+
+DEFAULTS = {"threshold": PAIRED_THRESHOLD}
+
+
+def settings(**marker):
+    return resolve(marker=marker, command_line={}, ini={}, defaults=DEFAULTS)
+
+
+def measured(times, *, memory=None, cpu=None, name="time", **more) -> Measurement:
+    """One arm: a tuple of rounds per process."""
+    samples = {name: Samples("s", tuple(times))}
+    if cpu is not None:
+        samples["cpu"] = Samples("s", tuple(cpu))
+    if memory is not None:
+        samples["memory"] = Samples("B", tuple((value,) for value in memory))
+    return Measurement(samples, {"": 5}, processes=len(times), seconds=2.0, **more)
+
+
+def pairs(changes, *, base=100e-6, pinned=True, memory=(None, None), **more) -> Pairs:
+    """Pairs in which the head took `exp(change)` times as long, one per change; paces of the machine differ."""
+    paces = [base * (1 + index % 3) for index in range(len(changes))]
+    before = [(pace, pace * 1.6, pace) for pace in paces]
+    after = [
+        tuple(value * math.exp(change) for value in rounds) for rounds, change in zip(before, changes, strict=True)
+    ]
+    return Pairs("main (abc)", measured(before, memory=memory[0]), measured(after, memory=memory[1]), pinned, **more)
+
+
+def judge(given_pairs, *, final=False, family=1, **marker):
+    return judge_paired("t", given_pairs, settings(**marker), family=family, final=final)
+
+
+def verdict(*args, **kwargs):
+    comparison = judge(*args, **kwargs)
+    return comparison and comparison.verdict
+
+
+STEADY = (0.001, -0.001, 0.0005, -0.0005)
+
+
+@pytest.mark.parametrize("count", range(1, MOST_PAIRS + 1))
+def test_only_looks_decide(count):
+    """Each look has paid for itself with a share of the significance level."""
+    decided = judge(pairs([0.0001 * (index % 2) for index in range(count)]))
+    assert (decided is not None) == (count in LOOKS)
+
+
+def test_identical_code_is_unchanged_at_the_first_look():
+    assert verdict(pairs(STEADY)) is Verdict.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(0.10, Verdict.REGRESSION), (0.04, Verdict.REGRESSION), (0.02, Verdict.UNCHANGED), (-0.10, Verdict.IMPROVEMENT)],
+)
+def test_what_every_pair_shows_is_told_at_once(change, expected):
+    assert verdict(pairs([value / 10 + change for value in STEADY])) is expected
+
+
+def test_a_change_that_the_pairs_disagree_on_needs_more_of_them():
+    wide = (0.02, 0.10, 0.04, 0.12)
+    assert judge(pairs(wide)) is None
+    assert verdict(pairs(wide * 5)) is Verdict.REGRESSION
+
+
+def test_what_stays_open_says_what_could_have_been_told():
+    comparison = judge(pairs((-0.3, 0.4) * 10), final=True)
+    (finding,) = comparison.findings
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert "its 20 pairs differ among themselves by 35.9 %" in finding.reason
+    assert finding.smallest == pytest.approx(math.exp(0.4), rel=0.1)
+    assert finding.ratio == pytest.approx(math.exp(0.05))
+
+
+def test_a_budget_that_ends_early_says_so():
+    comparison = judge(pairs((0.1, 0.1)), final=True)
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert "after 2 of at least 4 pairs; give it more with --perf-budget" in comparison.findings[0].reason
+
+
+def test_one_pair_is_no_statistics():
+    (finding,) = judge(pairs((0.3,)), final=True).findings
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.interval is None
+    assert finding.smallest is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_slow_head_does_not_get_away_by_eating_its_budget(count):
+    """Ten times slower, and the budget is spent: it gets the pairs that a verdict needs all the same."""
+    ten = [math.log(10) + value for value in STEADY]
+    assert judge(pairs(ten[:count]), final=True) is None
+    assert verdict(pairs(ten), final=True) is Verdict.REGRESSION
+
+
+def test_an_apparent_improvement_is_looked_into_before_it_is_called_unchanged():
+    faster = (-0.03, -0.12, -0.01, -0.12)
+    assert judge(pairs(faster)) is None
+    assert verdict(pairs(faster), final=True) is Verdict.UNCHANGED
+
+
+def test_the_interval_and_both_medians_are_told():
+    (finding,) = judge(pairs([0.1 + value for value in STEADY])).findings
+    assert finding.baseline == pytest.approx(150e-6)
+    assert finding.candidate == pytest.approx(150e-6 * math.exp(0.1), rel=1e-3)
+    assert finding.interval[0] < finding.ratio < finding.interval[1]
+    assert finding.ratio == pytest.approx(math.exp(0.1), rel=1e-6)
+    assert finding.rounds == 12
+    assert finding.limit == pytest.approx(150e-6 * 1.03)
+
+
+def test_differences_below_the_floor_are_nothing():
+    tiny = pairs([0.3 + value for value in STEADY], base=1e-9)
+    assert verdict(tiny) is Verdict.UNCHANGED
+    assert verdict(tiny, floor="0ns") is Verdict.REGRESSION
+
+
+def test_unpinned_pairs_are_held_to_less():
+    ten = [0.08 + value for value in STEADY]
+    assert verdict(pairs(ten, pinned=False)) is Verdict.UNCHANGED
+    assert verdict(pairs(ten)) is Verdict.REGRESSION
+    assert paired_threshold(settings(threshold="20%"), pinned=False) == 0.20
+
+
+def test_cpu_time_counts_in_proportion_to_the_time_of_the_test():
+    """A tenth more CPU in a test that waits 99 % of its time is a thousandth of that time."""
+    waiting = [(30e-3,) * 3] * 4
+    before = measured(waiting, cpu=[(300e-6,) * 3] * 4)
+    after = measured(waiting, cpu=[(330e-6,) * 3] * 4)
+    assert verdict(Pairs("r", before, after, True)) is Verdict.UNCHANGED
+    busy_before = measured([(300e-6,) * 3] * 4, cpu=[(300e-6,) * 3] * 4)
+    busy_after = measured([(300e-6,) * 3] * 4, cpu=[(330e-6,) * 3] * 4)
+    assert verdict(Pairs("r", busy_before, busy_after, True)) is Verdict.REGRESSION
+
+
+def test_memory_is_judged_beside_time():
+    comparison = judge(pairs(STEADY, memory=([1e5] * 3, [2e5] * 3)))
+    assert [(item.name, item.verdict) for item in comparison.findings] == [
+        ("time", Verdict.UNCHANGED),
+        ("memory", Verdict.REGRESSION),
+    ]
+
+
+def test_an_absolute_budget_is_judged_too():
+    assert verdict(pairs(STEADY), max_time="1us", final=True) is Verdict.OVER_BUDGET
+
+
+def test_arms_that_were_measured_differently_are_incomparable():
+    other = pairs(STEADY)
+    assert verdict(replace(other, head=replace(other.head, conditions={"single": True}))) is Verdict.INCOMPARABLE
+    renamed = Measurement({"time:parse": other.head.samples["time"]}, processes=4)
+    comparison = judge(replace(other, head=renamed))
+    assert comparison.verdict is Verdict.INCOMPARABLE
+    assert "time:parse" in comparison.reason
+
+
+def test_a_clock_that_reads_nothing_settles_nothing():
+    nothing = measured([(0.0,) * 3] * 4)
+    comparison = judge(Pairs("r", nothing, nothing, True), final=True)
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert comparison.findings[0].reason == "the clock is too coarse for it"
+
+
+def test_the_verdict_knows_its_base():
+    comparison = judge(pairs(STEADY, why="suspected"))
+    assert (comparison.pairing.revision, comparison.pairing.why) == ("main (abc)", "suspected")
+    assert comparison.pairing.measurement.processes == 4
+
+
+def test_more_tests_need_stronger_evidence_each():
+    """The run's chance of a false alarm is shared by its tests."""
+    suspicious = pairs([0.046, 0.050, 0.047, 0.049])
+    assert verdict(suspicious, family=1) is Verdict.REGRESSION
+    assert judge(suspicious, family=100_000) is None
+
+
+@pytest.mark.parametrize("family", [1, 10, 50])
+def test_all_the_looks_together_spend_the_level_and_no_more(family):
+    spent = (len(LOOKS) - 1) * look_level(settings(), family, final=False) + look_level(settings(), family, final=True)
+    assert spent == pytest.approx(min(TEST_ALPHA, 0.01 / family))
+
+
+def sequence(dice, change, spread, family=20):
+    """The verdict of a whole sequence of pairs, and how many it took."""
+    changes = []
+    for count in range(1, MOST_PAIRS + 1):
+        changes.append(dice.gauss(change, spread))
+        comparison = judge(pairs(changes), final=count == MOST_PAIRS, family=family)
+        if comparison is not None:
+            return comparison.verdict, count
+    raise AssertionError("the last pair decides")
+
+
+def test_identical_code_is_hardly_ever_accused():
+    """600 sequences with a spread of 4 %; the level allows 0.05 % each."""
+    dice = random.Random(1)
+    found = [sequence(dice, 0.0, 0.04)[0] for _ in range(600)]
+    assert found.count(Verdict.REGRESSION) <= 2
+    assert found.count(Verdict.IMPROVEMENT) <= 2
+
+
+def test_slowdowns_of_five_percent_are_found():
+    dice = random.Random(2)
+    found = [sequence(dice, math.log(1.05), 0.01) for _ in range(200)]
+    assert sum(told is Verdict.REGRESSION for told, _count in found) >= 196
+
+
+def test_unchanged_tests_are_settled_soon():
+    dice = random.Random(3)
+    counts = [sequence(dice, 0.0, 0.01)[1] for _ in range(200)]
+    assert sum(counts) / 200 < 4.5
+
+
+@given(st.lists(st.floats(-0.5, 0.4), min_size=1, max_size=MOST_PAIRS), st.integers(1, 1000))
+def test_the_last_look_always_says_something(changes, family):
+    comparison = judge(pairs(changes), final=True, family=family)
+    assert comparison.verdict in (
+        Verdict.REGRESSION, Verdict.IMPROVEMENT, Verdict.UNCHANGED, Verdict.INCONCLUSIVE
+    )  # fmt: skip
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=4, max_size=MOST_PAIRS))
+def test_swapping_the_arms_turns_red_into_improvement(changes):
+    there, back = verdict(pairs(changes), final=True), verdict(pairs([-value for value in changes]), final=True)
+    assert (there is Verdict.REGRESSION) == (back is Verdict.IMPROVEMENT)

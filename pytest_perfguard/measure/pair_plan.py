@@ -32,7 +32,7 @@ SLICES: Final = range(4, 41)
 SLICES_SPAN_NS: Final = 80_000_000
 #: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
 #: pairs can only tell large differences: fewer slices, more pairs.
-PAIRS_IN_BUDGET: Final = 10
+PAIRS_IN_BUDGET: Final = 8
 #: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
 SHORT_CALL_NS: Final = 250_000
 #: CPU time per wall time from which on a test counts as running in parallel.

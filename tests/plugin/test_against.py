@@ -36,7 +36,9 @@ class Versioned:
         self.project = project
         self.path = project.path
         self.git("init", "-q", "-b", "main")
-        self.write({".gitignore": "__pycache__\n*.json.lock\nreport.json\n.pytest_cache\n"})
+        self.write(
+            {".gitignore": "__pycache__\n*.json.lock\nreport.json\n.pytest_cache\nrunpytest-*\nstdout\nstderr\n"}
+        )
 
     def git(self, *arguments):
         identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]

@@ -91,7 +91,7 @@ class Measurement:
     notes: tuple[str, ...] = ()
     conditions: Mapping[str, bool] = field(default_factory=dict)
     """What makes two measurements of one test different in kind: was the garbage `collector` on; was it measured one
-    `single` call per set-up?"""
+    `single` call per set-up; did it run in `parallel`, so that it was not kept on one CPU?"""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def test_the_options_page_is_the_settings_table():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CHANGELOG.md", "docs/architecture.md", "docs/verdict.md", "docs/report.md"]
+    "name",
+    ["README.md", "CHANGELOG.md", "docs/against.md", "docs/architecture.md", "docs/verdict.md", "docs/report.md"],
 )
 def test_every_option_that_a_page_names_exists(name):
     flags = {knob.flag for knob in KNOBS if knob.option} | {mode.flag for mode in MODES.values()}

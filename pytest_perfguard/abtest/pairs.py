@@ -25,7 +25,7 @@ from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError
 from pytest_perfguard.judge.memory import MEMORY_PROCESSES
-from pytest_perfguard.judge.paired import Pairs
+from pytest_perfguard.judge.paired import UNPINNED_THRESHOLD, Pairs
 from pytest_perfguard.measure.pair_plan import Ask, PairOrder, PairVisit, plan_pair
 from pytest_perfguard.measure.plan import FirstCallRaised, Raised, Taken
 from pytest_perfguard.model import Comparison, Verdict
@@ -97,9 +97,9 @@ class PairRunner(Rounds[Crew]):
         self._proof.check(base.modules, head.modules, collected=True)
         for subject in subjects:
             if subject.nodeid not in head.found:
-                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head))))
+                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head, subject))))
             elif subject.nodeid not in base.found:
-                reason = f"not to be had with {self._revision}: {not_collected(crew.base)}"
+                reason = f"not to be had with {self._revision}: {essence(not_collected(crew.base, subject))}"
                 self._decide(subject, self._told(subject, Verdict.NEW, reason))
         return [subject for subject in subjects if subject.nodeid not in self.comparisons]
 
@@ -124,8 +124,9 @@ class PairRunner(Rounds[Crew]):
         yield from dict.fromkeys((*head.notes, *base.notes))
         if head.python != base.python:
             yield f"the head runs on Python {head.python}, the base on {base.python}: the change may be the interpreter's"
-        if head.pins and not all(sides.pinned.values()):
-            yield "runs in parallel, so it is not kept on one CPU: only changes of more than 10 % can be told"
+        if not all(sides.pinned.values()):
+            why = "it runs in parallel" if head.pins and base.pins else "this system does not allow it"
+            yield f"not kept on one CPU, since {why}: only changes of more than {UNPINNED_THRESHOLD:.0%} can be told"
 
     def _pairs(self, subject: Subject) -> Pairs:
         sides = self._sides[subject.nodeid]
@@ -200,7 +201,7 @@ class PairRunner(Rounds[Crew]):
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
-            raise OtherTest(f"fails with {self._revision}: {base_done.problem}")
+            raise OtherTest(f"fails with {self._revision}: {essence(base_done.problem)}")
         if not same:
             raise OtherTest(f"reaches other measurement points with {self._revision}")
         if self._reached is None:
@@ -224,3 +225,15 @@ class PairRunner(Rounds[Crew]):
     def _told(self, subject: Subject, verdict: Verdict, reason: str) -> Comparison:
         pairs = self._pairs(subject)
         return Comparison(subject.nodeid, verdict, (), pairs.head, reason, pairs.pairing())
+
+
+def essence(report: str) -> str:
+    """The line of pytest's report of a failure that says what went wrong: the first of its last lines marked with E."""
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    is_error = [line.startswith("E  ") for line in lines]
+    if True not in is_error:
+        return lines[-1] if lines else ""
+    last = len(lines) - 1 - is_error[::-1].index(True)
+    while last and is_error[last - 1]:
+        last -= 1
+    return lines[last].removeprefix("E").strip()

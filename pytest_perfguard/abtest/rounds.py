@@ -33,6 +33,8 @@ class Subject:
     """Calls per round of the baseline, by label."""
     pace: float = 0.0
     """The calibration kernel of the baseline, in seconds; 0: not known."""
+    parallel: bool | None = None
+    """Was it recorded running in parallel, free of any one CPU? None: nothing was recorded."""
 
     @property
     def time_limit(self) -> float:

@@ -21,7 +21,7 @@ from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.judge.memory import MEMORY_PROCESSES
-from pytest_perfguard.measure.plan import FirstCallRaised, Order, Visit, plan_visit
+from pytest_perfguard.measure.plan import PARALLEL, FirstCallRaised, Order, Visit, plan_visit
 from pytest_perfguard.model import Comparison, Measurement
 
 #: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
@@ -54,7 +54,7 @@ class Runner(Rounds[Worker]):
     def _sort_out(self, crew: Worker, subjects: Sequence[Subject]) -> list[Subject]:
         for subject in subjects:
             if subject.nodeid not in crew.ready.found:
-                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew))))
+                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew, subject))))
         return [subject for subject in subjects if subject.nodeid in crew.ready.found]
 
     def _visit(self, crew: Worker, subject: Subject, following: str, index: int) -> None:
@@ -63,8 +63,13 @@ class Runner(Rounds[Worker]):
         self._reached: float | None = None
         for visits in self._servings(crew, subject, following, index):
             tally.add(visits)
+            for label, visit in visits.items():
+                if not visit.stateful:  # kept on one CPU, which comes after this is known, it is 1 at most
+                    known = subject.parallel
+                    tally.parallel.setdefault(label, visit.busy > PARALLEL if known is None else known)
         seconds = self._clock() - self._reached if self._reached is not None else 0.0
-        tally.close_process(seconds, crew.ready.notes, collector=crew.ready.collector)
+        notes = [*crew.ready.notes, *_notes(tally, pins=crew.ready.pins)]
+        tally.close_process(seconds, notes, collector=crew.ready.collector)
         self._best_pace = min(self._best_pace or tally.measurement.kernel, tally.measurement.kernel)
         last = index + 1 == self._most or tally.next_would_exceed(subject.settings.budget)
         comparison = self._judge(subject.nodeid, tally.measurement, last)
@@ -103,7 +108,8 @@ class Runner(Rounds[Worker]):
                 self._reached = self._clock()
             known = self._tallies[subject.nodeid].iterations.get(message.label, 0)
             plan = plan_visit(replace(order, iterations=known))
-            child.send(Pin(index))
+            if self._tallies[subject.nodeid].parallel.get(message.label, subject.parallel) is False:
+                child.send(Pin(index))
             with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell
                 visits[message.label] = converse(plan, lambda take: child.ask(take, doing=doing, limit=limit))
             child.send(GoOn())
@@ -114,6 +120,15 @@ class Runner(Rounds[Worker]):
         return Comparison(subject.nodeid, None, (), self._tallies[subject.nodeid].measurement, broken=what)
 
 
-def not_collected(crew: Worker) -> str:
-    """Why a test cannot be found."""
-    return "\n".join(crew.ready.problems) or "a fresh pytest process with the same arguments did not collect this test"
+def _notes(tally: Tally, *, pins: bool) -> Iterator[str]:
+    if not pins:
+        yield "not pinned to a CPU"
+    elif any(tally.parallel.values()):
+        yield "runs in parallel: not kept on one CPU"
+
+
+def not_collected(crew: Worker, subject: Subject) -> str:
+    """Why a test cannot be found, as pytest tells it."""
+    file = subject.nodeid.partition("::")[0]
+    problems = [problem for problem in crew.ready.problems if problem.startswith((f"{file}:", f"{file}::"))]
+    return "\n".join(problems) or "a fresh pytest process with the same arguments did not collect this test"

@@ -24,6 +24,8 @@ class Tally:
         """Calls per round that the next process is to use, by label."""
         self.single = False
         """Can the test be called only once per set-up?"""
+        self.parallel: dict[str, bool] = {}
+        """By label: does the point run in parallel, so that it is not kept on one CPU?"""
         self.measurement = Measurement()
         self._paces: dict[str, list[float]] = {}
         self._process_paces: dict[str, list[float]] = {}
@@ -71,7 +73,7 @@ class Tally:
             paces=(*self.measurement.paces, pace),
             busy=min(self._busy.values()),
             processes=self.measurement.processes + 1,
-            conditions={"collector": collector, "single": self.single},
+            conditions={"collector": collector, "single": self.single, "parallel": any(self.parallel.values())},
             seconds=self.measurement.seconds + seconds,
         )
 

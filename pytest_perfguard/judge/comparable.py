@@ -26,6 +26,8 @@ def other_conditions(record: Record, measurement: Measurement) -> str:
     """Why the numbers of the two sides are different in kind; "" if they are not."""
     if record.conditions.get("single", False) != measurement.conditions.get("single", False):
         return "one side was measured one call per set-up (stateful), the other many calls; record it again"
+    if record.conditions.get("parallel", False) != measurement.conditions.get("parallel", False):
+        return "one side ran in parallel and was free to use several CPUs, the other was kept on one; record it again"
     if record.conditions.get("collector", True) != measurement.conditions.get("collector", True):
         return "the garbage collector was on when one side was measured and off for the other"
     return ""

@@ -37,23 +37,26 @@ def read_time(iterations: int, rounds: int) -> Instrument:
 
 
 def read_paced(iterations: int, rounds: int) -> Instrument:
-    """As `read_time`, and for each round its `pace`: the slower of the calibration kernels right before and after it.
+    """As `read_time`, with the `load` and the `pace` of each round.
 
-    A round between two kernels at full speed was very likely run at full speed itself: this tells a machine that is
-    slow just now from code that is slow.
+    The load is CPU time with that of child processes that ended. The pace is the slower of the calibration kernels right
+    before and after the round: one between two kernels at full speed was very likely run at full speed itself. This tells
+    a machine that is slow just now from code that is slow.
     """
-    wall_ns, cpu_ns, pace_ns = [], [], []
+    wall_ns, cpu_ns, load_ns, pace_ns = [], [], [], []
     gc.collect()
     before = _kernel_ns()
     for _ in range(rounds):
         yield PREPARE
+        children = _ended_children_ns()
         timing = yield Step(iterations)
         after = _kernel_ns()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
+        load_ns.append(timing.cpu_ns + _ended_children_ns() - children)
         pace_ns.append(max(before, after))
         before = after
-    return {"time": wall_ns, "cpu": cpu_ns, "pace": pace_ns}
+    return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns, "pace": pace_ns}
 
 
 def _kernel_ns() -> int:
@@ -90,19 +93,23 @@ def read_load(iterations: int, rounds: int) -> Instrument:
     return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns}
 
 
-def _children_ns() -> int:
-    """CPU time of all child processes, of those that ended and of those that live."""
+def _ended_children_ns() -> int:
     import resource
 
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return round((usage.ru_utime + usage.ru_stime) * 1e9)
+
+
+def _children_ns() -> int:
+    """CPU time of all child processes, of those that ended and of those that live."""
     import psutil
 
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds: float = ended.ru_utime + ended.ru_stime
+    seconds = 0.0
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
             times = child.cpu_times()
             seconds += times.user + times.system
-    return round(seconds * 1e9)
+    return _ended_children_ns() + round(seconds * 1e9)
 
 
 def read_memory(iterations: int, rounds: int) -> Instrument:

@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 from pytest_perfguard.measure.plan import (
     LONG_CALL_NS,
     MEMORY_CALL_NS,
+    PARALLEL,
     WARM_UP_NS,
     FirstCallRaised,
     Raised,
@@ -35,9 +36,7 @@ SLICES_SPAN_NS: Final = 80_000_000
 PAIRS_IN_BUDGET: Final = 8
 #: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
 SHORT_CALL_NS: Final = 250_000
-#: CPU time per wall time from which on a test counts as running in parallel.
-PARALLEL: Final = 1.15
-#: Shortest round that tells it, and rounds of it.
+#: Shortest round that tells whether a test runs in parallel, and rounds of it.
 LOAD_NS: Final = 5_000_000
 LOAD_ROUNDS: Final = 3
 

@@ -34,6 +34,8 @@ SINGLE_ROUNDS: Final = 10
 PATIENCE: Final = 4
 #: The machine ran at full pace where the kernels around a round were within this of the best that is known.
 FULL_PACE: Final = 1.05
+#: CPU time per wall time from which on a test counts as running in parallel: kept on one CPU, it would be another test.
+PARALLEL: Final = 1.15
 MEMORY_ROUNDS: Final = 5
 #: Tracing allocations makes a call several times as long; above this it is not worth its time.
 MEMORY_CALL_NS: Final = 1_000_000_000
@@ -91,7 +93,7 @@ class Visit:
     """For each timed round the calibration kernel around it, in seconds."""
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     busy: float = 0.0
-    """Share of the timed rounds that was CPU time; above 1 with several threads."""
+    """Share of the timed rounds that was CPU time; above 1 where several threads or child processes compute."""
     stateful: str = ""
     """Not empty: a repeated call raised this; `values` is empty."""
     one_by_one: str = ""
@@ -110,7 +112,7 @@ class Visit:
         times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
         values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
         paces = tuple(ns / 1e9 for ns in readings.get("pace", ()))
-        busy = sum(readings["cpu"]) / max(1, sum(readings["time"]))
+        busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
         return cls(iterations, paces, values, busy, one_by_one=one_by_one)
 
 
@@ -169,7 +171,7 @@ def _repeated_calls(order: Order) -> Plan:
 
 def _timed(iterations: int, rounds: int, full_pace: float) -> Generator[Take, Taken | Raised, Mapping[str, list[int]]]:
     """The timed rounds; more of them while the machine is slower than it is known to be."""
-    readings: dict[str, list[int]] = {"time": [], "cpu": [], "pace": []}
+    readings: dict[str, list[int]] = {"time": [], "cpu": [], "load": [], "pace": []}
     for _ in range(PATIENCE):
         taken = values_of((yield Take("paced", iterations, rounds)))
         readings = {name: values + taken[name] for name, values in readings.items()}

@@ -9,7 +9,7 @@ import pytest
 from pytest_perfguard.abtest.revision import check_useful, find_revision
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.judge.paired import LOOKS, MOST_PAIRS, UNPINNED_THRESHOLD
-from pytest_perfguard.measure.pinning import can_pin
+from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Handover, Mode, nothing_judged
 from pytest_perfguard.plugin.options import revision_name, run_settings
@@ -32,7 +32,7 @@ class AgainstMode(Mode):
             f"perfguard: this tree against {self.revision.label}, {LOOKS[0]} to {MOST_PAIRS} pairs of processes per test, "
             f"threshold {settings.threshold:.1%}"
         ]
-        if not can_pin():
+        if not Pinning().possible:
             lines.append(
                 "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than "
                 f"{max(settings.threshold, UNPINNED_THRESHOLD):.0%} can be told"

@@ -114,7 +114,7 @@ class ChildSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:
         found = [nodeid for nodeid in self._wanted if nodeid in self._items]
-        notes = [*doubtful_conditions(), *([] if self._pinning.possible else ["not pinned to a CPU"])]
+        notes = list(doubtful_conditions())
         python = platform.python_version()
         pins = self._pinning.possible
         self._link.send(Ready(found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules()))

@@ -116,7 +116,10 @@ class MeasuringPhase:
         record = self._mode.record_of(withheld.nodeid)
         if record is None:
             return Subject(withheld.nodeid, withheld.path, settings, withheld.seconds)
-        return Subject(withheld.nodeid, withheld.path, settings, withheld.seconds, record.iterations, record.kernel)
+        return Subject(
+            withheld.nodeid, withheld.path, settings, withheld.seconds, record.iterations, record.kernel,
+            parallel=record.conditions.get("parallel", False),
+        )  # fmt: skip
 
     def _log_verdicts(self, decided: dict[str, Comparison]) -> None:
         for withheld in self._harvest.withheld:

@@ -113,7 +113,8 @@ def _change(finding: Finding | None) -> str:
 
 
 def _reasons(comparison: Comparison) -> Iterator[str]:
-    if comparison.broken or comparison.verdict not in _TOLD:
+    is_new = comparison.verdict is Verdict.NEW and comparison.pairing is not None
+    if comparison.broken or not (comparison.verdict in _TOLD or is_new):
         return
     told = [(finding.reason, finding.smallest) for finding in comparison.findings if finding.reason]
     for reason, smallest in [(comparison.reason, None)] if comparison.reason else told[:1]:

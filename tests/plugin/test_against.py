@@ -184,6 +184,13 @@ def test_tests_that_the_base_cannot_run_say_why(versioned):
     assert "cannot import name 'work'" in tests["test_new.py::test_work"]["reason"]
     assert tests["test_changed.py::test_work"]["verdict"] == "incomparable"
     assert "fails with HEAD" in tests["test_changed.py::test_work"]["reason"]
+    result.stdout.fnmatch_lines(
+        [
+            "new: test_new.py::test_work: not to be had with HEAD (*): ImportError: cannot import name 'work' from 'lib' (*",
+            "incomparable: test_changed.py::test_work: fails with HEAD (*): *",
+        ],
+        consecutive=False,
+    )
 
 
 @pytest.mark.parametrize(

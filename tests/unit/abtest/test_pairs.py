@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from pytest_perfguard.abtest import pairs as module
-from pytest_perfguard.abtest.pairs import PairRunner
+from pytest_perfguard.abtest.pairs import PairRunner, essence
 from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Ready, Serve
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.abtest.worker import Launch
@@ -56,7 +56,7 @@ class Child:
     @property
     def ready(self):
         found = [n for n in self.nodeids if self.world.behaviours.get((self.arm, n)) != "lost"]
-        problems = ["test_a.py: ImportError: cannot import name 'new'"] if len(found) < len(self.nodeids) else []
+        problems = ["a: ImportError: cannot import name 'new'"] if len(found) < len(self.nodeids) else []
         if self.world.behaviours.get((self.arm, "start")) == "dies":
             raise ChildDied("starting and collecting", "no conftest", status=4, arm=self.arm)
         facts = {"pins": True, "python": "3.11.0"} | self.world.ready.get(self.arm, {})
@@ -197,6 +197,22 @@ def test_a_test_that_the_base_cannot_collect_is_new(run):
     assert comparisons["a"].verdict is Verdict.NEW
     assert "cannot import name 'new'" in comparisons["a"].reason
     assert comparisons["b"].verdict is Verdict.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        ("call: def test():\n>   f(1)\nE   TypeError: no\nE   hint\n\ntest_a.py:3: TypeError", "TypeError: no"),
+        (
+            "test_a.py: ImportError while importing\nE   ImportError: cannot import name 'x'",
+            "ImportError: cannot import name 'x'",
+        ),
+        ("a\n  b \n\n", "b"),
+        ("", ""),
+    ],
+)
+def test_a_reason_is_one_line(report, line):
+    assert essence(report) == line
 
 
 def test_a_test_that_the_head_cannot_collect_again_is_broken(run):

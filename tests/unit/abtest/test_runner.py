@@ -81,7 +81,10 @@ class Child:
         if behaviour == "fails" or (behaviour == "stateful" and self.calls > 1):
             return Raised("ValueError: again")
         readings = [1000 * take.iterations] * take.rounds
-        return Taken({"time": readings, "cpu": readings, "setup": readings, "pace": [300_000] * take.rounds})
+        loads = [reading * (3 if behaviour == "parallel" else 1) for reading in readings]
+        return Taken(
+            {"time": readings, "cpu": readings, "setup": readings, "load": loads, "pace": [300_000] * take.rounds}
+        )
 
     def receive(self, *, doing, limit):
         behaviour = self.children.behaviours.get(self.nodeid)
@@ -96,7 +99,7 @@ class Child:
 def run(monkeypatch):
     """Run subjects `a`, `b`, ... against scripted children."""
 
-    def start(names, children, *, enough=2, processes=5, settings=SETTINGS, interrupt=None):
+    def start(names, children, *, enough=2, processes=5, settings=SETTINGS, interrupt=None, parallel=None):
         monkeypatch.setattr(module, "Worker", children)
         told = []
 
@@ -109,7 +112,7 @@ def run(monkeypatch):
 
         ticks = count()
         runner = Runner(
-            [Subject(name, f"/{name}.py", settings, 0.1) for name in names],
+            [Subject(name, f"/{name}.py", settings, 0.1, parallel=parallel) for name in names],
             Launch([], None),
             judge,
             tell=told.append,
@@ -129,8 +132,25 @@ def test_each_process_is_fresh_and_gets_only_what_is_undecided(run):
     children = Children()
     runner, _told = run("ab", children, enough=3)
     assert children.started == [["a", "b"]] * 3
-    assert children.pinned == [0, 0, 1, 1, 2, 2]
+    assert children.pinned == [1, 1, 2, 2], "only once it is known that it does not run in parallel"
     assert {name: item.measurement.processes for name, item in runner.comparisons.items()} == {"a": 3, "b": 3}
+
+
+def test_a_test_that_runs_in_parallel_is_never_pinned_and_says_so(run):
+    children = Children({"a": "parallel"})
+    runner, _told = run("a", children, enough=3)
+    assert children.pinned == []
+    measurement = runner.comparisons["a"].measurement
+    assert measurement.conditions["parallel"]
+    assert "runs in parallel: not kept on one CPU" in measurement.notes
+
+
+@pytest.mark.parametrize(("recorded", "pinned"), [(True, []), (False, [0, 1])])
+def test_what_was_recorded_decides_where_it_is_measured(run, recorded, pinned):
+    children = Children({"a": "parallel"})
+    runner, _told = run("a", children, enough=2, parallel=recorded)
+    assert children.pinned == pinned
+    assert runner.comparisons["a"].measurement.conditions["parallel"] is recorded
 
 
 def test_the_next_test_is_named_so_that_shared_fixtures_live_on(run):

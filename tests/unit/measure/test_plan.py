@@ -58,7 +58,9 @@ class Subject:
             "cpu": [reading // 2 for reading in readings],
             "setup": [self.setup_ns] * take.rounds,
         }
-        return Taken(timed | ({"pace": [self.pace] * take.rounds} if take.instrument == "paced" else {}))
+        return Taken(
+            timed | ({"load": timed["cpu"], "pace": [self.pace] * take.rounds} if take.instrument == "paced" else {})
+        )
 
     def visit(self, order=None) -> Visit:
         plan = plan_visit(order or Order(ALL))
@@ -202,7 +204,7 @@ def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
         if take.instrument in ("memory", "blocks"):
             return Taken({take.instrument: [7] * take.rounds})
         values = [next(source, 1) for _ in range(take.rounds)]
-        return Taken({"time": values, "cpu": values, "setup": values, "pace": values})
+        return Taken({"time": values, "cpu": values, "setup": values, "load": values, "pace": values})
 
     plan = plan_visit(Order(ALL, iterations=hint))
     reply = None

@@ -10,13 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_perfguard.abtest.places import Places
 from pytest_perfguard.abtest.proof import Proof, project_roots
 from pytest_perfguard.abtest.revision import Revision
-from pytest_perfguard.abtest.transplant import transplant
+from pytest_perfguard.abtest.transplant import Tests, only_tests_differ, transplant
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.abtest.worktree import checked_out
 from pytest_perfguard.errors import RevisionError
@@ -31,8 +31,6 @@ class Suite:
     rootdir: Path
     tests: Sequence[Path]
     """The files of the perf tests."""
-    patterns: Sequence[str]
-    """Of test files, as pytest is configured."""
     settings: Path | None
     """pytest's configuration file."""
 
@@ -44,7 +42,7 @@ class Build:
     command: str | None = None
     """With `{target}` and `{python}`."""
     python: str | None = None
-    """The interpreter of an environment that holds the base."""
+    """The interpreter of an environment that holds the base; a path counts from the rootdir."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ class Arms:
     base: Launch
     head: Launch
     proof: Proof
-    tests: int
-    """Files that were copied over those of the revision."""
+    only_tests_differ: bool
+    """Do both arms run the same library, as far as Python files go?"""
 
 
 @contextlib.contextmanager
@@ -68,28 +66,46 @@ def two_arms(revision: Revision, head: Launch, suite: Suite, build: Build) -> It
         where the revision cannot be checked out or built.
     """
     with checked_out(revision) as tree, tempfile.TemporaryDirectory(prefix="perfguard-") as extra:
-        places = Places(revision.top, tree)
-        copied = transplant(revision.top, tree, suite.tests, suite.patterns, suite.settings)
-        target = Path(extra, "target")
-        target.mkdir()
-        if build.command:
+        top, places = revision.top, Places(revision.top, tree)
+        build = replace(build, python=_absolute(build.python, suite.rootdir))
+        target = Path(os.path.realpath(extra), "target") if build.command else None
+        if target is not None:  # before the tests come, and with them the head's configuration of the build
+            target.mkdir()
             _run(build, Path(places.moved(os.fspath(suite.rootdir))), target)
-        roots = project_roots(revision.top, suite.rootdir)
+        tests = Tests.around(_inside(top, suite.tests))
+        transplant(top, tree, tests, suite.settings)
+        roots = project_roots(top, suite.rootdir)
         head = _without_bytecode_in_place(head, Path(extra, "bytecode"))
         base = _base(head, places, roots, build, target)
-        proof = Proof(places, roots, built=bool(build.command or build.python), apart=build.python is not None)
-        yield Arms(base, replace(head, arm="head"), proof, copied)
+        proof = Proof(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
+        only_tests = only_tests_differ(top, revision.commit, tests)
+        yield Arms(base, replace(head, arm="head"), proof, only_tests)
 
 
-def _base(head: Launch, places: Places, roots: Sequence[Path], build: Build, target: Path) -> Launch:
+def _inside(top: Path, files: Sequence[Path]) -> Iterator[PurePosixPath]:
+    for file in files:
+        for place in (file, Path(os.path.realpath(file))):
+            if place.is_relative_to(top):
+                yield PurePosixPath(place.relative_to(top).as_posix())
+                break
+
+
+def _absolute(python: str | None, rootdir: Path) -> str | None:
+    """A path from the rootdir, links unresolved (an environment is where its link lies); a bare name is looked up."""
+    return os.fspath(rootdir / python) if python and os.sep in python else python
+
+
+def _base(head: Launch, places: Places, roots: Sequence[Path], build: Build, target: Path | None) -> Launch:
     environment = dict(head.environment)
-    if "PYTHONPATH" in environment:
-        entries = environment["PYTHONPATH"].split(os.pathsep)
-        environment["PYTHONPATH"] = os.pathsep.join(map(places.moved, entries))
+    entries = [places.moved(entry) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     path = None
     if build.python is None:
-        path = places.moved_path(head.path or (), roots)
-        path = [os.fspath(target), *path] if build.command else path
+        built = [os.fspath(target)] if target else []
+        path = [*built, *places.moved_path(head.path or (), roots)]
+        # For programs that a test starts, which would else find what is installed: the head.
+        entries = [*built, *entries, *(places.moved(os.fspath(root)) for root in roots)]
+    if entries:
+        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
     return Launch(
         arguments=[places.moved_argument(argument, head.folder) for argument in head.arguments],
         folder=Path(places.moved(os.fspath(head.folder))),

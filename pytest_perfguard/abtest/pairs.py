@@ -24,7 +24,7 @@ from pytest_perfguard.abtest.runner import not_collected
 from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError
-from pytest_perfguard.judge.memory import MEMORY_PROCESSES
+from pytest_perfguard.judge.memory import MEMORY_PAIRS
 from pytest_perfguard.judge.paired import UNPINNED_THRESHOLD, Pairs
 from pytest_perfguard.measure.pair_plan import Ask, PairOrder, PairVisit, plan_pair
 from pytest_perfguard.measure.plan import FirstCallRaised, Raised, Taken
@@ -94,7 +94,8 @@ class PairRunner(Rounds[Crew]):
 
     def _sort_out(self, crew: Crew, subjects: Sequence[Subject]) -> list[Subject]:
         head, base = crew.head.ready, crew.base.ready
-        self._proof.check(base.modules, head.modules, collected=True)
+        self._proof.begin()
+        self._proof.check(base.modules, head.modules)
         for subject in subjects:
             if subject.nodeid not in head.found:
                 self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head, subject))))
@@ -124,6 +125,8 @@ class PairRunner(Rounds[Crew]):
         yield from dict.fromkeys((*head.notes, *base.notes))
         if head.python != base.python:
             yield f"the head runs on Python {head.python}, the base on {base.python}: the change may be the interpreter's"
+        if not self._proof.base_is_used:
+            yield "the base imported nothing of its own but tests: unless they start its programs, both arms ran the same code"
         if not all(sides.pinned.values()):
             why = "it runs in parallel" if head.pins and base.pins else "this system does not allow it"
             yield f"not kept on one CPU, since {why}: only changes of more than {UNPINNED_THRESHOLD:.0%} can be told"
@@ -143,7 +146,7 @@ class PairRunner(Rounds[Crew]):
             round(settings.budget * 1e9),
             pinned=None if crew.head.ready.pins and crew.base.ready.pins else False,
             swapped=index % 2 == 1,
-            memory=index < MEMORY_PROCESSES,
+            memory=index < MEMORY_PAIRS,
             single=tally.single,
         )
         if not order.single:
@@ -168,6 +171,8 @@ class PairRunner(Rounds[Crew]):
             base, head = (worker.receive(doing=f"measuring {subject.nodeid}", limit=limit) for worker in crew)
             if not (isinstance(base, Point) and isinstance(head, Point) and base.label == head.label):
                 self._finish(crew, subject, base, head)
+                if not visits:
+                    raise TestFailed("it reached no measurement point at which a call works")
                 return visits
             if self._reached is None:
                 self._reached = self._clock()
@@ -204,8 +209,6 @@ class PairRunner(Rounds[Crew]):
             raise OtherTest(f"fails with {self._revision}: {essence(base_done.problem)}")
         if not same:
             raise OtherTest(f"reaches other measurement points with {self._revision}")
-        if self._reached is None:
-            raise TestFailed("it reached no measurement point")
 
     def _run_out(self, worker: Worker, subject: Subject, message: Message) -> Done:
         while isinstance(message, Point):

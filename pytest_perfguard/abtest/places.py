@@ -22,10 +22,11 @@ class Places:
 
     def moved(self, path: str) -> str:
         """The base's counterpart of a path; any other path as it is."""
-        real = os.path.realpath(path)
-        if not path or not is_in_tree(real, self.head):
-            return path
-        return os.path.join(self.base, os.path.relpath(real, self.head))  # noqa: PTH118 - text in, text out
+        # As it is written, if that lies in the tree: a link in the tree is a link in its counterpart, too.
+        for place in (path, os.path.realpath(path)):
+            if path and is_in_tree(place, self.head):
+                return os.path.join(self.base, os.path.relpath(place, self.head))  # noqa: PTH118 - text in, text out
+        return path
 
     def moved_argument(self, argument: str, folder: Path) -> str:
         """The same for an argument of pytest: a path, a node id, or an option with a path behind its equals sign.
@@ -59,9 +60,13 @@ def import_roots(folder: Path) -> list[Path]:
 
 
 def is_in_tree(file: str, tree: Path) -> bool:
-    """Is this resolved path in the tree, and not in an environment or a git folder inside of it?"""
-    if not Path(file).is_relative_to(tree):
+    """Is this path in the tree, and not in an environment or a git folder inside of it?"""
+    # The text first: this is asked of every imported module.
+    if not file.startswith(os.fspath(tree)) or not Path(file).is_relative_to(tree):
         return False
+    for prefix in map(Path, {sys.prefix, sys.base_prefix}):  # conda and pixi put the whole interpreter there
+        if prefix.is_relative_to(tree) and prefix != tree and Path(file).is_relative_to(prefix):
+            return False
     return not is_installed(file) and ".git" not in Path(file).relative_to(tree).parts
 
 

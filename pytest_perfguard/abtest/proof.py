@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.machinery
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pytest_perfguard.abtest.places import Places, import_roots, is_in_tree, is_installed
+from pytest_perfguard.abtest.places import Places, import_roots, is_in_tree
 from pytest_perfguard.errors import WrongCode
 from pytest_perfguard.git import git
 
@@ -18,72 +18,93 @@ _BUILD: Final = (
 )
 _INSTALL: Final = "install this tree (pip install .), best as an editable install (pip install -e .)"
 _EXTENSIONS: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+#: Names that many trees have at their top, and that say nothing.
+_EVERYBODYS: Final = {"setup", "conftest", "tests", "test", "docs", "examples", "noxfile", "tasks", "benchmarks"}
+
+_Names = Mapping[str, set[Path]]
 
 
 class Proof:
-    """Checks what two processes imported.
+    """Checks what the processes of a pair imported.
 
-    A module is the project's if it lies in one of the trees, or has the name of one and lies among the installed packages.
+    A module of the head is the project's if it lies in the tree, or is a copy of a file that bears its name there. What is the
+    project's in the head must be the base's own in the base.
     """
 
-    def __init__(self, places: Places, roots: Iterable[Path], *, built: bool = False, apart: bool = False) -> None:
+    def __init__(
+        self,
+        places: Places,
+        roots: Iterable[Path],
+        *,
+        is_test: Callable[[PurePosixPath], bool],
+        target: Path | None = None,
+        apart: bool = False,
+    ) -> None:
         self._places = places
-        self._built = built
-        """Was the base installed, rather than taken from its tree as it is?"""
+        self._is_test = is_test
+        self._target = target
+        """Where the base was installed."""
         self._apart = apart
         """Has the base an environment of its own?"""
-        self._names = dict(tree_modules(places.head, roots))
+        self._named, self._certain = _tree_modules(places.head, roots)
+        self._base: dict[str, str] = {}
+        self._head: dict[str, str] = {}
+        self.base_is_used = False
+        """Has the base imported anything of its own but tests?"""
 
-    def check(self, base: Mapping[str, str], head: Mapping[str, str], *, collected: bool = False) -> None:
-        """Look at the modules of both arms, by name; `collected`: these are the first ones.
+    def begin(self) -> None:
+        """A fresh pair of processes."""
+        self._base, self._head, self.base_is_used = {}, {}, False
+
+    def check(self, base: Mapping[str, str], head: Mapping[str, str]) -> None:
+        """Look at the modules that both have imported since the last look, by name.
 
         Raises
         ------
         WrongCode
             naming the arm, the module, and what to set.
         """
-        for name, file in base.items():
-            self._check_base(name, os.path.realpath(file))
-        for name, file in head.items():
-            self._check_head(name, os.path.realpath(file))
-        if collected and not self._built:
-            self._check_built(base, head)
+        self._base |= {name: os.path.realpath(file) for name, file in base.items()}
+        self._head |= {name: os.path.realpath(file) for name, file in head.items()}
+        for name in {*base, *head} & self._head.keys():
+            file = self._head[name]
+            if Path(file).is_relative_to(self._places.base):
+                raise WrongCode("head", name, file, "that is the revision's, and not this tree's", _INSTALL)
+            if self._is_project(name, file):
+                self._check_counterpart(name, file)
+            elif name in self._certain:
+                raise WrongCode("head", name, file, "that is not what this tree has", _INSTALL)
+        for name in base:
+            file = self._base[name]
+            if is_in_tree(file, self._places.head):
+                raise WrongCode("base", name, file, "that is this tree's, and not the revision's", _BUILD)
+            self.base_is_used |= self._apart or (self._is_bases_own(file) and not self._is_copied(file))
 
-    def _check_base(self, name: str, file: str) -> None:
+    def _check_counterpart(self, name: str, file: str) -> None:
+        """The same module in the base: its own, and of the same kind."""
+        other = self._base.get(name)
+        compiled = file.endswith(_EXTENSIONS)
+        if compiled and self._target is None and not self._apart and (other is None or not other.endswith(_EXTENSIONS)):
+            raise WrongCode("head", name, file, "it is compiled, and the base has no such file", _BUILD)
+        if other is None or self._apart or self._is_bases_own(other) or is_in_tree(other, self._places.head):
+            return
+        raise WrongCode("base", name, other, "that is the installed copy, and not the revision's", _BUILD)
+
+    def _is_project(self, name: str, file: str) -> bool:
         if is_in_tree(file, self._places.head):
-            raise WrongCode("base", name, file, "that is this tree's, and not the revision's", _BUILD)
-        if name in self._names and is_installed(file) and not self._apart:
-            raise WrongCode("base", name, file, "that is the installed copy, and not the revision's", _BUILD)
+            return True
+        if file.endswith(_EXTENSIONS):  # generated: git knows the package that it belongs to
+            return name.partition(".")[0] in self._certain
+        return any(_equal(Path(file), source) for source in self._named.get(name, ()))
 
-    def _check_head(self, name: str, file: str) -> None:
-        if Path(file).is_relative_to(self._places.base):
-            raise WrongCode("head", name, file, "that is the revision's, and not this tree's", _INSTALL)
-        source = self._names.get(name)
-        if source is not None and is_installed(file) and _differ(Path(file), source):
-            raise WrongCode("head", name, file, f"that installed copy is not what this tree has ({source})", _INSTALL)
+    def _is_bases_own(self, file: str) -> bool:
+        if self._target is not None and Path(file).is_relative_to(self._target):
+            return True
+        return Path(file).is_relative_to(self._places.base)
 
-    def _check_built(self, base: Mapping[str, str], head: Mapping[str, str]) -> None:
-        packages = {name.partition(".")[0] for name in self._names}
-        for name, file in head.items():
-            if file.endswith(_EXTENSIONS) and name.partition(".")[0] in packages and name not in base:
-                raise WrongCode("head", name, file, "it is compiled, and the base's tree has no such file", _BUILD)
-
-
-def tree_modules(top: Path, roots: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """(name, file) of every module that git knows below the folders from which packages are imported."""
-    known = [PurePosixPath(name) for name in git(top, "ls-files", "-z", "--", "*.py").split("\0") if name]
-    for root in roots:
-        prefix = PurePosixPath(root.relative_to(top).as_posix())
-        for file in known:
-            if file.is_relative_to(prefix):
-                parts = list(file.relative_to(prefix).with_suffix("").parts)
-                name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-                if name and name not in _EVERYBODYS:
-                    yield name, top / file
-
-
-#: Names that many trees have at their top, and that say nothing.
-_EVERYBODYS: Final = {"setup", "conftest", "tests", "test", "docs", "examples", "noxfile", "tasks", "benchmarks"}
+    def _is_copied(self, file: str) -> bool:
+        inside = Path(file).is_relative_to(self._places.base)
+        return inside and self._is_test(PurePosixPath(Path(file).relative_to(self._places.base).as_posix()))
 
 
 def project_roots(top: Path, rootdir: Path) -> list[Path]:
@@ -92,10 +113,36 @@ def project_roots(top: Path, rootdir: Path) -> list[Path]:
     return list(dict.fromkeys(root for folder in folders for root in import_roots(folder)))
 
 
-def _differ(installed: Path, source: Path) -> bool:
-    if installed.suffix != ".py":
-        return False
+def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_Names, set[str]]:
+    """The files of the tree by the names under which they may be imported, and the names that are certain.
+
+    A name is certain if it counts from a root. Others count from the outermost package around the file, wherever it lies;
+    a stranger may bear such a name, too.
+    """
+    files = [PurePosixPath(name) for name in git(top, "ls-files", "-z", "--", "*.py").split("\0") if name]
+    packages = {file.parent for file in files if file.name == "__init__.py"}
+    certain: set[str] = set()
+    named: dict[str, set[Path]] = {}
+    prefixes = [PurePosixPath(root.relative_to(top).as_posix()) for root in roots]
+    for file in files:
+        for prefix in prefixes:
+            if file.is_relative_to(prefix) and (name := _module_name(file.relative_to(prefix))):
+                certain.add(name)
+                named.setdefault(name, set()).add(top / file)
+        above = next(folder for folder in file.parents if folder not in packages)
+        if file.parent in packages and (name := _module_name(file.relative_to(above))):
+            named.setdefault(name, set()).add(top / file)
+    return named, certain
+
+
+def _module_name(file: PurePosixPath) -> str:
+    parts = list(file.with_suffix("").parts)
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return "" if name in _EVERYBODYS else name
+
+
+def _equal(file: Path, source: Path) -> bool:
     try:
-        return installed.read_bytes() != source.read_bytes()
-    except OSError:  # a file that the tree has deleted, say: another code
-        return True
+        return file.read_bytes() == source.read_bytes()
+    except OSError:  # the tree has deleted it, say: other code
+        return False

@@ -48,7 +48,7 @@ def find_revision(folder: Path, name: str) -> Revision:
     except RevisionError as error:
         raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy or _NOT_GIT) from None
     wanted = name.removeprefix(MERGE_BASE)
-    commit = git_or_nothing(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+    commit = _commit(top, wanted)
     if commit and name.startswith(MERGE_BASE):
         commit = git_or_nothing(top, "merge-base", "HEAD", commit)
         if not commit:
@@ -71,7 +71,7 @@ def check_useful(revision: Revision) -> None:
     """
     top = revision.top
     dirty = [line[1:].split()[1] for line in git_or_nothing(top, "submodule", "status").splitlines() if line[0] in "+U"]
-    status = git(top, "status", "--porcelain=v2", "--ignore-submodules=none", "--untracked-files=no")
+    status = git(top, "status", "--porcelain=v2", "--ignore-submodules=untracked", "--untracked-files=no")
     dirty += [
         line.split(" ", 8)[8] for line in status.splitlines() if line.startswith("1 ") and line.split()[2][0] == "S"
     ]
@@ -92,6 +92,11 @@ def check_useful(revision: Revision) -> None:
 _NOT_GIT: Final = "run pytest inside a git repository"
 
 
+def _commit(top: Path, name: str) -> str:
+    # A leading dash would be an option; git before 2.30 has no word that ends them here.
+    return "" if name.startswith("-") else git_or_nothing(top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+
+
 def _is_shallow(top: Path) -> bool:
     return git_or_nothing(top, "rev-parse", "--is-shallow-repository") == "true"
 
@@ -99,5 +104,5 @@ def _is_shallow(top: Path) -> bool:
 def _remedy(top: Path, wanted: str) -> str:
     if _is_shallow(top):
         return _FULL_HISTORY
-    remote = git_or_nothing(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{wanted}")
+    remote = _commit(top, f"origin/{wanted}")
     return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"

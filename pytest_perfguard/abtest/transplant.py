@@ -1,82 +1,117 @@
 """The base: the library of the revision with the tests of the working tree.
 
-A benchmark must not change between the arms. Which files are tests is told by where they lie and what they are called:
-the whole outermost folder called `test` or `tests` around a perf test, or else the outermost one called `benchmarks`, `perf`
-and the like; and everywhere the files that pytest takes for tests, and every conftest.py.
+A benchmark must not change between the arms. Taken for tests are: the whole folder called `test` or `tests` that is closest around
+a perf test, or else the outermost one called `benchmarks`, `perf` and the like; the test files beside a perf test that lies in
+no such folder; and every conftest.py.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pytest_perfguard.errors import RevisionError
 from pytest_perfguard.git import git
 
-_TEST_FOLDERS: Final = ({"test", "tests"}, {"bench", "benchmark", "benchmarks", "perf", "performance"})
+_TEST_FOLDERS: Final = {"test", "tests"}
+_BENCHMARK_FOLDERS: Final = {"bench", "benchmark", "benchmarks", "perf", "performance"}
 _NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".git", "*.pyc")
-CONFTEST: Final = "conftest.py"
 
 
-def transplant(head: Path, base: Path, tests: Iterable[Path], patterns: Sequence[str], settings: Path | None) -> int:
-    """Copy the tests of `head` over those of `base`; returns the number of files.
+@dataclass(frozen=True)
+class Tests:
+    """What belongs to the tests, relative to the top of the tree."""
 
-    `tests` are the files of the perf tests, `patterns` pytest's for test files, `settings` its configuration file.
+    __test__ = False
+
+    folders: tuple[PurePosixPath, ...]
+    """As a whole."""
+    beside: tuple[PurePosixPath, ...]
+    """Folders in which only the files count that are called like tests."""
+    files: frozenset[PurePosixPath]
+    """One by one."""
+
+    @classmethod
+    def around(cls, files: Iterable[PurePosixPath]) -> Tests:
+        """What belongs to these files of perf tests."""
+        files = frozenset(files)
+        folders = {folder for file in files if (folder := _folder_of(file)) is not None}
+        outer = [
+            folder
+            for folder in folders
+            if not any(folder != other and folder.is_relative_to(other) for other in folders)
+        ]
+        beside = {file.parent for file in files if _folder_of(file) is None}
+        return cls(tuple(sorted(outer)), tuple(sorted(beside)), files)
+
+    def cover(self, file: PurePosixPath) -> bool:
+        """Is this file one of the tests?"""
+        if file.name == "conftest.py" or file in self.files or self.cover_whole(file):
+            return True
+        return file.parent in self.beside and file.match("test_*.py")
+
+    def cover_whole(self, file: PurePosixPath) -> bool:
+        """Does it lie in a folder that belongs to the tests as a whole?"""
+        return any(file.is_relative_to(folder) for folder in self.folders)
+
+
+def transplant(head: Path, base: Path, tests: Tests, settings: Path | None) -> None:
+    """Copy the tests of `head` over those of `base`, and `settings`, pytest's configuration file.
+
+    Raises
+    ------
+    RevisionError
+        where a file cannot be copied.
     """
-    inside = [file.relative_to(head) for file in tests if file.is_relative_to(head)]
-    folders = test_folders(PurePosixPath(file.as_posix()) for file in inside)
-    files = [file for file in map(PurePosixPath, _known_files(head)) if is_test_file(file, patterns)]
-    files += map(PurePosixPath, map(Path.as_posix, inside))
-    if settings is not None and settings.is_relative_to(head):
-        files.append(PurePosixPath(settings.relative_to(head).as_posix()))
-    for outdated in _test_files_of(base, patterns):
-        outdated.unlink()  # the head may have done away with it
-    for folder in folders:
-        shutil.rmtree(base / folder, ignore_errors=True)
-        shutil.copytree(head / folder, base / folder, symlinks=True, ignore=_NOT_COPIED)
-    loose = {file for file in files if not any(file.is_relative_to(folder) for folder in folders)}
-    for file in loose:
-        (base / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(head / file, base / file, follow_symlinks=False)
-    return len(loose) + sum(len(names) for folder in folders for _path, _folders, names in os.walk(base / folder))
+    try:
+        for outdated in filter(tests.cover, _listed(base, "--cached")):
+            (base / outdated).unlink(missing_ok=True)  # the head may have done away with it
+        for folder in tests.folders:
+            _copy_folder(head / folder, base / folder)
+        loose = [file for file in _listed(head, "--cached", "--others", "--exclude-standard") if tests.cover(file)]
+        loose += tests.files
+        if settings is not None and settings.is_relative_to(head):
+            loose.append(PurePosixPath(settings.relative_to(head).as_posix()))
+        for file in set(loose):
+            if not tests.cover_whole(file) and (head / file).is_file():
+                _copy_file(head / file, base / file)
+    except (OSError, shutil.Error) as error:
+        raise RevisionError(f"cannot copy this tree's tests to the base: {error}") from None
 
 
-def test_folders(files: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-    """The folders that belong to these test files as a whole, relative as they are."""
-    found = set()
-    for file in files:
-        above = list(file.parents)[-2::-1]  # the outermost first, without "."
-        for names in _TEST_FOLDERS:
-            matching = [folder for folder in above if folder.name.lower() in names]
-            if matching:
-                found.add(matching[0])
-                break
-    return sorted(
-        folder for folder in found if not any(folder != other and folder.is_relative_to(other) for other in found)
-    )
+def only_tests_differ(head: Path, commit: str, tests: Tests) -> bool:
+    """Are all Python files that differ from the commit tests, which both arms share?"""
+    changed = git(head, "diff", "--name-only", "-z", "--no-ext-diff", commit, "--", "*.py").split("\0")
+    changed += git(head, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py").split("\0")
+    files = [PurePosixPath(name) for name in changed if name]
+    return bool(files) and all(map(tests.cover, files))
 
 
-test_folders.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test where it is imported
+def _folder_of(file: PurePosixPath) -> PurePosixPath | None:
+    above = list(file.parents)[:-1]  # the closest first, without "."
+    closest = [folder for folder in above if folder.name.lower() in _TEST_FOLDERS]
+    outermost = [folder for folder in above[::-1] if folder.name.lower() in _BENCHMARK_FOLDERS]
+    return next(iter(closest + outermost), None)
 
 
-def is_test_file(file: PurePosixPath, patterns: Sequence[str]) -> bool:
-    """Does pytest take this file for a test, or for a part of its configuration?"""
-    return file.name == CONFTEST or (
-        file.suffix == ".py" and any(fnmatch.fnmatch(file.name, pattern) for pattern in patterns)
-    )
+def _listed(tree: Path, *options: str) -> list[PurePosixPath]:
+    names = git(tree, "ls-files", "-z", *options).split("\0")
+    return [PurePosixPath(name) for name in dict.fromkeys(names) if name]
 
 
-def _known_files(top: Path) -> Iterator[str]:
-    """All files but those that git ignores; deleted ones are left out."""
-    listed = git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    return (name for name in dict.fromkeys(listed) if name and (top / name).is_file())
+def _copy_folder(source: Path, target: Path) -> None:
+    if target.is_symlink():
+        target.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True, ignore=_NOT_COPIED)
 
 
-def _test_files_of(base: Path, patterns: Sequence[str]) -> list[Path]:
-    names = git(base, "ls-files", "-z", "--cached").split("\0")
-    return [
-        base / name for name in names if name and is_test_file(PurePosixPath(name), patterns) and (base / name).exists()
-    ]
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target):
+        target.unlink()
+    shutil.copy2(source, target, follow_symlinks=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_perfguard.baseline.schema import record_text
-from pytest_perfguard.git import git_or_nothing
+from pytest_perfguard.errors import RevisionError
+from pytest_perfguard.git import git, git_or_nothing
 from pytest_perfguard.model import Record
 
 
@@ -17,8 +18,13 @@ def current_commit(folder: Path, besides: Path | None = None) -> str:
     head = git_or_nothing(folder, "rev-parse", "--short=12", "HEAD")
     if not head:
         return ""
-    everything = ["--", ":/", *([f":(exclude){besides}"] if besides else [])]
-    return head + "+" if git_or_nothing(folder, "status", "--porcelain", "--untracked-files=no", *everything) else head
+    try:
+        top = Path(git(folder, "rev-parse", "--show-toplevel"))
+        excluded = [f":(exclude){besides}"] if besides is not None and besides.is_relative_to(top) else []
+        changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
+    except RevisionError:  # nobody knows: that is no clean tree
+        changed = "unknown"
+    return f"{head}+" if changed else head
 
 
 def commit_of_record(file: Path, record: Record) -> str:
@@ -27,4 +33,14 @@ def commit_of_record(file: Path, record: Record) -> str:
     "" where it is not committed.
     """
     line = record_text(record)
-    return git_or_nothing(file.parent, "log", "-1", "--format=%H", f"-S{line}", "--", str(file))
+    commit = git_or_nothing(file.parent, "log", "-1", "--format=%H", f"-S{line}", "--", str(file))
+    # The oldest commit of a shallow clone seems to bring everything.
+    return "" if commit and commit in _oldest_of_shallow(file.parent) else commit
+
+
+def _oldest_of_shallow(folder: Path) -> list[str]:
+    name = git_or_nothing(folder, "rev-parse", "--git-path", "shallow")
+    try:
+        return (folder / name).read_text(encoding="ascii").split() if name else []
+    except OSError:  # it is not shallow
+        return []

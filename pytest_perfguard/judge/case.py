@@ -18,6 +18,8 @@ class Case:
     measurement: Measurement
     settings: Settings
     final: bool
+    least: int = 3
+    """Processes that it takes to call memory worse."""
 
     @property
     def base(self) -> Recorded:

@@ -10,8 +10,10 @@ from pytest_perfguard.model import Finding, Verdict
 TOLERANCE: Final = 0.02
 #: Nearly a block per iteration: one that is kept by every call is growth; caches and tables that fill are not.
 BLOCKS_FLOOR: Final = 0.9
-#: Processes that settle it.
+#: Processes that settle it, against the ten or more of a baseline.
 MEMORY_PROCESSES: Final = 3
+#: And in pairs: all heads lie above all bases of identical code with a chance of 1 in 924.
+MEMORY_PAIRS: Final = 6
 
 
 def judge_memory(case: Case) -> Finding | None:
@@ -23,6 +25,9 @@ def judge_memory(case: Case) -> Finding | None:
     if min(now) <= limit:
         better = max(now) < min(min(base) / (1 + TOLERANCE), min(base) - floor)
         return finding(case, Verdict.IMPROVEMENT if better else Verdict.UNCHANGED, limit, interval=interval)
-    if not case.final and len(now) < MEMORY_PROCESSES:
+    if len(now) >= case.least:
+        return finding(case, Verdict.REGRESSION, limit, interval=interval)
+    if not case.final:
         return None
-    return finding(case, Verdict.REGRESSION, limit, interval=interval)
+    reason = f"higher in each of the {len(now)} processes that the budget allowed, of at least {case.least}"
+    return finding(case, Verdict.INCONCLUSIVE, limit, reason, interval=interval)

@@ -15,7 +15,7 @@ from typing import Final
 from pytest_perfguard.judge.case import Case
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.judge.memory import judge_memory
+from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.judge.recording import to_record
 from pytest_perfguard.model import (
     Comparison,
@@ -78,6 +78,8 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
     base, head = set(pairs.base.samples), set(pairs.head.samples)
     record = to_record(pairs.base, source="", commit=pairs.revision)
     reason = other_points(base, head) or other_conditions(record, pairs.head)
+    if not base & head:
+        reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
     if not final and pairs.head.processes not in LOOKS:
@@ -92,7 +94,9 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
         if name in times:
             findings.append(_judge_time(name, pairs, settings, error, final=final))
         else:
-            findings.append(judge_memory(Case(name, record, pairs.head, settings, final)))
+            # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
+            enough = pairs.head.processes >= MEMORY_PAIRS
+            findings.append(judge_memory(Case(name, record, pairs.head, settings, enough, MEMORY_PAIRS)))
     findings += over_budget(pairs.head, settings, final=final)
     settled = [finding for finding in findings if finding is not None]
     if len(settled) < len(findings):

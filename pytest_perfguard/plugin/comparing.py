@@ -72,6 +72,9 @@ class CompareMode(Mode):
                 handover.reasons[subject.nodeid] = why
         return iter(found.values())
 
+    def do_without_pairs(self) -> None:
+        self._confirm = False
+
     def missing(self, harvest: Harvest) -> list[Comparison]:
         measured = {withheld.nodeid for withheld in harvest.withheld}
         return [

@@ -51,7 +51,7 @@ class MeasuringPhase:
         self._processes = 0
         self._seconds = 0.0
         self._untold = ""
-        self._problems: list[str] = []
+        self._remarks: list[str] = []
 
     def pytest_report_header(self) -> list[str]:
         return self._mode.header()
@@ -88,8 +88,8 @@ class MeasuringPhase:
         telling.tell_summary(
             terminalreporter, self._mode, self._comparisons, self._processes, self._seconds, self._untold
         )
-        for problem in self._problems:
-            terminalreporter.write_line(f"perf: {problem}", yellow=True)
+        for remark in self._remarks:
+            terminalreporter.write_line(f"perf: {remark}", yellow=True)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         return test_status(report)
@@ -106,7 +106,7 @@ class MeasuringPhase:
         finally:
             progress.close()
             self._processes, self._seconds = phases.processes, time.monotonic() - start
-            self._problems = phases.problems
+            self._remarks = phases.remarks
             self._log_verdicts(phases.comparisons)
             self._finish(session)
 

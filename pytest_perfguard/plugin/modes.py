@@ -96,6 +96,9 @@ class Mode:
         """What is measured side by side, after `decided` was found out by measuring alone."""
         return iter(())
 
+    def do_without_pairs(self) -> None:
+        """Judge what follows as if no revision could be had."""
+
     def judge_pair(self, nodeid: str, pairs: Pairs, family: int, final: bool) -> Comparison | None:
         return judge_paired(nodeid, pairs, self._settings[nodeid], family=family, final=final)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from pytest_perfguard.abtest.arms import Build, Suite, two_arms
 from pytest_perfguard.abtest.pairs import PairRunner
-from pytest_perfguard.abtest.rounds import Progress, Rounds, Subject
+from pytest_perfguard.abtest.rounds import Progress, Subject
 from pytest_perfguard.abtest.runner import Runner
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import RevisionError, WrongCode
 from pytest_perfguard.judge.paired import MOST_PAIRS, Pairs
-from pytest_perfguard.model import Comparison
+from pytest_perfguard.judge.screened import settled
+from pytest_perfguard.model import Comparison, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 
@@ -24,8 +24,6 @@ from pytest_perfguard.plugin.options import child_arguments, run_settings
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
 #: Not handed to children: a fixed hash seed would be one draw of a chance that fresh processes are to average over.
 _NOT_INHERITED = (*_COVERAGE_ENVIRONMENT, "PYTHONHASHSEED")
-
-_Crew = TypeVar("_Crew")
 
 
 class Phases:
@@ -45,8 +43,8 @@ class Phases:
         )
         self.comparisons: dict[str, Comparison] = {}
         self.processes = 0
-        self.problems: list[str] = []
-        """Why tests were not measured side by side that should have been."""
+        self.remarks: list[str] = []
+        """On what was measured side by side, or why it was not."""
 
     def run(self, subjects: Sequence[Subject]) -> None:
         """Measure and decide every subject.
@@ -56,24 +54,57 @@ class Phases:
         pytest.UsageError
             where the revision that the user named cannot be measured.
         """
-        settled = {subject.nodeid: self._mode.settled_before(subject.nodeid) for subject in subjects}
-        self.comparisons |= {nodeid: comparison for nodeid, comparison in settled.items() if comparison is not None}
-        alone = [subject for subject in subjects if self._mode.measured_alone(subject.nodeid)]
-        if alone:
-            self._run(Runner(alone, self._launch, self._mode.judge, tell=self._tell, most=self._mode.processes))
-        for handover in self._mode.handovers(subjects, self.comparisons):
+        before = {subject.nodeid: self._mode.settled_before(subject.nodeid) for subject in subjects}
+        self.comparisons |= {nodeid: comparison for nodeid, comparison in before.items() if comparison is not None}
+        self.comparisons |= self._alone(subjects)
+        handovers = list(self._mode.handovers(subjects, self.comparisons))
+        for index, handover in enumerate(handovers):
             try:
                 self._side_by_side(handover)
             except (RevisionError, WrongCode) as error:
                 if not self._mode.may_fall_back:
                     raise pytest.UsageError(str(error)) from None
-                self.problems.append(f"not measured side by side with {handover.revision.label}: {error}")
+                self.remarks.append(f"not measured side by side with {handover.revision.label}: {error}")
+                self._mode.do_without_pairs()
+                self.comparisons |= self._alone([subject for rest in handovers[index:] for subject in rest.subjects])
+                break
+            self._hold_to_budgets(handover.subjects)
+
+    def _alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
+        """Measure by themselves those of the subjects that can be judged in that way."""
+        chosen = [subject for subject in subjects if self._mode.measured_alone(subject.nodeid)]
+        return self._measured_alone(chosen)
+
+    def _measured_alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
+        if not subjects:
+            return {}
+        runner = Runner(subjects, self._launch, self._mode.judge, tell=self._tell, most=self._mode.processes)
+        try:
+            runner.run()
+        except BaseException:
+            self.comparisons |= runner.comparisons
+            raise
+        finally:
+            self.processes += runner.processes
+        return runner.comparisons
+
+    def _hold_to_budgets(self, subjects: Sequence[Subject]) -> None:
+        """An absolute budget needs no base: judged of tests that the base does not have, too."""
+        left = [
+            subject
+            for subject in subjects
+            if self.comparisons[subject.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
+            and (subject.settings.max_time is not None or subject.settings.max_memory is not None)
+        ]
+        for nodeid, comparison in self._measured_alone(left).items():
+            if comparison.verdict is Verdict.OVER_BUDGET or comparison.broken:
+                self.comparisons[nodeid] = comparison
 
     def _side_by_side(self, handover: Handover) -> None:
         settings = run_settings(self._config)
         rootdir, inifile = self._config.rootpath, self._config.inipath
         tests = [Path(subject.path) for subject in handover.subjects]
-        suite = Suite(rootdir, tests, self._config.getini("python_files"), inifile)
+        suite = Suite(rootdir, tests, inifile)
         build = Build(settings.base_command, settings.base_python)
         family = len(handover.subjects)
 
@@ -82,16 +113,17 @@ class Phases:
 
         self._say(f"perf: checking out {handover.revision.label}")
         with two_arms(handover.revision, self._launch, suite, build) as arms:
-            self._run(
-                PairRunner(
-                    handover.subjects, arms.base, arms.head, judge, arms.proof,
-                    revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
+            if arms.only_tests_differ:
+                self.remarks.append(
+                    f"all Python files that differ from {handover.revision.label} are tests, which both arms share"
                 )
+            runner = PairRunner(
+                handover.subjects, arms.base, arms.head, judge, arms.proof,
+                revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
             )  # fmt: skip
-
-    def _run(self, rounds: Rounds[_Crew]) -> None:
-        try:
-            rounds.run()
-        finally:
-            self.comparisons |= rounds.comparisons
-            self.processes += rounds.processes
+            try:
+                runner.run()
+            finally:
+                for nodeid, paired in runner.comparisons.items():
+                    self.comparisons[nodeid] = settled(self.comparisons.get(nodeid), paired)
+                self.processes += runner.processes

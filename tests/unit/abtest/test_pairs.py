@@ -108,9 +108,13 @@ class NoProof:
     def __init__(self, error=None):
         self.error = error
         self.checks = []
+        self.base_is_used = True
 
-    def check(self, base, head, *, collected=False):
-        self.checks.append(collected)
+    def begin(self):
+        self.checks.append("begin")
+
+    def check(self, base, head):
+        self.checks.append("check")
         if self.error:
             raise self.error
 
@@ -273,7 +277,14 @@ def test_a_stateful_test_is_served_once_per_call_in_turn(run, arm):
 def test_the_code_of_each_arm_is_proven_after_collection_and_after_each_test(run):
     proof = NoProof()
     run("ab", World(), enough=2, proof=proof)
-    assert proof.checks == [True, False, False] * 2
+    assert proof.checks == ["begin", "check", "check", "check"] * 2
+
+
+def test_a_base_that_uses_nothing_of_its_own_is_noted(run):
+    proof = NoProof()
+    proof.base_is_used = False
+    comparison = run("a", World(), proof=proof).comparisons["a"]
+    assert any("both arms ran the same code" in note for note in comparison.measurement.notes)
 
 
 def test_the_wrong_code_ends_everything(run):

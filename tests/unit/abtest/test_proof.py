@@ -3,89 +3,144 @@
 from __future__ import annotations
 
 from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import PurePosixPath
 
 import pytest
 
 from pytest_perfguard.abtest.places import Places
-from pytest_perfguard.abtest.proof import Proof, project_roots, tree_modules
+from pytest_perfguard.abtest.proof import Proof, project_roots
+from pytest_perfguard.abtest.transplant import Tests
 from pytest_perfguard.errors import WrongCode
 
 SITE = "/venv/lib/python3.11/site-packages"
+COMPILED = EXTENSION_SUFFIXES[0]
+
+
+class Setting:
+    """A repository with a package in src, and modules by where they lie."""
+
+    def __init__(self, repository, tmp_path):
+        files = {"src/pkg/__init__.py": "", "src/pkg/core.py": "x = 1", "setup.py": "", "tests/test_a.py": ""}
+        repository.commit(files | {"lib/other/__init__.py": "", "lib/other/core.py": "y = 1", "lib/loose.py": ""})
+        self.places = Places(repository.path, repository.path / ".git" / "perfguard" / "x")
+        self.site = tmp_path / "site-packages"
+        self.target = tmp_path / "target"
+
+    def proof(self, **kind):
+        tests = Tests.around([PurePosixPath("tests/test_a.py")])
+        return Proof(self.places, [self.places.head / "src"], is_test=tests.cover, **kind)
+
+    def head(self, name="pkg.core", path="src/pkg/core.py"):
+        return {name: str(self.places.head / path), "json": "/usr/lib/python3.11/json/__init__.py"}
+
+    def base(self, name="pkg.core", path="src/pkg/core.py"):
+        return {name: str(self.places.base / path), "json": "/usr/lib/python3.11/json/__init__.py"}
+
+    def installed(self, text, name="pkg.core"):
+        file = self.site / f"{name.replace('.', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return {name: str(file)}
 
 
 @pytest.fixture
-def places(repository):
-    repository.commit({"src/pkg/__init__.py": "", "src/pkg/core.py": "x = 1", "setup.py": "", "tests/test_a.py": ""})
-    return Places(repository.path, repository.path / ".git" / "perfguard" / "x")
+def setting(repository, tmp_path):
+    return Setting(repository, tmp_path)
 
 
-@pytest.fixture
-def proof(places):
-    return Proof(places, [places.head / "src"])
+def test_each_arm_in_its_own_tree_is_fine(setting):
+    proof = setting.proof()
+    proof.check(setting.base(), setting.head())
+    assert proof.base_is_used
 
 
-def core(tree):
-    return {"pkg.core": f"{tree}/src/pkg/core.py", "json": "/usr/lib/python3.11/json/__init__.py"}
-
-
-def test_each_arm_in_its_own_tree_is_fine(places, proof):
-    proof.check(core(places.base), core(places.head), collected=True)
-
-
-@pytest.mark.parametrize("kind", [{}, {"built": True}, {"built": True, "apart": True}])
-def test_a_base_that_imported_this_tree_is_refused_however_it_was_made(places, kind):
-    proof = Proof(places, [places.head / "src"], **kind)
+@pytest.mark.parametrize("kind", [{}, {"apart": True}])
+def test_a_base_that_imported_this_tree_is_refused_however_it_was_made(setting, kind):
     with pytest.raises(WrongCode, match=r"the base imported pkg.core from .*core.py: that is this tree's.*perf_base_"):
-        proof.check(core(places.head), core(places.head))
+        setting.proof(**kind).check(setting.head(), setting.head())
 
 
-def test_a_base_that_imported_the_installed_copy_is_refused(places, proof):
-    installed = {"pkg.core": f"{SITE}/pkg/core.py"}
+def test_a_base_that_imported_the_installed_copy_is_refused(setting):
+    installed = setting.installed("x = 1")
     with pytest.raises(WrongCode, match=r"the base imported pkg.core .*the installed copy"):
-        proof.check(installed, {})
-    Proof(places, [places.head / "src"], built=True, apart=True).check(installed, {})
+        setting.proof().check(installed, setting.head())
+    setting.proof(apart=True).check(installed, setting.head())
 
 
-def test_a_head_that_imported_the_revision_is_refused(places, proof):
+def test_both_running_one_installed_copy_is_refused_wherever_the_package_lies(setting):
+    """`other` is imported from no root of the tree, as in a repository of many projects."""
+    installed = setting.installed("y = 1", "other.core")
+    with pytest.raises(WrongCode, match=r"the base imported other.core .*the installed copy"):
+        setting.proof().check(installed, installed)
+
+
+def test_a_base_in_its_target_is_fine(setting):
+    proof = setting.proof(target=setting.target)
+    proof.check({"pkg.core": str(setting.target / "pkg/core.py")}, setting.head())
+    assert proof.base_is_used
+
+
+def test_a_head_that_imported_the_revision_is_refused(setting):
     with pytest.raises(WrongCode, match=r"the head imported pkg.core .*pip install"):
-        proof.check(core(places.base), core(places.base))
+        setting.proof().check(setting.base(), setting.base())
 
 
-@pytest.mark.parametrize("text", ["x = 1", "x = 2"])
-def test_an_installed_head_must_be_this_tree(places, proof, tmp_path, text):
-    copy = tmp_path / "site-packages" / "pkg" / "core.py"
-    copy.parent.mkdir(parents=True)
-    copy.write_text(text)
-    if text == "x = 1":
-        proof.check(core(places.base), {"pkg.core": str(copy)})
-        return
-    with pytest.raises(WrongCode, match="that installed copy is not what this tree has"):
-        proof.check(core(places.base), {"pkg.core": str(copy)})
+def test_an_installed_head_must_be_this_tree(setting):
+    setting.proof().check(setting.base(), setting.installed("x = 1"))
+    with pytest.raises(WrongCode, match=r"the head imported pkg.core .*that is not what this tree has"):
+        setting.proof().check(setting.base(), setting.installed("x = 2"))
 
 
-def test_a_compiled_module_must_be_built_for_the_base_as_well(places, proof):
-    fast = {"pkg.fast": f"{places.head}/src/pkg/fast{EXTENSION_SUFFIXES[0]}"}
+def test_a_head_from_another_checkout_is_refused(setting, tmp_path):
+    """An editable install of the main checkout, tests run in a second one."""
+    elsewhere = tmp_path / "main" / "src" / "pkg" / "core.py"
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_text("x = 3")
+    with pytest.raises(WrongCode, match="that is not what this tree has"):
+        setting.proof().check(setting.base(), {"pkg.core": str(elsewhere)})
+
+
+def test_a_stranger_of_the_same_name_is_a_stranger(setting):
+    """Nothing says that `loose` or `other` of this tree are meant."""
+    stranger = setting.installed("z = 1", "other.core") | setting.installed("z = 2", "loose")
+    proof = setting.proof()
+    proof.check(stranger, stranger)
+    assert not proof.base_is_used
+
+
+def test_a_compiled_module_must_be_built_for_the_base_as_well(setting):
+    fast = setting.head("pkg.fast", f"src/pkg/fast{COMPILED}")
     with pytest.raises(WrongCode, match=r"pkg.fast .*compiled.*perf_base_command"):
-        proof.check(core(places.base), core(places.head) | fast, collected=True)
-    proof.check(core(places.base) | {"pkg.fast": f"{places.base}/src/pkg/fast.so"}, fast, collected=True)
-    Proof(places, [places.head / "src"], built=True).check({}, fast, collected=True)
+        setting.proof().check(setting.base(), fast)
+    setting.proof().check(setting.base("pkg.fast", f"src/pkg/fast{COMPILED}"), fast)
+    setting.proof(target=setting.target).check({}, fast)
 
 
-def test_a_strangers_compiled_module_is_no_business_of_ours(proof):
-    proof.check({}, {"numpy.core._x": f"{SITE}/numpy/core/_x.so"}, collected=True)
+def test_a_compiled_module_is_no_match_for_an_interpreted_one(setting):
+    compiled = setting.head("pkg.core", f"src/pkg/core{COMPILED}")
+    with pytest.raises(WrongCode, match=r"pkg.core .*compiled"):
+        setting.proof().check(setting.base(), compiled)
 
 
-def test_modules_are_named_as_they_are_imported(repository):
-    repository.commit(
-        {"src/pkg/__init__.py": "", "src/pkg/core.py": "", "src/one.py": "", "other.py": "", "setup.py": ""}
-    )
-    assert dict(tree_modules(repository.path, [repository.path / "src"])) == {
-        "pkg": repository.path / "src/pkg/__init__.py",
-        "pkg.core": repository.path / "src/pkg/core.py",
-        "one": repository.path / "src/one.py",
-    }
-    assert set(dict(tree_modules(repository.path, [repository.path]))) >= {"other"}
-    assert "setup" not in dict(tree_modules(repository.path, [repository.path]))
+def test_an_installed_compiled_module_belongs_to_its_package(setting):
+    with pytest.raises(WrongCode, match=r"pkg.fast .*compiled"):
+        setting.proof().check(setting.base(), {"pkg.fast": f"{SITE}/pkg/fast{COMPILED}"})
+    setting.proof().check({}, {"numpy.core._x": f"{SITE}/numpy/core/_x{COMPILED}"})
+
+
+def test_what_is_imported_later_is_looked_at_with_what_was_before(setting):
+    proof = setting.proof()
+    proof.check(setting.installed("x = 1"), {})
+    with pytest.raises(WrongCode, match="installed copy"):
+        proof.check({}, setting.head())
+    proof.begin()
+    proof.check({}, setting.head())
+
+
+def test_copied_tests_are_no_code_of_the_base(setting):
+    proof = setting.proof()
+    proof.check(setting.base("test_a", "tests/test_a.py"), setting.head("test_a", "tests/test_a.py"))
+    assert not proof.base_is_used
 
 
 def test_a_project_in_a_subfolder_has_its_own_root(repository):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 
-from pytest_perfguard.baseline.commit import current_commit
+import pytest
+
+from pytest_perfguard.baseline.commit import commit_of_record, current_commit
+from pytest_perfguard.baseline.schema import Baseline, MachineClass, to_text
+from pytest_perfguard.model import Record, Recorded
 
 
 def git(folder, *arguments):
@@ -31,3 +35,56 @@ def test_outside_git_there_is_no_revision(tmp_path, monkeypatch):
 def test_without_git_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert current_commit(tmp_path) == ""
+
+
+def record(kernel):
+    return Record("h", "abc", kernel, {"": 1}, {"time": Recorded("s", (kernel,), (kernel,), 1)})
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Two commits, each with a record of its own in the baseline file."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    file = tmp_path / "perf-baseline.json"
+    for kernel in (1.0, 2.0):
+        part = MachineClass({}, {}, {f"t{number}": record(number) for number in (1.0, kernel)})
+        file.write_text(to_text(Baseline({"class": part})))
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-qm", str(kernel))
+    return tmp_path
+
+
+def hashes(folder):
+    done = subprocess.run(["git", "log", "--format=%H"], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
+def test_a_record_is_traced_to_the_commit_that_brought_it(repository):
+    newest, oldest = hashes(repository)
+    file = repository / "perf-baseline.json"
+    assert commit_of_record(file, record(2.0)) == newest
+    assert commit_of_record(file, record(1.0)) == oldest
+    assert commit_of_record(file, record(3.0)) == ""
+
+
+def test_the_oldest_commit_of_a_shallow_clone_did_not_bring_it(repository, tmp_path_factory):
+    """It seems to bring every file."""
+    clone = tmp_path_factory.mktemp("clone")
+    git(clone.parent, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
+    assert commit_of_record(clone / "perf-baseline.json", record(1.0)) == ""
+    assert commit_of_record(clone / "perf-baseline.json", record(2.0)) == ""
+
+
+def test_a_changed_baseline_is_no_changed_code(repository):
+    file = repository / "perf-baseline.json"
+    clean = current_commit(repository, file)
+    file.write_text("{}")
+    assert current_commit(repository, file) == clean
+    assert current_commit(repository) == f"{clean}+"
+
+
+def test_a_baseline_outside_the_repository_excuses_nothing(repository, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("cache") / "perf-baseline.json"
+    clean = current_commit(repository, outside)
+    (repository / "perf-baseline.json").write_text("{}")
+    assert current_commit(repository, outside) == f"{clean}+"

@@ -157,11 +157,26 @@ def test_cpu_time_counts_in_proportion_to_the_time_of_the_test():
 
 
 def test_memory_is_judged_beside_time():
-    comparison = judge(pairs(STEADY, memory=([1e5] * 3, [2e5] * 3)))
+    assert judge(pairs(STEADY, memory=([1e5] * 4, [2e5] * 4)), final=True) is None, (
+        "four of four is luck once in 70 times"
+    )
+    comparison = judge(pairs((*STEADY, 0.0, 0.0), memory=([1e5] * 6, [2e5] * 6)))
     assert [(item.name, item.verdict) for item in comparison.findings] == [
         ("time", Verdict.UNCHANGED),
         ("memory", Verdict.REGRESSION),
     ]
+
+
+def test_memory_that_could_not_be_taken_often_enough_stays_open():
+    comparison = judge(pairs((*STEADY, 0.0, 0.0), memory=([1e5] * 2, [2e5] * 2)))
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+
+
+def test_arms_without_a_common_metric_are_incomparable():
+    nothing = Measurement(processes=4)
+    comparison = judge(Pairs("r", nothing, nothing, True))
+    assert comparison.verdict is Verdict.INCOMPARABLE
+    assert "none of the metrics wanted could be taken" in comparison.reason
 
 
 def test_an_absolute_budget_is_judged_too():

@@ -239,7 +239,7 @@ def test_memory_that_was_low_by_luck_is_no_baseline():
 
 
 def test_memory_from_nothing_is_a_regression_without_a_ratio():
-    comparison = judge(record(memory=0), measured([100e-6] * 2, memory=[9_000, 9_000]))
+    comparison = judge(record(memory=0), measured([100e-6] * 3, memory=[9_000] * 3))
     finding = next(finding for finding in comparison.findings if finding.name == "memory")
     assert (finding.verdict, finding.ratio, finding.interval) == (Verdict.REGRESSION, None, None)
 
@@ -247,12 +247,22 @@ def test_memory_from_nothing_is_a_regression_without_a_ratio():
 def test_a_block_kept_by_every_call_is_growth():
     base = record(blocks=recorded([0.0], "blocks"))
     for kept, expected in ((0.8, Verdict.UNCHANGED), (1.0, Verdict.REGRESSION)):
-        now = measured([100e-6] * 2, blocks=Samples("blocks", ((kept,), (kept,))))
+        now = measured([100e-6] * 3, blocks=Samples("blocks", ((kept,),) * 3))
         assert verdict(base, now) is expected
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_memory_of_few_processes_settles_nothing(count):
+    """One of a dozen processes is the highest by luck once in a dozen times."""
+    comparison = judge(record(memory=10_000), measured([100e-6] * count, memory=[50_000] * count))
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert f"each of the {count} processes that the budget allowed" in next(
+        finding.reason for finding in comparison.findings if finding.name == "memory"
+    )
+
+
 def test_one_metric_is_enough_to_fail():
-    comparison = judge(record(memory=10_000), measured([100e-6] * 2, memory=[50_000, 50_000]))
+    comparison = judge(record(memory=10_000), measured([100e-6] * 3, memory=[50_000] * 3))
     assert comparison.verdict is Verdict.REGRESSION
     assert {finding.name: str(finding.verdict) for finding in comparison.findings} == {
         "memory": "regression",

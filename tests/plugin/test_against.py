@@ -112,6 +112,7 @@ def test_unchanged_code_is_not_red(versioned, distribution):
     versioned.write({"lib.py": FAST + "# a remark\n"})
     result, tests = versioned.report("--perf-against=main", "--perf-threshold=100%", *distribution)
     assert result.ret == 0
+    assert "both arms share" not in result.stdout.str()
     assert tests["test_lib.py::test_work"]["verdict"] == "unchanged"
     assert last_perf_line(result).startswith("perf: 1 unchanged (1 test, 8 processes, ")
 
@@ -140,7 +141,15 @@ def test_a_stale_installed_copy_is_refused(versioned, monkeypatch, tmp_path_fact
     monkeypatch.setenv("PYTHONPATH", str(folder))
     text = versioned.refused("--perf-against=HEAD")
     assert "the head imported lib from" in text
-    assert "that installed copy is not what this tree has" in text
+    assert "that is not what this tree has" in text
+
+
+def test_a_change_of_tests_alone_is_remarked(versioned):
+    versioned.commit({"lib.py": FAST, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    versioned.write({"tests/test_lib.py": TEST + "# a remark\n"})
+    result, _tests = versioned.report("--perf-against=main", "--perf-threshold=100%")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["perf: all Python files that differ from main (*) are tests, which both arms share"])
 
 
 def test_a_base_that_would_run_this_tree_is_refused(versioned):
@@ -190,6 +199,27 @@ def test_tests_that_the_base_cannot_run_say_why(versioned):
             "new: test_new.py::test_work: not to be had with HEAD (*): ImportError: cannot import name 'work' from 'lib' (*",
         ]
     )
+
+
+def test_an_absolute_budget_needs_no_base(versioned):
+    versioned.commit({"lib.py": FAST, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": FAST + "def new():\n    return work()\n"})
+    versioned.write({"test_new.py": TEST.replace("lib.work()", "lib.new()").replace(".perf", '.perf(max_time="1ns")')})
+    result, tests = versioned.report("--perf-against=HEAD")
+    assert result.ret == 1
+    assert tests["test_new.py::test_work"]["verdict"] == "over-budget"
+
+
+def test_a_program_that_a_test_starts_is_the_bases_own(versioned):
+    """The installed copy is the head's; the base's process hands its own tree on."""
+    program = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import lib; lib.work()'], check=True)"
+    test = f"import pytest\n@pytest.mark.perf\ndef test_work():\n    {program.replace(chr(10), chr(10) + '    ')}\n"
+    slow = FAST.replace("return", "import time; time.sleep(0.3); return")
+    versioned.commit({"lib.py": FAST, "tests/test_lib.py": test, "pytest.ini": INI.format(root="")})
+    versioned.write({"lib.py": slow})
+    result, tests = versioned.report("--perf-against=HEAD", "-p", "no:cacheprovider")
+    assert tests["tests/test_lib.py::test_work"]["verdict"] == "regression"
+    assert result.ret == 1
 
 
 @pytest.mark.parametrize(
@@ -258,6 +288,26 @@ def test_a_suspect_that_is_slower_is_red_by_the_pair(suspected):
     assert tests["test_lib.py::test_work"]["verdict"] == "regression"
     assert 2 < tests["test_lib.py::test_work"]["metrics"][0]["ratio"] < 5
     result.stdout.fnmatch_lines(["  because    regression against the baseline file*"])
+
+
+def test_a_pair_that_cannot_be_measured_acquits_nobody(suspected):
+    """The test needs what the baseline's commit does not have."""
+    suspected.write({"lib.py": SLOW + "def new():\n    return 1\n"})
+    suspected.write({"helper.py": "from lib import new\n", "conftest.py": "import helper\n"})
+    result, tests = suspected.report("--perf-compare", "--perf-threshold=50%")
+    assert result.ret == 1
+    told = tests["test_lib.py::test_work"]
+    assert (told["verdict"], told["paired"]) == ("regression", None)
+    assert "settled nothing" in told["reason"]
+
+
+def test_a_base_that_cannot_be_checked_out_leaves_the_screen(suspected):
+    suspected.write({"lib.py": SLOW})
+    (suspected.path / ".git/perfguard").write_text("in the way")
+    result, tests = suspected.report("--perf-compare", "--perf-threshold=50%", "--perf-budget=3s")
+    assert tests["test_lib.py::test_work"]["paired"] is None
+    assert tests["test_lib.py::test_work"]["verdict"] in ("regression", "inconclusive")
+    result.stdout.fnmatch_lines(["perf: not measured side by side with *: cannot check out *"])
 
 
 @pytest.mark.parametrize("why", ["off", "uncommitted"])

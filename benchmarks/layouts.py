@@ -110,7 +110,10 @@ def main() -> int:
                     if arguments:
                         subprocess.run([python, "-m", "pip", "install", "-q", *arguments], cwd=folder, check=True)
                     told[name] = verdict(folder, python)
-            right = told["slower"].startswith("regression") and told["the same"].startswith("unchanged")
+            # Undecided is no sign of the wrong code; red, green or an error is.
+            right = told["slower"].startswith("regression") and told["the same"].startswith(
+                ("unchanged", "inconclusive")
+            )
             surprises += not right
             print(f"{layout:20} {install:14} slower: {told['slower']:20} the same: {told['the same']}", flush=True)
     print("every arm ran its own code" if not surprises else f"{surprises} of them wrong")

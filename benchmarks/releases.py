@@ -54,7 +54,18 @@ def test_render():
 def install(library: str, version: str, folder: Path, *, needs: bool = False) -> None:
     """The release, unpacked into `folder`; with what it needs if `needs`."""
     extra = [] if needs else ["--no-deps"]
-    command = [sys.executable, "-m", "pip", "install", "-q", *extra, "--target", folder, f"{library}=={version}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--upgrade",
+        *extra,
+        "--target",
+        folder,
+        f"{library}=={version}",
+    ]
     subprocess.run([*map(str, command)], check=True)
 
 
@@ -74,7 +85,8 @@ def main() -> None:
         (folder / "tests" / "test_library.py").write_text(TESTS[options.library])
         (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = src {needs}\n")
         (folder / ".gitignore").write_text("__pycache__\n")
-        install(options.library, options.new, needs, needs=True)
+        for version in (options.old, options.new):
+            install(options.library, version, needs, needs=True)
         for place in needs.glob(f"{options.library.replace('-py', '').replace('-', '_')}*"):
             shutil.rmtree(place)  # what it needs, and not itself
         install(options.library, options.old, folder / "src")

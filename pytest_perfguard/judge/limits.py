@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_perfguard.model import Finding, Measurement, Verdict, metric_kind
 from pytest_perfguard.settings import Settings
+from pytest_perfguard.values import METRICS
 
 
 def over_budget(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:
@@ -33,5 +34,6 @@ def over_budget(measurement: Measurement, settings: Settings, *, final: bool) ->
         taken = any(metric_kind(name) == kind for name in measurement.samples)
         if final and limit is not None and not taken:
             reason = "this could not be taken of the test: see its notes"
-            findings.append(Finding(f"max_{kind}", "B", Verdict.INCONCLUSIVE, 0.0, limit=limit, reason=reason))
+            unit = METRICS[kind]
+            findings.append(Finding(f"max_{kind}", unit, Verdict.INCONCLUSIVE, 0.0, limit=limit, reason=reason))
     return findings

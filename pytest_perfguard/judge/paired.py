@@ -32,7 +32,7 @@ from pytest_perfguard.stats.robust import CONFIDENCE
 from pytest_perfguard.stats.sequential import log_ratio, margin
 
 #: Pairs after which a test may be decided. Every look takes its part of the significance level (Bonferroni).
-LOOKS: Final = (4, 6, 8, 10, 12, 16, 20)
+LOOKS: Final = (4, 6, 8, 10, 12, 16, 20, 25, 30)
 MOST_PAIRS: Final = LOOKS[-1]
 #: The part of the last look, where most is known; the others share the rest evenly.
 LAST_LOOK: Final = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.measure.plan import FULL_PACE
+from pytest_perfguard.judge.pace import at_full_pace
 from pytest_perfguard.model import (
     Comparison,
     Finding,
@@ -39,7 +39,7 @@ def judge_recording(
     `full_pace` is the fastest calibration kernel that this run has seen around any test, in seconds: a machine that
     is slow for a while has a pace of its own, and a wrong one.
     """
-    paced = sum(pace <= FULL_PACE * measurement.kernel for pace in measurement.paces)
+    paced = sum(at_full_pace(measurement.paces, measurement.kernel))
     enough = measurement.kernel <= NEAR_FULL_PACE * full_pace and paced >= LEAST_PROCESSES
     return _unjudged(nodeid, measurement, settings, enough=enough, final=final)
 

@@ -17,7 +17,7 @@ from pytest_perfguard.judge.case import Case, finding
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.memory import judge_memory
-from pytest_perfguard.measure.plan import FULL_PACE
+from pytest_perfguard.judge.pace import at_full_pace
 from pytest_perfguard.model import (
     Comparison,
     Finding,
@@ -131,7 +131,7 @@ def _processes_differ(case: Case) -> Iterator[tuple[float, str]]:
     The rank test asks for more: that every process of the candidate lies above the k-th smallest of the baseline, both at
     full pace, which identical code does with a probability of ALPHA divided by the number of looks (Bonferroni).
     """
-    paced = sum(pace <= FULL_PACE * case.record.kernel for pace in case.measurement.paces)
+    paced = sum(at_full_pace(case.measurement.paces, case.record.kernel))
     spread = _ranked_spread(case, paced)
     if spread is not None:
         yield spread, "its processes differ among themselves by as much"
@@ -150,8 +150,8 @@ def _ranked_spread(case: Case, candidates: int) -> float | None:
 
 def _at_full_pace(case: Case) -> list[float]:
     """The minima of the baseline's processes that met the machine at full pace."""
-    full_pace = FULL_PACE * case.record.kernel
-    return [low for low, pace in zip(case.base.minima, case.record.paces, strict=False) if pace <= full_pace]
+    paced = at_full_pace(case.record.paces, case.record.kernel)
+    return [low for low, full in zip(case.base.minima, paced, strict=False) if full]
 
 
 def _cleared(case: Case, limit: float, *, better: bool) -> Finding:

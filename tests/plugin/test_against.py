@@ -93,7 +93,7 @@ def test_slower_code_is_red_in_every_layout(versioned, layout):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "perfguard: this tree against main (????????????), 4 to 20 pairs of processes per test, threshold 3.0%",
+            "perfguard: this tree against main (????????????), 4 to 30 pairs of processes per test, threshold 3.0%",
             "This test is slower than at main (????????????).",
             "  time  * per call, +* (interval +* to +*)  regression",
             "  measured   * fresh pairs of processes, * rounds of * calls a side, *",

@@ -45,7 +45,12 @@ def thaw() -> None:
 
 
 def end_with_parent() -> None:
-    """Be interrupted when the process that started this one dies, where the system offers that (Linux)."""
+    """Be interrupted by SIGINT, and when the process that started this one dies, where the system offers that (Linux).
+
+    What a shell runs in the background ignores SIGINT, and hands that down.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if sys.platform == "linux":
         import ctypes
 

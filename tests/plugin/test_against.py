@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.plugin.conftest import last_perf_line
+from tests.repository import Repository
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -29,32 +30,15 @@ def test_work():
 INI = "[pytest]\npythonpath = {root}\nperf_metrics = time\nasyncio_default_fixture_loop_scope = function\n"
 
 
-class Versioned:
+class Versioned(Repository):
     """A project in a git repository."""
 
     def __init__(self, project):
+        super().__init__(project.path)
         self.project = project
-        self.path = project.path
-        self.git("init", "-q", "-b", "main")
         self.write(
             {".gitignore": "__pycache__\n*.json.lock\nreport.json\n.pytest_cache\nrunpytest-*\nstdout\nstderr\n"}
         )
-
-    def git(self, *arguments):
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
-        done = subprocess.run(["git", *identity, *arguments], cwd=self.path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    def write(self, files):
-        for name, text in files.items():
-            file = self.path / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-
-    def commit(self, files=None):
-        self.write(files or {})
-        self.git("add", "-A")
-        self.git("commit", "-qm", "x")
 
     def report(self, *options):
         result, report = self.project.report("--perf-budget=20s", *options)
@@ -115,6 +99,23 @@ def test_unchanged_code_is_not_red(versioned, distribution):
     assert "both arms share" not in result.stdout.str()
     assert tests["test_lib.py::test_work"]["verdict"] == "unchanged"
     assert last_perf_line(result).startswith("perf: 1 unchanged (1 test, 8 processes, ")
+
+
+def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(versioned):
+    conftest = "import os\nif hasattr(os, 'sched_setaffinity'):\n    del os.sched_setaffinity\n"
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "conftest.py": conftest, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": SLOW})
+    result, tests = versioned.report("--perf-against=main")
+    told = tests["test_lib.py::test_work"]
+    assert told["verdict"] == "regression"
+    assert told["paired"]["pinned"] is False
+    result.stdout.fnmatch_lines(
+        [
+            "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than 10% can be told",
+            "  base       main (*), in turn, not kept on one CPU",
+            "  note       not kept on one CPU, since this system does not allow it: only changes of more than 10% can be told",
+        ]
+    )
 
 
 @pytest.mark.parametrize("place", ["src", "site-packages"])

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_perfguard.abtest.revision import check_useful, find_revision
 from pytest_perfguard.errors import RevisionError
-from tests.unit.abtest.conftest import Repository
+from tests.repository import Repository
 
 
 def test_whatever_git_understands_is_a_revision(repository):

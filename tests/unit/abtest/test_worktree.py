@@ -11,7 +11,7 @@ import pytest
 from pytest_perfguard.abtest.revision import find_revision
 from pytest_perfguard.abtest.worktree import checked_out, clear_leftovers, home_of
 from pytest_perfguard.errors import RevisionError
-from tests.unit.abtest.conftest import Repository
+from tests.repository import Repository
 
 
 def leftovers(repository):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -100,3 +101,18 @@ def test_threads_of_the_test_survive():
         thread.start()
         thread.join()
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_a_process_that_inherited_deafness_hears_an_interrupt():
+    program = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from pytest_perfguard.measure.quiet import end_with_parent
+end_with_parent()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("heard")
+"""
+    assert in_process(program).split() == ["heard"]

@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from pytest_perfguard.abtest.proof import Proof, project_roots
 from pytest_perfguard.abtest.revision import Revision
 from pytest_perfguard.abtest.transplant import Tests, only_tests_differ, transplant
 from pytest_perfguard.abtest.worker import Launch
-from pytest_perfguard.abtest.worktree import checked_out
+from pytest_perfguard.abtest.worktree import beside, checked_out
 from pytest_perfguard.errors import RevisionError
 
 LOG_LINES: Final = 15
@@ -65,17 +64,17 @@ def two_arms(revision: Revision, head: Launch, suite: Suite, build: Build) -> It
     RevisionError
         where the revision cannot be checked out or built.
     """
-    with checked_out(revision) as tree, tempfile.TemporaryDirectory(prefix="perfguard-") as extra:
-        top, places = revision.top, Places(revision.top, tree)
+    with checked_out(revision) as tree:
+        top, places, extra = revision.top, Places(revision.top, tree), beside(tree)
         build = replace(build, python=_absolute(build.python, suite.rootdir))
-        target = Path(os.path.realpath(extra), "target") if build.command else None
+        target = extra / "target" if build.command else None
         if target is not None:  # before the tests come, and with them the head's configuration of the build
             target.mkdir()
             _run(build, Path(places.moved(os.fspath(suite.rootdir))), target)
         tests = Tests.around(_inside(top, suite.tests))
         transplant(top, tree, tests, suite.settings)
         roots = project_roots(top, suite.rootdir)
-        head = _without_bytecode_in_place(head, Path(extra, "bytecode"))
+        head = _without_bytecode_in_place(head, extra / "bytecode")
         base = _base(head, places, roots, build, target)
         proof = Proof(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
         only_tests = only_tests_differ(top, revision.commit, tests)

@@ -47,6 +47,7 @@ def checked_out(revision: Revision) -> Iterator[Path]:
         _remove(revision.top, tree)
         tree.with_suffix(".lock").unlink(missing_ok=True)
         lock.release()
+        clear_leftovers(revision.top)  # once more: the children of a killed run may have outlived it by a moment
 
 
 def home_of(top: Path) -> Path:
@@ -54,19 +55,30 @@ def home_of(top: Path) -> Path:
     return (top / git(top, "rev-parse", "--git-common-dir")).resolve() / FOLDER
 
 
+def beside(tree: Path) -> Path:
+    """A folder for what else the base needs, removed with its tree."""
+    folder = tree.with_suffix(".extra")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def clear_leftovers(top: Path) -> int:
-    """Remove what runs left that were killed; returns how many there were."""
+    """Remove what runs left that were killed; returns how many there were.
+
+    Whatever lies there without a lock that is held is nobody's: a run takes its lock before it makes anything.
+    """
     from filelock import FileLock, Timeout
 
     cleared = 0
-    for path in home_of(top).glob("*.lock"):
-        lock = FileLock(path)
+    home = home_of(top)
+    for name in {path.name.partition(".")[0] for path in home.glob("*")}:
+        lock = FileLock(home / f"{name}.lock")
         try:
             lock.acquire(blocking=False)
         except (Timeout, OSError):  # its run is alive, or somebody else's
             continue
-        _remove(top, path.with_suffix(""))
-        path.unlink(missing_ok=True)
+        _remove(top, home / name)
+        (home / f"{name}.lock").unlink(missing_ok=True)
         lock.release()
         cleared += 1
     return cleared
@@ -91,4 +103,5 @@ def _remove(top: Path, tree: Path) -> None:
         if inner.is_file() and owner.is_dir():
             git_or_nothing(owner, "worktree", "remove", "--force", "--force", str(inner.parent))
     shutil.rmtree(tree, ignore_errors=True)
+    shutil.rmtree(tree.with_suffix(".extra"), ignore_errors=True)
     git_or_nothing(top, "worktree", "remove", "--force", "--force", str(tree))

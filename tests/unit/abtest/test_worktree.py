@@ -54,14 +54,15 @@ def test_a_killed_run_is_cleared_by_the_next(repository, revision):
 import os, signal
 from pathlib import Path
 from pytest_perfguard.abtest.revision import find_revision
-from pytest_perfguard.abtest.worktree import checked_out
-with checked_out(find_revision(Path({str(repository.path)!r}), "HEAD~1")):
+from pytest_perfguard.abtest.worktree import beside, checked_out
+with checked_out(find_revision(Path({str(repository.path)!r}), "HEAD~1")) as tree:
+    (beside(tree) / "built").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 """
     root = Path(__file__).parents[3]
     subprocess.run([sys.executable, "-c", program], cwd=root, check=False)
     names, listed = leftovers(repository)
-    assert len(names) == listed == 2
+    assert (len(names), listed) == (3, 2)
     with checked_out(revision):
         assert len(leftovers(repository)[0]) == 2, "its own folder and lock"
     assert leftovers(repository) == ([], 1)
@@ -115,3 +116,12 @@ def test_a_folder_that_cannot_be_made_is_told(repository, revision):
     home_of(repository.path).write_text("in the way")
     with pytest.raises(RevisionError, match="cannot check out"), checked_out(revision):
         pytest.fail("it was checked out")
+
+
+def test_what_lies_there_without_a_run_is_cleared(repository, revision):
+    """A child that outlived its killed run by a moment may have made its folder anew."""
+    home = home_of(repository.path)
+    with checked_out(revision):
+        (home / "0123456789ab.extra" / "bytecode").mkdir(parents=True)
+        assert clear_leftovers(repository.path) == 1
+    assert leftovers(repository) == ([], 1)

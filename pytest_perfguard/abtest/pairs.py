@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from pytest_perfguard.abtest.rounds import (
     Rounds,
     Subject,
     TestFailed,
+    broken_down,
     converse,
     single_servings,
 )
@@ -79,7 +79,7 @@ class PairRunner(Rounds[Crew]):
         self._sides = {subject.nodeid: _Sides() for subject in subjects}
 
     @contextlib.contextmanager
-    def _both(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
+    def _start(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
         nodeids, files = [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
         self.processes += 2
         base, head = (Worker(launch, nodeids, files) for launch in self._launches)
@@ -88,9 +88,6 @@ class PairRunner(Rounds[Crew]):
             yield crew
             for worker in crew:
                 worker.dismiss()
-
-    def _start(self, subjects: Sequence[Subject]) -> AbstractContextManager[Crew]:
-        return self._both(subjects)
 
     def _sort_out(self, crew: Crew, subjects: Sequence[Subject]) -> list[Subject]:
         head, base = crew.head.ready, crew.base.ready
@@ -221,9 +218,7 @@ class PairRunner(Rounds[Crew]):
     def _broken(self, subject: Subject, error: Exception) -> Comparison:
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
             return self._told(subject, Verdict.INCOMPARABLE, str(error))
-        text = f"it passes on its own and fails in a measuring process:\n{error}"
-        what = text if isinstance(error, TestFailed) else str(error)
-        return Comparison(subject.nodeid, None, (), self._sides[subject.nodeid].head.measurement, broken=what)
+        return broken_down(subject, error, self._sides[subject.nodeid].head.measurement)
 
     def _told(self, subject: Subject, verdict: Verdict, reason: str) -> Comparison:
         pairs = self._pairs(subject)

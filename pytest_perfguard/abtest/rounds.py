@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from pytest_perfguard.errors import ChildError, PerfguardError, ProtocolError
 from pytest_perfguard.measure.plan import SINGLE_ROUNDS, Visit, rounds_for
-from pytest_perfguard.model import Comparison
+from pytest_perfguard.model import Comparison, Measurement
 from pytest_perfguard.settings import Settings
 
 #: A test may take so much longer in a measuring process than it took in its ordinary run, before it counts as hung.
@@ -165,6 +165,13 @@ class Rounds(ABC, Generic[Crew]):
         undecided, tests = len(self._undecided()), len(self._subjects)
         left = average * (self._most - index) * undecided / max(1, tests)
         self._tell(Progress(subject.nodeid, index + 1, self._most, undecided, tests, left, self.unit))
+
+
+def broken_down(subject: Subject, error: Exception, measurement: Measurement) -> Comparison:
+    """A test that could not be measured: nothing is known of its speed, and it counts as failed."""
+    text = f"it passes on its own and fails in a measuring process:\n{error}"
+    what = text if isinstance(error, TestFailed) else str(error)
+    return Comparison(subject.nodeid, None, (), measurement, broken=what)
 
 
 def single_servings(first: Mapping[str, Visit]) -> Iterator[bool]:

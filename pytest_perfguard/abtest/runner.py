@@ -14,6 +14,7 @@ from pytest_perfguard.abtest.rounds import (
     Rounds,
     Subject,
     TestFailed,
+    broken_down,
     converse,
     single_servings,
 )
@@ -115,9 +116,7 @@ class Runner(Rounds[Worker]):
             child.send(GoOn())
 
     def _broken(self, subject: Subject, error: Exception) -> Comparison:
-        text = f"it passes on its own and fails in a measuring process:\n{error}"
-        what = text if isinstance(error, TestFailed) else str(error)
-        return Comparison(subject.nodeid, None, (), self._tallies[subject.nodeid].measurement, broken=what)
+        return broken_down(subject, error, self._tallies[subject.nodeid].measurement)
 
 
 def _notes(tally: Tally, *, pins: bool) -> Iterator[str]:

@@ -18,8 +18,6 @@ class Case:
     measurement: Measurement
     settings: Settings
     final: bool
-    least: int = 3
-    """Processes that it takes to call memory worse."""
 
     @property
     def base(self) -> Recorded:

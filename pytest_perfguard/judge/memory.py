@@ -1,4 +1,4 @@
-"""Memory against a stored baseline: almost deterministic, so its limits are tight and have no statistics."""
+"""Memory against a baseline or a base: almost deterministic, so its limits are tight and have no statistics."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ MEMORY_PROCESSES: Final = 3
 MEMORY_PAIRS: Final = 6
 
 
-def judge_memory(case: Case) -> Finding | None:
-    """Worse where even the lowest process is above the highest of the baseline, better the other way round."""
+def judge_memory(case: Case, least: int = MEMORY_PROCESSES) -> Finding | None:
+    """Worse where even the lowest process is above the highest of the baseline, better the other way round.
+
+    It takes `least` processes to call it worse.
+    """
     base, now = case.base.medians, case.now.medians
     floor = case.settings.floor.bytes if case.base.unit == "B" else BLOCKS_FLOOR
     limit = max(max(base) * (1 + TOLERANCE), max(base) + floor)
@@ -25,9 +28,9 @@ def judge_memory(case: Case) -> Finding | None:
     if min(now) <= limit:
         better = max(now) < min(min(base) / (1 + TOLERANCE), min(base) - floor)
         return finding(case, Verdict.IMPROVEMENT if better else Verdict.UNCHANGED, limit, interval=interval)
-    if len(now) >= case.least:
+    if len(now) >= least:
         return finding(case, Verdict.REGRESSION, limit, interval=interval)
     if not case.final:
         return None
-    reason = f"higher in each of the {len(now)} processes that the budget allowed, of at least {case.least}"
+    reason = f"higher in each of the {len(now)} processes that the budget allowed, of at least {least}"
     return finding(case, Verdict.INCONCLUSIVE, limit, reason, interval=interval)

@@ -14,6 +14,7 @@ from typing import Final
 
 from pytest_perfguard.judge.case import Case
 from pytest_perfguard.judge.comparable import other_conditions, other_points
+from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.judge.recording import to_record
@@ -25,7 +26,6 @@ from pytest_perfguard.model import (
     Verdict,
     metric_kind,
     metric_order,
-    worst,
 )
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import CONFIDENCE
@@ -96,13 +96,9 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
         else:
             # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
-            findings.append(judge_memory(Case(name, record, pairs.head, settings, enough, MEMORY_PAIRS)))
+            findings.append(judge_memory(Case(name, record, pairs.head, settings, enough), MEMORY_PAIRS))
     findings += over_budget(pairs.head, settings, final=final)
-    settled = [finding for finding in findings if finding is not None]
-    if len(settled) < len(findings):
-        return None
-    verdict = worst([finding.verdict for finding in settled if finding.verdict is not None])
-    return Comparison(nodeid, verdict, tuple(settled), pairs.head, "", pairing)
+    return concluded(nodeid, findings, pairs.head, pairing)
 
 
 def look_level(settings: Settings, family: int, *, final: bool) -> float:

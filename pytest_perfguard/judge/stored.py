@@ -15,6 +15,7 @@ from typing import Final
 
 from pytest_perfguard.judge.case import Case, finding
 from pytest_perfguard.judge.comparable import other_conditions, other_points
+from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.memory import judge_memory
 from pytest_perfguard.judge.pace import at_full_pace
@@ -26,7 +27,6 @@ from pytest_perfguard.model import (
     Verdict,
     metric_kind,
     metric_order,
-    worst,
 )
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import agreeing, precedence_rank
@@ -72,11 +72,7 @@ def judge_stored(
         _judge(Case(name, record, measurement, settings, final)) for name in sorted(wanted & set(now), key=metric_order)
     ]
     findings += over_budget(measurement, settings, final=final)
-    if any(finding is None for finding in findings):
-        return None
-    settled = [finding for finding in findings if finding is not None]
-    verdict = worst([finding.verdict for finding in settled if finding.verdict is not None])
-    return Comparison(nodeid, verdict, tuple(settled), measurement)
+    return concluded(nodeid, findings, measurement)
 
 
 def _judge(case: Case) -> Finding | None:

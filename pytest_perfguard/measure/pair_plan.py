@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 from pytest_perfguard.measure.plan import (
     LONG_CALL_NS,
     MEMORY_CALL_NS,
+    MOST_WARM_UP_ROUNDS,
     PARALLEL,
     WARM_UP_NS,
     FirstCallRaised,
@@ -174,7 +175,7 @@ def _load(readings: Mapping[str, list[int]]) -> float:
 def _warm_up(arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
     """Warm one arm; returns what a slice of it takes."""
     first = values_of((yield Ask(arm, Take("time", iterations, 1), pinned)))["time"][0]
-    rounds = min(1000, max(1, WARM_UP_NS // max(1, first)))
+    rounds = min(MOST_WARM_UP_ROUNDS, max(1, WARM_UP_NS // max(1, first)))
     return max(1, min(values_of((yield Ask(arm, Take("time", iterations, rounds), pinned)))["time"]))
 
 

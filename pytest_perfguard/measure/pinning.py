@@ -16,7 +16,7 @@ class Pinning:
     """
 
     def __init__(self) -> None:
-        self._allowed = sorted(os.sched_getaffinity(0)) if can_pin() else []
+        self._allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
         self._before: dict[int, set[int]] = {}
         self.possible = bool(self._allowed) and _moved(0, {self._allowed[0]}) and _moved(0, set(self._allowed))
 
@@ -24,7 +24,7 @@ class Pinning:
         """Stay on the `cpu`-th of the allowed CPUs, modulo their number; where that is impossible, nothing happens."""
         if self.possible:
             self.release()
-            self._before = {task: os.sched_getaffinity(task) for task in _tasks() if _exists(task)}
+            self._before = {task: place for task in _tasks() if (place := _place(task))}
             for task in self._before:
                 _moved(task, {self._allowed[cpu % len(self._allowed)]})
 
@@ -36,11 +36,6 @@ class Pinning:
                 _moved(task, before.get(task, set(self._allowed)))
 
 
-def can_pin() -> bool:
-    """Can processes be pinned here at all? Linux only."""
-    return hasattr(os, "sched_setaffinity")
-
-
 def _moved(task: int, cpus: set[int]) -> bool:
     try:
         os.sched_setaffinity(task, cpus)
@@ -49,8 +44,11 @@ def _moved(task: int, cpus: set[int]) -> bool:
     return True
 
 
-def _exists(task: int) -> bool:
-    return Path(f"/proc/{task}").exists()
+def _place(task: int) -> set[int]:
+    try:
+        return os.sched_getaffinity(task)
+    except OSError:  # it ended meanwhile
+        return set()
 
 
 def _tasks(process: int | str = "self") -> Iterator[int]:

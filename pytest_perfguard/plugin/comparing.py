@@ -117,14 +117,19 @@ class CompareMode(Mode):
         return self._revisions[key]
 
     def _find(self, record: Record) -> Revision | None:
-        recorded = record.commit if not record.commit.endswith("+") else ""
-        for name in (recorded, commit_of_record(self.store.path, record)):
+        for name in self._names(record):
             try:
-                if name:
-                    return find_revision(self.config.rootpath, name)
+                return find_revision(self.config.rootpath, name)
             except RevisionError:  # rebased away, or never fetched
                 continue
         return None
+
+    def _names(self, record: Record) -> Iterator[str]:
+        """What its commit may be called, the likeliest first; the second takes a search of the history."""
+        if record.commit and not record.commit.endswith("+"):
+            yield record.commit
+        if commit := commit_of_record(self.store.path, record):
+            yield commit
 
     def _incomparable(self, nodeid: str) -> str:
         """Why there is nothing to compare with although the test was recorded; "" otherwise."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pytest_perfguard.knobs import KNOBS, Knob
 from pytest_perfguard.plugin.options import MODES
-from pytest_perfguard.settings import KNOBS, Knob
 from pytest_perfguard.units import format_duration, format_size
 from pytest_perfguard.values import DEFAULT_FLOOR, Floor
 

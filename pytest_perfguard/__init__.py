@@ -5,12 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_perfguard.errors import PerfguardError
+    from pytest_perfguard.errors import CannotCheck, LeakError, PerfguardError
+    from pytest_perfguard.leaks.watch import MemoryWatch
+    from pytest_perfguard.monitor.memory import MemoryManager
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
 
-__all__ = ["PerfguardError", "PerformanceMonitor", "__version__"]
+__all__ = [
+    "CannotCheck",
+    "LeakError",
+    "MemoryManager",
+    "MemoryWatch",
+    "PerfguardError",
+    "PerformanceMonitor",
+    "__version__",
+]
 
 _HOMES = {
+    "CannotCheck": "pytest_perfguard.errors",
+    "LeakError": "pytest_perfguard.errors",
+    "MemoryManager": "pytest_perfguard.monitor.memory",
+    "MemoryWatch": "pytest_perfguard.leaks.watch",
     "PerfguardError": "pytest_perfguard.errors",
     "PerformanceMonitor": "pytest_perfguard.monitor.monitor",
 }

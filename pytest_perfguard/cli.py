@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_perfguard.baseline.store import Store, pruned
 from pytest_perfguard.errors import BaselineError
-from pytest_perfguard.settings import KNOBS
+from pytest_perfguard.knobs import KNOBS
 from pytest_perfguard.units import format_amount
 
 

@@ -7,6 +7,9 @@ PerfguardError
 |   `-- BaselineUnreadable
 |-- RevisionError        the git revision to measure against cannot be had
 |-- WrongCode            a measuring process would measure other code than it should
+|-- LeakError            something leaks, or grew beyond its limit; an AssertionError
+|-- CannotCheck          a leak check that cannot be made, or that its budget left open
+|   `-- CannotRepeat
 |-- ProtocolError        a message between the controller and a measuring process makes no sense
 `-- ChildError           a measuring process did not do its work
     |-- ChildDied
@@ -16,6 +19,8 @@ Errors keep their facts as fields and build their text in `__str__`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class PerfguardError(Exception):
@@ -100,6 +105,36 @@ class WrongCode(PerfguardError):
 
     def __str__(self) -> str:
         return f"the {self.arm} imported {self.module} from {self.file}: {self.problem}; {self.remedy}"
+
+
+class LeakError(PerfguardError, AssertionError):
+    """Something leaks, or grew beyond its limit: `lines` say what, where it was allocated and what keeps it."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = tuple(lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class CannotCheck(PerfguardError):
+    """Nothing can be said of a function; `reason` says why and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CannotRepeat(CannotCheck):
+    """A later call raised `problem`: nothing can be said of a function that cannot be called again."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(
+            f"a leak check calls again and again, and a later call raised {problem}; restore the state in between"
+        )
 
 
 class ProtocolError(PerfguardError):

@@ -162,6 +162,8 @@ class Finding:
     """For an inconclusive finding: the smallest ratio that this run could have told from no change."""
     paired_ratio: float | None = None
     """Measured side by side: the mean ratio of the pairs, which is not that of `candidate` and `baseline`."""
+    details: tuple[str, ...] = ()
+    """Lines that say where it comes from."""
 
     @property
     def ratio(self) -> float | None:

@@ -1,32 +1,14 @@
-"""Every knob once: its names, type, default and help; and the one rule of precedence.
-
-Precedence: marker > command line > ini > default. The options, the ini keys, the check of the marker's keywords and
-the documentation are all made from `KNOBS`. Loaded in every pytest run, hence named tuples: a dataclass takes four
-times as long to make.
-"""
+"""What holds for one test, and the one rule of precedence: marker > command line > ini > default."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 from pytest_perfguard.errors import SettingError
-from pytest_perfguard.units import parse_duration, parse_percent, parse_size
-from pytest_perfguard.values import (
-    DEFAULT_FLOOR,
-    METRICS,
-    REPORT_SUFFIXES,
-    Floor,
-    parse_alpha,
-    parse_callable,
-    parse_command,
-    parse_flag,
-    parse_floor,
-    parse_metrics,
-    parse_path,
-    parse_reports,
-)
+from pytest_perfguard.knobs import KNOBS, MARKER_KEYWORDS, Knob
+from pytest_perfguard.values import BUDGETS, METRICS, Floor
 
 
 class Settings(NamedTuple):
@@ -45,7 +27,20 @@ class Settings(NamedTuple):
     report: tuple[str, ...]
     max_time: float | None
     max_memory: float | None
+    max_allocations: float | None
+    leaks: bool
+    max_rss_growth: float | None
     setup: Callable[[], object] | None
+
+    @property
+    def has_budget(self) -> bool:
+        """Is there an absolute budget, which needs nothing to compare with?"""
+        return any(getattr(self, keyword) is not None for keyword in BUDGETS.values())
+
+    @property
+    def examined(self) -> bool:
+        """Is the test called again and again to see what it leaves behind?"""
+        return self.leaks or self.max_rss_growth is not None
 
     def as_data(self) -> dict[str, object]:
         """The settings that shape a verdict, as plain data for reports."""
@@ -56,121 +51,8 @@ class Settings(NamedTuple):
             "budget": self.budget,
             "metrics": list(self.metrics),
             "strict": self.strict,
+            "leaks": self.leaks,
         }
-
-
-class Knob(NamedTuple):
-    """One setting. `parse` takes what the user wrote and raises `SettingError`."""
-
-    name: str
-    parse: Callable[[object], Any]
-    default: object
-    help: str
-    metavar: str | None = None
-    """None: a flag."""
-    option: bool = True
-    """Is there a `--perf-NAME` and a `perf_NAME` ini key?"""
-    marker: bool = True
-    """Is there a keyword of the marker?"""
-    repeatable: bool = False
-
-    @property
-    def flag(self) -> str:
-        return f"--perf-{self.name.replace('_', '-')}"
-
-    @property
-    def ini(self) -> str:
-        return f"perf_{self.name}"
-
-
-#: What the minima of a stored baseline can hold, and what pairs can: docs/verdict.md.
-STORED_THRESHOLD: Final = 0.05
-PAIRED_THRESHOLD: Final = 0.03
-
-KNOBS: Final[tuple[Knob, ...]] = (
-    Knob("file", parse_path, "perf-baseline.json", "the baseline file, relative to the rootdir", "PATH", marker=False),
-    Knob(
-        "report",
-        parse_reports,
-        (),
-        f"write a report, format by suffix ({', '.join(REPORT_SUFFIXES)}); may be given again",
-        "PATH",
-        marker=False,
-        repeatable=True,
-    ),
-    Knob(
-        "threshold",
-        parse_percent,
-        STORED_THRESHOLD,
-        "the slowdown that you do not care about, such as 5%; 3% by default under --perf-against; at least 10% for a call "
-        "above 2 ms against a stored baseline, and for tests that cannot be pinned to a CPU",
-        "PERCENT",
-    ),
-    Knob(
-        "floor",
-        parse_floor,
-        DEFAULT_FLOOR,
-        "absolute difference per call below which nothing is a regression: a duration, a size or both (2ns,1KiB)",
-        "AMOUNT",
-    ),
-    Knob(
-        "alpha",
-        parse_alpha,
-        0.01,
-        "chance of a false alarm for all the tests of a run together that are measured side by side",
-        "PERCENT",
-        marker=False,
-    ),
-    Knob("budget", parse_duration, 20.0, "the most measuring time per test, such as 20s", "DURATION"),
-    Knob(
-        "metrics",
-        parse_metrics,
-        tuple(METRICS),
-        f"which metrics to take and judge, of {','.join(METRICS)}",
-        "NAMES",
-    ),
-    Knob("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),
-    Knob(
-        "confirm",
-        parse_flag,
-        True,
-        "whether --perf-compare measures side by side with the baseline's commit what the baseline file alone cannot "
-        "settle: suspects, and tests recorded on another kind of machine or Python (on, off)",
-        "SWITCH",
-        marker=False,
-    ),
-    Knob(
-        "base_command",
-        parse_command,
-        None,
-        "for code that must be built: a command, run in the base's folder without a shell, that installs the base into "
-        "{target}; {python} is this interpreter. Such as: {python} -m pip install --no-deps --target {target} .",
-        "COMMAND",
-        marker=False,
-    ),
-    Knob(
-        "base_python",
-        parse_path,
-        None,
-        "for code that must be built: the python of an environment that holds the base, pytest and perfguard",
-        "PATH",
-        marker=False,
-    ),
-    Knob(
-        "max_time", parse_duration, None, "absolute budget: the most time one call may take", "DURATION", option=False
-    ),
-    Knob("max_memory", parse_size, None, "absolute budget: the highest peak of one call", "SIZE", option=False),
-    Knob(
-        "setup",
-        parse_callable,
-        None,
-        "called untimed before every round of a measurement; the ordinary run does not call it",
-        "CALLABLE",
-        option=False,
-    ),
-)
-
-MARKER_KEYWORDS: Final = tuple(knob.name for knob in KNOBS if knob.marker)
 
 
 def resolve(
@@ -204,7 +86,7 @@ def resolve(
         )
         values[knob.name] = _first_given(knob, places, defaults.get(knob.name, knob.default))
     # A budget takes its metric, whatever else is taken.
-    needed = {metric for metric in ("time", "memory") if values[f"max_{metric}"] is not None}
+    needed = {metric for metric, keyword in BUDGETS.items() if values[keyword] is not None}
     values["metrics"] = tuple(name for name in METRICS if name in needed or name in values["metrics"])  # type: ignore[operator]
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below
 

@@ -16,6 +16,10 @@ from pytest_perfguard.units import parse_duration, parse_percent, parse_size
 METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
 
 
+#: Metric -> the marker's keyword for its absolute budget.
+BUDGETS: Final[Mapping[str, str]] = {"time": "max_time", "memory": "max_memory", "blocks": "max_allocations"}
+
+
 class Floor(NamedTuple):
     """Absolute differences per iteration below which nothing is a regression."""
 
@@ -108,3 +112,10 @@ def parse_callable(value: object) -> Callable[[], object]:
     if not callable(value):
         raise SettingError(f"{value!r} cannot be called; give a function without parameters")
     return value
+
+
+def parse_count(value: object) -> float:
+    """How many per call, on average: a number that is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise SettingError(f"{value!r} is not a count: give a number such as 0 or 100")
+    return float(value)

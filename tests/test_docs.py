@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_perfguard.knobs import KNOBS
 from pytest_perfguard.model import Verdict
 from pytest_perfguard.plugin.options import MODES
-from pytest_perfguard.settings import KNOBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,7 +27,15 @@ def test_the_options_page_is_the_settings_table():
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "CHANGELOG.md", "docs/against.md", "docs/architecture.md", "docs/verdict.md", "docs/report.md"],
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/against.md",
+        "docs/architecture.md",
+        "docs/verdict.md",
+        "docs/report.md",
+        "docs/leaks.md",
+    ],
 )
 def test_every_option_that_a_page_names_exists(name):
     flags = {knob.flag for knob in KNOBS if knob.option} | {mode.flag for mode in MODES.values()}
@@ -43,7 +51,7 @@ def test_every_link_of_the_readme_leads_somewhere():
 
 def test_the_readme_names_the_verdicts_of_the_code():
     told = set(re.findall(r"^\| `([a-z-]+)`", README, re.MULTILINE)) | {"unchanged", "improvement", "new", "missing"}
-    assert {str(verdict) for verdict in Verdict} - {"leak"} <= told
+    assert {str(verdict) for verdict in Verdict} <= told
 
 
 def test_the_readmes_example_is_a_suite_that_runs(pytester):
@@ -67,6 +75,21 @@ database = pytest.fixture(lambda: Database())
     pytester.makepyfile(surroundings + example)
     pytester.runpytest_subprocess("--strict-markers").assert_outcomes(passed=3)
     pytester.runpytest_subprocess("--perf", "--perf-budget=400ms").assert_outcomes(passed=3)
+
+
+def test_the_readmes_example_of_memory_watch_runs(pytester):
+    example = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "memory_watch" in block)
+    pytester.makepyfile("lookup = {'key': 1}.get\n\ndef import_data(): pass\n\n" + example)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_examples_of_the_page_on_leaks_run(pytester):
+    fixture, manager = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "leaks.md").read_text(), re.DOTALL)
+    pytester.makepyfile(test_leaks_page=fixture)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=6)
+    pytester.makepyfile(manager=manager)
+    done = pytester.runpython("manager.py")
+    done.stdout.fnmatch_lines(["MemoryStats(samples=*"])
 
 
 def test_the_two_commands_of_the_readme_are_one_line_each():

@@ -13,8 +13,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "pytest_perfguard"
 #: A room may import from rooms of a lower number, and from itself. Rooms of one number never import one another.
 FLOORS = {
-    "__init__": 9, "errors": 0, "units": 1, "model": 1, "git": 1, "values": 1.5, "settings": 2, "stats": 3,
-    "measure": 4, "monitor": 4, "baseline": 5, "judge": 5, "abtest": 6, "report": 6, "plugin": 7, "cli": 7, "__main__": 8,
+    "__init__": 9, "errors": 0, "units": 1, "model": 1, "git": 1,
+    "values": 1.5, "drive": 1.5, "unkept": 1.5, "knobs": 2, "peaks": 2, "settings": 2.5, "stats": 3,
+    "measure": 4, "leaks": 4, "monitor": 4, "baseline": 5, "judge": 5, "abtest": 6, "report": 6, "plugin": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 #: Loaded only inside the function that needs them.
 HEAVY = {"scipy", "numpy", "psutil", "asyncio", "tabulate", "multiprocessing", "filelock", "tracemalloc"}
@@ -97,5 +98,15 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     loaded = done.stdout.partition("LOADED ")[2]
-    rooms = {"errors", "units", "values", "settings", "plugin", "plugin.fixtures", "plugin.keys", "plugin.options"}
+    rooms = {
+        "errors",
+        "units",
+        "values",
+        "knobs",
+        "settings",
+        "plugin",
+        "plugin.fixtures",
+        "plugin.keys",
+        "plugin.options",
+    }
     assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{room}" for room in rooms)])

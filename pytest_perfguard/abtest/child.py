@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 
-from pytest_perfguard.abtest.protocol import MAX_MESSAGE_BYTES, GoOn, Link, Message, Pin, Point, decode, encode
-from pytest_perfguard.errors import ProtocolError
-from pytest_perfguard.measure.drive import Steps, drive, drive_async
+from pytest_perfguard.abtest.protocol import (
+    MAX_MESSAGE_BYTES,
+    Examine,
+    Found,
+    GoOn,
+    Link,
+    Message,
+    Pin,
+    Point,
+    decode,
+    encode,
+)
+from pytest_perfguard.drive import Step, Steps, Timing, describe, drive, drive_async
+from pytest_perfguard.errors import CannotCheck, ProtocolError
+from pytest_perfguard.leaks.check import Order, examine
+from pytest_perfguard.leaks.counters import Counter
+from pytest_perfguard.leaks.findings import Examination
+from pytest_perfguard.leaks.meter import Meter
 from pytest_perfguard.measure.instruments import INSTRUMENTS
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.plan import Raised, Take, Taken
-from pytest_perfguard.measure.quiet import quiet
+from pytest_perfguard.measure.quiet import quiet, thaw
 
 
 class PipeLink:
@@ -50,11 +65,13 @@ class Conversation:
         *,
         output: bool = True,
         records: bool = True,
+        counters: Callable[[], Mapping[str, Counter]] = dict,
     ) -> None:
         self._link = link
         self._setup = setup
         self._pinning = pinning
         self._quiet = partial(quiet, output=output, records=records)
+        self._counters = counters
         self._labels: list[str] = []
 
     @property
@@ -87,25 +104,30 @@ class Conversation:
             if isinstance(request, Pin):
                 self._pinning.pin(request.cpu) if request.cpu >= 0 else self._pinning.release()
                 continue
-            if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
-                raise ProtocolError(f"expected Pin, Take or GoOn at a measurement point, got {request!r}")
-            instrument = INSTRUMENTS[request.instrument]
             try:
-                answer: Taken | Raised = Taken((yield from instrument(request.iterations, request.rounds)))
+                answer: Message = yield from self._answered(request)
             except GeneratorExit:
+                raise
+            except ProtocolError:
                 raise
             except BaseException as error:  # whatever the measured code raised, pytest's outcomes included
                 answer = Raised(describe(error))
             self._link.send(answer)
+
+    def _answered(self, request: Message) -> Generator[Step, Timing, Message]:
+        """Have it measured, or examined."""
+        if isinstance(request, Examine):
+            thaw()  # caches that are set aside could not be found
+            try:
+                return Found((yield from examine(Order(budget_ns=request.budget_ns), Meter(self._counters()))))
+            except CannotCheck as error:
+                return Found(Examination(0, unsettled=str(error)))
+        if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
+            raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
+        return Taken((yield from INSTRUMENTS[request.instrument](request.iterations, request.rounds)))
 
     def _unique(self, label: str) -> str:
         """`parse`, `parse#2`, ...: a test may measure the same function twice."""
         self._labels.append(label)
         count = self._labels.count(label)
         return label if count == 1 else f"{label}#{count}"
-
-
-def describe(error: BaseException) -> str:
-    """Type and message on one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

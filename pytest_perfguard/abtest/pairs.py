@@ -20,7 +20,7 @@ from pytest_perfguard.abtest.rounds import (
     converse,
     single_servings,
 )
-from pytest_perfguard.abtest.runner import not_collected
+from pytest_perfguard.abtest.single import not_collected
 from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError

@@ -4,16 +4,23 @@ One JSON object per message, `{"say": KIND, ...fields}`. Nothing is ever unpickl
 
     controller  Hello          Serve         Pin  Take               GoOn         Quit
     child              Ready          Point             Taken|Raised       Done
+
+and for a leak check
+
+    controller                               Examine                 GoOn
+    child                             Point           Found|Raised         Done
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from pytest_perfguard.errors import ProtocolError
+from pytest_perfguard.leaks.findings import Examination, Leak
 from pytest_perfguard.measure.plan import Raised, Take, Taken
 
 #: A message holds at most a few thousand integers; more than this is not ours.
@@ -73,6 +80,20 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class Examine:
+    """Call again and again and say what grows; within so many nanoseconds of calls."""
+
+    budget_ns: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a leak check found."""
+
+    examination: Examination
+
+
+@dataclass(frozen=True)
 class GoOn:
     """Leave the measurement point."""
 
@@ -91,9 +112,10 @@ class Quit:
     """Last word of the controller: end in the ordinary way."""
 
 
-Message: TypeAlias = Hello | Ready | Serve | Point | Pin | Take | Taken | Raised | GoOn | Done | Quit
+Message: TypeAlias = Hello | Ready | Serve | Point | Pin | Take | Taken | Raised | Examine | Found | GoOn | Done | Quit
 _KINDS: Final[Mapping[str, type[Message]]] = {
-    kind.__name__: kind for kind in (Hello, Ready, Serve, Point, Pin, Take, Taken, Raised, GoOn, Done, Quit)
+    kind.__name__: kind
+    for kind in (Hello, Ready, Serve, Point, Pin, Take, Taken, Raised, Examine, Found, GoOn, Done, Quit)
 }
 
 
@@ -107,7 +129,7 @@ class Link(Protocol):
 
 def encode(message: Message) -> bytes:
     """The message as bytes."""
-    return json.dumps({"say": type(message).__name__, **vars(message)}).encode()
+    return json.dumps({"say": type(message).__name__, **vars(message)}, default=vars).encode()
 
 
 def decode(data: bytes) -> Message:
@@ -125,11 +147,24 @@ def decode(data: bytes) -> Message:
     kind = _KINDS.get(content.pop("say", None)) if isinstance(content, dict) and _is_text(content.get("say")) else None
     if kind is None:
         raise ProtocolError(f"not a message of this protocol: {data[:80]!r}")
+    message: Message = _built(kind, content)
+    return message
+
+
+def _built(kind: type[Any], content: object) -> Any:
+    """An instance of a message, or of what is in one, from its fields."""
     expected = {field.name: str(field.type) for field in fields(kind)}
+    if not isinstance(content, dict):
+        raise ProtocolError(f"{kind.__name__} is {content!r:.80}, expected an object")
     if set(content) != set(expected):
         raise ProtocolError(f"{kind.__name__} has the fields {sorted(content)}, expected {sorted(expected)}")
     for name, value in content.items():
-        if not _CHECKS[expected[name]](value):
+        if expected[name] in _PARTS:
+            part, many = _PARTS[expected[name]]
+            if many and not isinstance(value, list):
+                raise ProtocolError(f"{kind.__name__}.{name} is {value!r:.80}, expected a list")
+            content[name] = [_built(part, item) for item in value] if many else _built(part, value)
+        elif not _CHECKS[expected[name]](value):
             raise ProtocolError(f"{kind.__name__}.{name} is {value!r:.80}, expected {expected[name]}")
     return kind(**content)
 
@@ -157,12 +192,28 @@ def _is_names(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_amounts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_amount, value.values()))
+
+
+#: What is no plain value, by the annotation of the field; and is it a list of them?
+_PARTS: Final[Mapping[str, tuple[type, bool]]] = {
+    "Examination": (Examination, False),
+    "Sequence[Leak]": (Leak, True),
+}
 #: By the annotation of the field.
 _CHECKS: Final = {
     "str": _is_text,
     "int": _is_whole,
     "bool": lambda value: isinstance(value, bool),
+    "float": _is_amount,
     "list[str]": _is_texts,
+    "Sequence[str]": _is_texts,
+    "Mapping[str, float]": _is_amounts,
     "dict[str, str]": _is_names,
     "Mapping[str, list[int]]": _is_readings,
 }

@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Serve
 from pytest_perfguard.abtest.rounds import (
     Progress,
-    Rounds,
     Subject,
     TestFailed,
     broken_down,
     converse,
     single_servings,
 )
+from pytest_perfguard.abtest.single import SingleRounds
 from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ProtocolError
@@ -29,7 +28,7 @@ from pytest_perfguard.model import Comparison, Measurement
 Judge = Callable[[str, Measurement, bool], Comparison | None]
 
 
-class Runner(Rounds[Worker]):
+class Runner(SingleRounds):
     """One measuring phase with one process at a time."""
 
     def __init__(
@@ -42,21 +41,10 @@ class Runner(Rounds[Worker]):
         most: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(subjects, tell=tell, most=most, clock=clock)
-        self._launch = launch
+        super().__init__(subjects, launch, tell=tell, most=most, clock=clock)
         self._judge = judge
         self._tallies = {subject.nodeid: Tally(subject.iterations) for subject in subjects}
         self._best_pace = 0.0
-
-    def _start(self, subjects: Sequence[Subject]) -> AbstractContextManager[Worker]:
-        self.processes += 1
-        return Worker(self._launch, [subject.nodeid for subject in subjects], [subject.path for subject in subjects])
-
-    def _sort_out(self, crew: Worker, subjects: Sequence[Subject]) -> list[Subject]:
-        for subject in subjects:
-            if subject.nodeid not in crew.ready.found:
-                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew, subject))))
-        return [subject for subject in subjects if subject.nodeid in crew.ready.found]
 
     def _visit(self, crew: Worker, subject: Subject, following: str, index: int) -> None:
         tally = self._tallies[subject.nodeid]
@@ -124,10 +112,3 @@ def _notes(tally: Tally, *, pins: bool) -> Iterator[str]:
         yield "not pinned to a CPU"
     elif any(tally.parallel.values()):
         yield "runs in parallel: not kept on one CPU"
-
-
-def not_collected(crew: Worker, subject: Subject) -> str:
-    """Why a test cannot be found, as pytest tells it."""
-    file = subject.nodeid.partition("::")[0]
-    problems = [problem for problem in crew.ready.problems if problem.startswith((f"{file}:", f"{file}::"))]
-    return "\n".join(problems) or "a fresh pytest process with the same arguments did not collect this test"

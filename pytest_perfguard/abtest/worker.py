@@ -14,9 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
-from pytest_perfguard.abtest.protocol import MAX_MESSAGE_BYTES, Hello, Message, Quit, Ready, decode, encode
+from pytest_perfguard.abtest.protocol import (
+    MAX_MESSAGE_BYTES,
+    Examine,
+    Found,
+    Hello,
+    Message,
+    Quit,
+    Ready,
+    decode,
+    encode,
+)
 from pytest_perfguard.errors import ChildDied, ChildError, ChildTimedOut, PerfguardError, ProtocolError
 from pytest_perfguard.measure.plan import Raised, Take, Taken
 
@@ -30,6 +40,8 @@ END_LIMIT: Final = 30.0
 #: After an interrupt a process may tear down its fixtures for so many seconds.
 GRACE: Final = 5.0
 LOG_LINES: Final = 25
+
+_Answer = TypeVar("_Answer", Taken, Found)
 
 #: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
 #: interpreter's own, without the current folder that `-c` puts before it.
@@ -149,10 +161,17 @@ class Worker:
 
     def ask(self, request: Take, *, doing: str, limit: float) -> Taken | Raised:
         """Have something measured."""
+        return self._ask(request, Taken, doing, limit)
+
+    def examine(self, request: Examine, *, doing: str, limit: float) -> Found | Raised:
+        """Have something checked for leaks."""
+        return self._ask(request, Found, doing, limit)
+
+    def _ask(self, request: Message, kind: type[_Answer], doing: str, limit: float) -> _Answer | Raised:
         self.send(request)
         answer = self.receive(doing=doing, limit=limit)
-        if not isinstance(answer, Taken | Raised):
-            raise ProtocolError(f"expected Taken or Raised while {doing}, got {answer!r}")
+        if not isinstance(answer, kind | Raised):
+            raise ProtocolError(f"expected {kind.__name__} or Raised while {doing}, got {answer!r}")
         return answer
 
     @functools.cached_property

@@ -1,10 +1,10 @@
-"""Absolute budgets: `max_time` and `max_memory` of the marker, judged in every measuring mode."""
+"""Absolute budgets: `max_time`, `max_memory` and `max_allocations` of the marker, judged in every measuring mode."""
 
 from __future__ import annotations
 
 from pytest_perfguard.model import Finding, Measurement, Verdict, metric_kind
 from pytest_perfguard.settings import Settings
-from pytest_perfguard.values import METRICS
+from pytest_perfguard.values import BUDGETS, METRICS
 
 
 def over_budget(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:
@@ -12,16 +12,17 @@ def over_budget(measurement: Measurement, settings: Settings, *, final: bool) ->
 
     The minimum is judged, since interference only adds: where even the best call is too slow, every call is.
     """
-    limits = {"time": settings.max_time, "memory": settings.max_memory}
+    limits: dict[str, float | None] = {metric: getattr(settings, keyword) for metric, keyword in BUDGETS.items()}
     findings: list[Finding | None] = []
     for name, samples in sorted(measurement.samples.items()):
-        limit = limits.get(metric_kind(name))
+        kind = metric_kind(name)
+        limit = limits.get(kind)
         lowest = samples.minimum if samples.unit == "s" else min(samples.medians)
         if limit is None or lowest <= limit:
             continue
-        decided = final or (samples.unit == "B" and len(samples.processes) > 1)
+        decided = final or (samples.unit != "s" and len(samples.processes) > 1)
         finding = Finding(
-            name=f"max_{name}",
+            name=BUDGETS[kind] + name.removeprefix(kind),
             unit=samples.unit,
             verdict=Verdict.OVER_BUDGET,
             candidate=lowest,
@@ -35,5 +36,5 @@ def over_budget(measurement: Measurement, settings: Settings, *, final: bool) ->
         if final and limit is not None and not taken:
             reason = "this could not be taken of the test: see its notes"
             unit = METRICS[kind]
-            findings.append(Finding(f"max_{kind}", unit, Verdict.INCONCLUSIVE, 0.0, limit=limit, reason=reason))
+            findings.append(Finding(BUDGETS[kind], unit, Verdict.INCONCLUSIVE, 0.0, limit=limit, reason=reason))
     return findings

@@ -9,8 +9,9 @@ from collections.abc import Callable, Generator, Mapping
 from time import perf_counter_ns
 from typing import Final
 
-from pytest_perfguard.measure.drive import PREPARE, Step, Timing
+from pytest_perfguard.drive import PREPARE, Step, Timing
 from pytest_perfguard.measure.kernel import kernel
+from pytest_perfguard.peaks import take_peaks
 
 #: Before a timed round of a process that had to wait for its turn.
 UNTIMED_CALLS: Final = 2
@@ -114,28 +115,8 @@ def _children_ns() -> int:
 
 
 def read_memory(iterations: int, rounds: int) -> Instrument:
-    """Peak of what Python allocated during each round, in bytes above its start (tracemalloc).
-
-    The first round also sees what a first call under tracing allocates, so a reader takes the median.
-    """
-    import tracemalloc
-
-    was_tracing = tracemalloc.is_tracing()
-    if not was_tracing:
-        tracemalloc.start()
-    peaks = []
-    try:
-        for _ in range(rounds):
-            yield PREPARE
-            gc.collect()
-            tracemalloc.reset_peak()
-            start, _peak = tracemalloc.get_traced_memory()
-            yield Step(iterations)
-            peaks.append(max(0, tracemalloc.get_traced_memory()[1] - start))
-    finally:
-        if not was_tracing:
-            tracemalloc.stop()
-    return {"memory": peaks}
+    """Peak of Python's memory during each round, in bytes above its start: a reader takes the median."""
+    return {"memory": (yield from take_peaks(iterations, rounds))}
 
 
 def read_blocks(iterations: int, rounds: int) -> Instrument:

@@ -1,17 +1,16 @@
-"""Keeping out of a measurement what is not the code's own cost: old garbage, tracers, output."""
+"""Keeping out of a measurement what is not the code's own cost: old garbage, tracers, what pytest keeps."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import logging
-import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from typing import Final
+
+from pytest_perfguard.unkept import nothing_kept
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -26,11 +25,7 @@ def quiet(*, output: bool = True, records: bool = True) -> Iterator[None]:
     the next test's first collection walk through everything again.
     """
     with contextlib.ExitStack() as stack:
-        if output:
-            stack.enter_context(_silenced_output())
-        if records:
-            stack.enter_context(_unkept_logging())
-        stack.enter_context(_unkept_warnings())
+        stack.enter_context(nothing_kept(output=output, records=records))
         stack.enter_context(_paused_tracers())
         stack.enter_context(_paused_monitoring())
         gc.collect()
@@ -103,49 +98,3 @@ def _paused_monitoring() -> Iterator[None]:
     finally:
         for tool, mask in events.items():
             monitoring.set_events(tool, mask)
-
-
-@contextlib.contextmanager
-def _unkept_logging() -> Iterator[None]:
-    """pytest's handlers keep every record of a test: with thousands of calls that is memory, and time."""
-    root = logging.getLogger()
-    handlers = [handler for handler in root.handlers if type(handler).__module__ == "_pytest.logging"]
-    for handler in handlers:
-        root.removeHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            root.addHandler(handler)
-
-
-@contextlib.contextmanager
-def _unkept_warnings() -> Iterator[None]:
-    """The filters hold as in the ordinary run, so that errors stay errors; what is only shown is dropped."""
-    with warnings.catch_warnings():
-        warnings.showwarning = _drop
-        yield
-
-
-def _drop(*_message: object, **_more: object) -> None:
-    """Takes the place of `warnings.showwarning`."""
-
-
-@contextlib.contextmanager
-def _silenced_output() -> Iterator[None]:
-    """File descriptors 1 and 2 go to the null device: a test that prints is called thousands of times."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [(fd, os.dup(fd)) for fd in (1, 2)]
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for fd, _copy in saved:
-            os.dup2(null, fd)
-        yield
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        for fd, copy in saved:
-            os.dup2(copy, fd)
-            os.close(copy)
-        os.close(null)

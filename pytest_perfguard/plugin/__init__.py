@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 
 from pytest_perfguard.plugin import options
-from pytest_perfguard.plugin.fixtures import perf_monitor
+from pytest_perfguard.plugin.fixtures import memory_watch, perf_memory_watch, perf_monitor
 
-__all__ = ["perf_monitor", "pytest_addoption", "pytest_cmdline_main", "pytest_configure"]
+__all__ = [
+    "memory_watch",
+    "perf_memory_watch",
+    "perf_monitor",
+    "pytest_addoption",
+    "pytest_cmdline_main",
+    "pytest_configure",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

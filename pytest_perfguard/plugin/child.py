@@ -21,7 +21,8 @@ from pytest_perfguard.abtest.protocol import Done, Hello, Quit, Ready, Serve
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
-from pytest_perfguard.plugin.keys import MEASURER
+from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
+from pytest_perfguard.plugin.keys import COUNTERS, MEASURER
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
 
@@ -166,8 +167,9 @@ class ChildSession:
             self._link,
             keywords.get("setup"),
             self._pinning,
-            output=fixtures.isdisjoint(("capfd", "capfdbinary")),
+            output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
             records="caplog" not in fixtures,
+            counters=lambda: self._config.stash.get(COUNTERS, {}),
         )
         # The parent as the next "item" tears down this item alone: the same test is served again.
         again = request.next_nodeid == request.nodeid

@@ -44,7 +44,7 @@ class CompareMode(Mode):
 
     def settled_before(self, nodeid: str) -> Comparison | None:
         settings, reason = self.settings_of(nodeid), self._incomparable(nodeid)
-        if not reason or settings.max_time is not None or settings.max_memory is not None:
+        if not reason or settings.has_budget:
             return None  # an absolute budget is judged whatever the baseline holds
         return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
 

@@ -9,7 +9,8 @@ from typing import Final, Literal, NamedTuple
 import pytest
 
 from pytest_perfguard.errors import SettingError
-from pytest_perfguard.settings import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob, Settings, resolve
+from pytest_perfguard.knobs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
+from pytest_perfguard.settings import Settings, resolve
 
 MARKER: Final = "perf"
 MARKER_HELP: Final = (

@@ -1,4 +1,4 @@
-"""The measuring itself, in two phases: tests alone, then what is to be measured side by side with a revision."""
+"""The measuring itself: tests alone, then what is to be measured side by side with a revision, then leak checks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.abtest.arms import Build, Suite, two_arms
+from pytest_perfguard.abtest.examiner import Examiner
 from pytest_perfguard.abtest.pairs import PairRunner
 from pytest_perfguard.abtest.rounds import Progress, Subject
 from pytest_perfguard.abtest.runner import Runner
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import RevisionError, WrongCode
+from pytest_perfguard.judge.leaks import with_leaks
 from pytest_perfguard.judge.paired import MOST_PAIRS, Pairs
 from pytest_perfguard.judge.screened import settled
 from pytest_perfguard.model import Comparison, Verdict
@@ -69,6 +71,7 @@ class Phases:
                 self.comparisons |= self._alone([subject for rest in handovers[index:] for subject in rest.subjects])
                 break
             self._hold_to_budgets(handover.subjects)
+        self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
 
     def _alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
         """Measure by themselves those of the subjects that can be judged in that way."""
@@ -94,11 +97,25 @@ class Phases:
             subject
             for subject in subjects
             if self.comparisons[subject.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
-            and (subject.settings.max_time is not None or subject.settings.max_memory is not None)
+            and subject.settings.has_budget
         ]
         for nodeid, comparison in self._measured_alone(left).items():
             if comparison.verdict is Verdict.OVER_BUDGET or comparison.broken:
                 self.comparisons[nodeid] = comparison
+
+    def _look_for_leaks(self, subjects: Sequence[Subject]) -> None:
+        """In processes of their own: what a check does to a process (tracing, emptied caches) would be timed."""
+        known = self.comparisons
+        waiting = [subject for subject in subjects if subject.nodeid in known and not known[subject.nodeid].broken]
+        if not waiting:
+            return
+        examiner = Examiner(waiting, self._launch, tell=self._tell)
+        try:
+            examiner.run()
+        finally:
+            for nodeid, checked in examiner.comparisons.items():
+                self.comparisons[nodeid] = with_leaks(self.comparisons[nodeid], checked)
+            self.processes += examiner.processes
 
     def _side_by_side(self, handover: Handover) -> None:
         settings = run_settings(self._config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
@@ -16,6 +17,8 @@ _WORSE = {
     "memory": "hungrier for memory",
     "blocks": "keeping more memory blocks",
 }
+
+_NAME_WIDTH: Final = 10
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def headline(comparison: Comparison) -> str:
         return f"over budget: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
     if comparison.verdict is Verdict.REGRESSION:
         return f"regression: {finding.name} {_change(finding)} ({_from_to(finding)})"
+    if comparison.verdict is Verdict.LEAK:
+        return f"leak: {describe_finding(finding)}{f': {finding.details[0].strip()}' if finding.details else ''}"
     return f"{comparison.verdict}: {finding.name} {_change(finding)}: {finding.reason}"
 
 
@@ -58,8 +63,9 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
     yield ""
     if comparison.reason:
         yield f"  {comparison.reason}"
+    width = max(_NAME_WIDTH, *(len(finding.name) for finding in comparison.findings), 0)
     for finding in comparison.findings:
-        yield from _finding_lines(finding)
+        yield from _finding_lines(finding, width)
     yield ""
     yield from _provenance(comparison, context)
     yield ""
@@ -87,21 +93,26 @@ def _opening(comparison: Comparison) -> str:
         ]
         than = f"at {comparison.pairing.revision}" if comparison.pairing else "its baseline"
         return f"This test is {' and '.join(dict.fromkeys(worse))} than {than}."
+    if comparison.verdict is Verdict.LEAK:
+        leaks = [finding for finding in comparison.findings if finding.verdict is Verdict.LEAK]
+        return f"This test leaks {' and '.join(_leaking(finding) for finding in leaks)}."
     if comparison.verdict is Verdict.OVER_BUDGET:
         return "This test is over the absolute budget of its marker."
     return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
 
 
-def _finding_lines(finding: Finding) -> Iterator[str]:
+def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
     verdict = f"  {finding.verdict}" if finding.verdict else ""
-    yield f"  {finding.name:<10} {describe_finding(finding)}{verdict}"
+    yield f"  {finding.name:<{width}} {describe_finding(finding)}{verdict}"
     failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_BUDGET)
     if finding.limit is not None and failing:
-        yield f"  {'':<10} allowed: up to {format_amount(finding.limit, finding.unit)}"
+        yield f"  {'':<{width}} allowed: up to {format_amount(finding.limit, finding.unit)}"
     if finding.reason:
-        yield f"  {'':<10} {finding.reason}"
+        yield f"  {'':<{width}} {finding.reason}"
+    for line in finding.details:
+        yield f"  {'':<{width}} {line}"
     if finding.smallest is not None:
-        yield f"  {'':<10} this run could have told a slowdown of {format_change(finding.smallest)} or more"
+        yield f"  {'':<{width}} this run could have told a slowdown of {format_change(finding.smallest)} or more"
 
 
 def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
@@ -147,13 +158,15 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
         yield f"  intended? accept the new cost: {_command(comparison, '--perf-baseline')}"
     if comparison.verdict is Verdict.OVER_BUDGET:
-        yield "  or raise max_time/max_memory in the marker of the test"
+        yield "  or raise the budget in the marker of the test"
     elif comparison.verdict is Verdict.INCONCLUSIVE:
         yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"
 
 
 def _option(comparison: Comparison, context: Context) -> str:
     """The mode's option, for this test alone."""
+    if comparison.verdict is Verdict.LEAK:
+        return "--perf --perf-leaks"
     if context.mode == "against":
         return f"--perf-against={shlex.quote(context.revision)}"
     if comparison.pairing is not None:
@@ -168,6 +181,11 @@ def _command(comparison: Comparison, option: str) -> str:
 def _leading(comparison: Comparison) -> Finding | None:
     """The first finding that made the verdict; they stand in the order of their weight."""
     return next((finding for finding in comparison.findings if finding.verdict is comparison.verdict), None)
+
+
+def _leaking(finding: Finding) -> str:
+    """`memory`, `open files`."""
+    return "memory" if finding.unit == "B" else finding.unit
 
 
 def _change(finding: Finding) -> str:

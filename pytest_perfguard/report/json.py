@@ -63,4 +63,5 @@ def _metric(finding: Finding) -> dict[str, object]:
         "limit": finding.limit,
         "smallest_detectable": finding.smallest,
         "reason": finding.reason,
+        "details": list(finding.details),
     }

@@ -48,6 +48,12 @@ def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[s
     was = "base" if mode == "against" else "baseline"
     headers = ["test", was, "now", "change", "memory", "verdict"] if compared else ["test", "time", "cpu", "memory"]
     cells = [_compared_cells(item) if compared else _measured_cells(item) for item in comparisons]
+    if any(_leaks_of(comparison) for comparison in comparisons):
+        at = headers.index("memory") + 1
+        headers.insert(at, "leaks")
+        cells = [
+            [*row[: at - 1], _leak_cell(item), *row[at - 1 :]] for row, item in zip(cells, comparisons, strict=True)
+        ]
     if not compared and any(comparison.verdict or comparison.broken for comparison in comparisons):
         headers.append("verdict")
         cells = [[*row, _word(comparison)] for row, comparison in zip(cells, comparisons, strict=True)]
@@ -102,6 +108,19 @@ def _find(comparison: Comparison, metric: str) -> Finding | None:
         key=lambda finding: (RANK[finding.verdict] if finding.verdict else len(RANK), -(finding.ratio or 0.0)),
         default=None,
     )
+
+
+def _leaks_of(comparison: Comparison) -> list[Finding]:
+    return [finding for finding in comparison.findings if finding.name.startswith("leak")]
+
+
+def _leak_cell(comparison: Comparison) -> str:
+    """What leaks per call, the first of it; "none"; or "?" where that could not be told."""
+    findings = _leaks_of(comparison)
+    leaks = [finding for finding in findings if finding.verdict is Verdict.LEAK]
+    if leaks:
+        return format_amount(leaks[0].candidate, leaks[0].unit)
+    return "" if not findings else "?" if any(finding.verdict for finding in findings) else "none"
 
 
 def _amount(finding: Finding | None) -> str:

@@ -6,7 +6,15 @@ import pickle
 
 import pytest
 
-from pytest_perfguard.errors import BaselineMissing, BaselineUnreadable, ChildDied, ChildTimedOut, SettingError
+from pytest_perfguard.errors import (
+    BaselineMissing,
+    BaselineUnreadable,
+    CannotRepeat,
+    ChildDied,
+    ChildTimedOut,
+    LeakError,
+    SettingError,
+)
 
 EXAMPLES = [
     SettingError("'5' is no percentage", "--perf-threshold"),
@@ -14,6 +22,8 @@ EXAMPLES = [
     BaselineUnreadable("/x/b.json", "not JSON", line=7),
     ChildDied("measuring t", "log", status=-11),
     ChildTimedOut("measuring t", limit=60.0),
+    LeakError(["leak: 1 open file per call", "    /x (descriptor 5)"]),
+    CannotRepeat("ValueError: again"),
 ]
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.errors import SettingError
-from pytest_perfguard.settings import KNOBS, resolve
+from pytest_perfguard.knobs import KNOBS
+from pytest_perfguard.settings import resolve
 from pytest_perfguard.values import DEFAULT_FLOOR, Floor
 
 

@@ -8,12 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.abtest.protocol import Done, GoOn, Hello, Pin, Point, Quit, Ready, Serve, decode, encode
+from pytest_perfguard.abtest.protocol import (
+    Done,
+    Examine,
+    Found,
+    GoOn,
+    Hello,
+    Pin,
+    Point,
+    Quit,
+    Ready,
+    Serve,
+    decode,
+    encode,
+)
 from pytest_perfguard.errors import ProtocolError
+from pytest_perfguard.leaks.findings import Examination, Leak
 from pytest_perfguard.measure.plan import Raised, Take, Taken
 
 texts = st.text(st.characters(codec=None))
 whole = st.integers(-(2**63), 2**63)
+amounts = st.floats(allow_nan=False, allow_infinity=False)
 names = st.dictionaries(texts, texts)
 messages = st.one_of(
     st.builds(Hello, st.lists(texts), st.lists(texts), texts),
@@ -24,10 +39,27 @@ messages = st.one_of(
     st.builds(Take, texts, whole, whole),
     st.builds(Taken, st.dictionaries(texts, st.lists(whole, min_size=1))),
     st.builds(Raised, texts),
+    st.builds(Examine, whole),
+    st.builds(
+        Found,
+        st.builds(
+            Examination,
+            whole,
+            st.lists(st.builds(Leak, texts, amounts, st.lists(texts))),
+            st.dictionaries(texts, amounts),
+            texts,
+            whole,
+            whole,
+            st.lists(texts),
+        ),
+    ),
     st.builds(Done, texts, names),
     st.just(GoOn()),
     st.just(Quit()),
 )
+
+
+FOUND = vars(Examination(1))
 
 
 @given(messages)
@@ -57,6 +89,14 @@ def test_anything_else_is_refused_by_name(data):
         ({"say": "Take", "instrument": "time", "iterations": True, "rounds": 1}, "Take.iterations is True"),
         ({"say": "Taken", "values": {"time": []}}, "Taken.values is"),
         ({"say": "Taken", "values": {"time": [1.5]}}, "Taken.values is"),
+        ({"say": "Found", "examination": 5}, "Examination is 5, expected an object"),
+        (
+            {"say": "Found", "examination": {}},
+            r"Examination has the fields \[\], expected \['calls', 'growth', 'leaks'",
+        ),
+        ({"say": "Found", "examination": {**FOUND, "leaks": 5}}, "Examination.leaks is 5, expected a list"),
+        ({"say": "Found", "examination": {**FOUND, "leaks": [{"kind": "x"}]}}, r"Leak has the fields \['kind'\]"),
+        ({"say": "Found", "examination": {**FOUND, "growth": {"x": "y"}}}, "Examination.growth is"),
         ({"say": "__import__"}, "not a message of this protocol"),
         ({"say": ["Point"]}, "not a message of this protocol"),
     ],

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from pytest_perfguard.abtest import runner as module
+from pytest_perfguard.abtest import single as module
 from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Ready, Serve
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.abtest.runner import Runner

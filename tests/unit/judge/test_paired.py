@@ -19,8 +19,9 @@ from pytest_perfguard.judge.paired import (
     look_level,
     paired_threshold,
 )
+from pytest_perfguard.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.model import Measurement, Samples, Verdict
-from pytest_perfguard.settings import PAIRED_THRESHOLD, resolve
+from pytest_perfguard.settings import resolve
 
 DEFAULTS = {"threshold": PAIRED_THRESHOLD}
 

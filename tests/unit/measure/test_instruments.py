@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
+from pytest_perfguard.drive import PREPARE, Timing, drive
 from pytest_perfguard.measure import instruments as module
-from pytest_perfguard.measure.drive import PREPARE, Timing, drive
 from pytest_perfguard.measure.instruments import INSTRUMENTS, read_blocks, read_memory, read_paced, read_time
 
 

@@ -166,3 +166,35 @@ def test_progress_fits_one_line():
 def test_a_log_gets_a_line_now_and_then():
     pace = Pace(15.0)
     assert [pace.due(now) for now in (0.0, 1.0, 14.9, 15.0, 16.0, 40.0)] == [True, False, False, True, False, True]
+
+
+LEAK = Finding("leak.memory", "B", Verdict.LEAK, 1033.0, details=("1.03 KB at app.py:3", "kept by app.HANDLERS"))
+FILES = Finding("leak.files", "open files", Verdict.LEAK, 0.1, details=("/x (descriptor 5)",))
+LEAKING = Comparison("t", Verdict.LEAK, (FILES, LEAK), MEASURED)
+
+
+def test_a_leak_is_explained_with_what_it_is_and_where_it_comes_from():
+    lines = list(explain(LEAKING, Context("measure", "b", SETTINGS)))
+    assert lines[:7] == [
+        "This test leaks open files and memory.",
+        "",
+        "  leak.files  0.10 open files per call  leak",
+        "              /x (descriptor 5)",
+        "  leak.memory 1.03 KB per call  leak",
+        "              1.03 KB at app.py:3",
+        "              kept by app.HANDLERS",
+    ]
+    assert lines[-1] == "  measure it again, alone:       pytest --perf --perf-leaks t"
+    assert headline(LEAKING) == "leak: 0.10 open files per call: /x (descriptor 5)"
+
+
+def test_the_table_has_a_column_for_leaks_where_any_test_was_checked():
+    clean = Comparison("c", None, (Finding("leak.memory", "B", None, 0.0),), MEASURED)
+    unknown = Comparison("u", Verdict.INCONCLUSIVE, (Finding("leak", "B", Verdict.INCONCLUSIVE, 0.0),), MEASURED)
+    unchecked = Comparison("n", None, (), MEASURED)
+    lines = table([LEAKING, clean, unknown, unchecked], mode="measure", width=100)
+    assert lines[0].split() == ["test", "time", "cpu", "memory", "leaks", "verdict"]
+    assert [line.split()[1:] for line in lines[2:]] == [
+        ["0.10", "open", "files", "leak"], ["none", "measured"], ["?", "inconclusive"], ["measured"],
+    ]  # fmt: skip
+    assert "leaks" not in table([unchecked], mode="compare", width=100)[0]

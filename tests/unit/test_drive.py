@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from pytest_perfguard.measure.drive import PREPARE, Step, drive, drive_async
+from pytest_perfguard.drive import PREPARE, Step, drive, drive_async
 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 

@@ -6,6 +6,8 @@ clocks are bound at import, so that a test which patches `time` is measured all 
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from itertools import repeat
@@ -15,9 +17,10 @@ from typing import Final, NamedTuple
 
 @dataclass(frozen=True)
 class Step:
-    """Call so often and time it; 0: call the test's own `setup`, untimed."""
+    """Call so often and time it; 0: call the test's own `setup`, untimed; `settle`: let the event loop catch up."""
 
     iterations: int
+    settle: bool = False
 
 
 class Timing(NamedTuple):
@@ -28,6 +31,9 @@ class Timing(NamedTuple):
 
 
 PREPARE: Final = Step(0)
+#: What a call has left to the event loop (callbacks, tasks that are about to end) is done before anything is counted.
+SETTLE: Final = Step(0, settle=True)
+SETTLING_TURNS: Final = 10
 Steps = Generator[Step, Timing, None]
 _UNTIMED: Final = Timing(0, 0)
 #: These end the process whoever is measured.
@@ -36,17 +42,18 @@ _NOT_OURS: Final = (KeyboardInterrupt, GeneratorExit)
 
 def drive(steps: Steps, call: Callable[[], object], setup: Callable[[], object] | None) -> object:
     """Obey `steps` with a plain callable; returns what its first call returned, raises if no call ever worked."""
-    progress = _Progress(steps)
-    while (step := progress.step) is not None:
-        try:
-            if step.iterations:
-                progress.called(*time_calls(call, step.iterations))
-            else:
-                progress.prepared(setup() if setup is not None else None)
-        except _NOT_OURS:
-            raise
-        except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
-            progress.raised(error)
+    with contextlib.closing(steps):  # an interrupt ends what they have opened, too
+        progress = _Progress(steps)
+        while (step := progress.step) is not None:
+            try:
+                if step.iterations:
+                    progress.called(*time_calls(call, step.iterations))
+                else:
+                    progress.prepared(setup() if setup is not None and not step.settle else None)
+            except _NOT_OURS:
+                raise
+            except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
+                progress.raised(error)
     return call() if progress.untouched else progress.result()
 
 
@@ -54,18 +61,24 @@ async def drive_async(
     steps: Steps, call: Callable[[], Awaitable[object]], setup: Callable[[], object] | None
 ) -> object:
     """The same inside the running event loop, so that an iteration is one `await` and no loop is started for it."""
-    progress = _Progress(steps)
-    while (step := progress.step) is not None:
-        try:
-            if step.iterations:
-                progress.called(*await time_awaits(call, step.iterations))
-            else:
-                done = setup() if setup is not None else None
-                progress.prepared(await done if isinstance(done, Awaitable) else done)
-        except _NOT_OURS:
-            raise
-        except BaseException as error:
-            progress.raised(error)
+    with contextlib.closing(steps):
+        progress = _Progress(steps)
+        while (step := progress.step) is not None:
+            try:
+                if step.iterations:
+                    progress.called(*await time_awaits(call, step.iterations))
+                elif step.settle:
+                    await _settled()
+                    progress.prepared(None)
+                else:
+                    done = setup() if setup is not None else None
+                    progress.prepared(await done if isinstance(done, Awaitable) else done)
+            except _NOT_OURS:
+                raise
+            except BaseException as error:
+                if _is_being_cancelled():
+                    raise
+                progress.raised(error)
     return await call() if progress.untouched else progress.result()
 
 
@@ -91,6 +104,23 @@ async def time_awaits(call: Callable[[], Awaitable[object]], iterations: int) ->
     result = await call()
     wall_ns = perf_counter_ns() - wall_ns
     return Timing(wall_ns, process_time_ns() - cpu_ns), result
+
+
+async def _settled() -> None:
+    """Give the loop some turns; asyncio's only, since other loops do not take a bare yield."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        for _ in range(SETTLING_TURNS):
+            await asyncio.sleep(0)
+
+
+def _is_being_cancelled() -> bool:
+    """Was it the caller's own task that somebody cancelled (a time limit), not one of the measured function's?"""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return False
+    task = asyncio.current_task()
+    return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0  # new in Python 3.11
 
 
 class _Progress:
@@ -133,3 +163,9 @@ class _Progress:
         if not self._results and self._error is not None:
             raise self._error
         return self._results[0] if self._results else None
+
+
+def describe(error: BaseException) -> str:
+    """Type and message on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

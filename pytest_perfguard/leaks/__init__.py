@@ -1,0 +1,1 @@
+"""Leaks: found, named, and never imagined."""

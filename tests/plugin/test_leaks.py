@@ -1,0 +1,318 @@
+"""Leak checks through the door: in every mode, of every kind of test, and the fixture `memory_watch`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.conftest import last_perf_line
+from tests.repository import Repository
+
+LIBRARY = """
+HANDLERS = []
+
+def register(size):
+    HANDLERS.append(b"x" * size)
+
+def work():
+    return sum(range(1000))
+"""
+
+TESTS = """
+import pytest
+from library import register, work
+
+@pytest.mark.perf
+def test_clean():
+    work()
+
+@pytest.mark.perf
+def test_leaking():
+    register(1000)
+"""
+
+#: The other metrics are not what these tests are about.
+QUICK = ("--perf-metrics=time", "--perf-budget=1s")
+
+
+@pytest.fixture
+def leaking(project):
+    project.pytester.makepyfile(library=LIBRARY, test_library=TESTS)
+    return project
+
+
+def verdicts(report):
+    return {test["nodeid"].partition("::")[2]: test["verdict"] for test in report["tests"]}
+
+
+def test_a_leak_fails_its_test_and_is_explained(leaking, distribution):
+    result, report = leaking.report("--perf", "--perf-leaks", *QUICK, *distribution)
+    assert result.ret == 1
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "This test leaks memory.",
+            "  leak.memory 1.0* KB per call  leak",
+            "*1.0* KB in 1 block per call at library.py:*  HANDLERS.append(b?x? * size)",
+            "*kept by library.HANDLERS: a list of *, 1 more per call",
+            "*in each of 2 fresh processes, over 100 calls, in which the resident set (RSS) grew by *",
+            "*measure it again, alone: *pytest --perf --perf-leaks test_library.py::test_leaking",
+            "test *time *leaks *verdict",
+            "*test_leaking *KB *leak",
+            "*test_clean *none *measured",
+        ]
+    )
+    assert "FAILED test_library.py::test_leaking - leak: 1.0" in result.stdout.str()
+    assert last_perf_line(result).startswith("perf: 1 leak, 1 measured (2 tests, ")
+    assert verdicts(report) == {"test_clean": None, "test_leaking": "leak"}
+    (finding,) = [item for item in report["tests"][1]["metrics"] if item["name"] == "leak.memory"]
+    assert (finding["verdict"], finding["unit"]) == ("leak", "B")
+    assert finding["candidate"] == pytest.approx(1033, rel=0.05)
+    assert any("library.HANDLERS" in line for line in finding["details"])
+    (clean,) = [item for item in report["tests"][0]["metrics"] if item["name"] == "leak.memory"]
+    assert (clean["verdict"], clean["candidate"]) == (None, 0)
+
+
+def test_the_marker_asks_for_one_test_and_no_baseline_is_needed_for_it(leaking):
+    source = TESTS.replace("@pytest.mark.perf\ndef test_leaking", "@pytest.mark.perf(leaks=True)\ndef test_leaking")
+    leaking.pytester.makepyfile(test_library=source.replace("def test_clean", "def test_old"))
+    assert leaking.run("--perf-baseline", "-k", "old", *QUICK).ret == 0
+    leaking.rewrite_baseline()
+    leaking.pytester.makepyfile(test_library=source.replace("def test_clean", "def test_old"))
+    result, report = leaking.report("--perf-compare", "--perf-threshold=900%", *QUICK)
+    assert result.ret == 1
+    assert verdicts(report) == {"test_old": "unchanged", "test_leaking": "leak"}
+
+
+def test_leaks_are_judged_beside_a_revision(leaking):
+    repository = Repository(leaking.path)
+    repository.commit()
+    (leaking.path / "library.py").write_text(LIBRARY.replace("HANDLERS.append(", "len("))
+    result, report = leaking.report("--perf-against=HEAD", "--perf-leaks", "--perf-threshold=900%", *QUICK)
+    assert result.ret == 0
+    assert "leak" not in verdicts(report).values()
+    repository.commit()
+    (leaking.path / "library.py").write_text(LIBRARY)
+    result, report = leaking.report("--perf-against=HEAD", "--perf-leaks", "--perf-threshold=900%", *QUICK)
+    assert result.ret == 1
+    assert verdicts(report)["test_leaking"] == "leak"
+    assert verdicts(report)["test_clean"] != "leak"
+
+
+def test_async_and_threaded_tests_and_measurement_points(project):
+    project.pytester.makepyfile(
+        library=LIBRARY,
+        test_kinds="""
+        import asyncio, threading
+        import pytest
+        from library import register, work
+
+        @pytest.mark.perf
+        @pytest.mark.asyncio
+        async def test_async_leaking():
+            await asyncio.sleep(0)
+            register(1000)
+
+        @pytest.mark.perf
+        @pytest.mark.asyncio
+        async def test_async_clean():
+            await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))
+
+        @pytest.mark.perf
+        @pytest.mark.asyncio
+        async def test_task():
+            asyncio.ensure_future(asyncio.sleep(1000))
+
+        @pytest.mark.perf
+        @pytest.mark.anyio
+        async def test_anyio_leaking(anyio_backend_name):
+            register(1000)
+
+        @pytest.mark.perf
+        def test_thread():
+            thread = threading.Thread(target=register, args=(1000,))
+            thread.start()
+            thread.join()
+
+        @pytest.mark.perf
+        def test_point(perf_monitor):
+            register(1000)  # not at the point
+            perf_monitor.measure(work)
+            perf_monitor.measure(register, 1000)
+
+        @pytest.fixture
+        def anyio_backend():
+            return "asyncio"
+        """,
+    )
+    result, report = project.report("--perf", "--perf-leaks", *QUICK)
+    assert result.ret == 1
+    assert verdicts(report) == {
+        "test_async_leaking": "leak", "test_async_clean": None, "test_task": "leak", "test_anyio_leaking": "leak",
+        "test_thread": "leak", "test_point": "leak",
+    }  # fmt: skip
+    by_name = {test["nodeid"].partition("::")[2]: test["metrics"] for test in report["tests"]}
+    assert {item["name"] for item in by_name["test_task"] if item["verdict"] == "leak"} == {"leak.tasks", "leak.memory"}
+    assert [item["name"] for item in by_name["test_point"] if item["verdict"] == "leak"] == ["leak.memory:register"]
+
+
+def test_what_pytest_keeps_is_no_leak(project):
+    project.pytester.makepyfile(
+        """
+        import logging, warnings
+        import pytest
+
+        @pytest.mark.perf
+        def test_talks(request, record_property):
+            logging.getLogger("app").warning("x" * 1000)
+            print("y" * 1000)
+            warnings.warn("the same text")
+        """
+    )
+    result, report = project.report("--perf", "--perf-leaks", "-W", "ignore::pytest.PytestWarning", *QUICK)
+    assert verdicts(report) == {"test_talks": None}
+    assert result.ret == 0
+
+
+def test_what_a_test_counts_itself_is_checked_in_a_mode_too(project):
+    project.pytester.makepyfile(
+        """
+        import pytest
+
+        class Pool:
+            lent = []
+
+            def acquire(self):
+                self.lent.append(f"connection {len(self.lent)}")
+
+        @pytest.fixture
+        def pool(memory_watch):
+            pool = Pool()
+            memory_watch.count("connections", lambda: pool.lent)
+            return pool
+
+        @pytest.mark.perf(leaks=True)
+        def test_pool(pool):
+            pool.acquire()
+
+        @pytest.mark.perf(leaks=True)
+        def test_after():
+            pass
+        """
+    )
+    result, report = project.report("--perf", *QUICK)
+    assert verdicts(report) == {"test_pool": "leak", "test_after": None}
+    result.stdout.fnmatch_lines(
+        [
+            "This test leaks connections and memory.",
+            "*leak.connections 1.00 connections per call  leak",
+            "*'connection *'",
+        ]
+    )
+
+
+def test_a_test_that_cannot_be_called_again_is_inconclusive_and_says_so(project):
+    project.pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.perf(leaks=True)
+        def test_folder(tmp_path):
+            (tmp_path / "new").mkdir()
+        """
+    )
+    result = project.run("--perf", *QUICK)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["inconclusive: *leaks: a leak check calls again and again, and a later call raised FileExistsError*"]
+    )
+    assert project.run("--perf", "--perf-strict", *QUICK).ret == 1
+
+
+def test_budgets_of_allocations_and_of_resident_memory(project):
+    project.pytester.makepyfile(
+        library=LIBRARY,
+        test_budgets="""
+        import pytest
+        from library import register, work
+
+        @pytest.mark.perf(max_allocations=0, max_rss_growth="20MB")
+        def test_clean():
+            work()
+
+        @pytest.mark.perf(max_allocations=0.5)
+        def test_blocks():
+            register(10)
+
+        @pytest.mark.perf(max_rss_growth="20MB")
+        def test_resident():
+            register(1_000_000)
+        """,
+    )
+    result, report = project.report("--perf", "--perf-budget=2s")
+    assert result.ret == 1
+    assert verdicts(report) == {"test_clean": None, "test_blocks": "over-budget", "test_resident": "over-budget"}
+    over = {item["name"]: item for test in report["tests"] for item in test["metrics"] if item["verdict"]}
+    assert over["max_allocations"]["candidate"] == pytest.approx(1, abs=0.2)
+    assert over["max_rss_growth"]["candidate"] > 50_000_000
+    assert "over budget: max_rss_growth " in result.stdout.str()
+
+
+def test_a_wrong_budget_is_a_usage_error(project):
+    project.pytester.makepyfile("import pytest\n@pytest.mark.perf(max_allocations='few')\ndef test_a(): pass")
+    result = project.run("--perf")
+    assert result.ret == 4
+    assert "max_allocations in the marker perf of *::test_a: 'few' is not a count" in result.stderr.str().replace(
+        "test_a_wrong_budget_is_a_usage_error.py", "*"
+    )
+
+
+def test_the_fixture_needs_no_mode(project):
+    project.pytester.makepyfile(
+        library=LIBRARY,
+        test_watch="""
+        import logging
+        import pytest
+        from library import register, work
+
+        def test_clean(memory_watch):
+            memory_watch.check(work)
+
+        def test_leaking(memory_watch):
+            memory_watch.check(register, 1000)
+
+        def test_block(memory_watch, caplog):
+            with memory_watch(max_growth="50KB", resources=True):
+                for _ in range(100):
+                    logging.getLogger("app").warning("x" * 1000)
+            assert len(caplog.records) == 100
+
+        def test_left_behind(memory_watch, tmp_path):
+            with memory_watch(resources=True):
+                global kept
+                kept = (tmp_path / "left").open("w")
+
+        def test_same_under_another_name(perf_memory_watch, memory_watch):
+            assert perf_memory_watch is memory_watch
+            assert memory_watch.peak(bytes, 1_000_000) > 1_000_000
+
+        @pytest.mark.asyncio
+        async def test_async(memory_watch):
+            async def leak():
+                register(1000)
+
+            with pytest.raises(AssertionError, match="of memory per call"):
+                await memory_watch.check_async(leak)
+        """,
+    )
+    result = project.run("-p", "no:cacheprovider", short=False)
+    result.assert_outcomes(passed=4, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E *LeakError: leak: 1.0* KB of memory per call",
+            "E * at library.py:*  HANDLERS.append(b?x? * size)",
+            "E *kept by library.HANDLERS: a list of *",
+            "E *LeakError: left behind: 1 open file",
+            "E */left (descriptor *",
+        ]
+    )
+    assert "leaks/watch.py" not in result.stdout.str()  # the traceback ends where the user's test does

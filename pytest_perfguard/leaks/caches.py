@@ -58,14 +58,15 @@ def only_new_objects() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _functools_caches() -> Iterator[Any]:
+def _functools_caches() -> list[Any]:
     frozen = gc.get_freeze_count() > FROZEN_BY_PYTHON
     if frozen:  # the collector does not list what is frozen
         gc.unfreeze()
-    yield from (candidate for candidate in gc.get_objects() if type(candidate) is _CACHE)
+    found = [candidate for candidate in gc.get_objects() if type(candidate) is _CACHE]
     if frozen:
         gc.collect()
         gc.freeze()
+    return found
 
 
 def _known_caches() -> Iterator[Callable[[], object]]:

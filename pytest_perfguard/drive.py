@@ -9,18 +9,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
 from itertools import repeat
 from time import perf_counter_ns, process_time_ns
 from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Call so often and time it; 0: call the test's own `setup`, untimed; `settle`: let the event loop catch up."""
 
     iterations: int
     settle: bool = False
+    rival: bool = False
+    """Call the second of two that are compared?"""
 
 
 class Timing(NamedTuple):
@@ -40,14 +40,22 @@ _UNTIMED: Final = Timing(0, 0)
 _NOT_OURS: Final = (KeyboardInterrupt, GeneratorExit)
 
 
-def drive(steps: Steps, call: Callable[[], object], setup: Callable[[], object] | None) -> object:
-    """Obey `steps` with a plain callable; returns what its first call returned, raises if no call ever worked."""
+def drive(
+    steps: Steps,
+    call: Callable[[], object],
+    setup: Callable[[], object] | None,
+    rival: Callable[[], object] | None = None,
+) -> object:
+    """Obey `steps` with a plain callable; returns what its first call returned, raises if no call ever worked.
+
+    A `rival` is what the steps mean that ask for one.
+    """
     with contextlib.closing(steps):  # an interrupt ends what they have opened, too
         progress = _Progress(steps)
         while (step := progress.step) is not None:
             try:
                 if step.iterations:
-                    progress.called(*time_calls(call, step.iterations))
+                    progress.called(*time_calls(rival if rival and step.rival else call, step.iterations))
                 else:
                     progress.prepared(setup() if setup is not None and not step.settle else None)
             except _NOT_OURS:
@@ -58,7 +66,10 @@ def drive(steps: Steps, call: Callable[[], object], setup: Callable[[], object] 
 
 
 async def drive_async(
-    steps: Steps, call: Callable[[], Awaitable[object]], setup: Callable[[], object] | None
+    steps: Steps,
+    call: Callable[[], Awaitable[object]],
+    setup: Callable[[], object] | None,
+    rival: Callable[[], Awaitable[object]] | None = None,
 ) -> object:
     """The same inside the running event loop, so that an iteration is one `await` and no loop is started for it."""
     with contextlib.closing(steps):
@@ -66,7 +77,7 @@ async def drive_async(
         while (step := progress.step) is not None:
             try:
                 if step.iterations:
-                    progress.called(*await time_awaits(call, step.iterations))
+                    progress.called(*await time_awaits(rival if rival and step.rival else call, step.iterations))
                 elif step.settle:
                     await _settled()
                     progress.prepared(None)

@@ -10,6 +10,10 @@ PerfguardError
 |-- LeakError            something leaks, or grew beyond its limit; an AssertionError
 |-- CannotCheck          a leak check that cannot be made, or that its budget left open
 |   `-- CannotRepeat
+|-- MissingExtra         an optional package is needed and not installed
+|-- SeriesError          a name, a label or a kind that a series of the monitor cannot have; too many series
+|-- ExpressionError      an alert's expression cannot be read; `column` says where
+|-- AlertError           an alert with the action "fail" holds; an AssertionError
 |-- ProtocolError        a message between the controller and a measuring process makes no sense
 `-- ChildError           a measuring process did not do its work
     |-- ChildDied
@@ -135,6 +139,44 @@ class CannotRepeat(CannotCheck):
         super().__init__(
             f"a leak check calls again and again, and a later call raised {problem}; restore the state in between"
         )
+
+
+class MissingExtra(PerfguardError, ImportError):
+    """`what` needs the package `package`, which perfguard's extra `extra` brings."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        self.what = what
+        self.package = package
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.what} needs {self.package}: pip install 'perfguard[{self.extra}]'"
+
+
+class SeriesError(PerfguardError, ValueError):
+    """A series of the performance monitor cannot be had under this name, with these labels, or of this kind."""
+
+
+class ExpressionError(PerfguardError, ValueError):
+    """An alert's expression makes no sense at `column`, counted from 1; `problem` says what was expected there."""
+
+    def __init__(self, text: str, column: int, problem: str) -> None:
+        self.text = text
+        self.column = column
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"alert, column {self.column}: {self.problem}\n    {self.text}\n    {' ' * (self.column - 1)}^"
+
+
+class AlertError(PerfguardError, AssertionError):
+    """What an alert with the action "fail" watches for has come: one of the `lines` per series."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = tuple(lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class ProtocolError(PerfguardError):

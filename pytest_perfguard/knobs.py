@@ -23,6 +23,7 @@ from pytest_perfguard.values import (
     parse_metrics,
     parse_path,
     parse_reports,
+    parse_tails,
 )
 
 
@@ -96,6 +97,15 @@ KNOBS: Final[tuple[Knob, ...]] = (
         f"which metrics to take and judge, of {','.join(METRICS)}",
         "NAMES",
     ),
+    Knob(
+        "metrics_file",
+        parse_path,
+        None,
+        "write what the tests recorded with perf_monitor, and what was measured of them, into a file for a collector: JSON "
+        "for a name.json, OpenMetrics text otherwise (which needs the extra prometheus)",
+        "PATH",
+        marker=False,
+    ),
     Knob("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),
     Knob(
         "confirm",
@@ -133,6 +143,14 @@ KNOBS: Final[tuple[Knob, ...]] = (
         None,
         "absolute budget: the most memory blocks that one call may leave allocated, garbage collected",
         "NUMBER",
+        option=False,
+    ),
+    Knob(
+        "max_p95",
+        parse_tails,
+        None,
+        'absolute budget: the highest 95th percentile of timers of the test, by name: {"db.query": "200ms"}',
+        "MAPPING",
         option=False,
     ),
     Knob(

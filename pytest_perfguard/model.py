@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 
 class Verdict(str, Enum):
@@ -70,12 +71,36 @@ class Samples:
         return Samples(self.unit, self.processes + other.processes)
 
 
+#: The unit of a claim: how many times as long the rival takes.
+CLAIMED: Final = "times"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A test's claim that `name` is faster than `rival` by a factor of `by`, and what was measured of it."""
+
+    name: str
+    rival: str
+    by: float
+    log_ratios: tuple[float, ...] = ()
+    """One per process: the logarithm of rival / name."""
+    problem: str = ""
+    """Not empty: one of the two cannot be called again, and raised this."""
+
+    def joined(self, other: Contest) -> Contest:
+        """With another process's ratios."""
+        ratios = self.log_ratios + other.log_ratios
+        return Contest(self.name, self.rival, self.by, ratios, self.problem or other.problem)
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What was measured of one test, over all processes so far."""
 
     samples: Mapping[str, Samples] = field(default_factory=dict)
     """By full metric name: `time`, or `time:parse` where the test handed `parse` to `perf_monitor.measure`."""
+    contests: Mapping[str, Contest] = field(default_factory=dict)
+    """The claims of the test, by label."""
     iterations: Mapping[str, int] = field(default_factory=dict)
     """Calls per round, by the label of the measurement point."""
     kernel: float = 0.0
@@ -225,9 +250,22 @@ def metric_kind(name: str) -> str:
     return name.partition(":")[0]
 
 
+def metric_name(metric: str, label: str) -> str:
+    """The full name at the measurement point `label`: `time` -> `time:parse`, `time:db.query` -> `time:parse/db.query`."""
+    if not label:
+        return metric
+    kind, _colon, series = metric.partition(":")
+    return f"{kind}:{label}/{series}" if series else f"{kind}:{label}"
+
+
+def of_points(names: Iterable[str], labels: Container[str]) -> set[str]:
+    """Those of these metrics that were taken of the measurement points themselves, not recorded by the test's timers."""
+    return {name for name in names if name.partition(":")[2] in labels}
+
+
 def metric_order(name: str) -> tuple[int, str]:
     """Sort key: time before CPU time before memory before blocks, then by name."""
-    kinds = ("time", "cpu", "memory", "blocks")
+    kinds = ("time", "cpu", "memory", "blocks", "p95", "value", "value-p95")
     kind = metric_kind(name)
     return (kinds.index(kind) if kind in kinds else len(kinds)), name
 

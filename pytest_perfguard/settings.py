@@ -19,6 +19,7 @@ class Settings(NamedTuple):
     alpha: float
     budget: float
     metrics: tuple[str, ...]
+    metrics_file: str | None
     strict: bool
     confirm: bool
     base_command: str | None
@@ -28,6 +29,7 @@ class Settings(NamedTuple):
     max_time: float | None
     max_memory: float | None
     max_allocations: float | None
+    max_p95: Mapping[str, float] | None
     leaks: bool
     max_rss_growth: float | None
     setup: Callable[[], object] | None
@@ -35,7 +37,7 @@ class Settings(NamedTuple):
     @property
     def has_budget(self) -> bool:
         """Is there an absolute budget, which needs nothing to compare with?"""
-        return any(getattr(self, keyword) is not None for keyword in BUDGETS.values())
+        return any(getattr(self, keyword) is not None for keyword in (*BUDGETS.values(), "max_p95"))
 
     @property
     def examined(self) -> bool:

@@ -72,7 +72,7 @@ def format_amount(value: float, unit: str) -> str:
         return format_duration(value)
     if unit == "B":
         return format_size(value)
-    return f"{_three_digits(value)} {unit}"
+    return f"{_three_digits(value)} {unit}".rstrip()
 
 
 def _three_digits(value: float) -> str:

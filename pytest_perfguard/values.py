@@ -9,12 +9,28 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from pytest_perfguard.errors import SettingError
+from pytest_perfguard.errors import SeriesError, SettingError
 from pytest_perfguard.units import parse_duration, parse_percent, parse_size
 
 #: Metric -> unit. The time metrics come from the timed rounds, the others from passes of their own.
 METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
 
+
+class Kind(NamedTuple):
+    """What a metric's name begins with, before its colon."""
+
+    unit: str
+    metric: str
+    """The one of `METRICS` with which it is taken."""
+
+
+#: The metrics, and what the timers (`time:NAME`, `p95:NAME`) and histograms of a test add to them.
+KINDS: Final[Mapping[str, Kind]] = {
+    **{name: Kind(unit, name) for name, unit in METRICS.items()},
+    "p95": Kind("s", "time"),
+    "value": Kind("", "time"),
+    "value-p95": Kind("", "time"),
+}
 
 #: Metric -> the marker's keyword for its absolute budget.
 BUDGETS: Final[Mapping[str, str]] = {"time": "max_time", "memory": "max_memory", "blocks": "max_allocations"}
@@ -112,6 +128,18 @@ def parse_callable(value: object) -> Callable[[], object]:
     if not callable(value):
         raise SettingError(f"{value!r} cannot be called; give a function without parameters")
     return value
+
+
+def parse_tails(value: object) -> Mapping[str, float]:
+    """`{"db.query": "200ms"}`: a duration for each timer, which may have labels: `db.query{table="users"}`."""
+    from pytest_perfguard.series import read_series
+
+    if not isinstance(value, Mapping) or not value:
+        raise SettingError(f'{value!r} is not a mapping of timers to durations, such as {{"db.query": "200ms"}}')
+    try:
+        return {str(read_series(str(name))): parse_duration(limit) for name, limit in value.items()}
+    except SeriesError as error:
+        raise SettingError(str(error)) from None
 
 
 def parse_count(value: object) -> float:

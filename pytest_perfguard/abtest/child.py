@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 
 from pytest_perfguard.abtest.protocol import (
     MAX_MESSAGE_BYTES,
+    Duel,
     Examine,
     Found,
     GoOn,
@@ -23,10 +24,28 @@ from pytest_perfguard.leaks.check import Order, examine
 from pytest_perfguard.leaks.counters import Counter
 from pytest_perfguard.leaks.findings import Examination
 from pytest_perfguard.leaks.meter import Meter
-from pytest_perfguard.measure.instruments import INSTRUMENTS
+from pytest_perfguard.measure.instruments import INSTRUMENTS, Instrument, Readings
 from pytest_perfguard.measure.pinning import Pinning
-from pytest_perfguard.measure.plan import Raised, Take, Taken
+from pytest_perfguard.measure.probe import Distribution, Probe
 from pytest_perfguard.measure.quiet import quiet, thaw
+from pytest_perfguard.measure.visit import Raised, Take, Taken
+from pytest_perfguard.monitor.points import Claim
+
+
+def _label_of(claim: Claim) -> str:
+    return f"{claim.name}<{claim.rival}"
+
+
+def _on_rival(steps: Instrument) -> Instrument:
+    """The same steps, with the calls made of the rival."""
+    timing = None
+    try:
+        while True:
+            step = steps.send(timing) if timing is not None else next(steps)
+            timing = yield step._replace(rival=True)
+    except StopIteration as stop:
+        readings: Readings = stop.value
+        return readings
 
 
 class PipeLink:
@@ -66,12 +85,14 @@ class Conversation:
         output: bool = True,
         records: bool = True,
         counters: Callable[[], Mapping[str, Counter]] = dict,
+        distributions: Callable[[], Iterable[Distribution]] = tuple,
     ) -> None:
         self._link = link
         self._setup = setup
         self._pinning = pinning
         self._quiet = partial(quiet, output=output, records=records)
         self._counters = counters
+        self._distributions = distributions
         self._labels: list[str] = []
 
     @property
@@ -89,8 +110,25 @@ class Conversation:
         with self._quiet():
             return await drive_async(self._steps(label), call, self._setup)
 
-    def _steps(self, label: str) -> Steps:
-        self._link.send(Point(self._unique(label)))
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+        """Serve a claim about two plain callables."""
+        with self._quiet():
+            drive(self._steps(_label_of(claim), claim), call, self._setup, rival)
+
+    async def duel_async(
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+    ) -> None:
+        """Serve a claim about two coroutine functions, inside the running loop."""
+        with self._quiet():
+            await drive_async(self._steps(_label_of(claim), claim), call, self._setup, rival)
+
+    def __str__(self) -> str:
+        return "measuring"
+
+    def _steps(self, label: str, claim: Claim | None = None) -> Steps:
+        unique = self._unique(label)
+        self._link.send(Point(unique) if claim is None else Duel(unique, *claim))
+        self._probe = Probe(self._distributions)
         try:
             yield from self._obey()
         finally:
@@ -124,7 +162,10 @@ class Conversation:
                 return Found(Examination(0, unsettled=str(error)))
         if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
-        return Taken((yield from INSTRUMENTS[request.instrument](request.iterations, request.rounds)))
+        self._probe.drain()
+        steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe)
+        values = yield from (_on_rival(steps) if request.rival else steps)
+        return Taken(values, self._probe.drain())
 
     def _unique(self, label: str) -> str:
         """`parse`, `parse#2`, ...: a test may measure the same function twice."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from pytest_perfguard.abtest.protocol import Done, Examine, Found, GoOn, Point, Serve
+from pytest_perfguard.abtest.protocol import Done, Duel, Examine, Found, GoOn, Point, Serve
 from pytest_perfguard.abtest.rounds import Progress, Subject, TestFailed, broken_down
 from pytest_perfguard.abtest.single import SingleRounds
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
@@ -56,7 +56,7 @@ class Examiner(SingleRounds):
                 if message.problem or not found:
                     raise TestFailed(message.problem or "it reached no measurement point")
                 return found
-            if not isinstance(message, Point):
+            if not isinstance(message, Point | Duel):
                 raise ProtocolError(f"expected Point or Done while {doing}, got {message!r}")
             answer = crew.examine(order, doing=doing, limit=limit)
             # A call that raises ends the check of this point; the test goes on, and raises itself where it must.

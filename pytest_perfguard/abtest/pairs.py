@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from pytest_perfguard.abtest.duels import serve_duel
 from pytest_perfguard.abtest.proof import Proof
-from pytest_perfguard.abtest.protocol import Done, GoOn, Message, Pin, Point, Serve
+from pytest_perfguard.abtest.protocol import Done, Duel, GoOn, Message, Pin, Point, Serve
 from pytest_perfguard.abtest.rounds import (
     OtherTest,
     Progress,
@@ -27,7 +28,8 @@ from pytest_perfguard.errors import ChildError, ProtocolError
 from pytest_perfguard.judge.memory import MEMORY_PAIRS
 from pytest_perfguard.judge.paired import UNPINNED_THRESHOLD, Pairs
 from pytest_perfguard.measure.pair_plan import Ask, PairOrder, PairVisit, plan_pair
-from pytest_perfguard.measure.plan import FirstCallRaised, Raised, Taken
+from pytest_perfguard.measure.plan import FirstCallRaised
+from pytest_perfguard.measure.visit import Raised, Taken
 from pytest_perfguard.model import Comparison, Verdict
 
 #: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
@@ -166,9 +168,12 @@ class PairRunner(Rounds[Crew]):
             worker.send(Serve(subject.nodeid, following))
         while True:
             base, head = (worker.receive(doing=f"measuring {subject.nodeid}", limit=limit) for worker in crew)
+            if isinstance(head, Duel) and isinstance(base, Duel):
+                self._fight(crew, subject, head, index)
+                continue
             if not (isinstance(base, Point) and isinstance(head, Point) and base.label == head.label):
                 self._finish(crew, subject, base, head)
-                if not visits:
+                if not (visits or self._sides[subject.nodeid].head.measurement.contests):
                     raise TestFailed("it reached no measurement point at which a call works")
                 return visits
             if self._reached is None:
@@ -195,6 +200,15 @@ class PairRunner(Rounds[Crew]):
 
         return converse(plan, ask)
 
+    def _fight(self, crew: Crew, subject: Subject, duel: Duel, index: int) -> None:
+        """A claim is about two calls of one tree: the head's."""
+        doing, budget = f"measuring {subject.nodeid}", subject.settings.budget
+        with contextlib.suppress(FirstCallRaised):
+            contest = serve_duel(crew.head, duel, index=index, budget=budget, doing=doing, limit=subject.time_limit)
+            self._sides[subject.nodeid].head.add_contest(duel.label, contest)
+        for worker in crew:
+            worker.send(GoOn())
+
     def _finish(self, crew: Crew, subject: Subject, base: Message, head: Message) -> None:
         """Both arms to the end of the test, where it is checked that they did the same and ran the right code."""
         same = isinstance(base, Done) and isinstance(head, Done)
@@ -208,7 +222,7 @@ class PairRunner(Rounds[Crew]):
             raise OtherTest(f"reaches other measurement points with {self._revision}")
 
     def _run_out(self, worker: Worker, subject: Subject, message: Message) -> Done:
-        while isinstance(message, Point):
+        while isinstance(message, Point | Duel):
             worker.send(GoOn())
             message = worker.receive(doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
         if not isinstance(message, Done):

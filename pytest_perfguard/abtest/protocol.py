@@ -3,7 +3,7 @@
 One JSON object per message, `{"say": KIND, ...fields}`. Nothing is ever unpickled or executed. The order is
 
     controller  Hello          Serve         Pin  Take               GoOn         Quit
-    child              Ready          Point             Taken|Raised       Done
+    child              Ready          Point|Duel        Taken|Raised       Done
 
 and for a leak check
 
@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.leaks.findings import Examination, Leak
-from pytest_perfguard.measure.plan import Raised, Take, Taken
+from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 #: A message holds at most a few thousand integers; more than this is not ours.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
@@ -73,6 +73,16 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Duel:
+    """The test reached a claim and waits: that `name` is faster than `rival`, by a factor of `by` at least."""
+
+    label: str
+    name: str
+    rival: str
+    by: float
+
+
+@dataclass(frozen=True)
 class Pin:
     """Stay on this CPU, counted through those that are allowed, until the end of the measurement point; -1: be free."""
 
@@ -112,10 +122,12 @@ class Quit:
     """Last word of the controller: end in the ordinary way."""
 
 
-Message: TypeAlias = Hello | Ready | Serve | Point | Pin | Take | Taken | Raised | Examine | Found | GoOn | Done | Quit
+Message: TypeAlias = (
+    Hello | Ready | Serve | Point | Duel | Pin | Take | Taken | Raised | Examine | Found | GoOn | Done | Quit
+)
 _KINDS: Final[Mapping[str, type[Message]]] = {
     kind.__name__: kind
-    for kind in (Hello, Ready, Serve, Point, Pin, Take, Taken, Raised, Examine, Found, GoOn, Done, Quit)
+    for kind in (Hello, Ready, Serve, Point, Duel, Pin, Take, Taken, Raised, Examine, Found, GoOn, Done, Quit)
 }
 
 
@@ -188,6 +200,12 @@ def _is_readings(value: object) -> bool:
     )
 
 
+def _is_recorded(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(totals, list) and totals and all(map(_is_amount, totals)) for totals in value.values()
+    )
+
+
 def _is_names(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
@@ -216,4 +234,5 @@ _CHECKS: Final = {
     "Mapping[str, float]": _is_amounts,
     "dict[str, str]": _is_names,
     "Mapping[str, list[int]]": _is_readings,
+    "Recorded": _is_recorded,
 }

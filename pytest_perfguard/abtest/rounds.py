@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from pytest_perfguard.errors import ChildError, PerfguardError, ProtocolError
-from pytest_perfguard.measure.plan import SINGLE_ROUNDS, Visit, rounds_for
+from pytest_perfguard.measure.plan import SINGLE_ROUNDS, rounds_for
+from pytest_perfguard.measure.visit import Visit
 from pytest_perfguard.model import Comparison, Measurement
 from pytest_perfguard.settings import Settings
 

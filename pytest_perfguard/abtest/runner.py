@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Serve
+from pytest_perfguard.abtest.duels import serve_duel
+from pytest_perfguard.abtest.protocol import Done, Duel, GoOn, Pin, Point, Serve
 from pytest_perfguard.abtest.rounds import (
     Progress,
     Subject,
@@ -21,7 +22,8 @@ from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.judge.memory import MEMORY_PROCESSES
-from pytest_perfguard.measure.plan import PARALLEL, FirstCallRaised, Order, Visit, plan_visit
+from pytest_perfguard.measure.plan import PARALLEL, FirstCallRaised, plan_visit
+from pytest_perfguard.measure.visit import Order, Visit
 from pytest_perfguard.model import Comparison, Measurement
 
 #: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
@@ -88,13 +90,16 @@ class Runner(SingleRounds):
         while True:
             message = child.receive(doing=doing, limit=limit if visits else max(limit, START_LIMIT))
             if isinstance(message, Done):
-                if message.problem or not visits:
+                if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
                     raise TestFailed(message.problem or "it reached no measurement point")
                 return visits
-            if not isinstance(message, Point):
-                raise ProtocolError(f"expected Point or Done while {doing}, got {message!r}")
+            if not isinstance(message, Point | Duel):
+                raise ProtocolError(f"expected Point, Duel or Done while {doing}, got {message!r}")
             if self._reached is None:
                 self._reached = self._clock()
+            if isinstance(message, Duel):
+                self._fight(child, subject, message, index)
+                continue
             known = self._tallies[subject.nodeid].iterations.get(message.label, 0)
             plan = plan_visit(replace(order, iterations=known))
             if self._tallies[subject.nodeid].parallel.get(message.label, subject.parallel) is False:
@@ -102,6 +107,13 @@ class Runner(SingleRounds):
             with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell
                 visits[message.label] = converse(plan, lambda take: child.ask(take, doing=doing, limit=limit))
             child.send(GoOn())
+
+    def _fight(self, child: Worker, subject: Subject, duel: Duel, index: int) -> None:
+        doing, budget = f"measuring {subject.nodeid}", subject.settings.budget
+        with contextlib.suppress(FirstCallRaised):
+            contest = serve_duel(child, duel, index=index, budget=budget, doing=doing, limit=subject.time_limit)
+            self._tallies[subject.nodeid].add_contest(duel.label, contest)
+        child.send(GoOn())
 
     def _broken(self, subject: Subject, error: Exception) -> Comparison:
         return broken_down(subject, error, self._tallies[subject.nodeid].measurement)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pytest_perfguard.measure.plan import Visit
-from pytest_perfguard.model import Measurement, Samples
-from pytest_perfguard.values import METRICS
+from pytest_perfguard.measure.visit import Visit
+from pytest_perfguard.model import Contest, Measurement, Samples, metric_kind, metric_name
+from pytest_perfguard.values import KINDS
 
 #: One round between two fast kernels may be chance; so many are the machine's pace.
 PACED_ROUNDS: Final = 5
@@ -51,14 +51,20 @@ class Tally:
         if not any(visit.stateful for visit in visits.values()):
             for label, visit in visits.items():
                 for metric, values in visit.values.items():
-                    name = f"{metric}:{label}" if label else metric
+                    name = metric_name(metric, label)
                     self._current[name] = self._current.get(name, ()) + values
+
+    def add_contest(self, label: str, contest: Contest) -> None:
+        """Take over what one process gave for one claim."""
+        known = dict(self.measurement.contests)
+        known[label] = known[label].joined(contest) if label in known else contest
+        self.measurement = replace(self.measurement, contests=known)
 
     def close_process(self, seconds: float, notes: Sequence[str] = (), *, collector: bool = True) -> None:
         """Count what was added as one process that took `seconds`."""
         samples = dict(self.measurement.samples)
         for name, values in self._current.items():
-            added = Samples(METRICS[name.partition(":")[0]], (values,))
+            added = Samples(KINDS[metric_kind(name)].unit, (values,))
             samples[name] = samples[name].joined(added) if name in samples else added
         pace = max((paces[-1] for paces in self._process_paces.values() if paces), default=0.0)
         self._current, self._process_paces = {}, {}
@@ -71,7 +77,7 @@ class Tally:
             iterations=dict(self.iterations),
             kernel=max((paces[-1] for paces in self._paces.values() if paces), default=0.0),
             paces=(*self.measurement.paces, pace),
-            busy=min(self._busy.values()),
+            busy=min(self._busy.values(), default=0.0),
             processes=self.measurement.processes + 1,
             conditions={"collector": collector, "single": self.single, "parallel": any(self.parallel.values())},
             seconds=self.measurement.seconds + seconds,

@@ -28,7 +28,7 @@ from pytest_perfguard.abtest.protocol import (
     encode,
 )
 from pytest_perfguard.errors import ChildDied, ChildError, ChildTimedOut, PerfguardError, ProtocolError
-from pytest_perfguard.measure.plan import Raised, Take, Taken
+from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -29,7 +29,7 @@ from typing import Any, Final
 from pytest_perfguard.baseline import fields
 from pytest_perfguard.errors import BaselineUnreadable
 from pytest_perfguard.model import Record, Recorded, metric_kind
-from pytest_perfguard.values import METRICS
+from pytest_perfguard.values import KINDS
 
 SCHEMA: Final = 1
 
@@ -151,5 +151,7 @@ def _read_metric(reader: fields.Reader, key: str, name: str, data: Any) -> Recor
     rounds = data.get("rounds")
     reader.expect(fields.is_count(rounds), key, f"metrics.{name}.rounds is {rounds!r}, expected a whole number above 0")
     unit = reader.text(data, "unit", key)
-    reader.expect(unit == METRICS.get(metric_kind(name)), key, f"metrics.{name}.unit is {unit!r}")
+    reader.expect(
+        metric_kind(name) in KINDS and unit == KINDS[metric_kind(name)].unit, key, f"metrics.{name}.unit is {unit!r}"
+    )
     return Recorded(unit, minima, medians, rounds)

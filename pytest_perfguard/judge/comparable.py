@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_perfguard.model import Measurement, Record, metric_kind
+from collections.abc import Container
+
+from pytest_perfguard.model import Measurement, Record, metric_kind, of_points
 
 
 def other_source(record: Record, source: str) -> str:
@@ -12,9 +14,12 @@ def other_source(record: Record, source: str) -> str:
     return ""
 
 
-def other_points(recorded: set[str], measured: set[str]) -> str:
-    """Why the two sides measured different things; "" if they did not."""
-    times = {name for name in recorded | measured if metric_kind(name) in ("time", "cpu")}
+def other_points(recorded: set[str], measured: set[str], labels: Container[str]) -> str:
+    """Why the two sides measured different things; "" if they did not.
+
+    `labels` are those of the measurement points: what else has a name is a timer, which each side may have for itself.
+    """
+    times = {name for name in of_points(recorded | measured, labels) if metric_kind(name) in ("time", "cpu")}
     gone, come = sorted(times & recorded - measured), sorted(times & measured - recorded)
     if not gone and not come:
         return ""

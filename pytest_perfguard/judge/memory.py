@@ -1,4 +1,4 @@
-"""Memory against a baseline or a base: almost deterministic, so its limits are tight and have no statistics."""
+"""Memory, and what a test observes itself, against a baseline or a base: almost deterministic, so without statistics."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def judge_memory(case: Case, least: int = MEMORY_PROCESSES) -> Finding | None:
     It takes `least` processes to call it worse.
     """
     base, now = case.base.medians, case.now.medians
-    floor = case.settings.floor.bytes if case.base.unit == "B" else BLOCKS_FLOOR
-    limit = max(max(base) * (1 + TOLERANCE), max(base) + floor)
+    floor = {"B": case.settings.floor.bytes, "blocks": BLOCKS_FLOOR}.get(case.base.unit, 0.0)
+    tolerance = TOLERANCE if case.base.unit else case.settings.threshold
+    limit = max(max(base) * (1 + tolerance), max(base) + floor)
     interval = (min(now) / max(base), max(now) / min(base)) if min(base) > 0 else None
     if min(now) <= limit:
-        better = max(now) < min(min(base) / (1 + TOLERANCE), min(base) - floor)
+        better = max(now) < min(min(base) / (1 + tolerance), min(base) - floor)
         return finding(case, Verdict.IMPROVEMENT if better else Verdict.UNCHANGED, limit, interval=interval)
     if len(now) >= least:
         return finding(case, Verdict.REGRESSION, limit, interval=interval)

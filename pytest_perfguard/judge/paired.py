@@ -16,6 +16,7 @@ from pytest_perfguard.judge.case import Case
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
+from pytest_perfguard.judge.looks import LOOKS, TEST_ALPHA
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.judge.recording import to_record
 from pytest_perfguard.model import (
@@ -31,13 +32,9 @@ from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import CONFIDENCE
 from pytest_perfguard.stats.sequential import log_ratio, margin
 
-#: Pairs after which a test may be decided. Every look takes its part of the significance level (Bonferroni).
-LOOKS: Final = (4, 6, 8, 10, 12, 16, 20, 25, 30)
 MOST_PAIRS: Final = LOOKS[-1]
 #: The part of the last look, where most is known; the others share the rest evenly.
 LAST_LOOK: Final = 0.5
-#: However few tests a run has, one of them is accused of nothing that chance does more often than this.
-TEST_ALPHA: Final = 0.001
 #: Chance to call a test unchanged that is slower by just the threshold.
 BETA: Final = 0.05
 #: Off one common CPU the arms meet different speeds of the machine: identical code differs by up to 41 % in single pairs.
@@ -77,7 +74,9 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
     pairing = pairs.pairing()
     base, head = set(pairs.base.samples), set(pairs.head.samples)
     record = to_record(pairs.base, source="", commit=pairs.revision)
-    reason = other_points(base, head) or other_conditions(record, pairs.head)
+    reason = other_points(base, head, {*pairs.base.iterations, *pairs.head.iterations}) or other_conditions(
+        record, pairs.head
+    )
     if not base & head:
         reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
     if reason:

@@ -12,8 +12,8 @@ from pytest_perfguard.model import (
     Measurement,
     Record,
     Recorded,
-    Verdict,
     metric_order,
+    worst,
 )
 from pytest_perfguard.settings import Settings
 
@@ -76,8 +76,9 @@ def _unjudged(
         Finding(name, samples.unit, None, samples.estimate, rounds=samples.rounds)
         for name, samples in sorted(measurement.samples.items(), key=lambda item: metric_order(item[0]))
     ]
-    exceeded = [finding for finding in budgets if finding is not None]
-    return Comparison(nodeid, Verdict.OVER_BUDGET if exceeded else None, (*findings, *exceeded), measurement)
+    held = [finding for finding in budgets if finding is not None]
+    verdict = worst([finding.verdict for finding in held if finding.verdict is not None])
+    return Comparison(nodeid, verdict, (*findings, *held), measurement)
 
 
 def _rounded(value: float) -> float:

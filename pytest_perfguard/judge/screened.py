@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_perfguard.judge.paired import LOOKS
+from pytest_perfguard.judge.looks import LOOKS
 from pytest_perfguard.model import JUDGED, Comparison, Verdict
 
 _SUSPECT = frozenset({Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_BUDGET})

@@ -30,6 +30,7 @@ from pytest_perfguard.model import (
 )
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import agreeing, precedence_rank
+from pytest_perfguard.values import KINDS
 
 #: After so many processes a difference that is beyond all doubts is told; after the last, or at the end of the budget, what
 #: is still in doubt is inconclusive.
@@ -38,6 +39,8 @@ MOST_PROCESSES: Final = LOOKS[-1]
 #: A longer call cannot fit into the machine's fast moments, so that its minimum holds less still.
 LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
+#: One value in twenty of a process is beyond it, so that it holds less still than a minimum.
+TAIL_THRESHOLD: Final = 0.10
 #: The calibration kernel's minimum repeats within about 1 %; beyond this the machine ran at another speed.
 KERNEL_TOLERANCE: Final = 0.03
 #: A call longer than this meets many speeds of the machine whatever the kernels beside it met.
@@ -60,10 +63,11 @@ def judge_stored(
     nodeid: str, record: Record, measurement: Measurement, settings: Settings, *, final: bool
 ) -> Comparison | None:
     """The verdict on one test, or None while another process may clear it; `final`: there will be no other."""
-    wanted = {name for name in record.metrics if metric_kind(name) in settings.metrics}
+    wanted = {name for name in record.metrics if KINDS[metric_kind(name)].metric in settings.metrics}
     recorded_kinds = {metric_kind(name) for name in record.metrics}
     now = {name: taken for name, taken in measurement.samples.items() if metric_kind(name) in recorded_kinds}
-    reason = other_points(wanted, set(now)) or other_conditions(record, measurement)
+    labels = {*record.iterations, *measurement.iterations}
+    reason = other_points(wanted, set(now), labels) or other_conditions(record, measurement)
     if not wanted & set(now):
         reason = f"no metric in common: recorded {', '.join(record.metrics)}, wanted {', '.join(settings.metrics)}"
     if reason:
@@ -87,6 +91,8 @@ def time_threshold(settings: Settings, seconds_per_call: float) -> float:
 def _judge_time(case: Case) -> Finding | None:
     base, now = case.base.minimum, case.now.minimum
     threshold = time_threshold(case.settings, case.wall)
+    if metric_kind(case.name) == "p95":
+        threshold = max(threshold, TAIL_THRESHOLD)
     # CPU time matters in proportion to the time that the test takes: 300 us of CPU in a wait of 30 ms are held to 5 %
     # of the wait.
     margin = max(threshold * max(base, case.wall), case.settings.floor.seconds)

@@ -11,6 +11,7 @@ from typing import Final
 
 from pytest_perfguard.drive import PREPARE, Step, Timing
 from pytest_perfguard.measure.kernel import kernel
+from pytest_perfguard.measure.probe import Probe
 from pytest_perfguard.peaks import take_peaks
 
 #: Before a timed round of a process that had to wait for its turn.
@@ -20,7 +21,7 @@ Readings = dict[str, list[int]]
 Instrument = Generator[Step, Timing, Readings]
 
 
-def read_time(iterations: int, rounds: int) -> Instrument:
+def read_time(iterations: int, rounds: int, probe: Probe) -> Instrument:
     """Wall and CPU nanoseconds of each round, and of the test's own `setup` before it.
 
     The collector is emptied first and left as the user has it.
@@ -31,13 +32,15 @@ def read_time(iterations: int, rounds: int) -> Instrument:
         start = perf_counter_ns()
         yield PREPARE
         setup_ns.append(perf_counter_ns() - start)
+        probe.round_begins()
         timing = yield Step(iterations)
+        probe.round_ends()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
     return {"time": wall_ns, "cpu": cpu_ns, "setup": setup_ns}
 
 
-def read_paced(iterations: int, rounds: int) -> Instrument:
+def read_paced(iterations: int, rounds: int, probe: Probe) -> Instrument:
     """As `read_time`, with the `load` and the `pace` of each round.
 
     The load is CPU time with that of child processes that ended. The pace is the slower of the calibration kernels right
@@ -50,8 +53,10 @@ def read_paced(iterations: int, rounds: int) -> Instrument:
     for _ in range(rounds):
         yield PREPARE
         children = _ended_children_ns()
+        probe.round_begins()
         timing = yield Step(iterations)
         after = _kernel_ns()
+        probe.round_ends()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
         load_ns.append(timing.cpu_ns + _ended_children_ns() - children)
@@ -66,7 +71,7 @@ def _kernel_ns() -> int:
     return perf_counter_ns() - start
 
 
-def read_turn(iterations: int, rounds: int) -> Instrument:
+def read_turn(iterations: int, rounds: int, probe: Probe) -> Instrument:
     """As `read_time`, without emptying the collector, after two untimed calls that bring code and data back.
 
     For processes that run in turn: while the other one ran, it had the caches to itself.
@@ -76,19 +81,23 @@ def read_turn(iterations: int, rounds: int) -> Instrument:
         yield PREPARE
         yield Step(UNTIMED_CALLS)
         yield PREPARE  # they have used up what it prepared
+        probe.round_begins()
         timing = yield Step(iterations)
+        probe.round_ends()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
     return {"time": wall_ns, "cpu": cpu_ns}
 
 
-def read_load(iterations: int, rounds: int) -> Instrument:
+def read_load(iterations: int, rounds: int, probe: Probe) -> Instrument:
     """Wall and CPU nanoseconds of each round, and its `load`: CPU nanoseconds with those of the child processes."""
     wall_ns, cpu_ns, load_ns = [], [], []
     for _ in range(rounds):
         yield PREPARE
         before = _children_ns()
+        probe.round_begins()
         timing = yield Step(iterations)
+        probe.round_ends()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
         load_ns.append(timing.cpu_ns + _children_ns() - before)
@@ -114,12 +123,12 @@ def _children_ns() -> int:
     return _ended_children_ns() + round(seconds * 1e9)
 
 
-def read_memory(iterations: int, rounds: int) -> Instrument:
+def read_memory(iterations: int, rounds: int, _probe: Probe) -> Instrument:
     """Peak of Python's memory during each round, in bytes above its start: a reader takes the median."""
     return {"memory": (yield from take_peaks(iterations, rounds))}
 
 
-def read_blocks(iterations: int, rounds: int) -> Instrument:
+def read_blocks(iterations: int, rounds: int, _probe: Probe) -> Instrument:
     """Memory blocks that each round left allocated once the collector has run (`sys.getallocatedblocks`)."""
     retained = []
     for _ in range(rounds):
@@ -132,11 +141,19 @@ def read_blocks(iterations: int, rounds: int) -> Instrument:
     return {"blocks": retained}
 
 
-INSTRUMENTS: Final[Mapping[str, Callable[[int, int], Instrument]]] = {
+def read_tails(_iterations: int, _rounds: int, probe: Probe) -> Instrument:
+    """The tails of what the test has recorded itself; calls nothing."""
+    probe.note_tails()
+    yield from ()
+    return {}
+
+
+INSTRUMENTS: Final[Mapping[str, Callable[[int, int, Probe], Instrument]]] = {
     "time": read_time,
     "memory": read_memory,
     "blocks": read_blocks,
     "paced": read_paced,
     "turn": read_turn,
     "load": read_load,
+    "tails": read_tails,
 }

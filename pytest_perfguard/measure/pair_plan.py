@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeVar
 
 from pytest_perfguard.measure.plan import (
@@ -18,15 +18,13 @@ from pytest_perfguard.measure.plan import (
     PARALLEL,
     WARM_UP_NS,
     FirstCallRaised,
-    Raised,
     RepeatedCallRaised,
-    Take,
-    Taken,
-    Visit,
     calibrate,
     memory_passes,
+    taken_of,
     values_of,
 )
+from pytest_perfguard.measure.visit import Raised, Recorded, Take, Taken, Visit, joined
 
 Arm = Literal["base", "head"]
 #: Slice pairs per visit: as many as fit into the span, within the two bounds.
@@ -49,6 +47,11 @@ class Ask:
     arm: Arm
     take: Take
     pinned: bool
+
+    @property
+    def take_of_one_process(self) -> Take:
+        """The request where both arms are calls of one process: the base is the rival."""
+        return replace(self.take, rival=self.arm == "base")
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,23 @@ class PairVisit:
 _T = TypeVar("_T")
 PairPlan = Generator[Ask, Taken | Raised, PairVisit]
 _Steps = Generator[Ask, Taken | Raised, _T]
-_Readings = dict[Arm, dict[str, list[int]]]
+
+
+@dataclass
+class _Slices:
+    """What the rounds of one arm gave so far."""
+
+    values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": []})
+    recorded: list[Recorded] = field(default_factory=list)
+    tails: Recorded = field(default_factory=dict)
+
+    def add(self, taken: Taken) -> None:
+        for name, values in self.values.items():
+            values += taken.values[name]
+        self.recorded.append(taken.recorded)
+
+
+_Readings = dict[Arm, _Slices]
 
 
 def plan_pair(order: PairOrder) -> PairPlan:
@@ -101,7 +120,7 @@ def plan_pair(order: PairOrder) -> PairPlan:
         first = yield Ask(arm, Take("load", 1, 1), pinned)
         if isinstance(first, Raised):
             raise FirstCallRaised(first.text)
-        _add(readings[arm], first.values)
+        readings[arm].add(first)
         load = max(load, _load(first.values))
     if order.single:
         return _visits(order, 1, readings, {}, pinned=load <= PARALLEL if order.pinned is None else order.pinned)
@@ -124,9 +143,9 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     slices = _nothing()
     load = 0.0
     for arm in arms:
-        readings = values_of((yield Ask(arm, Take("load", 1, 1), pinned)))
-        second[arm], load = max(1, readings["time"][0]), max(load, _load(readings))
-        _add(slices[arm], readings)
+        taken = taken_of((yield Ask(arm, Take("load", 1, 1), pinned)))
+        second[arm], load = max(1, taken.values["time"][0]), max(load, _load(taken.values))
+        slices[arm].add(taken)
     iterations, one_by_one = 1, ""
     is_long = min(second.values()) >= LONG_CALL_NS
     if not is_long:
@@ -144,6 +163,8 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
     wanted = slices_for(sum(second.values()), order.budget_ns)
     yield from _take_turns(slices, arms, Take(instrument, iterations, 1), wanted, pinned)
+    for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
+        slices[arm].tails = taken_of((yield Ask(arm, Take("tails", 1, 1), pinned))).recorded
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
     if order.memory and per_call < MEMORY_CALL_NS:
         for arm in arms:
@@ -153,9 +174,9 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
 
 def _take_turns(slices: _Readings, arms: tuple[Arm, Arm], take: Take, wanted: int, pinned: bool) -> _Steps[None]:
     """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
-    for index in range(len(slices["base"]["time"]), wanted):
+    for index in range(len(slices["base"].values["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
-            _add(slices[arm], values_of((yield Ask(arm, take, pinned))))
+            slices[arm].add(taken_of((yield Ask(arm, take, pinned))))
 
 
 def _highest_load(iterations: int, slice_ns: int) -> _Steps[float]:
@@ -191,12 +212,7 @@ def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _
 
 
 def _nothing() -> _Readings:
-    return {"base": {"time": [], "cpu": []}, "head": {"time": [], "cpu": []}}
-
-
-def _add(readings: dict[str, list[int]], taken: Mapping[str, list[int]]) -> None:
-    for name, values in readings.items():
-        values += taken[name]
+    return {"base": _Slices(), "head": _Slices()}
 
 
 def _visits(
@@ -209,6 +225,8 @@ def _visits(
     one_by_one: str = "",
 ) -> PairVisit:
     def visit(arm: Arm) -> Visit:
-        return Visit.of(order.metrics, iterations, readings[arm], memory.get(arm, {}), one_by_one)
+        slices = readings[arm]
+        recorded = {**joined(slices.recorded), **slices.tails}
+        return Visit.of(order.metrics, iterations, slices.values, memory.get(arm, {}), recorded, one_by_one)
 
     return PairVisit(visit("base"), visit("head"), pinned)

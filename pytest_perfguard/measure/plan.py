@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from pytest_perfguard.measure.visit import Order, Raised, Recorded, Take, Taken, Visit, joined
 
 #: A round lasts at least this long. Half a millisecond is as precise as longer rounds for a fraction of the time,
 #: and short enough to fall wholly into a fast phase of a machine that changes speed every few tens of milliseconds.
@@ -46,76 +47,6 @@ BLOCKS_SPAN_NS: Final = 50_000_000
 BLOCKS_ITERATIONS: Final = range(2, 51)
 
 
-@dataclass(frozen=True)
-class Take:
-    """Request: `rounds` readings of an instrument, each over `iterations` calls."""
-
-    instrument: str
-    iterations: int
-    rounds: int
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Answer: the readings, a list for each quantity; totals of a round, not per iteration."""
-
-    values: Mapping[str, list[int]]
-
-
-@dataclass(frozen=True)
-class Raised:
-    """Answer: a call raised; the text is the exception's type and message."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the runner wants of a visit."""
-
-    metrics: tuple[str, ...]
-    iterations: int = 0
-    """Calls per round of earlier processes or of the baseline; 0: not known."""
-    memory: bool = True
-    """Take the passes for memory in this visit?"""
-    pace: float = 0.0
-    """Seconds of the calibration kernel when the machine is at full speed, as far as it is known; 0: not known."""
-    single: bool = False
-    """The test cannot be called twice on one set-up: take one call."""
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What one process gave for one measurement point, per iteration."""
-
-    iterations: int
-    paces: tuple[float, ...] = ()
-    """For each timed round the calibration kernel around it, in seconds."""
-    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    busy: float = 0.0
-    """Share of the timed rounds that was CPU time; above 1 where several threads or child processes compute."""
-    stateful: str = ""
-    """Not empty: a repeated call raised this; `values` is empty."""
-    one_by_one: str = ""
-    """Not empty: two calls in one round raised this, so that a round is one call."""
-
-    @classmethod
-    def of(
-        cls,
-        metrics: tuple[str, ...],
-        iterations: int,
-        readings: Mapping[str, list[int]],
-        memory: Mapping[str, tuple[float, ...]],
-        one_by_one: str = "",
-    ) -> Visit:
-        """From `readings` in nanoseconds per round, and what the memory passes gave per iteration."""
-        times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
-        values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
-        paces = tuple(ns / 1e9 for ns in readings.get("pace", ()))
-        busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
-        return cls(iterations, paces, values, busy, one_by_one=one_by_one)
-
-
 class FirstCallRaised(Exception):
     """The point's very first call raised: the test does not work in this process."""
 
@@ -140,7 +71,7 @@ def plan_visit(order: Order) -> Plan:
     if isinstance(first, Raised):
         raise FirstCallRaised(first.text)
     if order.single:
-        return Visit.of(order.metrics, 1, first.values, {})
+        return Visit.of(order.metrics, 1, first.values, {}, first.recorded)
     try:
         return (yield from _repeated_calls(order))
     except RepeatedCallRaised as error:
@@ -154,7 +85,8 @@ def rounds_for(ns_per_round: int) -> int:
 
 
 def _repeated_calls(order: Order) -> Plan:
-    readings = values_of((yield Take("paced", 1, 1)))
+    second = taken_of((yield Take("paced", 1, 1)))
+    readings, recorded = second.values, second.recorded
     spent = readings["time"][0]
     iterations, one_by_one = 1, ""
     if spent < LONG_CALL_NS:
@@ -162,22 +94,28 @@ def _repeated_calls(order: Order) -> Plan:
         iterations, ns_per_round, one_by_one = yield from calibrate(hint)
         warm_up_rounds = min(MOST_WARM_UP_ROUNDS, max(1, math.ceil(WARM_UP_NS / ns_per_round)))
         yield from _take("time", iterations, warm_up_rounds)
-        readings = yield from _timed(iterations, rounds_for(ns_per_round), order.pace)
+        readings, recorded = yield from _timed(iterations, rounds_for(ns_per_round), order.pace)
+    if recorded:
+        recorded = {**recorded, **taken_of((yield Take("tails", 1, 1))).recorded}
     memory: dict[str, tuple[float, ...]] = {}
     if order.memory and min(readings["time"]) // iterations < MEMORY_CALL_NS:
         memory = yield from memory_passes(order.metrics, min(readings["time"]) // iterations)
-    return Visit.of(order.metrics, iterations, readings, memory, one_by_one)
+    return Visit.of(order.metrics, iterations, readings, memory, recorded, one_by_one)
 
 
-def _timed(iterations: int, rounds: int, full_pace: float) -> Generator[Take, Taken | Raised, Mapping[str, list[int]]]:
-    """The timed rounds; more of them while the machine is slower than it is known to be."""
+def _timed(
+    iterations: int, rounds: int, full_pace: float
+) -> Generator[Take, Taken | Raised, tuple[Mapping[str, list[int]], Recorded]]:
+    """The timed rounds, and what was recorded in them; more of them while the machine is slower than it is known to be."""
     readings: dict[str, list[int]] = {"time": [], "cpu": [], "load": [], "pace": []}
+    recorded: list[Recorded] = []
     for _ in range(PATIENCE):
-        taken = values_of((yield Take("paced", iterations, rounds)))
-        readings = {name: values + taken[name] for name, values in readings.items()}
+        taken = taken_of((yield Take("paced", iterations, rounds)))
+        readings = {name: values + taken.values[name] for name, values in readings.items()}
+        recorded.append(taken.recorded)
         if min(readings["pace"]) <= FULL_PACE * full_pace * 1e9 or not full_pace:
             break
-    return readings
+    return readings, joined(recorded)
 
 
 def calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]]:
@@ -233,8 +171,8 @@ def _take(instrument: str, iterations: int, rounds: int) -> _Steps:
     return values_of((yield Take(instrument, iterations, rounds)))[instrument]
 
 
-def values_of(answer: Taken | Raised) -> Mapping[str, list[int]]:
-    """The readings of an answer.
+def taken_of(answer: Taken | Raised) -> Taken:
+    """The answer, if there is one.
 
     Raises
     ------
@@ -243,4 +181,9 @@ def values_of(answer: Taken | Raised) -> Mapping[str, list[int]]:
     """
     if isinstance(answer, Raised):
         raise RepeatedCallRaised(answer.text)
-    return answer.values
+    return answer
+
+
+def values_of(answer: Taken | Raised) -> Mapping[str, list[int]]:
+    """The readings of an answer, or as `taken_of`."""
+    return taken_of(answer).values

@@ -40,3 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_perfguard.plugin import measuring
 
         measuring.register(config, mode)
+    if name := options.metrics_file(config):
+        from pytest_perfguard.plugin import metrics
+
+        metrics.register_metrics(config, name)

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_perfguard.abtest.revision import check_useful, find_revision
 from pytest_perfguard.abtest.rounds import Subject
-from pytest_perfguard.judge.paired import LOOKS, MOST_PAIRS, UNPINNED_THRESHOLD
+from pytest_perfguard.judge.looks import LOOKS
+from pytest_perfguard.judge.paired import MOST_PAIRS, UNPINNED_THRESHOLD
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Handover, Mode, nothing_judged

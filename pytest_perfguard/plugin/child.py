@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import unittest
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +21,10 @@ from pytest_perfguard.abtest.protocol import Done, Hello, Quit, Ready, Serve
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
+from pytest_perfguard.monitor.instruments import Histogram
+from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
 from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
-from pytest_perfguard.plugin.keys import COUNTERS, MEASURER
+from pytest_perfguard.plugin.keys import COUNTERS, MEASURER, MONITOR
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
 
@@ -56,7 +58,7 @@ def register(config: pytest.Config) -> None:
     config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
     session = ChildSession(config, link, hello)
     config.pluginmanager.register(session, "perfguard-child")
-    config.stash[MEASURER] = session.measure
+    config.stash[MEASURER] = session
 
 
 class ChildSession:
@@ -75,11 +77,29 @@ class ChildSession:
         self._items: dict[str, pytest.Item] = {}
         self._conversation: Conversation | None = None
 
+    # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
+
     def measure(self, call: Callable[[], object], label: str) -> object:
-        """Serve a measurement point that the running test reached by `perf_monitor.measure`."""
-        if self._conversation is None:
-            return call()
-        return self._conversation.measure(call, label)
+        return self._server.measure(call, label)
+
+    async def measure_async(self, call: Callable[[], Awaitable[object]], label: str) -> object:
+        return await self._server.measure_async(call, label)
+
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+        self._server.duel(call, rival, claim)
+
+    async def duel_async(
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+    ) -> None:
+        await self._server.duel_async(call, rival, claim)
+
+    @property
+    def _server(self) -> PointServer:
+        return self._conversation if self._conversation is not None else ServesOnce()
+
+    def _distributions(self) -> list[Histogram]:
+        monitor = self._config.stash.get(MONITOR, None)
+        return monitor.histograms() if monitor is not None else []
 
     def pytest_sessionstart(self) -> None:
         for name in _UNWANTED:
@@ -170,6 +190,7 @@ class ChildSession:
             output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
             records="caplog" not in fixtures,
             counters=lambda: self._config.stash.get(COUNTERS, {}),
+            distributions=self._distributions,
         )
         # The parent as the next "item" tears down this item alone: the same test is served again.
         again = request.next_nodeid == request.nodeid

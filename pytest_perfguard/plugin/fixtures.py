@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_perfguard.plugin.keys import COUNTERS, MEASURER
+from pytest_perfguard.plugin.keys import COUNTERS, MEASURER, MONITOR, SESSION_METRICS
 
 if TYPE_CHECKING:
     from pytest_perfguard.leaks.watch import MemoryWatch
@@ -18,11 +18,21 @@ LOOKING_AT_OUTPUT: Final = ("capfd", "capfdbinary", "capsys", "capsysbinary")
 
 
 @pytest.fixture
-def perf_monitor(request: pytest.FixtureRequest) -> PerformanceMonitor:
-    """`perf_monitor.measure(function, *args, **kwargs)`: only this call of the test is measured; returns its result."""
+def perf_monitor(request: pytest.FixtureRequest) -> Iterator[PerformanceMonitor]:
+    """Timers, counters, gauges, histograms and alerts of this test; `perf_monitor.measure(function, *args)` has only this
+    call of the test measured, and returns its result."""
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
+    from pytest_perfguard.plugin.alerting import watch_alerts
 
-    return PerformanceMonitor(request.config.stash.get(MEASURER, None))
+    config = request.config
+    monitor = PerformanceMonitor(server=config.stash.get(MEASURER, None))
+    config.stash[MONITOR] = monitor
+    watch_alerts(config)
+    yield monitor
+    monitor.stop()
+    del config.stash[MONITOR]
+    if (metrics := config.stash.get(SESSION_METRICS, None)) is not None:
+        metrics.add(monitor)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
+from pytest_perfguard.plugin.keys import SESSION_METRICS
 from pytest_perfguard.plugin.modes import Mode, open_mode
 from pytest_perfguard.plugin.options import MODES, run_settings, test_settings
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
@@ -146,6 +147,8 @@ class MeasuringPhase:
         whole = self._harvest.finished and not (
             session.testsfailed or self._harvest.deselected or self._harvest.partial
         )
+        if (metrics := self._config.stash.get(SESSION_METRICS, None)) is not None:
+            metrics.add_comparisons(self._comparisons)
         try:
             telling.write_reports(self._config, self._mode, self._comparisons)
             self._mode.keep(self._comparisons, self._harvest, whole=whole)

@@ -81,6 +81,15 @@ def revision_name(config: pytest.Config) -> str:
     return (config.getoption(_mode_dest("against")) or "").strip()
 
 
+def metrics_file(config: pytest.Config) -> str | None:
+    """Where the metrics of the run are to be written; None: nowhere, and in a measuring process never."""
+    if config.option.perf_child is not None:
+        return None
+    knob = next(knob for knob in KNOBS if knob.name == "metrics_file")
+    given = config.getoption(_dest(knob)) or _ini(config, knob)
+    return run_settings(config).metrics_file if given else None
+
+
 def run_settings(config: pytest.Config) -> Settings:
     """The settings of the run as a whole: command line, ini, defaults."""
     return _settings(config, {}, "")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_perfguard.abtest.rounds import Progress
 from pytest_perfguard.model import Comparison
+from pytest_perfguard.plugin.files import write_whole
 from pytest_perfguard.plugin.modes import Mode, baseline_name
 from pytest_perfguard.plugin.options import revision_name, run_settings
 from pytest_perfguard.plugin.verdicts import Explanation
@@ -94,17 +92,4 @@ def write_reports(config: pytest.Config, mode: Mode, comparisons: Sequence[Compa
     settings = run_settings(config)
     for name in settings.report:
         text = json_report(comparisons, mode=mode.name, machine=mode.machine, settings=settings)
-        _write(config.rootpath / name, text)
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: whoever reads a report must not see half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        write_whole(config.rootpath / name, text)

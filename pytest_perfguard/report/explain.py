@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
+from pytest_perfguard.model import CLAIMED, Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.units import format_amount, format_change, format_duration
 
@@ -16,6 +16,9 @@ _WORSE = {
     "cpu": "hungrier for CPU time",
     "memory": "hungrier for memory",
     "blocks": "keeping more memory blocks",
+    "p95": "slower in its slowest calls",
+    "value": "higher in what it observes",
+    "value-p95": "higher in what it observes",
 }
 
 _NAME_WIDTH: Final = 10
@@ -40,6 +43,8 @@ def headline(comparison: Comparison) -> str:
     finding = _leading(comparison)
     if finding is None:
         return f"{comparison.verdict}: {comparison.reason}"
+    if comparison.verdict is Verdict.OVER_BUDGET and finding.unit == CLAIMED:
+        return f"claim: {finding.reason}"
     if comparison.verdict is Verdict.OVER_BUDGET:
         limit = format_amount(finding.limit or 0.0, finding.unit)
         return f"over budget: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
@@ -74,7 +79,7 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
 
 def describe_finding(finding: Finding) -> str:
     """`12.3 us -> 25.1 us per call, +104.1 % (interval +98.0 % to +110.3 %)`."""
-    per = "" if finding.unit == "blocks" else " per call"
+    per = "" if finding.unit in ("blocks", CLAIMED) else " per call"
     if finding.baseline is None:
         return f"{format_amount(finding.candidate, finding.unit)}{per}"
     text = f"{_from_to(finding)}{per}, {_change(finding)}"
@@ -97,6 +102,9 @@ def _opening(comparison: Comparison) -> str:
         leaks = [finding for finding in comparison.findings if finding.verdict is Verdict.LEAK]
         return f"This test leaks {' and '.join(_leaking(finding) for finding in leaks)}."
     if comparison.verdict is Verdict.OVER_BUDGET:
+        over = [finding for finding in comparison.findings if finding.verdict is Verdict.OVER_BUDGET]
+        if all(finding.unit == CLAIMED for finding in over):
+            return "This test claims that something is faster, and it is not."
         return "This test is over the absolute budget of its marker."
     return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
 
@@ -105,7 +113,7 @@ def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
     verdict = f"  {finding.verdict}" if finding.verdict else ""
     yield f"  {finding.name:<{width}} {describe_finding(finding)}{verdict}"
     failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_BUDGET)
-    if finding.limit is not None and failing:
+    if finding.limit is not None and failing and finding.unit != CLAIMED:
         yield f"  {'':<{width}} allowed: up to {format_amount(finding.limit, finding.unit)}"
     if finding.reason:
         yield f"  {'':<{width}} {finding.reason}"
@@ -140,13 +148,10 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
     """How much was measured: `8 fresh processes, 320 rounds of 4 calls, 1.04 s`."""
     rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
     iterations = ", ".join(str(count) for count in measurement.iterations.values())
+    calls = f"{rounds} rounds of {iterations} calls{' a side' * paired}, " if rounds else ""
     noun = "fresh pair" if paired else "fresh process"
     plural = "" if measurement.processes == 1 else "s" if paired else "es"
-    sides = " a side" if paired else ""
-    return (
-        f"{measurement.processes} {noun}{plural}{' of processes' * paired}, {rounds} rounds of {iterations} calls{sides}, "
-        f"{format_duration(measurement.seconds)}"
-    )
+    return f"{measurement.processes} {noun}{plural}{' of processes' * paired}, {calls}{format_duration(measurement.seconds)}"
 
 
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
@@ -157,7 +162,8 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
         yield f"  gone for good? drop it with:   perfguard prune {shlex.quote(comparison.nodeid)}"
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
         yield f"  intended? accept the new cost: {_command(comparison, '--perf-baseline')}"
-    if comparison.verdict is Verdict.OVER_BUDGET:
+    leading = _leading(comparison)
+    if comparison.verdict is Verdict.OVER_BUDGET and leading is not None and leading.unit != CLAIMED:
         yield "  or raise the budget in the marker of the test"
     elif comparison.verdict is Verdict.INCONCLUSIVE:
         yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"

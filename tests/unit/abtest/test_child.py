@@ -10,7 +10,7 @@ from pytest_perfguard.abtest.child import Conversation, describe
 from pytest_perfguard.abtest.protocol import GoOn, Point, Quit
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.pinning import Pinning
-from pytest_perfguard.measure.plan import Raised, Take, Taken
+from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 PINNING = Pinning()
 

@@ -13,7 +13,7 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied
 from pytest_perfguard.leaks.findings import Examination, Leak
-from pytest_perfguard.measure.plan import Raised
+from pytest_perfguard.measure.visit import Raised
 from pytest_perfguard.model import Verdict
 from pytest_perfguard.settings import resolve
 

@@ -24,7 +24,7 @@ from pytest_perfguard.abtest.protocol import (
 )
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.leaks.findings import Examination, Leak
-from pytest_perfguard.measure.plan import Raised, Take, Taken
+from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 texts = st.text(st.characters(codec=None))
 whole = st.integers(-(2**63), 2**63)

@@ -12,7 +12,7 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.abtest.runner import Runner
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied, ChildTimedOut
-from pytest_perfguard.measure.plan import Raised, Take, Taken
+from pytest_perfguard.measure.visit import Raised, Take, Taken
 from pytest_perfguard.model import Comparison, Verdict
 from pytest_perfguard.settings import resolve
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_perfguard.abtest.tally import Tally
-from pytest_perfguard.measure.plan import Visit
+from pytest_perfguard.measure.visit import Visit
 
 
 def visit(*values, paces=(0.5,), **more):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.measure.pair_plan import SLICES, PairOrder, plan_pair, slices_for
-from pytest_perfguard.measure.plan import ROUND_NS, WARM_UP_NS, FirstCallRaised, Raised, Take, Taken
+from pytest_perfguard.measure.plan import ROUND_NS, WARM_UP_NS, FirstCallRaised
+from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 METRICS = ("time", "cpu", "memory", "blocks")
 BUDGET = 20_000_000_000

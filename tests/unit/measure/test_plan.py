@@ -13,14 +13,10 @@ from pytest_perfguard.measure.plan import (
     ROUNDS,
     WARM_UP_NS,
     FirstCallRaised,
-    Order,
-    Raised,
-    Take,
-    Taken,
-    Visit,
     plan_visit,
     rounds_for,
 )
+from pytest_perfguard.measure.visit import Order, Raised, Take, Taken, Visit
 
 ALL = ("time", "cpu", "memory", "blocks")
 RAISED = Raised("ValueError: again")

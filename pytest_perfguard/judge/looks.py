@@ -1,0 +1,10 @@
+"""When a sequential test looks, and what its looks may cost: shared by pairs of trees and by claims."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Pairs, or processes, after which a test may be decided. Every look takes its part of the significance level (Bonferroni).
+LOOKS: Final = (4, 6, 8, 10, 12, 16, 20, 25, 30)
+#: However few tests a run has, one of them is accused of nothing that chance does more often than this.
+TEST_ALPHA: Final = 0.001

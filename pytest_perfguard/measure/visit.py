@@ -1,0 +1,102 @@
+"""The words of a plan and its outcome: what is asked of a process, what it answers, what a visit gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+#: What a test's own timers and histograms recorded: metric -> a total for each round.
+Recorded = Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Take:
+    """Request: `rounds` readings of an instrument, each over `iterations` calls."""
+
+    instrument: str
+    iterations: int
+    rounds: int
+    rival: bool = False
+    """Of the second of two calls that are compared?"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Answer: the readings, a list for each quantity; totals of a round, not per iteration."""
+
+    values: Mapping[str, list[int]]
+    recorded: Recorded = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Answer: a call raised; the text is the exception's type and message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the runner wants of a visit."""
+
+    metrics: tuple[str, ...]
+    iterations: int = 0
+    """Calls per round of earlier processes or of the baseline; 0: not known."""
+    memory: bool = True
+    """Take the passes for memory in this visit?"""
+    pace: float = 0.0
+    """Seconds of the calibration kernel when the machine is at full speed, as far as it is known; 0: not known."""
+    single: bool = False
+    """The test cannot be called twice on one set-up: take one call."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one process gave for one measurement point, per iteration."""
+
+    iterations: int
+    paces: tuple[float, ...] = ()
+    """For each timed round the calibration kernel around it, in seconds."""
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    busy: float = 0.0
+    """Share of the timed rounds that was CPU time; above 1 where several threads or child processes compute."""
+    stateful: str = ""
+    """Not empty: a repeated call raised this; `values` is empty."""
+    one_by_one: str = ""
+    """Not empty: two calls in one round raised this, so that a round is one call."""
+
+    @classmethod
+    def of(
+        cls,
+        metrics: tuple[str, ...],
+        iterations: int,
+        readings: Mapping[str, list[int]],
+        memory: Mapping[str, tuple[float, ...]],
+        recorded: Recorded,
+        one_by_one: str = "",
+    ) -> Visit:
+        """From `readings` in nanoseconds per round, and what the memory passes gave per iteration."""
+        times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
+        values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
+        if "time" in metrics:
+            values |= _per_iteration(recorded, iterations, len(readings["time"]))
+        paces = tuple(ns / 1e9 for ns in readings.get("pace", ()))
+        busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
+        return cls(iterations, paces, values, busy, one_by_one=one_by_one)
+
+
+def joined(parts: Sequence[Recorded]) -> Recorded:
+    """The rounds of several answers; what one of them lacks is left out, since it was not recorded in every round."""
+    names = set.intersection(*(set(part) for part in parts)) if parts else set()
+    return {name: [total for part in parts for total in part[name]] for name in names}
+
+
+def _per_iteration(recorded: Recorded, iterations: int, rounds: int) -> dict[str, tuple[float, ...]]:
+    """Means per iteration of what was recorded in every round; tails as they are."""
+    values = {}
+    for name, totals in recorded.items():
+        if "p95:" in name.partition("{")[0]:
+            values[name] = tuple(totals)
+        elif len(totals) == rounds and all(totals):
+            values[name] = tuple(total / iterations for total in totals)
+    return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -99,8 +99,6 @@ class Measurement:
 
     samples: Mapping[str, Samples] = field(default_factory=dict)
     """By full metric name: `time`, or `time:parse` where the test handed `parse` to `perf_monitor.measure`."""
-    contests: Mapping[str, Contest] = field(default_factory=dict)
-    """The claims of the test, by label."""
     iterations: Mapping[str, int] = field(default_factory=dict)
     """Calls per round, by the label of the measurement point."""
     kernel: float = 0.0
@@ -117,6 +115,8 @@ class Measurement:
     conditions: Mapping[str, bool] = field(default_factory=dict)
     """What makes two measurements of one test different in kind: was the garbage `collector` on; was it measured one
     `single` call per set-up; did it run in `parallel`, so that it was not kept on one CPU?"""
+    contests: Mapping[str, Contest] = field(default_factory=dict)
+    """The claims of the test, by label."""
 
 
 @dataclass(frozen=True)
@@ -243,31 +243,6 @@ def estimate(unit: str, minima: Sequence[float], medians: Sequence[float]) -> fl
     be low by luck.
     """
     return min(minima) if unit == "s" else statistics.median(medians)
-
-
-def metric_kind(name: str) -> str:
-    """`time:parse` -> `time`."""
-    return name.partition(":")[0]
-
-
-def metric_name(metric: str, label: str) -> str:
-    """The full name at the measurement point `label`: `time` -> `time:parse`, `time:db.query` -> `time:parse/db.query`."""
-    if not label:
-        return metric
-    kind, _colon, series = metric.partition(":")
-    return f"{kind}:{label}/{series}" if series else f"{kind}:{label}"
-
-
-def of_points(names: Iterable[str], labels: Container[str]) -> set[str]:
-    """Those of these metrics that were taken of the measurement points themselves, not recorded by the test's timers."""
-    return {name for name in names if name.partition(":")[2] in labels}
-
-
-def metric_order(name: str) -> tuple[int, str]:
-    """Sort key: time before CPU time before memory before blocks, then by name."""
-    kinds = ("time", "cpu", "memory", "blocks", "p95", "value", "value-p95")
-    kind = metric_kind(name)
-    return (kinds.index(kind) if kind in kinds else len(kinds)), name
 
 
 def worst(verdicts: list[Verdict]) -> Verdict | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_perfguard.abtest.protocol import Duel, Pin
-from pytest_perfguard.abtest.rounds import converse
+from pytest_perfguard.abtest.rounds import Subject, converse
 from pytest_perfguard.abtest.worker import Worker
 from pytest_perfguard.measure.pair_plan import Ask, PairOrder, plan_pair
 from pytest_perfguard.measure.visit import Raised, Taken
@@ -13,19 +13,16 @@ from pytest_perfguard.model import Contest
 from pytest_perfguard.stats.sequential import log_ratio
 
 
-def serve_duel(worker: Worker, duel: Duel, *, index: int, budget: float, doing: str, limit: float) -> Contest:
-    """Measure the two calls in turn in the process of this index -> the contest with this process's ratio.
-
-    `budget` is the seconds for all processes together.
-    """
+def serve_duel(worker: Worker, duel: Duel, index: int, subject: Subject) -> Contest:
+    """Measure the two calls in turn in the process of this index -> the contest with this process's ratio."""
     order = PairOrder(
         ("time",),
-        round(budget * 1e9),
+        round(subject.settings.budget * 1e9),
         pinned=None if worker.ready.pins else False,
         swapped=index % 2 == 1,
         memory=False,
     )
-    visit = converse(plan_pair(order), _asker(worker, index, doing, limit))
+    visit = converse(plan_pair(order), _asker(worker, index, subject))
     ratio = None
     if not visit.head.stateful:
         ratio = log_ratio(visit.head.values["time"], visit.base.values["time"])
@@ -33,7 +30,7 @@ def serve_duel(worker: Worker, duel: Duel, *, index: int, budget: float, doing: 
     return Contest(duel.name, duel.rival, duel.by, ratios, visit.head.stateful)
 
 
-def _asker(worker: Worker, index: int, doing: str, limit: float) -> Callable[[Ask], Taken | Raised]:
+def _asker(worker: Worker, index: int, subject: Subject) -> Callable[[Ask], Taken | Raised]:
     placed = False  # where a point begins
 
     def ask(request: Ask) -> Taken | Raised:
@@ -41,6 +38,6 @@ def _asker(worker: Worker, index: int, doing: str, limit: float) -> Callable[[As
         if request.pinned is not placed:
             placed = request.pinned
             worker.send(Pin(index if placed else -1))
-        return worker.ask(request.take_of_one_process, doing=doing, limit=limit)
+        return worker.ask(request.take_of_one_process, doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
 
     return ask

@@ -202,9 +202,8 @@ class PairRunner(Rounds[Crew]):
 
     def _fight(self, crew: Crew, subject: Subject, duel: Duel, index: int) -> None:
         """A claim is about two calls of one tree: the head's."""
-        doing, budget = f"measuring {subject.nodeid}", subject.settings.budget
         with contextlib.suppress(FirstCallRaised):
-            contest = serve_duel(crew.head, duel, index=index, budget=budget, doing=doing, limit=subject.time_limit)
+            contest = serve_duel(crew.head, duel, index, subject)
             self._sides[subject.nodeid].head.add_contest(duel.label, contest)
         for worker in crew:
             worker.send(GoOn())

@@ -109,9 +109,8 @@ class Runner(SingleRounds):
             child.send(GoOn())
 
     def _fight(self, child: Worker, subject: Subject, duel: Duel, index: int) -> None:
-        doing, budget = f"measuring {subject.nodeid}", subject.settings.budget
         with contextlib.suppress(FirstCallRaised):
-            contest = serve_duel(child, duel, index=index, budget=budget, doing=doing, limit=subject.time_limit)
+            contest = serve_duel(child, duel, index, subject)
             self._tallies[subject.nodeid].add_contest(duel.label, contest)
         child.send(GoOn())
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.measure.visit import Visit
-from pytest_perfguard.model import Contest, Measurement, Samples, metric_kind, metric_name
+from pytest_perfguard.metrics import metric_kind, metric_name
+from pytest_perfguard.model import Contest, Measurement, Samples
 from pytest_perfguard.values import KINDS
 
 #: One round between two fast kernels may be chance; so many are the machine's pace.

@@ -28,7 +28,8 @@ from typing import Any, Final
 
 from pytest_perfguard.baseline import fields
 from pytest_perfguard.errors import BaselineUnreadable
-from pytest_perfguard.model import Record, Recorded, metric_kind
+from pytest_perfguard.metrics import metric_kind
+from pytest_perfguard.model import Record, Recorded
 from pytest_perfguard.values import KINDS
 
 SCHEMA: Final = 1

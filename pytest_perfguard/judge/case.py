@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_perfguard.model import Finding, Measurement, Record, Recorded, Samples, Verdict, metric_kind
+from pytest_perfguard.metrics import metric_kind
+from pytest_perfguard.model import Finding, Measurement, Record, Recorded, Samples, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import ratio_interval
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from pytest_perfguard.model import Measurement, Record, metric_kind, of_points
+from pytest_perfguard.metrics import metric_kind, of_points
+from pytest_perfguard.model import Measurement, Record
 
 
 def other_source(record: Record, source: str) -> str:

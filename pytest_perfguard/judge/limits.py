@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_perfguard.judge.claims import judge_claims
-from pytest_perfguard.model import Finding, Measurement, Samples, Verdict, metric_kind, of_points
+from pytest_perfguard.metrics import metric_kind, of_points
+from pytest_perfguard.model import Finding, Measurement, Samples, Verdict
 from pytest_perfguard.series import Series, read_series
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.values import BUDGETS, KINDS

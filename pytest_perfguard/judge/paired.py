@@ -19,15 +19,8 @@ from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.looks import LOOKS, TEST_ALPHA
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.judge.recording import to_record
-from pytest_perfguard.model import (
-    Comparison,
-    Finding,
-    Measurement,
-    Pairing,
-    Verdict,
-    metric_kind,
-    metric_order,
-)
+from pytest_perfguard.metrics import metric_kind, metric_order
+from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import CONFIDENCE
 from pytest_perfguard.stats.sequential import log_ratio, margin

@@ -6,15 +6,8 @@ from typing import Final
 
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.pace import at_full_pace
-from pytest_perfguard.model import (
-    Comparison,
-    Finding,
-    Measurement,
-    Record,
-    Recorded,
-    metric_order,
-    worst,
-)
+from pytest_perfguard.metrics import metric_order
+from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Recorded, worst
 from pytest_perfguard.settings import Settings
 
 #: Processes that a plain `--perf` run takes: enough for a look.

@@ -19,15 +19,8 @@ from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.memory import judge_memory
 from pytest_perfguard.judge.pace import at_full_pace
-from pytest_perfguard.model import (
-    Comparison,
-    Finding,
-    Measurement,
-    Record,
-    Verdict,
-    metric_kind,
-    metric_order,
-)
+from pytest_perfguard.metrics import metric_kind, metric_order
+from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import agreeing, precedence_rank
 from pytest_perfguard.values import KINDS

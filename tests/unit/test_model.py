@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.model import FAILING, UNSETTLED, Comparison, Finding, Samples, Verdict, metric_kind, worst
+from pytest_perfguard.metrics import metric_kind
+from pytest_perfguard.model import FAILING, UNSETTLED, Comparison, Finding, Samples, Verdict, worst
 
 
 def test_samples_know_their_processes_apart():

@@ -85,10 +85,18 @@ def test_anything_else_is_refused_by_name(data):
         ({"say": "Point"}, r"Point has the fields \[\], expected \['label'\]"),
         ({"say": "Point", "label": 5}, "Point.label is 5, expected str"),
         ({"say": "Point", "label": "", "more": 1}, "Point has the fields"),
-        ({"say": "Take", "instrument": "time", "iterations": 1.5, "rounds": 1}, "Take.iterations is 1.5, expected int"),
-        ({"say": "Take", "instrument": "time", "iterations": True, "rounds": 1}, "Take.iterations is True"),
-        ({"say": "Taken", "values": {"time": []}}, "Taken.values is"),
-        ({"say": "Taken", "values": {"time": [1.5]}}, "Taken.values is"),
+        (
+            {"say": "Take", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False},
+            "Take.iterations is 1.5, expected int",
+        ),
+        (
+            {"say": "Take", "instrument": "time", "iterations": True, "rounds": 1, "rival": False},
+            "Take.iterations is True",
+        ),
+        ({"say": "Taken", "values": {"time": []}, "recorded": {}}, "Taken.values is"),
+        ({"say": "Taken", "values": {"time": [1.5]}, "recorded": {}}, "Taken.values is"),
+        ({"say": "Taken", "values": {}, "recorded": {"time:db": [None]}}, "Taken.recorded is"),
+        ({"say": "Taken", "values": {}, "recorded": {"time:db": []}}, "Taken.recorded is"),
         ({"say": "Found", "examination": 5}, "Examination is 5, expected an object"),
         (
             {"say": "Found", "examination": {}},

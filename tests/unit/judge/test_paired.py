@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_perfguard.judge.looks import LOOKS, TEST_ALPHA
 from pytest_perfguard.judge.paired import (
-    LOOKS,
     MOST_PAIRS,
-    TEST_ALPHA,
     Pairs,
     judge_paired,
     look_level,
@@ -187,7 +186,7 @@ def test_an_absolute_budget_is_judged_too():
 def test_arms_that_were_measured_differently_are_incomparable():
     other = pairs(STEADY)
     assert verdict(replace(other, head=replace(other.head, conditions={"single": True}))) is Verdict.INCOMPARABLE
-    renamed = Measurement({"time:parse": other.head.samples["time"]}, processes=4)
+    renamed = Measurement({"time:parse": other.head.samples["time"]}, {"parse": 5}, processes=4)
     comparison = judge(replace(other, head=renamed))
     assert comparison.verdict is Verdict.INCOMPARABLE
     assert "time:parse" in comparison.reason

@@ -306,6 +306,7 @@ def test_other_measurement_points_are_incomparable():
 
 def test_a_new_point_beside_the_old_is_incomparable():
     now = measured([100e-6], **{"time:parse": Samples("s", ((1.0,),))})
+    now = replace(now, iterations={"": 5, "parse": 5})
     comparison = judge(record(), now, final=False)
     assert comparison.verdict is Verdict.INCOMPARABLE
     assert "not recorded: time:parse" in comparison.reason

@@ -35,6 +35,7 @@ def test_the_options_page_is_the_settings_table():
         "docs/verdict.md",
         "docs/report.md",
         "docs/leaks.md",
+        "docs/monitor.md",
     ],
 )
 def test_every_option_that_a_page_names_exists(name):
@@ -90,6 +91,20 @@ def test_the_examples_of_the_page_on_leaks_run(pytester):
     pytester.makepyfile(manager=manager)
     done = pytester.runpython("manager.py")
     done.stdout.fnmatch_lines(["MemoryStats(samples=*"])
+
+
+def test_the_readmes_example_of_perf_monitor_runs(pytester):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = next(block for block in blocks if "perf_monitor.alert" in block)
+    pytester.makepyfile("import pytest\n\nquery = parse_new = parse_old = len\ntext = 'text'\n\n" + example)
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_the_examples_of_the_page_on_the_monitor_run(pytester):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "monitor.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-W", "ignore", "--perf", "--perf-metrics=time").assert_outcomes(passed=3)
 
 
 def test_the_two_commands_of_the_readme_are_one_line_each():

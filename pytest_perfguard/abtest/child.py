@@ -86,6 +86,7 @@ class Conversation:
         records: bool = True,
         counters: Callable[[], Mapping[str, Counter]] = dict,
         distributions: Callable[[], Iterable[Distribution]] = tuple,
+        forget: Callable[[], object] = lambda: None,
     ) -> None:
         self._link = link
         self._setup = setup
@@ -93,6 +94,7 @@ class Conversation:
         self._quiet = partial(quiet, output=output, records=records)
         self._counters = counters
         self._distributions = distributions
+        self._forget = forget
         self._labels: list[str] = []
 
     @property
@@ -128,7 +130,7 @@ class Conversation:
     def _steps(self, label: str, claim: Claim | None = None) -> Steps:
         unique = self._unique(label)
         self._link.send(Point(unique) if claim is None else Duel(unique, *claim))
-        self._probe = Probe(self._distributions)
+        self._probe = Probe(self._distributions, self._forget)
         try:
             yield from self._obey()
         finally:
@@ -157,7 +159,9 @@ class Conversation:
         if isinstance(request, Examine):
             thaw()  # caches that are set aside could not be found
             try:
-                return Found((yield from examine(Order(budget_ns=request.budget_ns), Meter(self._counters()))))
+                return Found(
+                    (yield from examine(Order(budget_ns=request.budget_ns), Meter(self._counters(), self._forget)))
+                )
             except CannotCheck as error:
                 return Found(Examination(0, unsettled=str(error)))
         if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:

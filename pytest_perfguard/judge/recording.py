@@ -62,9 +62,9 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
 def _unjudged(
     nodeid: str, measurement: Measurement, settings: Settings, *, enough: bool, final: bool
 ) -> Comparison | None:
-    budgets = over_budget(measurement, settings, final=final)
-    if not final and (not enough or None in budgets):
+    if not final and (not enough or None in over_budget(measurement, settings, final=False)):
         return None
+    budgets = over_budget(measurement, settings, final=True)
     findings = [
         Finding(name, samples.unit, None, samples.estimate, rounds=samples.rounds)
         for name, samples in sorted(measurement.samples.items(), key=lambda item: metric_order(item[0]))

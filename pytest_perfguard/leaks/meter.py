@@ -20,10 +20,11 @@ IDLE_READINGS: Final = 2
 class Meter:
     """Reads this process. To be used inside `with meter.open():`."""
 
-    def __init__(self, own: Mapping[str, Counter] | None = None) -> None:
+    def __init__(self, own: Mapping[str, Counter] | None = None, forget: Callable[[], object] = lambda: None) -> None:
         import psutil
 
         self._counters = Counters(own)
+        self._forget = forget
         self._process = psutil.Process()
         # Since psutil 7.2, and only where the C library tells.
         self._heap_info = getattr(psutil, "heap_info", None)
@@ -59,6 +60,7 @@ class Meter:
 
     def empty_caches(self) -> None:
         """Before anything is read."""
+        self._forget()
         if self._caches is not None:
             self._caches.empty()
 

@@ -128,14 +128,16 @@ def read_memory(iterations: int, rounds: int, _probe: Probe) -> Instrument:
     return {"memory": (yield from take_peaks(iterations, rounds))}
 
 
-def read_blocks(iterations: int, rounds: int, _probe: Probe) -> Instrument:
+def read_blocks(iterations: int, rounds: int, probe: Probe) -> Instrument:
     """Memory blocks that each round left allocated once the collector has run (`sys.getallocatedblocks`)."""
     retained = []
     for _ in range(rounds):
         yield PREPARE
+        probe.forget()
         gc.collect()
         before = sys.getallocatedblocks()
         yield Step(iterations)
+        probe.forget()
         gc.collect()
         retained.append(sys.getallocatedblocks() - before)
     return {"blocks": retained}

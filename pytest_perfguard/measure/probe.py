@@ -31,8 +31,12 @@ class Distribution(Protocol):
 class Probe:
     """Reads the distributions of one measurement point. Names are those of metrics: `time:db.query`, `p95:db.query`."""
 
-    def __init__(self, distributions: Callable[[], Iterable[Distribution]]) -> None:
+    def __init__(
+        self, distributions: Callable[[], Iterable[Distribution]], forget: Callable[[], object] = lambda: None
+    ) -> None:
         self._distributions = distributions
+        self.forget = forget
+        """Lets go of what recording keeps, which is not the test's own memory."""
         self._at_start = self._counts()
         self._before: Mapping[str, float] = {}
         self._readings: dict[str, list[float]] = {}

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_perfguard.errors import MissingExtra
-from pytest_perfguard.monitor.instruments import QUANTILES, Counter, Gauge, Histogram
+from pytest_perfguard.monitor.histogram import QUANTILES, Histogram
+from pytest_perfguard.monitor.instruments import Counter, Gauge
 from pytest_perfguard.monitor.registry import Instrument
 from pytest_perfguard.series import exposed_name
 

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
-from pytest_perfguard.monitor.instruments import WINDOW
+from pytest_perfguard.monitor.histogram import WINDOW
 from pytest_perfguard.monitor.points import NamedCall, PointServer, ServesOnce, name_of
 from pytest_perfguard.monitor.recorder import Recorder
 from pytest_perfguard.monitor.registry import MOST_SERIES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +12,8 @@ from typing import Any
 from pytest_perfguard.errors import AlertError
 from pytest_perfguard.monitor.alerts import Action, Alert
 from pytest_perfguard.monitor.exposition import Format, exported
-from pytest_perfguard.monitor.instruments import Counter, Gauge, Histogram
+from pytest_perfguard.monitor.histogram import Histogram
+from pytest_perfguard.monitor.instruments import Counter, Gauge
 from pytest_perfguard.monitor.registry import Instrument, Registry, Timings
 from pytest_perfguard.monitor.summary import Summary
 from pytest_perfguard.monitor.timers import Timer
@@ -30,23 +30,24 @@ class Recorder:
         if window < 1:
             raise ValueError(f"window is {window!r}: a histogram keeps at least one value")
         self._clock = clock
-        self._registry = Registry(window=window, most=max_series, clock=time.time)
+        self._registry = Registry(window=window, most=max_series, clock=clock)
         self._registry.on_new = self._watch_new
         # By what the caller wrote, so that a record costs one look-up: the same labels in another order come twice.
-        self._adds: dict[object, Callable[[float], None]] = {}
+        self._counters: dict[object, Counter] = {}
         self._sets: dict[object, Callable[[float], None]] = {}
         self._records: dict[object, Callable[[float], None]] = {}
-        self._timings: dict[object, Histogram] = {}
+        self._timings: dict[object, Timings] = {}
         self._alerts: list[Alert] = []
         self._sources: dict[str, Source | weakref.WeakMethod[Source]] = {}
 
     def timer(self, name: str, /, **labels: Label) -> Timer:
         """`with monitor.timer("db.query", table="users"):`, or `@monitor.timer("db.query")` on a function."""
         key = (name, *labels.items()) if labels else name
-        histogram = self._timings.get(key)
-        if histogram is None:
-            histogram = self._timings[key] = self._registry.get(Timings, name, labels)
-        return Timer(histogram, self._clock)
+        try:
+            return Timer(self._timings[key])
+        except KeyError:
+            self._timings[key] = self._registry.get(Timings, name, labels)
+            return Timer(self._timings[key])
 
     def start_timer(self, name: str, /, **labels: Label) -> Timer:
         """A timer that runs already; its `stop()` returns the seconds. For code that cannot nest."""
@@ -55,24 +56,32 @@ class Recorder:
     def count(self, name: str, n: float = 1, /, **labels: Label) -> None:
         """Count `n` more; a counter only grows."""
         key = (name, *labels.items()) if labels else name
-        add = self._adds.get(key)
-        if add is None:
-            add = self._adds[key] = self._registry.get(Counter, name, labels).add
-        add(n)
+        try:
+            counter = self._counters[key]
+        except KeyError:
+            counter = self._counters[key] = self._registry.get(Counter, name, labels)
+        if n != 1 and not 0 <= n < math.inf:
+            counter.refuse(n)
+        pending = counter.pending
+        pending.append(n)  # in place, since a call would take as long as the rest
+        if len(pending) > counter.room:
+            counter.flush()
 
     def gauge(self, name: str, value: float, /, **labels: Label) -> None:
         """It is `value` now."""
         key = (name, *labels.items()) if labels else name
-        put = self._sets.get(key)
-        if put is None:
+        try:
+            put = self._sets[key]
+        except KeyError:
             put = self._sets[key] = self._registry.get(Gauge, name, labels).set
         put(value)
 
     def observe(self, name: str, value: float, /, **labels: Label) -> None:
         """One more value of a distribution, in any unit."""
         key = (name, *labels.items()) if labels else name
-        record = self._records.get(key)
-        if record is None:
+        try:
+            record = self._records[key]
+        except KeyError:
             record = self._records[key] = self._registry.get(Histogram, name, labels).record
         record(value)
 
@@ -145,6 +154,12 @@ class Recorder:
         for text, state in (other.state() if isinstance(other, Recorder) else other).items():
             self._registry.absorb(read_series(text), state)
 
+    def forget(self) -> None:
+        """Let go of the single values, which quantiles are made of; counts and sums stay."""
+        for made in self._registry.all():
+            if not isinstance(made, Gauge):
+                made.forget()
+
     def histograms(self) -> list[Histogram]:
         """The timers' and other histograms, which a measuring process judges as metrics of their own."""
         return [made for made in self._registry.all() if isinstance(made, Histogram)]
@@ -167,4 +182,4 @@ class Recorder:
 
     def _attach(self, alert: Alert, made: Instrument) -> None:
         if alert.on_record and alert.about(made):
-            made.watchers.append(partial(alert.evaluate, [made]))
+            made.watch(partial(alert.evaluate, [made]))

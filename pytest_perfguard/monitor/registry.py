@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from pytest_perfguard.errors import SeriesError
-from pytest_perfguard.monitor.instruments import Counter, Gauge, Histogram
+from pytest_perfguard.monitor.histogram import Histogram
+from pytest_perfguard.monitor.instruments import Counter, Gauge
 from pytest_perfguard.series import Series, exposed_name, series_of
 
 #: Series of one monitor. A label with a value per user or per request would fill the memory.
 MOST_SERIES: Final = 1000
 
 Instrument = Counter | Gauge | Histogram
-_I = TypeVar("_I", Counter, Gauge, Histogram)
+_I = TypeVar("_I", bound="Counter | Gauge | Histogram")
 
 
 class Timings(Histogram):
-    """Durations in seconds, recorded by timers."""
+    """Durations in seconds, recorded by timers that read this clock."""
 
     kind = "timer"
-    __slots__ = ()
+
+    def __init__(self, series: Series, window: int, clock: Callable[[], float]) -> None:
+        super().__init__(series, window)
+        self.clock = clock
 
 
 class Registry:
@@ -36,9 +41,9 @@ class Registry:
         self._exposed: dict[str, str] = {}
         self._makers: Mapping[type[Instrument], Callable[[Series], Instrument]] = {
             Counter: Counter,
-            Gauge: lambda series: Gauge(series, clock),
+            Gauge: lambda series: Gauge(series, time.time),
             Histogram: lambda series: Histogram(series, window),
-            Timings: lambda series: Timings(series, window),
+            Timings: lambda series: Timings(series, window, clock),
         }
         self.on_new: Callable[[Instrument], None] | None = None
         """Called with every new one, under no lock."""
@@ -55,7 +60,7 @@ class Registry:
         with self._lock:
             known = self._made.get(series)
             made = known if known is not None else self._make(kind, series)
-        if type(made) is not kind:
+        if not isinstance(made, kind) or type(made) is not kind:
             raise SeriesError(f"{name} is a {made.kind}, and cannot be a {kind.kind} as well")
         if known is None and self.on_new is not None:
             self.on_new(made)
@@ -85,7 +90,7 @@ class Registry:
         """All of it as plain data."""
         return {str(made.series): {"kind": made.kind, **made.state()} for made in self.all()}
 
-    def _make(self, kind: type[Instrument], series: Series) -> Instrument:
+    def _make(self, kind: type[Any], series: Series) -> Instrument:
         name = series.name
         if self._kinds.setdefault(name, kind.kind) != kind.kind:
             raise SeriesError(f"{name} is a {self._kinds[name]}, and cannot be a {kind.kind} as well")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pytest_perfguard.monitor.instruments import HistogramStats
+from pytest_perfguard.monitor.histogram import HistogramStats
 from pytest_perfguard.units import format_amount
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from pytest_perfguard.monitor.instruments import Histogram
+from pytest_perfguard.monitor.registry import Timings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,11 +20,10 @@ class Timer:
     What raises is timed as well. It can be used again once it has stopped.
     """
 
-    __slots__ = ("_clock", "_histogram", "_started", "elapsed")
+    __slots__ = ("_started", "_timings", "elapsed")
 
-    def __init__(self, histogram: Histogram, clock: Callable[[], float]) -> None:
-        self._histogram = histogram
-        self._clock = clock
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
         self._started: float | None = None
         self.elapsed: float | None = None
         """Seconds of the stretch that ended last."""
@@ -32,18 +31,22 @@ class Timer:
     def __enter__(self) -> Timer:
         if self._started is not None:
             raise RuntimeError(f"{self!r} runs already; make another one for a stretch of time that overlaps")
-        self._started = self._clock()
+        self._started = self._timings.clock()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        now = self._clock()
+        timings = self._timings
+        now = timings.clock()
         if self._started is None:
             raise RuntimeError(f"{self!r} does not run: it was stopped already, or never started")
-        self.elapsed = now - self._started
+        self.elapsed = elapsed = now - self._started
         self._started = None
-        self._histogram.record(self.elapsed)
+        pending = timings.pending
+        pending.append(elapsed)  # `record` without its check, and without the time of a call
+        if len(pending) > timings.room:
+            timings.flush()
 
     def start(self) -> Timer:
         """Begin; returns itself."""
@@ -61,23 +64,23 @@ class Timer:
                 f"{function!r} is a generator function, of which only the making would be timed: "
                 "time inside it, or where it is used up"
             )
-        histogram, clock = self._histogram, self._clock
+        timings = self._timings
         if inspect.iscoroutinefunction(function):
             awaited = cast("Callable[P, Awaitable[Any]]", function)
 
             @functools.wraps(function)
             async def timed_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with Timer(histogram, clock):
+                with Timer(timings):
                     return await awaited(*args, **kwargs)
 
             return cast("Callable[P, R]", timed_async)
 
         @functools.wraps(function)
         def timed(*args: P.args, **kwargs: P.kwargs) -> R:
-            with Timer(histogram, clock):
+            with Timer(timings):
                 return function(*args, **kwargs)
 
         return timed
 
     def __repr__(self) -> str:
-        return f"<Timer {self._histogram.series} {'idle' if self._started is None else 'running'}>"
+        return f"<Timer {self._timings.series} {'idle' if self._started is None else 'running'}>"

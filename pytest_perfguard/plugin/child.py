@@ -11,7 +11,7 @@ import sys
 import unittest
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -21,12 +21,14 @@ from pytest_perfguard.abtest.protocol import Done, Hello, Quit, Ready, Serve
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
-from pytest_perfguard.monitor.instruments import Histogram
 from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
 from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
 from pytest_perfguard.plugin.keys import COUNTERS, MEASURER, MONITOR
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
+
+if TYPE_CHECKING:
+    from pytest_perfguard.monitor.monitor import PerformanceMonitor
 
 #: Options of pytest and its plugins that would stop, reorder, parallelise or report a run: off in a child.
 _NEUTRAL: Final[dict[str, object]] = {
@@ -97,9 +99,9 @@ class ChildSession:
     def _server(self) -> PointServer:
         return self._conversation if self._conversation is not None else ServesOnce()
 
-    def _distributions(self) -> list[Histogram]:
-        monitor = self._config.stash.get(MONITOR, None)
-        return monitor.histograms() if monitor is not None else []
+    @property
+    def _monitor(self) -> PerformanceMonitor | None:
+        return self._config.stash.get(MONITOR, None)
 
     def pytest_sessionstart(self) -> None:
         for name in _UNWANTED:
@@ -190,7 +192,8 @@ class ChildSession:
             output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
             records="caplog" not in fixtures,
             counters=lambda: self._config.stash.get(COUNTERS, {}),
-            distributions=self._distributions,
+            distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
+            forget=lambda: monitor.forget() if (monitor := self._monitor) else None,
         )
         # The parent as the next "item" tears down this item alone: the same test is served again.
         again = request.next_nodeid == request.nodeid

@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
+from pytest_perfguard import PerformanceMonitor
 from pytest_perfguard.abtest.child import Conversation, describe
-from pytest_perfguard.abtest.protocol import GoOn, Point, Quit
+from pytest_perfguard.abtest.protocol import Duel, GoOn, Point, Quit
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.visit import Raised, Take, Taken
+from pytest_perfguard.monitor.points import Claim
 
 PINNING = Pinning()
 
@@ -36,6 +38,35 @@ def test_a_point_is_announced_served_and_left():
     assert announced == Point("parse")
     assert isinstance(taken, Taken)
     assert {name: len(values) for name, values in taken.values.items()} == {"time": 3, "cpu": 3, "setup": 3}
+
+
+def test_a_claim_is_announced_and_each_side_is_called_as_asked():
+    log = []
+    link = Script(Take("time", 2, 1), Take("time", 3, 1, rival=True), GoOn())
+    conversation = Conversation(link, None, PINNING)
+    conversation.duel(lambda: log.append("new"), lambda: log.append("old"), Claim("new", "old", 1.25))
+    assert link.said[0] == Duel("new<old", "new", "old", 1.25)
+    assert log == ["new"] * 2 + ["old"] * 3
+
+
+def test_an_async_claim_runs_inside_the_running_loop():
+    log = []
+
+    async def call(name):
+        log.append(name)
+
+    link = Script(Take("turn", 1, 1, rival=True), GoOn())
+    conversation = Conversation(link, None, PINNING)
+    asyncio.run(conversation.duel_async(lambda: call("new"), lambda: call("old"), Claim("new", "old", 1.0)))
+    assert log == ["old"] * 3  # two untimed
+
+
+def test_what_the_test_records_comes_with_the_readings():
+    monitor = PerformanceMonitor()
+    link = Script(Take("paced", 2, 3), Take("tails", 1, 1), GoOn())
+    Conversation(link, None, PINNING, distributions=monitor.histograms).measure(lambda: monitor.observe("rows", 5), "")
+    assert link.said[1].recorded == {"value:rows": [10, 10, 10]}
+    assert link.said[2] == Taken({}, {})  # too few for a tail
 
 
 def test_the_same_point_reached_again_has_a_number():

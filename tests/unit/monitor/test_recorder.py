@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard import PerformanceMonitor, SeriesError
-from pytest_perfguard.monitor.instruments import Histogram, fair_sample
+from pytest_perfguard.monitor.histogram import Histogram, fair_sample
 from pytest_perfguard.series import Series, read_series
 from pytest_perfguard.stats.quantiles import quantile
 
@@ -231,6 +231,17 @@ def test_merging_counts_everything_and_keeps_a_bounded_sample(parts, window):
 def test_a_fair_sample_weighs_each_part_by_its_count():
     sample = fair_sample([([0.0] * 100, 3000), ([1.0] * 100, 1000)], 100)
     assert (len(sample), sum(sample)) == (100, 25)
+
+
+def test_what_is_forgotten_still_counts(monitor):
+    monitor.count("hits", 2)
+    for value in (1, 2, 3):
+        monitor.observe("size", value)
+    monitor.forget()
+    monitor.observe("size", 10)
+    stats = monitor.summary().histograms["size"]
+    assert (stats.count, stats.sum, stats.p50) == (4, 16, 10)
+    assert monitor.summary().counters == {"hits": 2}
 
 
 def test_merging_two_processes(clock):

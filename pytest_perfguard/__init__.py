@@ -17,31 +17,52 @@ if TYPE_CHECKING:
     from pytest_perfguard.leaks.watch import MemoryWatch
     from pytest_perfguard.monitor.memory import MemoryManager
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
+    from pytest_perfguard.pooling.connections import ConnectionPool
+    from pytest_perfguard.pooling.connections_aio import AsyncConnectionPool
+    from pytest_perfguard.pooling.objects import ObjectPool
+    from pytest_perfguard.pooling.objects_aio import AsyncObjectPool
+    from pytest_perfguard.tool_errors import NotLent, PoolClosed, PoolError, PoolTimeout
 
 __all__ = [
     "AlertError",
+    "AsyncConnectionPool",
+    "AsyncObjectPool",
     "CannotCheck",
+    "ConnectionPool",
     "ExpressionError",
     "LeakError",
     "MemoryManager",
     "MemoryWatch",
     "MissingExtra",
+    "NotLent",
+    "ObjectPool",
     "PerfguardError",
     "PerformanceMonitor",
+    "PoolClosed",
+    "PoolError",
+    "PoolTimeout",
     "SeriesError",
     "__version__",
 ]
 
 _HOMES = {
     "AlertError": "pytest_perfguard.errors",
+    "AsyncConnectionPool": "pytest_perfguard.pooling.connections_aio",
+    "AsyncObjectPool": "pytest_perfguard.pooling.objects_aio",
     "CannotCheck": "pytest_perfguard.errors",
+    "ConnectionPool": "pytest_perfguard.pooling.connections",
     "ExpressionError": "pytest_perfguard.errors",
     "LeakError": "pytest_perfguard.errors",
     "MemoryManager": "pytest_perfguard.monitor.memory",
     "MemoryWatch": "pytest_perfguard.leaks.watch",
     "MissingExtra": "pytest_perfguard.errors",
+    "NotLent": "pytest_perfguard.tool_errors",
+    "ObjectPool": "pytest_perfguard.pooling.objects",
     "PerfguardError": "pytest_perfguard.errors",
     "PerformanceMonitor": "pytest_perfguard.monitor.monitor",
+    "PoolClosed": "pytest_perfguard.tool_errors",
+    "PoolError": "pytest_perfguard.tool_errors",
+    "PoolTimeout": "pytest_perfguard.tool_errors",
     "SeriesError": "pytest_perfguard.errors",
 }
 

@@ -1,0 +1,189 @@
+"""`AsyncObjectPool`: the same for asyncio. Its steps need no lock, since none of them awaits anything."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from pytest_perfguard.pooling.entry import Entry, Lent, Ticket, lent_things, where_from
+from pytest_perfguard.pooling.object_state import ObjectPoolStats, ObjectState
+from pytest_perfguard.pooling.objects import INITIAL, MAX_SIZE, TIMEOUT, check_sizes, describe
+from pytest_perfguard.tool_errors import PoolClosed, PoolTimeout
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+_log = logging.getLogger("perfguard.pool")
+
+
+class AsyncObjectPool(Generic[T]):
+    """`ObjectPool` for the tasks of one event loop.
+
+    `async with pool.item() as thing:`, or `await acquire()` and `await release(thing)`. `create`, `reset` and `destroy` may be
+    coroutine functions. The parameters are those of `ObjectPool`; the initial objects are made by the first `acquire`,
+    or by `async with pool:`.
+    """
+
+    def __init__(
+        self,
+        create: Callable[[], T | Awaitable[T]],
+        *,
+        reset: Callable[[T], object] | None = None,
+        destroy: Callable[[T], object] | None = None,
+        initial: int = INITIAL,
+        max_size: int = MAX_SIZE,
+        timeout: float | None = TIMEOUT,
+        name: str = "object pool",
+        trace: bool = False,
+    ) -> None:
+        check_sizes(initial, max_size)
+        self._create = create
+        self._reset = reset
+        self._destroy = destroy
+        self._initial = initial
+        self._timeout = timeout
+        self._trace = trace
+        self._state: ObjectState[T] = ObjectState(name, max_size)
+
+    async def open(self) -> None:
+        """Make the initial objects; nothing happens the second time."""
+        number, self._initial = self._initial, 0
+        for _ in range(number):
+            self._state.making += 1
+            try:
+                self._state.add(Entry(await self._create_one()))
+            finally:
+                self._state.making -= 1
+
+    async def acquire(self, timeout: float | None = -1) -> T:
+        """As `ObjectPool.acquire`."""
+        if self._initial:
+            await self.open()
+        entry = self._state.quick()
+        if entry is None:
+            entry = await self._wait(self._timeout if timeout == -1 else timeout)
+        if self._trace:
+            entry.stack = where_from()
+        return entry.thing
+
+    async def release(self, thing: T) -> None:
+        """As `ObjectPool.release`."""
+        entry = self._state.come_back(thing)
+        if self._reset is not None:
+            try:
+                await awaited(self._reset(thing))
+            except BaseException as error:
+                self._state.drop()
+                await self._end(thing)
+                if not isinstance(error, Exception):
+                    raise
+                _log.warning("%s: %r could not be reset and was dropped", self._state.name, thing, exc_info=True)
+                return
+        if not self._state.keep(entry):
+            await self._end(thing)
+
+    @contextlib.asynccontextmanager
+    async def item(self, timeout: float | None = -1) -> AsyncIterator[T]:
+        """`async with pool.item() as thing:`: given back at the end, whatever happens."""
+        thing = await self.acquire(timeout)
+        try:
+            yield thing
+        finally:
+            await self.release(thing)
+
+    async def shrink(self, size: int, /) -> int:
+        """As `ObjectPool.shrink`."""
+        gone = self._state.shrink(size)
+        for entry in gone:
+            await self._end(entry.thing)
+        return len(gone)
+
+    async def close(self) -> None:
+        """As `ObjectPool.close`."""
+        for entry in self._state.close():
+            await self._end(entry.thing)
+
+    def stats(self) -> ObjectPoolStats:
+        """The numbers of this moment."""
+        return self._state.stats()
+
+    def statistics(self) -> Mapping[str, float]:
+        """The same as a mapping: `monitor.watch("pool", pool.statistics)`."""
+        return asdict(self.stats())
+
+    def not_returned(self) -> list[Lent]:
+        """What is lent just now, and who took it where the pool traces."""
+        return lent_things(self._state.lent.values())
+
+    async def __aenter__(self) -> AsyncObjectPool[T]:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return describe(type(self).__name__, self._state)
+
+    async def _wait(self, timeout: float | None) -> Entry[T]:
+        import asyncio
+
+        served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ticket: Ticket[T] = Ticket(waker(served))
+        self._state.take(ticket)
+        try:
+            await asyncio.wait([served], timeout=timeout)
+        except BaseException:  # cancelled
+            refused = self._state.give_up(ticket)
+            if refused is not None:
+                await self._end(refused.thing)
+            raise
+        if not served.done():
+            self._state.give_up(ticket, timed_out=True)
+            raise PoolTimeout(self._state.name, self._state.timeout_text(timeout or 0.0))
+        if ticket.may_create:
+            return await self._made(ticket)
+        if ticket.entry is None:
+            raise PoolClosed(self._state.name, "the pool was closed while it was waited for")
+        return ticket.entry
+
+    async def _made(self, ticket: Ticket[T]) -> Entry[T]:
+        try:
+            entry = Entry(await self._create_one())
+        except BaseException:
+            self._state.not_made()
+            raise
+        self._state.made(entry, ticket)
+        return entry
+
+    async def _create_one(self) -> T:
+        return cast(T, await awaited(self._create()))
+
+    async def _end(self, thing: T) -> None:
+        if self._destroy is not None:
+            try:
+                await awaited(self._destroy(thing))
+            except Exception:
+                _log.warning("%s: %r could not be destroyed", self._state.name, thing, exc_info=True)
+
+
+def waker(future: asyncio.Future[None]) -> Callable[[], None]:
+    """Wakes up who waits for this future; one that was cancelled is left alone."""
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    return wake
+
+
+async def awaited(result: Any) -> Any:
+    return await result if isinstance(result, Awaitable) else result

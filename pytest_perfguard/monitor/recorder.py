@@ -121,12 +121,15 @@ class Recorder:
         AlertError
             an AssertionError with a line for every breach of an alert with the action "fail", now or at a record.
         """
-        instruments = self._pulled()
+        if breaches := self.breaches():
+            raise AlertError(breaches.splitlines())
+
+    def breaches(self) -> str:
+        """`check` without raising: its lines, "" where there are none."""
+        instruments = self._pulled() if self._alerts else []
         for alert in self._alerts:
             alert.evaluate(instruments)
-        failures = [line for alert in self._alerts for line in alert.failures]
-        if failures:
-            raise AlertError(failures)
+        return "\n".join(line for alert in self._alerts for line in alert.failures)
 
     def summary(self) -> Summary:
         """All series as they are now; `print` shows a table."""

@@ -5,12 +5,24 @@ from __future__ import annotations
 import pytest
 
 from pytest_perfguard.plugin import options
-from pytest_perfguard.plugin.fixtures import memory_watch, perf_memory_watch, perf_monitor
+from pytest_perfguard.plugin.fixtures import (
+    conn_pool,
+    memory_watch,
+    object_pool,
+    perf_conn_pool,
+    perf_memory_watch,
+    perf_monitor,
+    perf_object_pool,
+)
 
 __all__ = [
+    "conn_pool",
     "memory_watch",
+    "object_pool",
+    "perf_conn_pool",
     "perf_memory_watch",
     "perf_monitor",
+    "perf_object_pool",
     "pytest_addoption",
     "pytest_cmdline_main",
     "pytest_configure",

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from pytest_perfguard.leaks.counters import Counter
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
     from pytest_perfguard.monitor.points import PointServer
+    from pytest_perfguard.plugin.endings import Ending
     from pytest_perfguard.plugin.metrics import SessionMetrics
+    from pytest_perfguard.plugin.pools import Pool
 
 #: In a measuring process: what serves the measurement points of the running test.
 MEASURER: Final[pytest.StashKey[PointServer]] = pytest.StashKey()
@@ -18,5 +20,19 @@ MEASURER: Final[pytest.StashKey[PointServer]] = pytest.StashKey()
 MONITOR: Final[pytest.StashKey[PerformanceMonitor]] = pytest.StashKey()
 #: What all tests of this run have recorded; there where a file of it was asked for.
 SESSION_METRICS: Final[pytest.StashKey[SessionMetrics]] = pytest.StashKey()
+
+#: What is asked of the running test at its end.
+ENDINGS: Final[pytest.StashKey[list[Ending]]] = pytest.StashKey()
+#: The pools that all tests share, by name.
+SHARED_POOLS: Final[pytest.StashKey[dict[str, Pool]]] = pytest.StashKey()
 #: What the running test wants counted in leak checks, too.
 COUNTERS: Final[pytest.StashKey[dict[str, Counter]]] = pytest.StashKey()
+
+
+def counters_of(request: pytest.FixtureRequest) -> dict[str, Counter]:
+    """What the running test wants counted in leak checks, by name; forgotten at its end."""
+    stash = request.config.stash
+    if COUNTERS not in stash:
+        stash[COUNTERS] = {}
+        request.addfinalizer(lambda: stash.__delitem__(COUNTERS))
+    return stash[COUNTERS]

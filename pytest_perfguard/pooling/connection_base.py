@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pytest_perfguard.pooling.connection_state import ConnectionState
 from pytest_perfguard.pooling.entry import Entry, Lent, Limits, lent_things
-from pytest_perfguard.pooling.objects import check_sizes
+from pytest_perfguard.pooling.objects import least_size
 from pytest_perfguard.stats.quantiles import quantile
 
 C = TypeVar("C")
@@ -70,7 +70,7 @@ class ConnectionPoolBase(Generic[C]):
         check: Callable[[C], object] | None = None,
         reset: Callable[[C], object] | None = None,
         close: Callable[[C], object] | None = None,
-        min_size: int = MIN_SIZE,
+        min_size: int | None = None,
         max_size: int = MAX_SIZE,
         timeout: float | None = TIMEOUT,
         max_idle: float = MAX_IDLE,
@@ -81,7 +81,7 @@ class ConnectionPoolBase(Generic[C]):
         trace: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_sizes(min_size, max_size)
+        min_size = least_size(min_size, MIN_SIZE, max_size)
         self._connects = named_targets(connect, targets)
         for what, seconds in (
             ("max_idle", max_idle),
@@ -128,6 +128,11 @@ class ConnectionPoolBase(Generic[C]):
             return lent_things(self._state.lent.values())
 
     @property
+    def name(self) -> str:
+        """What errors call the pool."""
+        return self._state.name
+
+    @property
     def closed(self) -> bool:
         """Does it lend nothing any more?"""
         return self._state.closed
@@ -160,7 +165,9 @@ class ConnectionPoolBase(Generic[C]):
     def _sleep(self, now: float) -> float:
         """Seconds until something is due."""
         due = self._state.next_tick(now)
-        times = [self._next_check, now + MOST_SLEEP] + ([due] if due is not None else [])
+        # What becomes idle meanwhile is due after `max_idle`, and nobody is woken up for it.
+        often = min(MOST_SLEEP, self._state.limits.max_idle / 2)
+        times = [self._next_check, now + often] + ([due] if due is not None else [])
         return max(0.0, min(times) - now)
 
 

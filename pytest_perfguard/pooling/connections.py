@@ -38,7 +38,7 @@ class ConnectionPool(ThreadedUpkeep[C]):
     close
         closes a connection; by default its method `close`.
     min_size, max_size
-        connections that are kept, and the most there are, those that are being made included.
+        connections that are kept (2, or `max_size`), and the most there are, those that are being made included.
     timeout
         seconds that `acquire` waits by default; None: for ever.
     max_idle, max_lifetime

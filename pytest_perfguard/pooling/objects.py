@@ -38,7 +38,7 @@ class ObjectPool(Generic[T]):
     destroy
         ends an object that the pool no longer wants.
     initial, max_size
-        objects that are made at once, and the most there are, lent ones included.
+        objects that are made at once (10, or `max_size`), and the most there are, lent ones included.
     timeout
         seconds that `acquire` waits by default; None: for ever.
     name
@@ -53,13 +53,13 @@ class ObjectPool(Generic[T]):
         *,
         reset: Callable[[T], object] | None = None,
         destroy: Callable[[T], object] | None = None,
-        initial: int = INITIAL,
+        initial: int | None = None,
         max_size: int = MAX_SIZE,
         timeout: float | None = TIMEOUT,
         name: str = "object pool",
         trace: bool = False,
     ) -> None:
-        check_sizes(initial, max_size)
+        initial = least_size(initial, INITIAL, max_size)
         self._create = create
         self._reset = reset
         self._destroy = destroy
@@ -144,6 +144,11 @@ class ObjectPool(Generic[T]):
         with self._lock:
             return lent_things(self._state.lent.values())
 
+    @property
+    def name(self) -> str:
+        """What errors call the pool."""
+        return self._state.name
+
     def __enter__(self) -> ObjectPool[T]:
         return self
 
@@ -215,6 +220,13 @@ class ObjectPool(Generic[T]):
                 self._destroy(thing)
             except Exception:
                 _log.warning("%s: %r could not be destroyed", self._state.name, thing, exc_info=True)
+
+
+def least_size(least: int | None, default: int, most: int) -> int:
+    """The size to begin with: what was given, or the default where the pool may become so large."""
+    least = min(default, most) if least is None else least
+    check_sizes(least, most)
+    return least
 
 
 def check_sizes(least: int, most: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_perfguard.pooling.entry import Entry, Lent, Ticket, lent_things, where_from
 from pytest_perfguard.pooling.object_state import ObjectPoolStats, ObjectState
-from pytest_perfguard.pooling.objects import INITIAL, MAX_SIZE, TIMEOUT, check_sizes, describe
+from pytest_perfguard.pooling.objects import INITIAL, MAX_SIZE, TIMEOUT, describe, least_size
 from pytest_perfguard.tool_errors import PoolClosed, PoolTimeout
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class AsyncObjectPool(Generic[T]):
         *,
         reset: Callable[[T], object] | None = None,
         destroy: Callable[[T], object] | None = None,
-        initial: int = INITIAL,
+        initial: int | None = None,
         max_size: int = MAX_SIZE,
         timeout: float | None = TIMEOUT,
         name: str = "object pool",
         trace: bool = False,
     ) -> None:
-        check_sizes(initial, max_size)
+        initial = least_size(initial, INITIAL, max_size)
         self._create = create
         self._reset = reset
         self._destroy = destroy
@@ -120,6 +120,11 @@ class AsyncObjectPool(Generic[T]):
     def not_returned(self) -> list[Lent]:
         """What is lent just now, and who took it where the pool traces."""
         return lent_things(self._state.lent.values())
+
+    @property
+    def name(self) -> str:
+        """What errors call the pool."""
+        return self._state.name
 
     async def __aenter__(self) -> AsyncObjectPool[T]:
         await self.open()

@@ -36,6 +36,7 @@ def test_the_options_page_is_the_settings_table():
         "docs/report.md",
         "docs/leaks.md",
         "docs/monitor.md",
+        "docs/pools.md",
     ],
 )
 def test_every_option_that_a_page_names_exists(name):
@@ -105,6 +106,12 @@ def test_the_examples_of_the_page_on_the_monitor_run(pytester):
     pytester.makepyfile(example)
     pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
     pytester.runpytest_subprocess("-W", "ignore", "--perf", "--perf-metrics=time").assert_outcomes(passed=3)
+
+
+def test_the_examples_of_the_page_on_pools_run(pytester):
+    example, drivers = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "pools.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example + drivers)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
 
 
 def test_the_two_commands_of_the_readme_are_one_line_each():

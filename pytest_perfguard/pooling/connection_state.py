@@ -25,6 +25,7 @@ class ConnectionState(Generic[C]):
         self.name = name
         self.limits = limits
         self.targets = Targets(targets, random)
+        self._single = len(self.targets.by_name) == 1
         self._random = random
         self.closed = False
         self.idle: list[Entry[C]] = []
@@ -35,6 +36,7 @@ class ConnectionState(Generic[C]):
         """Identities of those that are out for a check, and not lent."""
         self.waiting: OrderedDict[Ticket[C], None] = OrderedDict()
         self.connecting = 0
+        self._too_large = False
         self.created = self.destroyed = self.acquisitions = self.timeouts = 0
 
     @property
@@ -45,11 +47,15 @@ class ConnectionState(Generic[C]):
         """Lend an idle connection, where there is one and nobody waits; of several targets one of the least used."""
         if not self.idle or self.waiting or self.closed:
             return None
-        entry = self.idle.pop() if len(self.targets.by_name) == 1 else self._pop_least_used()
+        entry = self.idle.pop() if self._single else self._pop_least_used()
         if entry.dies <= now:
             self.idle.append(entry)  # for `tick` to close
             return None
-        self._lend(entry)
+        # `_lend`, in place: a call would take as long as the rest.
+        self.acquisitions = entry.number = self.acquisitions + 1
+        entry.lent = True
+        self.lent[id(entry.thing)] = entry
+        entry.target.in_use += 1
         return entry
 
     def join(self, ticket: Ticket[C], now: float, *, first: bool = False) -> ToDo[C]:
@@ -77,10 +83,11 @@ class ConnectionState(Generic[C]):
     def quick_return(self, thing: C, now: float) -> bool:
         """Take back a connection that nobody waits for and that may stay."""
         entry = self.lent.get(id(thing))
-        if entry is None or self.waiting or self.closed or entry.dies <= now or self.size > self.limits.max_size:
+        if entry is None or self.waiting or self.closed or entry.dies <= now or self._too_large:
             return False
         del self.lent[id(thing)]
-        self._unlend(entry)
+        entry.target.in_use -= 1
+        entry.lent, entry.stack = False, ()
         entry.idle_since = now
         self.idle.append(entry)
         return True
@@ -97,7 +104,8 @@ class ConnectionState(Generic[C]):
             known = any(idle.thing is thing for idle in self.idle)
             what = "was given back already" if known else "is not one that this pool has lent"
             raise NotLent(self.name, f"{thing!r:.200} {what}")
-        self._unlend(entry)
+        entry.target.in_use -= 1
+        entry.lent, entry.stack = False, ()
         return self._settle(entry, now, broken=broken)
 
     def connected(self, target: str, thing: C, now: float) -> ToDo[C]:
@@ -106,7 +114,7 @@ class ConnectionState(Generic[C]):
         self.created += 1
         self.targets.succeeded(target)
         lifetime = self.limits.max_lifetime * (1 - self.limits.jitter * self._random())
-        return self._settle(Entry(thing, now, now + lifetime, target), now)
+        return self._settle(Entry(thing, now, now + lifetime, self.targets.by_name[target]), now)
 
     def not_connected(self, target: str, now: float, problem: str) -> ToDo[C]:
         """Making one failed: the target is left alone for a while, another one may do."""
@@ -124,7 +132,7 @@ class ConnectionState(Generic[C]):
         return True
 
     def checked(self, entry: Entry[C], now: float, *, broken: bool) -> ToDo[C]:
-        """How a check came out; it changes nothing about how long the connection has been idle."""
+        """How a check came out; to be checked is not to be used."""
         self.checking.discard(id(entry.thing))
         since = entry.idle_since
         todo = self._settle(entry, now, broken=broken)
@@ -135,6 +143,7 @@ class ConnectionState(Generic[C]):
     def tick(self, now: float) -> ToDo[C]:
         """Close what is too old, or idle for too long; connect for those who wait, and up to the minimum."""
         todo: ToDo[C] = ToDo()
+        self._too_large = self.size > self.limits.max_size
         self._serve(now, todo)
         self._expire(now, todo)
         while self._wants_more():
@@ -213,21 +222,14 @@ class ConnectionState(Generic[C]):
         entry.number = self.acquisitions
         entry.lent = True
         self.lent[id(entry.thing)] = entry
-        self.targets.by_name[entry.target].in_use += 1
-
-    def _unlend(self, entry: Entry[C]) -> None:
-        self.targets.by_name[entry.target].in_use -= 1
-        entry.lent, entry.stack = False, ()
+        entry.target.in_use += 1
 
     def _pop_least_used(self) -> Entry[C]:
         """The idle connection used last among those of the least used target."""
-        if len(self.targets.by_name) == 1:
+        if self._single:
             return self.idle.pop()
-        least = min(self.targets.by_name[entry.target].in_use for entry in self.idle)
-        for index in reversed(range(len(self.idle))):
-            if self.targets.by_name[self.idle[index].target].in_use == least:
-                break
-        return self.idle.pop(index)
+        places = range(len(self.idle))
+        return self.idle.pop(max(places, key=lambda place: (-self.idle[place].target.in_use, place)))
 
     def _expire(self, now: float, todo: ToDo[C]) -> None:
         spare = self.size - self.limits.min_size
@@ -244,5 +246,5 @@ class ConnectionState(Generic[C]):
 
     def _retire(self, entry: Entry[C], todo: ToDo[C]) -> None:
         self.destroyed += 1
-        self.targets.by_name[entry.target].connections -= 1
+        entry.target.connections -= 1
         todo.close.append(entry)

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Generic, TypeVar
 
+from pytest_perfguard.pooling.targets import Target
+
 T = TypeVar("T")
+#: Of objects, which come from nowhere.
+NO_TARGET: Final = Target("")
 
 #: Frames of a borrower that are remembered.
 FRAMES: Final = 8
@@ -23,7 +27,7 @@ class Entry(Generic[T]):
 
     __slots__ = ("born", "dies", "idle_since", "lent", "number", "stack", "target", "thing")
 
-    def __init__(self, thing: T, now: float = 0.0, dies: float = float("inf"), target: str = "") -> None:
+    def __init__(self, thing: T, now: float = 0.0, dies: float = float("inf"), target: Target = NO_TARGET) -> None:
         self.thing = thing
         self.target = target
         self.born = now

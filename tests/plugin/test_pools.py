@@ -94,6 +94,21 @@ def test_not_blamed(conn_pool):
     result.stdout.fnmatch_lines(["<ConnectionPool db: *: not given back: 1"])
 
 
+def test_what_a_leak_check_leaves_lent_is_named(project):
+    project.pytester.makepyfile(
+        CONNECT
+        + """
+def test_leaking(conn_pool, memory_watch):
+    pool = conn_pool(connect, max_size=10_000, min_size=0, name="db")
+    with pytest.raises(AssertionError, match="connections of db per call"):
+        memory_watch.check(pool.acquire)
+    for lent in pool.not_returned():
+        pool.release(lent.thing)
+"""
+    )
+    project.run(short=False).assert_outcomes(passed=1)
+
+
 def test_a_pool_feeds_the_monitor(project):
     project.pytester.makepyfile(
         CONNECT

@@ -1,0 +1,27 @@
+"""A service that counts visits, in whatever database its pool connects to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Visits:
+    """Knows a pool of DB-API connections, and the driver's placeholder."""
+
+    def __init__(self, pool: Any, placeholder: str = "?") -> None:
+        self._pool = pool
+        self._insert = f"insert into visits (page) values ({placeholder})"
+        with pool.connection() as connection:
+            connection.execute("create table if not exists visits (page text)")
+            connection.execute("delete from visits")
+            connection.commit()
+
+    def add(self, page: str) -> None:
+        with self._pool.connection() as connection:
+            connection.execute(self._insert, (page,))
+            connection.commit()
+
+    def count(self) -> int:
+        with self._pool.connection() as connection:
+            (number,) = connection.execute("select count(*) from visits").fetchone()
+            return int(number)

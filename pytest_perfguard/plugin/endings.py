@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
 from pytest_perfguard.plugin.keys import ENDINGS, MEASURER
 
 _NAME: Final = "perfguard-endings"
-#: Says what is wrong; "" if nothing is.
-Ending = Callable[[], str]
+
+
+class Ending(NamedTuple):
+    """What is asked."""
+
+    problems: Callable[[], str]
+    """Says what is wrong; "" if nothing is."""
+    begin: Callable[[], object] = lambda: None
+    """Called right before the test's body."""
 
 
 def at_the_end(request: pytest.FixtureRequest, ending: Ending) -> None:
@@ -32,8 +39,11 @@ def at_the_end(request: pytest.FixtureRequest, ending: Ending) -> None:
 class _Hooks:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        endings = item.config.stash.get(ENDINGS, [])
+        for ending in endings:
+            ending.begin()
         result = yield
-        problems = [problem for ending in item.config.stash.get(ENDINGS, []) if (problem := ending())]
+        problems = [problem for ending in endings if (problem := ending.problems())]
         if problems:
             pytest.fail("\n".join(problems), pytrace=False)
         return result

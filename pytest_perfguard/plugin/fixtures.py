@@ -23,12 +23,12 @@ def perf_monitor(request: pytest.FixtureRequest) -> Iterator[PerformanceMonitor]
     """Timers, counters, gauges, histograms and alerts of this test; `perf_monitor.measure(function, *args)` has only this
     call of the test measured, and returns its result."""
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
-    from pytest_perfguard.plugin.endings import at_the_end
+    from pytest_perfguard.plugin.endings import Ending, at_the_end
 
     config = request.config
     monitor = PerformanceMonitor(server=config.stash.get(MEASURER, None))
     config.stash[MONITOR] = monitor
-    at_the_end(request, monitor.breaches)
+    at_the_end(request, Ending(monitor.breaches))
     yield monitor
     monitor.stop()
     del config.stash[MONITOR]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from pytest_perfguard.pooling.entry import Entry, Limits, Ticket, ToDo
+from pytest_perfguard.pooling.entry import Entry, Limits, Ticket, ToDo, not_lent, sorted_out
 from pytest_perfguard.pooling.targets import Targets
-from pytest_perfguard.tool_errors import NotLent, PoolClosed
+from pytest_perfguard.tool_errors import PoolClosed
 
 C = TypeVar("C")
 
@@ -43,6 +43,11 @@ class ConnectionState(Generic[C]):
     def size(self) -> int:
         return len(self.idle) + len(self.lent) + len(self.checking) + self.connecting
 
+    @property
+    def all_back(self) -> bool:
+        """Is nothing lent, nor out for a check?"""
+        return not self.lent and not self.checking
+
     def quick(self, now: float) -> Entry[C] | None:
         """Lend an idle connection, where there is one and nobody waits; of several targets one of the least used."""
         if not self.idle or self.waiting or self.closed:
@@ -59,12 +64,7 @@ class ConnectionState(Generic[C]):
         return entry
 
     def join(self, ticket: Ticket[C], now: float, *, first: bool = False) -> ToDo[C]:
-        """Serve the ticket now or let it wait, `first` in the queue if it has waited already.
-
-        Raises
-        ------
-        PoolClosed
-        """
+        """Serve the ticket now or let it wait, `first` in the queue if it has waited already; or PoolClosed is raised."""
         if self.closed:
             raise PoolClosed(self.name, "the pool is closed")
         self.waiting[ticket] = None
@@ -93,25 +93,29 @@ class ConnectionState(Generic[C]):
         return True
 
     def come_back(self, thing: C, now: float, *, broken: bool = False) -> ToDo[C]:
-        """A connection is given back: to whoever waits, to the idle ones, or to be closed and replaced.
+        """A connection is given back, as `take_out` and `put_back`."""
+        return self.put_back(self.take_out(thing), now, broken=broken)
 
-        Raises
-        ------
-        NotLent
-        """
+    def take_out(self, thing: C) -> Entry[C]:
+        """A connection is given back; it is nobody's until `put_back` says how it is; or NotLent is raised."""
         entry = self.lent.pop(id(thing), None)
         if entry is None:
-            known = any(idle.thing is thing for idle in self.idle)
-            what = "was given back already" if known else "is not one that this pool has lent"
-            raise NotLent(self.name, f"{thing!r:.200} {what}")
+            raise not_lent(self.name, thing, self.idle)
         entry.target.in_use -= 1
         entry.lent, entry.stack = False, ()
+        self.checking.add(id(thing))
+        return entry
+
+    def put_back(self, entry: Entry[C], now: float, *, broken: bool) -> ToDo[C]:
+        """It goes to whoever waits, to the idle ones, or is closed and replaced."""
+        self.checking.discard(id(entry.thing))
         return self._settle(entry, now, broken=broken)
 
     def connected(self, target: str, thing: C, now: float) -> ToDo[C]:
         """A connection was made."""
         self.connecting -= 1
         self.created += 1
+        self.targets.by_name[target].connecting -= 1
         self.targets.succeeded(target)
         lifetime = self.limits.max_lifetime * (1 - self.limits.jitter * self._random())
         return self._settle(Entry(thing, now, now + lifetime, self.targets.by_name[target]), now)
@@ -119,6 +123,7 @@ class ConnectionState(Generic[C]):
     def not_connected(self, target: str, now: float, problem: str) -> ToDo[C]:
         """Making one failed: the target is left alone for a while, another one may do."""
         self.connecting -= 1
+        self.targets.by_name[target].connecting -= 1
         self.targets.by_name[target].connections -= 1
         self.targets.failed(target, now, problem)
         return self.tick(now)
@@ -133,9 +138,8 @@ class ConnectionState(Generic[C]):
 
     def checked(self, entry: Entry[C], now: float, *, broken: bool) -> ToDo[C]:
         """How a check came out; to be checked is not to be used."""
-        self.checking.discard(id(entry.thing))
         since = entry.idle_since
-        todo = self._settle(entry, now, broken=broken)
+        todo = self.put_back(entry, now, broken=broken)
         if not entry.lent:
             entry.idle_since = since
         return todo
@@ -147,11 +151,11 @@ class ConnectionState(Generic[C]):
         self._serve(now, todo)
         self._expire(now, todo)
         while self._wants_more():
-            target = self.targets.pick(now)
-            # One that has failed is tried by one connection at a time.
-            if target is None or (not target.healthy and self.connecting):
+            target = self.targets.pick(now, spare=self.size + 1 < self.limits.max_size)
+            if target is None:
                 break
             target.connections += 1
+            target.connecting += 1
             self.connecting += 1
             todo.connect.append(target.name)
         return todo
@@ -192,7 +196,7 @@ class ConnectionState(Generic[C]):
     def _wants_more(self) -> bool:
         if self.closed or self.size >= self.limits.max_size:
             return False
-        return self.connecting < len(self.waiting) or self.size < self.limits.min_size
+        return self.targets.promising < len(self.waiting) or self.size < self.limits.min_size
 
     def _settle(self, entry: Entry[C], now: float, *, broken: bool = False) -> ToDo[C]:
         """An entry that is nobody's: keep it, or retire it."""
@@ -232,17 +236,9 @@ class ConnectionState(Generic[C]):
         return self.idle.pop(max(places, key=lambda place: (-self.idle[place].target.in_use, place)))
 
     def _expire(self, now: float, todo: ToDo[C]) -> None:
-        spare = self.size - self.limits.min_size
-        kept = []
-        for entry in self.idle:  # the one that has been idle for longest comes first
-            old = entry.dies <= now
-            unused = spare > 0 and now - entry.idle_since >= self.limits.max_idle
-            if old or unused or self.size - len(todo.close) > self.limits.max_size:
-                self._retire(entry, todo)
-                spare -= 1
-            else:
-                kept.append(entry)
-        self.idle = kept
+        self.idle, gone = sorted_out(self.idle, now, self.limits, self.size)
+        for entry in gone:
+            self._retire(entry, todo)
 
     def _retire(self, entry: Entry[C], todo: ToDo[C]) -> None:
         self.destroyed += 1

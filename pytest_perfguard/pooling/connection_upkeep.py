@@ -7,12 +7,15 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from pytest_perfguard.pooling.connection_base import ConnectionPoolBase
 from pytest_perfguard.pooling.entry import Entry, ToDo
 
 C = TypeVar("C")
+
+#: Seconds that a closing pool waits for the thread that looks after it.
+PATIENCE: Final = 5.0
 
 _log = logging.getLogger("perfguard.pool")
 
@@ -22,13 +25,19 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
 
     def _prepare(self) -> None:
         for connect in self._connects.values():
-            if inspect.iscoroutinefunction(connect):
-                raise TypeError(f"{connect!r} is a coroutine function: use AsyncConnectionPool")
+            self._refuse_coroutines(connect)
+        for call in (self._check, self._reset, self._close):
+            self._refuse_coroutines(call)
         self._lock = threading.Lock()
         self._guard = self._lock
         self._all_back = threading.Event()
         self._wake = threading.Event()
         self._keeper: threading.Thread | None = None
+
+    @staticmethod
+    def _refuse_coroutines(call: object) -> None:
+        if inspect.iscoroutinefunction(call):
+            raise TypeError(f"{call!r} is a coroutine function: use AsyncConnectionPool")
 
     def open(self) -> None:
         """Begin to connect; nothing happens the second time."""
@@ -41,13 +50,40 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
             )
             # The pool's end wakes its keeper up, which would sleep on.
             weakref.finalize(self, self._wake.set)
-        self._keeper.start()
+            self._keeper.start()
+
+    def _put_back(self, entry: Entry[C], *, broken: bool) -> None:
+        """What was taken out goes back, or is closed."""
+        with self._lock:
+            todo = self._state.put_back(entry, self._clock(), broken=broken)
+        self._returned(todo)
+
+    def _returned(self, todo: ToDo[C]) -> None:
+        """Do what is to be done after something has come back; of a closed pool in this thread, since a program that is
+        about to end waits for no other."""
+        with self._lock:
+            closed, all_back = self._state.closed, self._state.all_back
+        if not closed:
+            self._do(todo)
+            return
+        for entry in todo.close:
+            self._end(entry)
+        if all_back:
+            self._all_back.set()
 
     def _do(self, todo: ToDo[C]) -> None:
         for target in todo.connect:
-            self._in_background(self._connect, target)
+            try:
+                self._in_background(self._connect, target)
+            except RuntimeError as error:  # no more threads to be had
+                with self._lock:
+                    more = self._state.not_connected(target, self._clock(), str(error))
+                self._do(more)
         for entry in todo.close:
-            self._in_background(self._end, entry)
+            try:
+                self._in_background(self._end, entry)
+            except RuntimeError:
+                self._end(entry)
 
     def _in_background(self, work: Callable[[Any], object], argument: object) -> None:
         name = f"perfguard-{self._state.name}-{work.__name__.strip('_')}"
@@ -102,7 +138,7 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
         fine = self._passes(check, entry.thing, "is broken")
         with self._lock:
             todo = self._state.checked(entry, self._clock(), broken=not fine)
-        self._do(todo)
+        self._returned(todo)
 
 
 def _keep(reference: weakref.ref[ThreadedUpkeep[Any]], wake: threading.Event) -> None:

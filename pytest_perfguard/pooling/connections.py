@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from pytest_perfguard.pooling.connection_upkeep import ThreadedUpkeep
+from pytest_perfguard.pooling.connection_upkeep import PATIENCE, ThreadedUpkeep
 from pytest_perfguard.pooling.entry import Entry, Ticket, where_from
 from pytest_perfguard.pooling.objects import check_sizes
 from pytest_perfguard.tool_errors import PoolClosed, PoolTimeout
@@ -80,20 +80,20 @@ class ConnectionPool(ThreadedUpkeep[C]):
             where the pool has not lent it: it was given back already, or is not the pool's.
         """
         if self._reset is not None and not broken:
-            broken = not self._passes(self._reset, connection, "could not be reset")
+            with self._lock:
+                entry = self._state.take_out(connection)  # nobody else's while it is reset
+            fine = False
+            try:
+                fine = self._passes(self._reset, connection, "could not be reset")
+            finally:
+                self._put_back(entry, broken=not fine)
+            return
         now = self._clock()
         with self._lock:
             if not broken and self._state.quick_return(connection, now):
                 return
-            todo = self._state.come_back(connection, now, broken=broken)
-            closed = self._state.closed
-        if not closed:
-            self._do(todo)
-            return
-        for entry in todo.close:  # a program that is about to end waits for no other thread
-            self._end(entry)
-        if not self._state.lent:
-            self._all_back.set()
+            entry = self._state.take_out(connection)
+        self._put_back(entry, broken=broken)
 
     @contextlib.contextmanager
     def connection(self, timeout: float | None = -1) -> Iterator[C]:
@@ -102,8 +102,11 @@ class ConnectionPool(ThreadedUpkeep[C]):
         try:
             yield connection
         except BaseException:
-            fine = self._check is None or self._passes(self._check, connection, "is broken")
-            self.release(connection, broken=not fine)
+            fine = False
+            try:
+                fine = self._check is None or self._passes(self._check, connection, "is broken")
+            finally:
+                self.release(connection, broken=not fine)
             raise
         self.release(connection)
 
@@ -124,13 +127,10 @@ class ConnectionPool(ThreadedUpkeep[C]):
         """Lend nothing any more. Idle connections are closed now, lent ones as they come back; who waits gets `PoolClosed`."""
         with self._lock:
             todo = self._state.close()
-            if not self._state.lent:
-                self._all_back.set()
         self._wake.set()
-        for entry in todo.close:
-            self._end(entry)
+        self._returned(todo)
         if self._keeper is not None and self._keeper is not threading.current_thread():
-            self._keeper.join()
+            self._keeper.join(PATIENCE)  # it may be in a check that hangs
 
     def drain(self, timeout: float | None = None) -> None:
         """`close()`, and wait until every connection has come back.
@@ -165,11 +165,16 @@ class ConnectionPool(ThreadedUpkeep[C]):
             now = self._clock()
             if self._check is None or not self._must_check(entry, now):
                 break
-            if self._passes(self._check, entry.thing, "is broken"):
+            fine = False
+            try:
+                fine = self._passes(self._check, entry.thing, "is broken")
+            finally:
+                if not fine:
+                    with self._lock:
+                        taken = self._state.take_out(entry.thing)
+                    self._put_back(taken, broken=True)
+            if fine:
                 break
-            with self._lock:
-                todo = self._state.come_back(entry.thing, now, broken=True)
-            self._do(todo)
             entry, again = None, True
         return entry
 
@@ -180,13 +185,15 @@ class ConnectionPool(ThreadedUpkeep[C]):
         start = self._clock()
         with self._lock:
             todo = self._state.join(ticket, start, first=first)
-        self._do(todo)
         try:
+            self._do(todo)
+            if not todo.connect:
+                self._wake.set()  # for the keeper to see until when a server is left alone
             gate.acquire(timeout=-1 if deadline is None else max(0.0, deadline - start))
         except BaseException:  # Ctrl-C
             with self._lock:
                 todo = self._state.give_up(ticket, self._clock())
-            self._do(todo)
+            self._returned(todo)
             raise
         with self._lock:  # it may have been served since
             self._waits.append(self._clock() - start)

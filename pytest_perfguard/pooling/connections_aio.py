@@ -30,7 +30,8 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
     """
 
     def _prepare(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._connecting: set[asyncio.Task[Any]] = set()
+        self._closing: set[asyncio.Task[Any]] = set()
         self._keeper: asyncio.Task[Any] | None = None
         self._wake: asyncio.Event | None = None
         self._all_back: asyncio.Event | None = None
@@ -56,17 +57,16 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
     async def release(self, connection: C, *, broken: bool = False) -> None:
         """As `ConnectionPool.release`."""
         if self._reset is not None and not broken:
-            broken = not await self._passes(self._reset, connection, "could not be reset")
-        now = self._clock()
-        if broken or not self._state.quick_return(connection, now):
-            todo = self._state.come_back(connection, now, broken=broken)
-            if self._state.closed:  # nobody waits for tasks any more
-                for entry in todo.close:
-                    await self._end(entry)
-            else:
-                self._do(todo)
-        if self._state.closed and not self._state.lent and self._all_back is not None:
-            self._all_back.set()
+            entry = self._state.take_out(connection)  # nobody else's while it is reset
+            fine = False
+            try:
+                fine = await self._passes(self._reset, connection, "could not be reset")
+            finally:
+                self._returned(self._state.put_back(entry, self._clock(), broken=not fine))
+        elif broken or not self._state.quick_return(connection, self._clock()):
+            self._returned(self._state.come_back(connection, self._clock(), broken=broken))
+        if self._state.closed:  # nobody waits for tasks any more
+            await self._closed_all()
 
     @contextlib.asynccontextmanager
     async def connection(self, timeout: float | None = -1) -> AsyncIterator[C]:
@@ -75,8 +75,11 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
         try:
             yield connection
         except BaseException:
-            fine = self._check is None or await self._passes(self._check, connection, "is broken")
-            await self.release(connection, broken=not fine)
+            fine = False
+            try:
+                fine = self._check is None or await self._passes(self._check, connection, "is broken")
+            finally:
+                await self.release(connection, broken=not fine)
             raise
         await self.release(connection)
 
@@ -93,14 +96,12 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
         """As `ConnectionPool.close`; its tasks have ended afterwards."""
         import asyncio
 
-        for entry in self._state.close().close:
-            await self._end(entry)
-        if self._all_back is not None and not self._state.lent:
-            self._all_back.set()
-        tasks = {*self._tasks, *({self._keeper} if self._keeper is not None else set())} - {asyncio.current_task()}
+        self._returned(self._state.close())
+        tasks = {*self._connecting, *({self._keeper} if self._keeper is not None else set())} - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._closed_all()
 
     async def drain(self, timeout: float | None = None) -> None:
         """As `ConnectionPool.drain`."""
@@ -139,7 +140,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
                 fine = await self._passes(self._check, entry.thing, "is broken")
             finally:
                 if not fine:  # or the borrower was cancelled, and nobody knows how the connection is
-                    self._do(self._state.come_back(entry.thing, now, broken=True))
+                    self._returned(self._state.come_back(entry.thing, now, broken=True))
             if fine:
                 return entry
             entry, again = None, True
@@ -150,11 +151,14 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
         served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ticket: Ticket[C] = Ticket(waker(served))
         start = self._clock()
-        self._do(self._state.join(ticket, start, first=first))
+        todo = self._state.join(ticket, start, first=first)
+        self._do(todo)
+        if not todo.connect and self._wake is not None:
+            self._wake.set()  # for the keeper to see until when a server is left alone
         try:
             await asyncio.wait([served], timeout=None if deadline is None else max(0.0, deadline - start))
         except BaseException:  # cancelled
-            self._do(self._state.give_up(ticket, self._clock()))
+            self._returned(self._state.give_up(ticket, self._clock()))
             raise
         self._waits.append(self._clock() - start)
         if ticket.entry is None and not self._state.closed:
@@ -164,18 +168,31 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
             raise PoolClosed(self._state.name, "the pool was closed while a connection was waited for")
         return ticket.entry
 
+    def _returned(self, todo: ToDo[C]) -> None:
+        """Do what is to be done after something has come back."""
+        self._do(todo)
+        if self._state.closed and self._state.all_back and self._all_back is not None:
+            self._all_back.set()
+
+    async def _closed_all(self) -> None:
+        """Wait for what is being closed, whoever began it."""
+        import asyncio
+
+        while self._closing:
+            await asyncio.gather(*(asyncio.shield(task) for task in self._closing), return_exceptions=True)
+
     def _do(self, todo: ToDo[C]) -> None:
         for target in todo.connect:
-            self._in_background(self._connect(target))
+            self._in_background(self._connect(target), self._connecting)
         for entry in todo.close:
-            self._in_background(self._end(entry))
+            self._in_background(self._end(entry), self._closing)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[Any]]) -> None:
         import asyncio
 
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)  # else nobody holds it
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)  # else nobody holds it
+        task.add_done_callback(tasks.discard)
 
     async def _connect(self, target: str) -> None:
         try:
@@ -186,6 +203,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
             if self._wake is not None:
                 self._wake.set()  # to try again
             if not isinstance(error, Exception):
+                self._do(todo)
                 raise
         else:
             todo = self._state.connected(target, connection, self._clock())
@@ -224,4 +242,4 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
             try:
                 fine = await self._passes(check, entry.thing, "is broken")
             finally:
-                self._do(self._state.checked(entry, self._clock(), broken=not fine))
+                self._returned(self._state.checked(entry, self._clock(), broken=not fine))

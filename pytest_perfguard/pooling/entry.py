@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Final, Generic, TypeVar
 
 from pytest_perfguard.pooling.targets import Target
+from pytest_perfguard.tool_errors import NotLent
 
 T = TypeVar("T")
 #: Of objects, which come from nowhere.
@@ -87,6 +88,31 @@ class Lent:
         """What it is and where it was taken."""
         frames = [f"    taken at {file}:{line} in {function}" for file, line, function in self.stack]
         return [f"{self.thing!r:.200}", *frames]
+
+
+def not_lent(pool: str, thing: object, idle: Iterable[Entry[T]]) -> NotLent:
+    """The error that says why something cannot be given back."""
+    known = any(entry.thing is thing for entry in idle)
+    what = "was given back already" if known else "is not one that this pool has lent"
+    return NotLent(pool, f"{thing!r:.200} {what}")
+
+
+def sorted_out(
+    idle: Iterable[Entry[T]], now: float, limits: Limits, size: int
+) -> tuple[list[Entry[T]], list[Entry[T]]]:
+    """(those of the idle that stay, those that are too old, idle for too long beyond the minimum, or too many).
+
+    The one that has been idle for longest comes first; `size` counts the others of the pool, too.
+    """
+    kept, gone = [], []
+    for entry in idle:
+        unused = size > limits.min_size and now - entry.idle_since >= limits.max_idle
+        if entry.dies <= now or unused or size > limits.max_size:
+            gone.append(entry)
+            size -= 1
+        else:
+            kept.append(entry)
+    return kept, gone
 
 
 def lent_things(entries: Iterable[Entry[T]]) -> list[Lent]:

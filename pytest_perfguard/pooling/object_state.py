@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pytest_perfguard.pooling.entry import Entry, Ticket
-from pytest_perfguard.tool_errors import NotLent, PoolClosed
+from pytest_perfguard.pooling.entry import Entry, Ticket, not_lent
+from pytest_perfguard.tool_errors import PoolClosed
 
 T = TypeVar("T")
 
@@ -104,9 +104,7 @@ class ObjectState(Generic[T]):
         """
         entry = self.lent.pop(id(thing), None)
         if entry is None:
-            known = any(idle.thing is thing for idle in self.idle)
-            what = "was given back already" if known else "is not one that this pool has lent"
-            raise NotLent(self.name, f"{thing!r:.200} {what}")
+            raise not_lent(self.name, thing, self.idle)
         self.making += 1  # it still takes its place
         return entry
 

@@ -67,8 +67,12 @@ class ObjectPool(Generic[T]):
         self._trace = trace
         self._lock = threading.Lock()
         self._state: ObjectState[T] = ObjectState(name, max_size)
-        for _ in range(initial):
-            self._state.add(Entry(create()))
+        try:
+            for _ in range(initial):
+                self._state.add(Entry(create()))
+        except BaseException:
+            self.close()
+            raise
 
     def acquire(self, timeout: float | None = -1) -> T:
         """An object; to be given back by `release`.
@@ -93,10 +97,7 @@ class ObjectPool(Generic[T]):
     def release(self, thing: T) -> None:
         """Give an object back.
 
-        Raises
-        ------
-        NotLent
-            where the pool has not lent it: it was given back already, or is not the pool's.
+        It raises NotLent where the pool has not lent it: it was given back already, or is not the pool's.
         """
         if self._reset is not None:
             self._release_after(self._reset, thing)
@@ -119,16 +120,14 @@ class ObjectPool(Generic[T]):
         """Destroy idle objects until at most `size` of them are left; returns how many went."""
         with self._lock:
             gone = self._state.shrink(size)
-        for entry in gone:
-            self._end(entry.thing)
+        self._end_all(gone)
         return len(gone)
 
     def close(self) -> None:
         """Destroy the idle objects; lent ones go when they come back, and who waits gets `PoolClosed`."""
         with self._lock:
             gone = self._state.close()
-        for entry in gone:
-            self._end(entry.thing)
+        self._end_all(gone)
 
     def stats(self) -> ObjectPoolStats:
         """The numbers of this moment."""
@@ -136,7 +135,7 @@ class ObjectPool(Generic[T]):
             return self._state.stats()
 
     def statistics(self) -> Mapping[str, float]:
-        """The same as a mapping: `monitor.watch("pool", pool.statistics)`."""
+        """The same for `monitor.watch("pool", pool.statistics)`."""
         return asdict(self.stats())
 
     def not_returned(self) -> list[Lent]:
@@ -148,6 +147,11 @@ class ObjectPool(Generic[T]):
     def name(self) -> str:
         """What errors call the pool."""
         return self._state.name
+
+    @property
+    def closed(self) -> bool:
+        """Does it lend nothing any more?"""
+        return self._state.closed
 
     def __enter__(self) -> ObjectPool[T]:
         return self
@@ -213,6 +217,10 @@ class ObjectPool(Generic[T]):
             kept = self._state.keep(entry)
         if not kept:
             self._end(thing)
+
+    def _end_all(self, entries: list[Entry[T]]) -> None:
+        for entry in entries:
+            self._end(entry.thing)
 
     def _end(self, thing: T) -> None:
         if self._destroy is not None:

@@ -55,11 +55,17 @@ class AsyncObjectPool(Generic[T]):
         """Make the initial objects; nothing happens the second time."""
         number, self._initial = self._initial, 0
         for _ in range(number):
+            if self._state.closed or self._state.size >= self._state.max_size:
+                return
             self._state.making += 1
             try:
-                self._state.add(Entry(await self._create_one()))
-            finally:
-                self._state.making -= 1
+                entry = Entry(await self._create_one())
+            except BaseException:
+                self._state.not_made()
+                raise
+            self._state.created += 1
+            if not self._state.keep(entry):  # closed meanwhile
+                await self._end(entry.thing)
 
     async def acquire(self, timeout: float | None = -1) -> T:
         """As `ObjectPool.acquire`."""
@@ -100,14 +106,12 @@ class AsyncObjectPool(Generic[T]):
     async def shrink(self, size: int, /) -> int:
         """As `ObjectPool.shrink`."""
         gone = self._state.shrink(size)
-        for entry in gone:
-            await self._end(entry.thing)
+        await self._end_all(gone)
         return len(gone)
 
     async def close(self) -> None:
         """As `ObjectPool.close`."""
-        for entry in self._state.close():
-            await self._end(entry.thing)
+        await self._end_all(self._state.close())
 
     def stats(self) -> ObjectPoolStats:
         """The numbers of this moment."""
@@ -125,6 +129,11 @@ class AsyncObjectPool(Generic[T]):
     def name(self) -> str:
         """What errors call the pool."""
         return self._state.name
+
+    @property
+    def closed(self) -> bool:
+        """Does it lend nothing any more?"""
+        return self._state.closed
 
     async def __aenter__(self) -> AsyncObjectPool[T]:
         await self.open()
@@ -171,6 +180,13 @@ class AsyncObjectPool(Generic[T]):
 
     async def _create_one(self) -> T:
         return cast(T, await awaited(self._create()))
+
+    async def _end_all(self, entries: list[Entry[T]]) -> None:
+        """All of them, also where this very task is cancelled meanwhile."""
+        import asyncio
+
+        if entries:
+            await asyncio.shield(asyncio.gather(*(self._end(entry.thing) for entry in entries)))
 
     async def _end(self, thing: T) -> None:
         if self._destroy is not None:

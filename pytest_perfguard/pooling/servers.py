@@ -82,21 +82,25 @@ def _with_limit(driver: Any, conninfo: str) -> str:
 
 
 def _select_1(connection: Any) -> None:
+    connection.rollback()  # an error leaves a transaction in which nothing works
     cursor = connection.cursor()
     try:
         cursor.execute("select 1")
         cursor.fetchall()
     finally:
         cursor.close()
+    connection.rollback()
 
 
 def _ping(connection: Any) -> None:
-    """Ask the server, without leaving a transaction open."""
+    """Ask the server, outside of the transaction that an error may have left, and without leaving one open."""
+    connection.rollback()
     connection.execute("select 1")
     connection.rollback()
 
 
 async def _ping_async(connection: Any) -> None:
+    await connection.rollback()
     await connection.execute("select 1")
     await connection.rollback()
 

@@ -17,6 +17,7 @@ class Target:
         self.name = name
         self.connections = 0
         """There, and being made."""
+        self.connecting = 0
         self.in_use = 0
         self.failures = 0
         """One after the other, up to now."""
@@ -36,13 +37,21 @@ class Targets:
         self.by_name = {name: Target(name) for name in names}
         self._random = random
 
-    def pick(self, now: float) -> Target | None:
-        """The one with the fewest connections, healthy ones first; None while all are to be left alone.
+    def pick(self, now: float, *, spare: bool) -> Target | None:
+        """One that has failed and whose pause is over, by one connection at a time; else the healthy one with the fewest.
 
-        One that has failed is tried with one connection at a time, once its pause is over.
+        Without room to `spare`, an attempt that may fail does not take the place of one that will not.
         """
-        ready = [target for target in self.by_name.values() if target.retry_at <= now]
-        return min(ready, key=lambda target: (not target.healthy, target.connections), default=None)
+        healthy = [target for target in self.by_name.values() if target.healthy]
+        failed = [target for target in self.by_name.values() if not target.healthy]
+        ready = [target for target in failed if target.retry_at <= now and not target.connecting]
+        chosen = ready if ready and (spare or not healthy) else healthy
+        return min(chosen, key=lambda target: target.connections, default=None)
+
+    @property
+    def promising(self) -> int:
+        """Connections on their way from healthy targets: of an attempt at another one nobody knows."""
+        return sum(target.connecting for target in self.by_name.values() if target.healthy)
 
     def succeeded(self, name: str) -> None:
         target = self.by_name[name]

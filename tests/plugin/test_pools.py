@@ -94,6 +94,51 @@ def test_not_blamed(conn_pool):
     result.stdout.fnmatch_lines(["<ConnectionPool db: *: not given back: 1"])
 
 
+def test_a_fixture_may_keep_what_it_gives_back_later(project):
+    project.pytester.makepyfile(
+        CONNECT
+        + """
+@pytest.fixture
+def db(conn_pool):
+    with conn_pool(connect).connection() as connection:
+        yield connection
+
+def test_uses(db):
+    db.execute("select 1")
+
+@pytest.fixture
+def careless(conn_pool):
+    return conn_pool(connect, name="careless").acquire()
+
+def test_careless(careless):
+    careless.execute("select 1")
+"""
+    )
+    result = project.run(short=False)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["<ConnectionPool careless: *not given back: 1"])
+
+
+def test_a_shared_pool_that_a_test_closed_is_made_anew(project):
+    project.pytester.makepyfile(
+        CONNECT
+        + """
+@pytest.mark.parametrize("turn", range(2))
+def test_closes(conn_pool, turn):
+    with conn_pool(connect, shared="db") as pool, pool.connection() as connection:
+        connection.execute("select 1")
+
+async def connect_async():
+    return connect()
+
+def test_async_is_refused(conn_pool):
+    with pytest.raises(ValueError, match="one event loop"):
+        conn_pool(connect_async, shared="db2")
+"""
+    )
+    project.run(short=False).assert_outcomes(passed=3)
+
+
 def test_what_a_leak_check_leaves_lent_is_named(project):
     project.pytester.makepyfile(
         CONNECT
@@ -114,18 +159,17 @@ def test_a_pool_feeds_the_monitor(project):
         CONNECT
         + """
 def test_fed(conn_pool, perf_monitor):
-    pool = conn_pool(connect, max_size=1)
-    perf_monitor.watch("db.pool", pool.statistics)
-    perf_monitor.alert("db.pool.timeouts > 0")
+    pool = conn_pool(connect, max_size=1, name="my db")
+    perf_monitor.alert("pool.my_db.timeouts > 0")
     with pool.connection():
         with pytest.raises(TimeoutError):
             pool.acquire(timeout=0.01)
-    assert perf_monitor.summary().gauges["db.pool.acquisitions"] == 1
+    assert perf_monitor.summary().gauges["pool.my_db.acquisitions"] == 1
 """
     )
     result = project.run(short=False)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(['db.pool.timeouts.value is 1: alert "db.pool.timeouts > 0"'])
+    result.stdout.fnmatch_lines(['pool.my_db.timeouts.value is 1: alert "pool.my_db.timeouts > 0"'])
 
 
 def test_a_perf_test_with_a_pool_is_measured_and_checked_for_leaks(project):

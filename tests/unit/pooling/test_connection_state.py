@@ -181,6 +181,7 @@ def connected(state, number, now=0.0):
     things = []
     for name in itertools.islice(itertools.cycle(state.targets.by_name), number):
         state.connecting += 1
+        state.targets.by_name[name].connecting += 1
         state.targets.by_name[name].connections += 1
         things.append(Connection())
         state.connected(name, things[-1], now)
@@ -238,7 +239,7 @@ def test_of_several_targets_the_least_used_one_lends():
 
 
 def test_an_unhealthy_target_is_left_out_and_tried_again():
-    state = state_of(least=2, targets=("a", "b"))
+    state = state_of(least=2, most=4, targets=("a", "b"))
     assert sorted(state.tick(0).connect) == ["a", "b"]
     assert state.not_connected("a", 0, "refused").connect == ["b"]
     assert state.targets.problems() == "a: refused"
@@ -246,9 +247,11 @@ def test_an_unhealthy_target_is_left_out_and_tried_again():
     state.connected("b", Connection(), 0)
     borrowers = [Borrower() for _ in range(3)]
     todo = [state.join(borrower.ticket, FIRST_PAUSE * 2).connect for borrower in borrowers]
-    assert todo == [[], [], ["b"]]  # a healthy one is preferred
+    assert todo == [[], [], ["a", "b"]]  # it is tried, and nobody waits for that alone
     state.connected("b", Connection(), 1)
     assert [borrower.woken for borrower in borrowers] == [1, 1, 1]
+    assert state.join(Borrower().ticket, 1).connect == []
+    assert state.resize(0, 5, 1).connect == ["b"]
 
 
 def test_pauses_double_up_to_the_most_and_end_with_a_success():
@@ -259,10 +262,10 @@ def test_pauses_double_up_to_the_most_and_end_with_a_success():
         pauses.append(targets.next_retry(0))
     assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
     assert pauses[-1] == MOST_PAUSE
-    assert targets.pick(1) is None
-    assert targets.pick(MOST_PAUSE).name == "a"
+    assert targets.pick(1, spare=True) is None
+    assert targets.pick(MOST_PAUSE, spare=False).name == "a"
     targets.succeeded("a")
-    assert (targets.pick(0).name, targets.problems()) == ("a", "")
+    assert (targets.pick(0, spare=True).name, targets.problems()) == ("a", "")
 
 
 def test_a_failed_target_is_tried_by_one_connection_at_a_time():

@@ -430,3 +430,93 @@ def test_sqlite_rolls_back_what_was_not_committed(tmp_path):
             connection.close()
         with pool.connection() as connection:  # another one: the check told
             assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_release_that_is_cancelled_in_its_reset_loses_nothing(server):
+    async def main():
+        resetting = asyncio.Event()
+
+        async def reset(connection):
+            resetting.set()
+            await asyncio.sleep(LONG)
+
+        async with asynchronous(server, max_size=1, reset=reset) as pool:
+            task = asyncio.ensure_future(pool.release(await pool.acquire()))
+            await resetting.wait()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            assert pool.stats().in_use == 0
+            await pool.acquire(timeout=LONG)  # another connection
+
+    asyncio.run(main())
+
+
+def test_what_is_being_closed_when_the_asynchronous_pool_closes_is_closed(server):
+    async def main():
+        pool = asynchronous(server, max_size=2)
+        connection = await pool.acquire()
+        await pool.release(connection, broken=True)
+        await pool.close()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == 1
+    assert server.open == []
+
+
+def test_a_second_release_does_not_touch_the_next_borrowers_connection(server):
+    resets = []
+    with threaded(server, max_size=1, reset=resets.append) as pool:
+        connection = pool.acquire()
+        pool.release(connection)
+        with pytest.raises(NotLent):
+            pool.release(connection)
+        assert resets == [connection]
+
+
+def test_draining_ends_when_a_borrower_finds_its_connection_broken(server):
+    checking, go_on = threading.Event(), threading.Event()
+
+    def check(connection):
+        checking.set()
+        go_on.wait(LONG)
+        return False
+
+    pool = threaded(server, check=check)
+
+    def borrow():
+        with pytest.raises(PoolClosed):
+            pool.acquire()
+
+    thread = threading.Thread(target=borrow)
+    thread.start()
+    checking.wait(LONG)
+    threading.Timer(0.05, go_on.set).start()
+    pool.drain(LONG)
+    thread.join(LONG)
+    assert not thread.is_alive()
+
+
+def test_a_server_that_is_back_is_found_by_who_comes_after_the_failure(server):
+    server.up = False
+    with threaded(server) as pool:
+        with pytest.raises(PoolTimeout):
+            pool.acquire(timeout=0.02)
+        server.up = True
+        with pool.connection(timeout=LONG / 10):
+            pass
+
+
+def test_where_no_thread_can_be_had_the_borrower_times_out_and_the_pool_goes_on(server, monkeypatch):
+    with threaded(server) as pool:
+        pool.open()
+
+        def refuse(work, argument):
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "_in_background", refuse)
+            with pytest.raises(PoolTimeout, match="can't start new thread"):
+                pool.acquire(timeout=0.02)
+        with pool.connection(timeout=LONG):
+            assert pool.stats().waiting == 0

@@ -263,3 +263,38 @@ def test_coroutine_functions_are_awaited():
 
     asyncio.run(main())
     assert log == ["thing", "thing"]
+
+
+def test_many_first_borrowers_of_an_asynchronous_pool_share_what_is_made():
+    async def main():
+        async def create():
+            await asyncio.sleep(0)
+            return Thing()
+
+        pool = AsyncObjectPool(create, initial=2, max_size=2, timeout=30)
+
+        async def work():
+            async with pool.item():
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(work() for _ in range(5)))
+        stats = pool.stats()
+        await pool.close()
+        return stats
+
+    stats = asyncio.run(main())
+    assert (stats.size, stats.created, stats.in_use, stats.timeouts) == (2, 2, 0, 0)
+
+
+def test_objects_that_were_made_before_one_could_not_be_are_destroyed():
+    destroyed, made = [], iter([1, 2, None])
+
+    def create():
+        thing = next(made)
+        if thing is None:
+            raise OSError("no")
+        return thing
+
+    with pytest.raises(OSError, match="no"):
+        ObjectPool(create, destroy=destroyed.append, initial=3)
+    assert destroyed == [1, 2]

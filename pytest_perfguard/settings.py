@@ -89,6 +89,7 @@ def resolve(
         values[knob.name] = _first_given(knob, places, defaults.get(knob.name, knob.default))
     # A budget takes its metric, whatever else is taken.
     needed = {metric for metric, keyword in BUDGETS.items() if values[keyword] is not None}
+    needed |= {"time"} if values["max_p95"] is not None else set()
     values["metrics"] = tuple(name for name in METRICS if name in needed or name in values["metrics"])  # type: ignore[operator]
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below
 

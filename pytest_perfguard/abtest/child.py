@@ -38,14 +38,14 @@ def _label_of(claim: Claim) -> str:
 
 def _on_rival(steps: Instrument) -> Instrument:
     """The same steps, with the calls made of the rival."""
-    timing = None
-    try:
-        while True:
+    timing: Timing | None = None
+    while True:
+        try:
             step = steps.send(timing) if timing is not None else next(steps)
-            timing = yield step._replace(rival=True)
-    except StopIteration as stop:
-        readings: Readings = stop.value
-        return readings
+        except StopIteration as stop:
+            readings: Readings = stop.value
+            return readings
+        timing = yield step._replace(rival=True)
 
 
 class PipeLink:

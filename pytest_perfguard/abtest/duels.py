@@ -21,6 +21,7 @@ def serve_duel(worker: Worker, duel: Duel, index: int, subject: Subject) -> Cont
         pinned=None if worker.ready.pins else False,
         swapped=index % 2 == 1,
         memory=False,
+        separate=True,
     )
     visit = converse(plan_pair(order), _asker(worker, index, subject))
     ratio = None

@@ -19,6 +19,7 @@ from pytest_perfguard.abtest.rounds import (
     TestFailed,
     broken_down,
     converse,
+    essence,
     single_servings,
 )
 from pytest_perfguard.abtest.single import not_collected
@@ -202,9 +203,12 @@ class PairRunner(Rounds[Crew]):
 
     def _fight(self, crew: Crew, subject: Subject, duel: Duel, index: int) -> None:
         """A claim is about two calls of one tree: the head's."""
-        with contextlib.suppress(FirstCallRaised):
-            contest = serve_duel(crew.head, duel, index, subject)
-            self._sides[subject.nodeid].head.add_contest(duel.label, contest)
+        if self._reached is None:
+            self._reached = self._clock()
+        tally = self._sides[subject.nodeid].head
+        if tally.fights(duel.label):
+            with contextlib.suppress(FirstCallRaised):
+                tally.add_contest(duel.label, serve_duel(crew.head, duel, index, subject))
         for worker in crew:
             worker.send(GoOn())
 
@@ -236,15 +240,3 @@ class PairRunner(Rounds[Crew]):
     def _told(self, subject: Subject, verdict: Verdict, reason: str) -> Comparison:
         pairs = self._pairs(subject)
         return Comparison(subject.nodeid, verdict, (), pairs.head, reason, pairs.pairing())
-
-
-def essence(report: str) -> str:
-    """The line of pytest's report of a failure that says what went wrong: the first of its last lines marked with E."""
-    lines = [line.strip() for line in report.splitlines() if line.strip()]
-    is_error = [line.startswith("E  ") for line in lines]
-    if True not in is_error:
-        return lines[-1] if lines else ""
-    last = len(lines) - 1 - is_error[::-1].index(True)
-    while last and is_error[last - 1]:
-        last -= 1
-    return lines[last].removeprefix("E").strip()

@@ -193,3 +193,15 @@ def converse(plan: Generator[_Request, _Answer, _T], ask: Callable[[_Request], _
     except StopIteration as stop:
         result: _T = stop.value
         return result
+
+
+def essence(report: str) -> str:
+    """The line of pytest's report of a failure that says what went wrong: the first of its last lines marked with E."""
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    is_error = [line.startswith("E  ") for line in lines]
+    if True not in is_error:
+        return lines[-1] if lines else ""
+    last = len(lines) - 1 - is_error[::-1].index(True)
+    while last and is_error[last - 1]:
+        last -= 1
+    return lines[last].removeprefix("E").strip()

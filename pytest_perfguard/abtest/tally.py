@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.measure.visit import Visit
-from pytest_perfguard.metrics import metric_kind, metric_name
+from pytest_perfguard.metrics import metric_kind, metric_name, of_points
 from pytest_perfguard.model import Contest, Measurement, Samples
 from pytest_perfguard.values import KINDS
 
@@ -32,6 +32,7 @@ class Tally:
         self._process_paces: dict[str, list[float]] = {}
         self._busy: dict[str, float] = {}
         self._current: dict[str, tuple[float, ...]] = {}
+        self._fought: set[str] = set()
         self._seconds = 0.0
 
     def add(self, visits: Mapping[str, Visit]) -> None:
@@ -55,8 +56,13 @@ class Tally:
                     name = metric_name(metric, label)
                     self._current[name] = self._current.get(name, ()) + values
 
+    def fights(self, label: str) -> bool:
+        """Is this claim to be measured now? Once in a process, which is the unit, however often the test is served."""
+        return label not in self._fought
+
     def add_contest(self, label: str, contest: Contest) -> None:
         """Take over what one process gave for one claim."""
+        self._fought.add(label)
         known = dict(self.measurement.contests)
         known[label] = known[label].joined(contest) if label in known else contest
         self.measurement = replace(self.measurement, contests=known)
@@ -67,8 +73,14 @@ class Tally:
         for name, values in self._current.items():
             added = Samples(KINDS[metric_kind(name)].unit, (values,))
             samples[name] = samples[name].joined(added) if name in samples else added
+        # A timer that one process lacks would shift the others against their pairs and their paces.
+        processes = self.measurement.processes + 1
+        points = of_points(samples, self.iterations)
+        samples = {
+            name: taken for name, taken in samples.items() if name in points or len(taken.processes) == processes
+        }
         pace = max((paces[-1] for paces in self._process_paces.values() if paces), default=0.0)
-        self._current, self._process_paces = {}, {}
+        self._current, self._process_paces, self._fought = {}, {}, set()
         for note in notes:
             self._note(note)
         self._seconds = seconds
@@ -79,7 +91,7 @@ class Tally:
             kernel=max((paces[-1] for paces in self._paces.values() if paces), default=0.0),
             paces=(*self.measurement.paces, pace),
             busy=min(self._busy.values(), default=0.0),
-            processes=self.measurement.processes + 1,
+            processes=processes,
             conditions={"collector": collector, "single": self.single, "parallel": any(self.parallel.values())},
             seconds=self.measurement.seconds + seconds,
         )

@@ -34,7 +34,9 @@ class Case:
 
     @property
     def wall(self) -> float:
-        """Recorded seconds of wall time at the same measurement point, where they were recorded."""
+        """Of CPU time: recorded seconds of wall time at the same measurement point; of all else its own."""
+        if metric_kind(self.name) != "cpu":
+            return self.base.minimum
         name = "time" + self.name.removeprefix(metric_kind(self.name))
         recorded = self.record.metrics.get(name)
         return recorded.minimum if recorded else self.base.minimum

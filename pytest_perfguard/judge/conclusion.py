@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, worst
+from pytest_perfguard.metrics import metric_kind
+from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Verdict, worst
 
 
 def concluded(
@@ -14,5 +15,14 @@ def concluded(
     settled = [finding for finding in findings if finding is not None]
     if len(settled) < len(findings):
         return None
-    verdict = worst([finding.verdict for finding in settled if finding.verdict is not None])
+    verdict = worst(
+        [finding.verdict for finding in settled if finding.verdict is not None and not _is_open_tail(finding)]
+    )
+    if verdict is None and measurement.contests:
+        verdict = Verdict.UNCHANGED  # every claim holds, and there is nothing else
     return Comparison(nodeid, verdict, tuple(settled), measurement, pairing=pairing)
+
+
+def _is_open_tail(finding: Finding) -> bool:
+    """A tail is told by few values: what it leaves open makes no test inconclusive that is not so otherwise."""
+    return finding.verdict is Verdict.INCONCLUSIVE and metric_kind(finding.name) == "p95"

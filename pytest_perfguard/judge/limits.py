@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pytest_perfguard.errors import SeriesError
 from pytest_perfguard.judge.claims import judge_claims
 from pytest_perfguard.metrics import metric_kind, of_points
 from pytest_perfguard.model import Finding, Measurement, Samples, Verdict
@@ -45,7 +46,12 @@ class _Budget:
         """Is it a budget of this metric?"""
         if metric_kind(name) != self.kind:
             return False
-        return name in points if self.series is None else _series_in(name).matches(*self.series)
+        if self.series is None:
+            return name in points
+        try:
+            return _series_in(name).matches(*self.series)
+        except SeriesError:  # the label of a measurement point looks like nothing that a series has
+            return False
 
     def exceeded(self, samples: Samples) -> bool:
         return _lowest(samples) > self.limit

@@ -16,7 +16,7 @@ from pytest_perfguard.judge.case import Case
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.judge.looks import LOOKS, TEST_ALPHA
+from pytest_perfguard.judge.looks import LOOKS, TAIL_THRESHOLD, TEST_ALPHA
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.judge.recording import to_record
 from pytest_perfguard.metrics import metric_kind, metric_order
@@ -52,6 +52,13 @@ class Pairs:
         """What a verdict says of the other side."""
         return Pairing(self.revision, self.base, self.why, self.pinned)
 
+    def in_step(self, name: str) -> bool:
+        """Has this time as many rounds on both sides? One that a timer recorded may not."""
+        sides = self.base.samples[name].processes, self.head.samples[name].processes
+        return self.head.samples[name].unit != "s" or [len(rounds) for rounds in sides[0]] == [
+            len(rounds) for rounds in sides[1]
+        ]
+
     def log_ratios(self, name: str) -> list[float]:
         """For each pair the logarithm of head / base; pairs that the clock could not read are left out."""
         sides = zip(self.base.samples[name].processes, self.head.samples[name].processes, strict=True)
@@ -70,15 +77,19 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
     reason = other_points(base, head, {*pairs.base.iterations, *pairs.head.iterations}) or other_conditions(
         record, pairs.head
     )
+    if not base | head and pairs.head.contests:  # all that the test does is to claim something
+        return concluded(nodeid, over_budget(pairs.head, settings, final=final), pairs.head, pairing)
     if not base & head:
         reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
     if not final and pairs.head.processes not in LOOKS:
         return None
-    names = sorted(base & head, key=metric_order)
+    names = sorted(filter(pairs.in_step, base & head), key=metric_order)
     times = [name for name in names if pairs.head.samples[name].unit == "s"]
-    if pairs.head.processes < LOOKS[0] and any(_is_plain(pairs.log_ratios(name)) for name in times):
+    if pairs.head.processes < LOOKS[0] and any(
+        _is_plain(pairs.log_ratios(name)) for name in times if metric_kind(name) != "p95"
+    ):
         return None
     error = look_level(settings, family, final=final) / max(1, len(times))
     findings: list[Finding | None] = []
@@ -134,11 +145,14 @@ def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
     threshold of the wait.
     """
     base = statistics.median(pairs.base.samples[name].medians)
-    wall = pairs.base.samples.get("time" + name.removeprefix(metric_kind(name)))
+    kind = metric_kind(name)
+    wall = pairs.base.samples.get("time" + name.removeprefix(kind)) if kind == "cpu" else None
     longest = max(base, statistics.median(wall.medians)) if wall else base
     if base <= 0:
         return math.inf
     threshold = paired_threshold(settings, pinned=pairs.pinned)
+    if kind == "p95":
+        threshold = max(threshold, TAIL_THRESHOLD)
     return math.log1p(max(threshold * longest, settings.floor.seconds) / base)
 
 

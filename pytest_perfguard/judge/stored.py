@@ -17,6 +17,7 @@ from pytest_perfguard.judge.case import Case, finding
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
+from pytest_perfguard.judge.looks import TAIL_THRESHOLD
 from pytest_perfguard.judge.memory import judge_memory
 from pytest_perfguard.judge.pace import at_full_pace
 from pytest_perfguard.metrics import metric_kind, metric_order
@@ -32,8 +33,6 @@ MOST_PROCESSES: Final = LOOKS[-1]
 #: A longer call cannot fit into the machine's fast moments, so that its minimum holds less still.
 LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
-#: One value in twenty of a process is beyond it, so that it holds less still than a minimum.
-TAIL_THRESHOLD: Final = 0.10
 #: The calibration kernel's minimum repeats within about 1 %; beyond this the machine ran at another speed.
 KERNEL_TOLERANCE: Final = 0.03
 #: A call longer than this meets many speeds of the machine whatever the kernels beside it met.

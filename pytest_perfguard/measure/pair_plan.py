@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 from pytest_perfguard.measure.plan import (
@@ -24,7 +24,7 @@ from pytest_perfguard.measure.plan import (
     taken_of,
     values_of,
 )
-from pytest_perfguard.measure.visit import Raised, Recorded, Take, Taken, Visit, joined
+from pytest_perfguard.measure.visit import Raised, Slices, Take, Taken, Visit, joined
 
 Arm = Literal["base", "head"]
 #: Slice pairs per visit: as many as fit into the span, within the two bounds.
@@ -68,6 +68,8 @@ class PairOrder:
     swapped: bool = False
     """Begin with the head."""
     memory: bool = True
+    separate: bool = False
+    """May the two arms have numbers of calls of their own? For two calls that are compared."""
     single: bool = False
     """The test cannot be called twice on one set-up: take one call of each arm."""
 
@@ -86,21 +88,7 @@ PairPlan = Generator[Ask, Taken | Raised, PairVisit]
 _Steps = Generator[Ask, Taken | Raised, _T]
 
 
-@dataclass
-class _Slices:
-    """What the rounds of one arm gave so far."""
-
-    values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": []})
-    recorded: list[Recorded] = field(default_factory=list)
-    tails: Recorded = field(default_factory=dict)
-
-    def add(self, taken: Taken) -> None:
-        for name, values in self.values.items():
-            values += taken.values[name]
-        self.recorded.append(taken.recorded)
-
-
-_Readings = dict[Arm, _Slices]
+_Readings = dict[Arm, Slices]
 
 
 def plan_pair(order: PairOrder) -> PairPlan:
@@ -123,7 +111,13 @@ def plan_pair(order: PairOrder) -> PairPlan:
         readings[arm].add(first)
         load = max(load, _load(first.values))
     if order.single:
-        return _visits(order, 1, readings, {}, pinned=load <= PARALLEL if order.pinned is None else order.pinned)
+        return _visits(
+            order,
+            {"base": 1, "head": 1},
+            readings,
+            {},
+            pinned=load <= PARALLEL if order.pinned is None else order.pinned,
+        )
     try:
         return (yield from _repeated_calls(order, arms, pinned))
     except RepeatedCallRaised as error:
@@ -146,23 +140,23 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
         taken = taken_of((yield Ask(arm, Take("load", 1, 1), pinned)))
         second[arm], load = max(1, taken.values["time"][0]), max(load, _load(taken.values))
         slices[arm].add(taken)
-    iterations, one_by_one = 1, ""
+    iterations: dict[Arm, int] = {"base": 1, "head": 1}
+    one_by_one = ""
     is_long = min(second.values()) >= LONG_CALL_NS
     if not is_long:
-        iterations, slice_ns, one_by_one = yield from _on("base", calibrate(order.iterations), pinned)
-        second = {"base": slice_ns, "head": max(1, iterations * second["head"])}
+        iterations, second, one_by_one = yield from _calibrated(order, second, pinned)
     if order.pinned is None:
-        if min(second.values()) < iterations * LOAD_NS:  # too short to tell
-            load = yield from _highest_load(iterations, second["base"])
+        if any(second[arm] < iterations[arm] * LOAD_NS for arm in arms):  # too short to tell
+            load = yield from _highest_load(iterations, second)
         pinned = load <= PARALLEL
     if not is_long:
         slices = _nothing()
         for arm in arms:
-            second[arm] = yield from _warm_up(arm, iterations, pinned)
-    per_call = min(second.values()) // iterations
+            second[arm] = yield from _warm_up(arm, iterations[arm], pinned)
+    per_call = min(second[arm] // iterations[arm] for arm in arms)
     instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
     wanted = slices_for(sum(second.values()), order.budget_ns)
-    yield from _take_turns(slices, arms, Take(instrument, iterations, 1), wanted, pinned)
+    yield from _take_turns(slices, arms, {arm: Take(instrument, iterations[arm], 1) for arm in arms}, wanted, pinned)
     for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
         slices[arm].tails = taken_of((yield Ask(arm, Take("tails", 1, 1), pinned))).recorded
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
@@ -172,18 +166,32 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     return _visits(order, iterations, slices, memory, pinned=pinned, one_by_one=one_by_one)
 
 
-def _take_turns(slices: _Readings, arms: tuple[Arm, Arm], take: Take, wanted: int, pinned: bool) -> _Steps[None]:
+def _calibrated(
+    order: PairOrder, second: Mapping[Arm, int], pinned: bool
+) -> _Steps[tuple[dict[Arm, int], dict[Arm, int], str]]:
+    """(calls per slice, ns of a slice, why only one by one), of each arm; the same number of calls for both but for two calls."""
+    number, slice_ns, problem = yield from _on("base", calibrate(order.iterations), pinned)
+    if not order.separate:
+        return {"base": number, "head": number}, {"base": slice_ns, "head": max(1, number * second["head"])}, problem
+    other, other_ns, more = yield from _on("head", calibrate(0), pinned)
+    return {"base": number, "head": other}, {"base": slice_ns, "head": other_ns}, problem or more
+
+
+def _take_turns(
+    slices: _Readings, arms: tuple[Arm, Arm], takes: Mapping[Arm, Take], wanted: int, pinned: bool
+) -> _Steps[None]:
     """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
     for index in range(len(slices["base"].values["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
-            slices[arm].add(taken_of((yield Ask(arm, take, pinned))))
+            slices[arm].add(taken_of((yield Ask(arm, takes[arm], pinned))))
 
 
-def _highest_load(iterations: int, slice_ns: int) -> _Steps[float]:
+def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
     """CPU time per wall time in rounds that are long enough to tell it."""
-    long_enough = iterations * max(1, math.ceil(LOAD_NS / slice_ns))
+    arms: tuple[Arm, Arm] = ("base", "head")
     highest = 0.0
-    for arm in ("base", "head"):
+    for arm in arms:
+        long_enough = iterations[arm] * max(1, math.ceil(LOAD_NS / slices_ns[arm]))
         highest = max(highest, _load(values_of((yield Ask(arm, Take("load", long_enough, LOAD_ROUNDS), False)))))
     return highest
 
@@ -212,12 +220,12 @@ def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _
 
 
 def _nothing() -> _Readings:
-    return {"base": _Slices(), "head": _Slices()}
+    return {"base": Slices(), "head": Slices()}
 
 
 def _visits(
     order: PairOrder,
-    iterations: int,
+    iterations: Mapping[Arm, int],
     readings: _Readings,
     memory: Mapping[Arm, Mapping[str, tuple[float, ...]]],
     *,
@@ -227,6 +235,6 @@ def _visits(
     def visit(arm: Arm) -> Visit:
         slices = readings[arm]
         recorded = {**joined(slices.recorded), **slices.tails}
-        return Visit.of(order.metrics, iterations, slices.values, memory.get(arm, {}), recorded, one_by_one)
+        return Visit.of(order.metrics, iterations[arm], slices.values, memory.get(arm, {}), recorded, one_by_one)
 
     return PairVisit(visit("base"), visit("head"), pinned)

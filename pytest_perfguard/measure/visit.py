@@ -85,6 +85,20 @@ class Visit:
         return cls(iterations, paces, values, busy, one_by_one=one_by_one)
 
 
+@dataclass
+class Slices:
+    """What the rounds of one arm gave so far."""
+
+    values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": []})
+    recorded: list[Recorded] = field(default_factory=list)
+    tails: Recorded = field(default_factory=dict)
+
+    def add(self, taken: Taken) -> None:
+        for name, values in self.values.items():
+            values += taken.values[name]
+        self.recorded.append(taken.recorded)
+
+
 def joined(parts: Sequence[Recorded]) -> Recorded:
     """The rounds of several answers; what one of them lacks is left out, since it was not recorded in every round."""
     names = set.intersection(*(set(part) for part in parts)) if parts else set()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pytest_perfguard.monitor.conditions import RATE, Condition, read_condition
+from pytest_perfguard.monitor.conditions import FIELDS, RATE, Condition, read_condition
 from pytest_perfguard.monitor.registry import Instrument
 from pytest_perfguard.series import Series
 
@@ -50,8 +50,7 @@ class Alert:
         self.condition: Condition = read_condition(expression)
         self.action = action
         self.on_record = on_record
-        self.failures: list[str] = []
-        """What is to be told at the end: with the action "fail", every breach there was."""
+        self._failures: list[str] = []
         self._clock = clock
         self._born = clock()
         self._readings: dict[Series, deque[tuple[float, float]]] = {}
@@ -62,11 +61,32 @@ class Alert:
         """Is it about this series?"""
         return self.condition.field_of(made.series) is not None
 
+    def begin(self, made: Instrument) -> None:
+        """Take note of what a series that is there already has come to: a rate counts from here."""
+        if made.kind != "gauge" and self.condition.field_of(made.series) == RATE:
+            self._readings[made.series] = deque([(self._born, _level(made))])
+
+    def told(self, instruments: Iterable[Instrument]) -> list[str]:
+        """Every breach since the last time, with the action "fail"; and why it can watch for nothing, if that is so."""
+        with self._lock:
+            failures, self._failures = self._failures, []
+        return [*failures, *(self._mistake(made) for made in instruments if self._mistake(made))]
+
+    def _mistake(self, made: Instrument) -> str:
+        """Is the series meant, and a field of it that it has not?"""
+        name, _dot, last = self.condition.path.rpartition(".")
+        field = self.condition.field_of(made.series) or (last if made.series.name == name else None)
+        known = set(made.fields()) | {RATE}
+        if field is None or field in known or (len(known) == 2 and "count" in known):  # nothing recorded yet
+            return ""
+        valid = ", ".join(name for name in FIELDS if name in known)
+        return f'alert "{self.condition.text.strip()}": {made.series.name} is a {made.kind}, which has {valid}, and no {field}'
+
     def evaluate(self, instruments: Iterable[Instrument]) -> None:
         """Look at these series, and act on each that has come to be what the alert watches for."""
         for made in instruments:
-            breach = self._breach(made)
             with self._lock:
+                breach = self._breach(made)
                 told = made.series in self._told
                 (self._told.discard if breach is None else self._told.add)(made.series)
             if breach is not None and not told:
@@ -83,25 +103,28 @@ class Alert:
         return Breach(str(made.series), field, value, self.condition.limit, text)
 
     def _rate(self, made: Instrument) -> float | None:
-        """Change per second, of a counter, a gauge or the number of records; None until there are two moments."""
-        now = self._clock()
-        fields = made.fields()
-        level = fields.get("value", fields.get("count", 0.0))
-        with self._lock:
-            # What is counted began at nothing when the alert was made; a gauge begins where it was first seen.
-            first = (now, level) if made.kind == "gauge" else (self._born, 0.0)
-            readings = self._readings.setdefault(made.series, deque([first]))
-            while len(readings) > 1 and readings[1][0] <= now - RATE_WINDOW:
-                readings.popleft()
-            at, before = readings[0]
-            if now - readings[-1][0] >= RATE_STEP:
-                readings.append((now, level))
-        return (level - before) / (now - at) if now > at else None
+        """Change per second, of a counter, a gauge or the number of records; None until a second has passed."""
+        now, level = self._clock(), _level(made)
+        # What is counted began at nothing when the alert was made; a gauge begins where it was first seen.
+        first = (now, level) if made.kind == "gauge" else (self._born, 0.0)
+        readings = self._readings.setdefault(made.series, deque([first]))
+        while len(readings) > 1 and readings[1][0] <= now - RATE_WINDOW:
+            readings.popleft()
+        at, before = readings[0]
+        if now - readings[-1][0] >= RATE_STEP:
+            readings.append((now, level))
+        return (level - before) / (now - at) if now - at >= RATE_STEP else None
 
     def _act(self, breach: Breach) -> None:
         if self.action == "fail":
-            self.failures.append(breach.text)
+            self._failures.append(breach.text)
         elif self.action == "warn":
             warnings.warn(PerformanceAlert(breach.text), stacklevel=2)
         elif callable(self.action):
             self.action(breach)
+
+
+def _level(made: Instrument) -> float:
+    """The value, or how many records there were."""
+    fields = made.fields()
+    return fields.get("value", fields.get("count", 0.0))

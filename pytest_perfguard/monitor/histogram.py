@@ -60,13 +60,13 @@ class Histogram(Summed):
         """
         if not -math.inf < value < math.inf:
             raise ValueError(f"{self.series}: {value!r} is no finite number")
-        self.pending.append(value)
+        self.pending.append(float(value))
         if len(self.pending) > self.room:
             self.flush()
 
     def _add_up(self, taken: list[float]) -> None:
         self._count += len(taken)
-        self._sum += math.fsum(taken)
+        self._sum += sum(taken)
         self._min = min(self._min, *taken)
         self._max = max(self._max, *taken)
         self._values.extend(taken[-self._size :])
@@ -96,7 +96,7 @@ class Histogram(Summed):
             self.fold()
             ordered = sorted(self._values)
             count, total, low, high = self._count, self._sum, self._min, self._max
-        if not count:
+        if not ordered:  # nothing yet, or all that was kept is forgotten
             return None
         quantiles = {name: quantile(ordered, share) for name, share in QUANTILES.items()}
         return HistogramStats(count, total, total / count, low, high, **quantiles)
@@ -121,11 +121,13 @@ class Histogram(Summed):
             if len(mine) + len(theirs) <= self._size:
                 values = mine + theirs
             else:
-                values = fair_sample([(mine, self._count), (theirs, state["count"])], self._size)
+                parts = [(mine, self._count), (theirs, state["count"])]
+                values = fair_sample([part for part in parts if part[0]], self._size)
             self._values = array("d", values)
             self._count += state["count"]
             self._sum += state["sum"]
             self._min, self._max = min(self._min, state["min"]), max(self._max, state["max"])
+        self.wake()
 
 
 def fair_sample(parts: Sequence[tuple[Sequence[float], int]], size: int) -> list[float]:

@@ -49,6 +49,7 @@ class Summed(Recorded):
         """0 where the series is watched, so that a record looks at one number only."""
         # It may be taken again by its thread: a finalizer or a signal handler may record in the middle of a record.
         self._lock = threading.RLock()
+        self._folding = False
 
     def flush(self) -> None:
         """Add up what is pending, and tell those who watch."""
@@ -62,11 +63,16 @@ class Summed(Recorded):
     def fold(self) -> None:
         """Add up what is pending. The list stays the same one: others append to it meanwhile."""
         with self._lock:
-            number = len(self.pending)
-            taken = self.pending[:number]
-            del self.pending[:number]
-            if taken:
-                self._add_up(taken)
+            if self._folding:  # what records in the middle of it is seen by the loop
+                return
+            self._folding = True
+            try:
+                while number := len(self.pending):
+                    taken = self.pending[:number]
+                    del self.pending[:number]
+                    self._add_up(taken)
+            finally:
+                self._folding = False
 
     def _add_up(self, taken: list[float]) -> None:
         raise NotImplementedError
@@ -85,9 +91,11 @@ class Counter(Summed):
         super().__init__(series)
         self._total: float = 0
 
-    def refuse(self, n: float) -> None:
-        """Raise for a number that cannot be counted up by."""
-        raise ValueError(f"{self.series}: a counter only grows, and cannot be counted up by {n!r}")
+    def checked(self, n: float) -> float:
+        """The number, if it can be counted up by."""
+        if not 0 <= n < math.inf:
+            raise ValueError(f"{self.series}: a counter only grows, and cannot be counted up by {n!r}")
+        return n if isinstance(n, int) else float(n)
 
     @property
     def value(self) -> float:
@@ -109,6 +117,7 @@ class Counter(Summed):
     def absorb(self, state: Mapping[str, Any]) -> None:
         """Take over what another process counted."""
         self.pending.append(state["value"])
+        self.wake()
 
 
 class Gauge(Recorded):
@@ -144,3 +153,4 @@ class Gauge(Recorded):
     def absorb(self, state: Mapping[str, Any]) -> None:
         """Of two processes' values the later one stays."""
         self._latest = max(self._latest, (state["at"], state["value"]))
+        self.wake()

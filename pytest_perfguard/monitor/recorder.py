@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import weakref
 from collections.abc import Callable, Mapping
@@ -23,6 +24,9 @@ from pytest_perfguard.series import Label, read_series
 Source = Callable[[], Mapping[str, float]]
 
 
+_log = logging.getLogger("perfguard")
+
+
 class Recorder:
     """The recording part of `PerformanceMonitor`, which see."""
 
@@ -38,6 +42,8 @@ class Recorder:
         self._records: dict[object, Callable[[float], None]] = {}
         self._timings: dict[object, Timings] = {}
         self._alerts: list[Alert] = []
+        self.alerting = True
+        """False: alerts are checked for mistakes and then forgotten, as in a measuring process."""
         self._sources: dict[str, Source | weakref.WeakMethod[Source]] = {}
 
     def timer(self, name: str, /, **labels: Label) -> Timer:
@@ -60,8 +66,8 @@ class Recorder:
             counter = self._counters[key]
         except KeyError:
             counter = self._counters[key] = self._registry.get(Counter, name, labels)
-        if n != 1 and not 0 <= n < math.inf:
-            counter.refuse(n)
+        if n != 1:
+            n = counter.checked(n)
         pending = counter.pending
         pending.append(n)  # in place, since a call would take as long as the rest
         if len(pending) > counter.room:
@@ -107,10 +113,15 @@ class Recorder:
         ExpressionError
             with the place in the expression.
         """
+        for known in self._alerts:
+            if (known.condition.text, known.action, known.on_record) == (expression, action, on_record):
+                return known  # asked for in a loop
         alert = Alert(expression, action, on_record=on_record, clock=self._clock)
-        self._alerts.append(alert)
-        for made in self._registry.all():
-            self._attach(alert, made)
+        if self.alerting:
+            self._alerts.append(alert)
+            for made in self._registry.all():
+                alert.begin(made)
+                self._attach(alert, made)
         return alert
 
     def check(self) -> None:
@@ -129,7 +140,7 @@ class Recorder:
         instruments = self._pulled() if self._alerts else []
         for alert in self._alerts:
             alert.evaluate(instruments)
-        return "\n".join(line for alert in self._alerts for line in alert.failures)
+        return "\n".join(line for alert in self._alerts for line in alert.told(instruments))
 
     def summary(self) -> Summary:
         """All series as they are now; `print` shows a table."""
@@ -174,9 +185,12 @@ class Recorder:
             if ask is None:  # its object is gone
                 del self._sources[name]
                 continue
-            for key, value in ask().items():
-                if math.isfinite(value):
-                    self.gauge(f"{name}.{key}", value)
+            try:
+                for key, value in ask().items():
+                    if math.isfinite(value):
+                        self.gauge(f"{name}.{key}", value)
+            except Exception:  # what it belongs to may be closed
+                _log.exception("%s: %r could not be asked", name, ask)
         return self._registry.all()
 
     def _watch_new(self, made: Instrument) -> None:

@@ -59,6 +59,8 @@ class CompareMode(Mode):
         look = recording.judge_look(nodeid, measurement, settings, final=final)
         if look is None or look.verdict is not None:
             return look
+        if measurement.contests and not measurement.samples:  # all that it does is to claim something, and that is so
+            return Comparison(nodeid, Verdict.UNCHANGED, look.findings, measurement)
         verdict = Verdict.INCOMPARABLE if reason else Verdict.NEW
         return Comparison(nodeid, verdict, look.findings, measurement, reason or "not in the baseline file")
 

@@ -27,6 +27,7 @@ def perf_monitor(request: pytest.FixtureRequest) -> Iterator[PerformanceMonitor]
 
     config = request.config
     monitor = PerformanceMonitor(server=config.stash.get(MEASURER, None))
+    monitor.alerting = MEASURER not in config.stash
     config.stash[MONITOR] = monitor
     at_the_end(request, Ending(monitor.breaches))
     yield monitor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,17 +50,17 @@ class SessionMetrics:
 
     def add(self, monitor: PerformanceMonitor) -> None:
         """Take over what one test has recorded."""
-        self._merge(monitor)
+        self._merge(monitor.state())
 
     def add_comparisons(self, comparisons: Sequence[Comparison]) -> None:
         """Take over what was measured: amounts, ratios, verdicts."""
         for comparison in comparisons:
             test = {"nodeid": comparison.nodeid}
             verdict = "broken" if comparison.broken else str(comparison.verdict or "measured")
-            self._all.gauge("perfguard.verdict", 1, **test, verdict=verdict)
+            self._measured("perfguard.verdict", 1, **test, verdict=verdict)
             for finding in comparison.findings:
                 for name, value in _amounts(finding):
-                    self._all.gauge(name, value, **test, metric=finding.name)
+                    self._measured(name, value, **test, metric=finding.name)
 
     def text(self) -> str:
         """The file's content: by its suffix, JSON or OpenMetrics."""
@@ -70,14 +70,18 @@ class SessionMetrics:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         sent = getattr(node, "workeroutput", {}).get(_KEY)
-        if sent:
-            self._merge(json.loads(sent))
+        if sent is None:
+            self._problem = f"{self._path.name} lacks what a worker recorded that crashed"
+            return
+        data = json.loads(sent)
+        self._problem = self._problem or data["problem"]
+        self._merge(data["state"])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         if hasattr(self._config, "workerinput"):
             output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]  # set by xdist
-            output[_KEY] = json.dumps(self._all.state())
+            output[_KEY] = json.dumps({"state": self._all.state(), "problem": self._problem})
             return
         try:
             write_whole(self._path, self.text())
@@ -88,11 +92,18 @@ class SessionMetrics:
         if self._problem:
             terminalreporter.write_line(f"perf: {self._problem}", red=True)
 
-    def _merge(self, other: Any) -> None:
+    def _merge(self, state: Mapping[str, Any]) -> None:
+        for series, recorded in state.items():
+            try:
+                self._all.merge({series: recorded})
+            except SeriesError as error:  # two tests use one name in two ways
+                self._problem = f"{self._path.name} lacks a series: {error}"
+
+    def _measured(self, name: str, value: float, **labels: str) -> None:
         try:
-            self._all.merge(other)
-        except SeriesError as error:  # two tests use one name in two ways
-            self._problem = f"{self._path.name} lacks some series: {error}"
+            self._all.gauge(name, value, **labels)
+        except SeriesError as error:  # a test uses our name
+            self._problem = f"{self._path.name} lacks a series: {error}"
 
 
 def _amounts(finding: Finding) -> Iterator[tuple[str, float]]:

@@ -134,7 +134,8 @@ class BaselineMode(Mode):
         self._full_pace = math.inf
 
     def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
-        self._full_pace = min(self._full_pace, measurement.kernel)
+        if measurement.kernel:  # 0 where a test only makes claims
+            self._full_pace = min(self._full_pace, measurement.kernel)
         return recording.judge_recording(
             nodeid, measurement, self._settings[nodeid], full_pace=self._full_pace, final=final
         )
@@ -161,7 +162,7 @@ class BaselineMode(Mode):
         return f"perfguard: recorded in {baseline_name(self)}"
 
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
-        if any(comparison.measurement.samples for comparison in comparisons):
+        if any(comparison.measurement.samples or comparison.measurement.contests for comparison in comparisons):
             return ""
         return "nothing was recorded: no test marked perf ran and passed"
 

@@ -97,7 +97,7 @@ class Phases:
             subject
             for subject in subjects
             if self.comparisons[subject.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
-            and subject.settings.has_budget
+            and (subject.settings.has_budget or self.comparisons[subject.nodeid].measurement.contests)
         ]
         for nodeid, comparison in self._measured_alone(left).items():
             if comparison.verdict is Verdict.OVER_BUDGET or comparison.broken:

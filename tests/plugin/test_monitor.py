@@ -169,6 +169,37 @@ def test_claims_are_judged_in_every_measuring_mode(project, mode):
     assert "claim: many was to take less time than few" in result.stdout.str()
 
 
+def test_a_test_that_only_makes_claims_is_judged_against_anything(project):
+    project.pytester.makepyfile(
+        """
+        import pytest
+
+        def work(number):
+            return sum(range(number))
+
+        @pytest.mark.perf
+        def test_true(perf_monitor):
+            perf_monitor.alert("x > 1", on_record=True)
+            perf_monitor.named("few", work, 500).faster_than(perf_monitor.named("many", work, 5000), by=2)
+
+        @pytest.mark.perf
+        def test_false(perf_monitor):
+            perf_monitor.named("many", work, 5000).faster_than(perf_monitor.named("few", work, 500))
+        """
+    )
+    Repository(project.path).commit()
+    for mode in ("--perf-baseline", "--perf-compare", "--perf-against=HEAD"):
+        if mode == "--perf-compare":
+            project.baseline.write_text('{"schema": 1, "classes": {}}')
+        if mode == "--perf-against=HEAD":
+            (project.path / "other.py").write_text("")
+        result, report = project.report(mode, "--perf-metrics=time", "--perf-budget=5s")
+        verdicts = {test["nodeid"].partition("::")[2]: test["verdict"] for test in report["tests"]}
+        assert verdicts["test_false"] == "over-budget", mode
+        assert verdicts["test_true"] in (None, "unchanged"), mode
+        assert result.ret == 1
+
+
 def test_the_file_of_metrics_has_what_every_test_recorded(project, distribution):
     project.pytester.makepyfile(
         """

@@ -7,9 +7,9 @@ from itertools import count
 import pytest
 
 from pytest_perfguard.abtest import pairs as module
-from pytest_perfguard.abtest.pairs import PairRunner, essence
+from pytest_perfguard.abtest.pairs import PairRunner
 from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Ready, Serve
-from pytest_perfguard.abtest.rounds import Subject
+from pytest_perfguard.abtest.rounds import Subject, essence
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied, ChildTimedOut, WrongCode
 from pytest_perfguard.measure.visit import Raised, Take, Taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.measure.visit import Visit
+from pytest_perfguard.model import Contest
 
 
 def visit(*values, paces=(0.5,), **more):
@@ -67,3 +68,22 @@ def test_the_pace_is_that_of_the_five_best_placed_rounds():
     tally.add({"": visit(1.0, paces=(3.0, 2.0, 9.0))})
     tally.close_process(0.1, ())
     assert tally.measurement.kernel == 5.0
+
+
+def test_a_timer_that_one_process_lacks_is_no_metric():
+    """It would be matched with other processes' numbers."""
+    tally = Tally({})
+    for values in ({"time": (1.0,), "p95:db": (2.0,)}, {"time": (1.0,)}, {"time": (1.0,), "p95:db": (2.0,)}):
+        tally.add({"": Visit(1, values=values)})
+        tally.close_process(1.0)
+    assert set(tally.measurement.samples) == {"time"}
+
+
+def test_a_claim_is_measured_once_in_a_process():
+    tally = Tally({})
+    assert tally.fights("a<b")
+    tally.add_contest("a<b", Contest("a", "b", 1.0, (0.5,)))
+    assert not tally.fights("a<b")
+    tally.close_process(1.0)
+    assert tally.fights("a<b")
+    assert tally.measurement.contests["a<b"].log_ratios == (0.5,)

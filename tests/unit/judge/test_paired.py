@@ -261,3 +261,34 @@ def test_the_last_look_always_says_something(changes, family):
 def test_swapping_the_arms_turns_red_into_improvement(changes):
     there, back = verdict(pairs(changes), final=True), verdict(pairs([-value for value in changes]), final=True)
     assert (there is Verdict.REGRESSION) == (back is Verdict.IMPROVEMENT)
+
+
+def with_timer(given, base, head, kind="p95"):
+    """The pairs with a timer beside the test's own time: a tuple of rounds per process on each side."""
+    name = f"{kind}:db"
+    return replace(
+        given,
+        base=replace(given.base, samples={**given.base.samples, name: Samples("s", base)}),
+        head=replace(given.head, samples={**given.head.samples, name: Samples("s", head)}),
+    )
+
+
+def test_a_timer_that_has_other_rounds_on_one_side_is_left_out():
+    given = with_timer(pairs(STEADY), ((1e-6, 1e-6),) * 4, ((1e-6,),) * 4, "time")
+    comparison = judge(given, final=True)
+    assert [finding.name for finding in comparison.findings] == ["time"]
+
+
+def test_a_tail_is_held_against_itself_not_against_all_calls_together():
+    given = with_timer(pairs([0.001, -0.001, 0.001, -0.001] * 2), ((1e-6,),) * 8, ((5e-6,),) * 8)
+    given = with_timer(given, ((100e-6,),) * 8, ((100e-6,),) * 8, "time")
+    found = {finding.name: finding.verdict for finding in judge(given, final=True).findings}
+    assert found["p95:db"] is Verdict.REGRESSION
+
+
+def test_a_tail_that_stays_open_makes_no_test_inconclusive():
+    values = tuple((value * 1e-6,) for value in (1, 9, 2, 7))
+    comparison = judge(with_timer(pairs(STEADY[:4]), values, values[::-1]), final=True)
+    found = {finding.name: finding.verdict for finding in comparison.findings}
+    assert found["p95:db"] is Verdict.INCONCLUSIVE
+    assert comparison.verdict is found["time"]

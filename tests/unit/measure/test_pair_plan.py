@@ -150,3 +150,18 @@ def test_a_single_visit_is_one_call_of_each():
     assert [(ask.arm, ask.take.iterations) for ask in arms.asked] == [("base", 1), ("head", 1)]
     assert visit.base.values == {"time": (50e-6,), "cpu": (50e-6,)}
     assert not visit.pinned
+
+
+@pytest.mark.parametrize(("base", "head"), [(100, 10_000_000), (1_000_000, 100)])
+def test_two_calls_that_are_compared_have_slices_of_their_own_length(base, head):
+    """However far apart they are, a slice takes half a millisecond, or one call."""
+    arms = Arms(base, head)
+    visit = play(arms, pinned=True, separate=True)
+    for arm, ns in (("base", base), ("head", head)):
+        wanted = max(ROUND_NS, ns)
+        lengths = {
+            ask.take.iterations * ns for ask in arms.slices() if ask.arm == arm and ask.take.instrument != "load"
+        }
+        assert all(0.9 * ROUND_NS <= length <= 2 * wanted for length in lengths), (arm, lengths)
+    assert visit.base.values["time"][0] == pytest.approx(base / 1e9)
+    assert visit.head.values["time"][0] == pytest.approx(head / 1e9)

@@ -182,3 +182,50 @@ def test_alerts_watch_series_that_are_merged_in(monitor):
     monitor.merge(other.state())
     with pytest.raises(AlertError):
         monitor.check()
+
+
+def test_a_field_that_a_series_has_not_is_told_at_the_check(monitor):
+    monitor.alert("q.p59 > 1ns")
+    monitor.alert("q > 1ns")
+    with monitor.timer("q"):
+        pass
+    with pytest.raises(AlertError) as caught:
+        monitor.check()
+    assert [line.partition(":")[0] for line in caught.value.lines] == ['alert "q.p59 > 1ns"', 'alert "q > 1ns"']
+    assert "q is a timer, which has rate, count, sum" in caught.value.lines[0]
+
+
+def test_a_breach_is_told_by_one_check_only(monitor):
+    monitor.alert("queue > 10")
+    monitor.gauge("queue", 11)
+    with pytest.raises(AlertError):
+        monitor.check()
+    monitor.gauge("queue", 1)
+    monitor.check()
+
+
+def test_what_was_counted_before_the_alert_is_no_rate(monitor, clock):
+    monitor.count("requests", 100_000)
+    monitor.alert("requests.rate > 10/s")
+    clock.now += 0.2
+    monitor.check()  # too early to tell
+    clock.now += 10
+    monitor.count("requests", 50)
+    monitor.check()
+
+
+def test_the_same_alert_twice_is_one(monitor):
+    seen = []
+    for _ in range(3):
+        monitor.alert("queue > 10", action=seen.append, on_record=True)
+    monitor.gauge("queue", 11)
+    assert len(seen) == 1
+
+
+def test_in_a_measuring_process_an_alert_is_checked_and_forgotten(monitor):
+    monitor.alerting = False
+    monitor.alert("queue > 10", on_record=True)
+    monitor.gauge("queue", 11)
+    monitor.check()
+    with pytest.raises(ExpressionError):
+        monitor.alert("queue >> 10")

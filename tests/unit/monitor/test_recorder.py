@@ -324,3 +324,53 @@ def test_a_summary_is_a_table_for_people(monitor, clock):
 def test_a_window_holds_something():
     with pytest.raises(ValueError, match="window is 0"):
         PerformanceMonitor(window=0)
+
+
+def test_what_records_in_the_middle_of_adding_up_is_not_lost():
+    """A signal handler or a finalizer of the same thread."""
+
+    class Interrupted(Histogram):
+        def _add_up(self, taken):
+            if not interruptions:
+                interruptions.append(1)
+                self.record(100.0)
+                self.fold()
+            super()._add_up(taken)
+
+    interruptions = []
+    histogram = Interrupted(Series("x"))
+    histogram.record(1.0)
+    assert histogram.totals == (2, 101.0)
+
+
+def test_after_forgetting_there_are_no_quantiles_until_something_is_recorded(monitor):
+    monitor.observe("size", 1)
+    monitor.forget()
+    assert monitor.summary().histograms == {}
+    other = PerformanceMonitor()
+    other.observe("size", 5)
+    monitor.merge(other)
+    assert monitor.summary().histograms["size"].count == 2
+
+
+def test_odd_numbers_are_numbers(monitor):
+    from decimal import Decimal
+    from fractions import Fraction
+
+    monitor.count("hits", Decimal("1.5"))
+    monitor.count("hits", 0.5)
+    monitor.observe("size", Fraction(1, 2))
+    assert monitor.summary().counters == {"hits": 2.0}
+    with pytest.raises(OverflowError):
+        monitor.observe("size", 10**400)
+    assert monitor.summary().histograms["size"].count == 1
+
+
+def test_a_source_that_raises_spoils_nothing(monitor, caplog):
+    def closed():
+        raise OSError("closed")
+
+    monitor.watch("pool", closed)
+    monitor.count("hits")
+    assert monitor.summary().counters == {"hits": 1}
+    assert "could not be asked" in caplog.text

@@ -80,11 +80,13 @@ def test_a_killed_idle_connection_is_replaced_before_it_is_lent(postgresql):
     name = "perfguard_idle"
     with psycopg_pool(named(postgresql, name), min_size=2, max_size=2, timeout=LONG) as pool:
         eventually(lambda: pool.stats().available == 2)
-        kill(postgresql, backends(postgresql, name))
+        killed = backends(postgresql, name)
+        kill(postgresql, killed)
+        eventually(lambda: not killed & backends(postgresql, name))
         for _ in range(5):
             with pool.connection() as connection:
                 assert connection.execute("select 1").fetchone() == (1,)
-        assert pool.stats().destroyed >= 2
+        assert pool.stats().destroyed >= 1  # the other one may still be idle
 
 
 def test_what_was_not_committed_is_rolled_back(postgresql):

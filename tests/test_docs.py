@@ -118,5 +118,5 @@ def test_the_two_commands_of_the_readme_are_one_line_each():
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2
     assert commands[0].endswith("examples/demo.py")
-    assert commands[1].endswith("python -m pytest")
-    assert 'python" -m pytest' in (ROOT / ".ci" / "run").read_text(), "CI runs the same command"
+    assert commands[1].endswith("python -m pytest -n 2")
+    assert 'python" -m pytest -q -n 2' in (ROOT / ".ci" / "run").read_text(), "CI runs the same command"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.leaks.findings import Examination
+from pytest_perfguard.metrics import metric_name
 from pytest_perfguard.model import Comparison, Finding, Measurement, Verdict, worst
 from pytest_perfguard.settings import Settings
 
@@ -51,14 +52,14 @@ def with_leaks(measured: Comparison, checked: Comparison) -> Comparison:
 def _of_point(label: str, checks: Sequence[Examination], settings: Settings) -> Iterator[Finding]:
     last = checks[-1]
     if last.unsettled:
-        yield Finding(_name(LEAK, label), "B", Verdict.INCONCLUSIVE, 0.0, reason=f"leaks: {last.unsettled}")
+        yield Finding(metric_name(LEAK, label), "B", Verdict.INCONCLUSIVE, 0.0, reason=f"leaks: {last.unsettled}")
         return
     if settings.leaks:
         yield from _leaks(label, checks)
     if settings.max_rss_growth is not None:
         over = min(check.rss for check in checks) > settings.max_rss_growth
         verdict, reason = (Verdict.OVER_BUDGET, f"the growth of the resident set {last.extent}") if over else (None, "")
-        name = _name("max_rss_growth", label)
+        name = metric_name("max_rss_growth", label)
         yield Finding(name, "B", verdict, last.rss, limit=settings.max_rss_growth, reason=reason)
 
 
@@ -66,7 +67,7 @@ def _leaks(label: str, checks: Sequence[Examination]) -> Iterator[Finding]:
     leaks = {leak.kind: leak for check in checks for leak in check.leaks}
     last = checks[-1]
     for kind, leak in leaks.items():
-        name = _name(f"{LEAK}.{kind}", label)
+        name = metric_name(f"{LEAK}.{kind}", label)
         if all(kind in {other.kind for other in check.leaks} for check in checks):
             details = (*leak.lines, f"in each of {len(checks)} fresh processes, {last.extent}")
             yield Finding(name, leak.unit, Verdict.LEAK, leak.per_call, details=details)
@@ -75,8 +76,4 @@ def _leaks(label: str, checks: Sequence[Examination]) -> Iterator[Finding]:
             yield Finding(name, leak.unit, Verdict.INCONCLUSIVE, leak.per_call, reason=reason)
     if not leaks:
         growth = max(0.0, last.growth.get("memory", 0.0))
-        yield Finding(_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.extent}")
-
-
-def _name(name: str, label: str) -> str:
-    return f"{name}:{label}" if label else name
+        yield Finding(metric_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.extent}")

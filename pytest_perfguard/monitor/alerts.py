@@ -70,7 +70,7 @@ class Alert:
         """Every breach since the last time, with the action "fail"; and why it can watch for nothing, if that is so."""
         with self._lock:
             failures, self._failures = self._failures, []
-        return [*failures, *(self._mistake(made) for made in instruments if self._mistake(made))]
+        return [*failures, *filter(None, map(self._mistake, instruments))]
 
     def _mistake(self, made: Instrument) -> str:
         """Is the series meant, and a field of it that it has not?"""

@@ -9,12 +9,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Protocol
 
 from pytest_perfguard.monitor.memory_sample import MemorySample, read_memory
 from pytest_perfguard.monitor.pressure import GROWTH_SAMPLES, Action, Limits, actions
-from pytest_perfguard.monitor.ticker import Ticker
+from pytest_perfguard.monitor.ticker import Ticker, Ticking
 from pytest_perfguard.units import format_size
 
 INTERVAL: Final = 30.0
@@ -62,7 +61,7 @@ class MemoryStats:
 Callback = Callable[[Action, MemorySample], object]
 
 
-class MemoryManager:
+class MemoryManager(Ticking):
     """Samples memory on an interval, warns of steady growth, collects garbage, clears caches and cuts pools.
 
     `start()` it, or use it as a context manager; without either, `sample()` does one round. The thread is a daemon that
@@ -147,28 +146,6 @@ class MemoryManager:
     def stats(self) -> MemoryStats:
         with self._lock:
             return MemoryStats(**self._stats)
-
-    @property
-    def running(self) -> bool:
-        """Is it sampling in the background?"""
-        return self._ticker.running
-
-    def start(self) -> None:
-        """Sample in the background from now on."""
-        self._ticker.start()
-
-    def stop(self) -> None:
-        """End the background thread, and wait for it."""
-        self._ticker.stop()
-
-    def __enter__(self) -> MemoryManager:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def sample(self) -> MemorySample:
         """Take a sample now, and do what it calls for."""

@@ -6,7 +6,6 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
 from pytest_perfguard.monitor.histogram import WINDOW
@@ -14,7 +13,7 @@ from pytest_perfguard.monitor.points import NamedCall, PointServer, ServesOnce, 
 from pytest_perfguard.monitor.recorder import Recorder
 from pytest_perfguard.monitor.registry import MOST_SERIES
 from pytest_perfguard.monitor.system import SystemCollector
-from pytest_perfguard.monitor.ticker import Ticker
+from pytest_perfguard.monitor.ticker import Ticker, Ticking
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class PerformanceMonitor(Recorder):
+class PerformanceMonitor(Recorder, Ticking):
     """Records how long things take, how many there are and how large they are. Safe for threads and event loops.
 
     A series is a name and labels: `monitor.count("requests", route="/users")`. Both are checked when a series is made.
@@ -99,23 +98,6 @@ class PerformanceMonitor(Recorder):
         import asyncio
 
         self._system.watch_loop(loop or asyncio.get_running_loop())
-
-    def start(self) -> None:
-        """Look at the system every interval, in a daemon thread that ends with `stop()` or with this object."""
-        self._ticker.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._ticker.stop()
-
-    def __enter__(self) -> PerformanceMonitor:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def __repr__(self) -> str:
         return f"<PerformanceMonitor with {len(self._registry.all())} series, {self._server}>"

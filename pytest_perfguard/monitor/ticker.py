@@ -6,7 +6,10 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from types import MethodType
+from types import MethodType, TracebackType
+from typing import TypeVar
+
+_Self = TypeVar("_Self", bound="Ticking")
 
 _log = logging.getLogger("perfguard")
 
@@ -49,6 +52,34 @@ class Ticker:
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+
+class Ticking:
+    """What has a ticker: `start()` and `stop()` it, or use it as a context manager."""
+
+    _ticker: Ticker
+
+    @property
+    def running(self) -> bool:
+        """Is its thread at work?"""
+        return self._ticker.running
+
+    def start(self) -> None:
+        """Work in the background, every interval, in a daemon thread that ends with `stop()` or with this object."""
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for it."""
+        self._ticker.stop()
+
+    def __enter__(self: _Self) -> _Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 def _tick(method: weakref.WeakMethod[Callable[[], object]], interval: float, stopped: threading.Event) -> None:

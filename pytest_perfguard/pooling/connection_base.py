@@ -7,11 +7,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from pytest_perfguard.pooling.base import PoolBase
 from pytest_perfguard.pooling.connection_state import ConnectionState
-from pytest_perfguard.pooling.entry import Entry, Lent, Limits, lent_things
+from pytest_perfguard.pooling.entry import Entry, Limits
 from pytest_perfguard.pooling.objects import least_size
 from pytest_perfguard.stats.quantiles import quantile
 
@@ -59,7 +60,7 @@ class ConnectionPoolStats:
     wait_max: float
 
 
-class ConnectionPoolBase(Generic[C]):
+class ConnectionPoolBase(PoolBase, Generic[C]):
     """Not to be used by itself."""
 
     def __init__(
@@ -117,25 +118,6 @@ class ConnectionPoolBase(Generic[C]):
                 state.created, state.destroyed, state.acquisitions, state.timeouts, state.size, len(state.lent),
                 len(state.idle), len(state.waiting), state.connecting, healthy, len(waits), *shares,
             )  # fmt: skip
-
-    def statistics(self) -> Mapping[str, float]:
-        """The same as a mapping: `monitor.watch("db.pool", pool.statistics)`."""
-        return asdict(self.stats())
-
-    def not_returned(self) -> list[Lent]:
-        """What is lent just now, and who took it where the pool traces."""
-        with self._guard:
-            return lent_things(self._state.lent.values())
-
-    @property
-    def name(self) -> str:
-        """What errors call the pool."""
-        return self._state.name
-
-    @property
-    def closed(self) -> bool:
-        """Does it lend nothing any more?"""
-        return self._state.closed
 
     def __repr__(self) -> str:
         with self._guard:

@@ -26,12 +26,11 @@ Stack = tuple[tuple[str, int, str], ...]
 class Entry(Generic[T]):
     """One thing of a pool, idle or lent."""
 
-    __slots__ = ("born", "dies", "idle_since", "lent", "number", "stack", "target", "thing")
+    __slots__ = ("dies", "idle_since", "lent", "number", "stack", "target", "thing")
 
     def __init__(self, thing: T, now: float = 0.0, dies: float = float("inf"), target: Target = NO_TARGET) -> None:
         self.thing = thing
         self.target = target
-        self.born = now
         self.dies = dies
         """When it is too old to be lent again, on the pool's clock."""
         self.idle_since = now

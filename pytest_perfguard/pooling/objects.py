@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
-from pytest_perfguard.pooling.entry import Entry, Lent, Ticket, lent_things, where_from
+from pytest_perfguard.pooling.base import PoolBase
+from pytest_perfguard.pooling.entry import Entry, Ticket, where_from
 from pytest_perfguard.pooling.object_state import ObjectPoolStats, ObjectState
 from pytest_perfguard.tool_errors import PoolClosed, PoolTimeout
 
@@ -23,7 +23,7 @@ TIMEOUT: Final = 10.0
 _log = logging.getLogger("perfguard.pool")
 
 
-class ObjectPool(Generic[T]):
+class ObjectPool(PoolBase, Generic[T]):
     """Lends objects and takes them back. Safe to use from several threads.
 
     `with pool.item() as thing:`, or `acquire()` and `release(thing)`. Where all `max_size` are lent, borrowers wait, and
@@ -65,7 +65,7 @@ class ObjectPool(Generic[T]):
         self._destroy = destroy
         self._timeout = timeout
         self._trace = trace
-        self._lock = threading.Lock()
+        self._guard = self._lock = threading.Lock()
         self._state: ObjectState[T] = ObjectState(name, max_size)
         try:
             for _ in range(initial):
@@ -133,25 +133,6 @@ class ObjectPool(Generic[T]):
         """The numbers of this moment."""
         with self._lock:
             return self._state.stats()
-
-    def statistics(self) -> Mapping[str, float]:
-        """The same for `monitor.watch("pool", pool.statistics)`."""
-        return asdict(self.stats())
-
-    def not_returned(self) -> list[Lent]:
-        """What is lent just now, and who took it where the pool traces."""
-        with self._lock:
-            return lent_things(self._state.lent.values())
-
-    @property
-    def name(self) -> str:
-        """What errors call the pool."""
-        return self._state.name
-
-    @property
-    def closed(self) -> bool:
-        """Does it lend nothing any more?"""
-        return self._state.closed
 
     def __enter__(self) -> ObjectPool[T]:
         return self

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from pytest_perfguard.pooling.entry import Entry, Lent, Ticket, lent_things, where_from
+from pytest_perfguard.pooling.base import PoolBase
+from pytest_perfguard.pooling.entry import Entry, Ticket, where_from
 from pytest_perfguard.pooling.object_state import ObjectPoolStats, ObjectState
 from pytest_perfguard.pooling.objects import INITIAL, MAX_SIZE, TIMEOUT, describe, least_size
 from pytest_perfguard.tool_errors import PoolClosed, PoolTimeout
@@ -22,7 +22,7 @@ T = TypeVar("T")
 _log = logging.getLogger("perfguard.pool")
 
 
-class AsyncObjectPool(Generic[T]):
+class AsyncObjectPool(PoolBase, Generic[T]):
     """`ObjectPool` for the tasks of one event loop.
 
     `async with pool.item() as thing:`, or `await acquire()` and `await release(thing)`. `create`, `reset` and `destroy` may be
@@ -49,6 +49,7 @@ class AsyncObjectPool(Generic[T]):
         self._initial = initial
         self._timeout = timeout
         self._trace = trace
+        self._guard = contextlib.nullcontext()
         self._state: ObjectState[T] = ObjectState(name, max_size)
 
     async def open(self) -> None:
@@ -116,24 +117,6 @@ class AsyncObjectPool(Generic[T]):
     def stats(self) -> ObjectPoolStats:
         """The numbers of this moment."""
         return self._state.stats()
-
-    def statistics(self) -> Mapping[str, float]:
-        """The same as a mapping: `monitor.watch("pool", pool.statistics)`."""
-        return asdict(self.stats())
-
-    def not_returned(self) -> list[Lent]:
-        """What is lent just now, and who took it where the pool traces."""
-        return lent_things(self._state.lent.values())
-
-    @property
-    def name(self) -> str:
-        """What errors call the pool."""
-        return self._state.name
-
-    @property
-    def closed(self) -> bool:
-        """Does it lend nothing any more?"""
-        return self._state.closed
 
     async def __aenter__(self) -> AsyncObjectPool[T]:
         await self.open()

@@ -36,10 +36,17 @@ class Shrinkable(Protocol):
 
 
 class Clearable(Protocol):
-    """A cache."""
+    """A cache; one that has a method `relieve` as well, such as those of several levels, is asked for that."""
 
     def clear(self) -> object:
         """Forget everything."""
+
+
+class Relievable(Protocol):
+    """Something that can make do with less memory."""
+
+    def relieve(self) -> object:
+        """Let go of what is not essential."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +114,13 @@ class MemoryManager(Ticking):
         """Call `pool.shrink(10)` under pressure. The manager does not keep the pool alive."""
         self._register(name, pool, lambda pool: pool.shrink(POOL_SIZE_UNDER_PRESSURE))
 
-    def register_cache(self, name: str, cache: Clearable) -> None:
-        """Call `cache.clear()` under pressure, of a cache that is not essential; it is not kept alive."""
-        self._register(name, cache, lambda cache: cache.clear())
+    def register_cache(self, name: str, cache: Clearable | Relievable) -> None:
+        """Call `cache.clear()` under pressure, of a cache that is not essential; it is not kept alive.
+
+        Anything with a method `relieve` can be registered as well: that is called instead. A `MultiLevelCache` then forgets what
+        it has in memory, a batch processor does not wait for full batches, and a stream processor finishes what it has begun.
+        """
+        self._register(name, cache, lambda cache: (getattr(cache, "relieve", None) or cache.clear)())
 
     def _register(self, name: str, thing: object, relief: Callable[[Any], object]) -> None:
         with self._lock:

@@ -1,0 +1,1 @@
+"""Caches: levels, and how they work together."""

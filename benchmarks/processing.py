@@ -1,0 +1,129 @@
+"""What do batches and streams cost, beside aiodataloader, a plain loop and a ThreadPoolExecutor?
+
+    python benchmarks/processing.py
+
+Needs aiodataloader. Everything is measured in turn in one process; times are the least of several rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from aiodataloader import DataLoader
+from tabulate import tabulate
+
+from pytest_perfguard import AsyncBatchProcessor, BatchProcessor, StreamProcessor
+
+ITEMS = 10_000
+ROUNDS = 7
+CHUNK = 64 * 1024
+CHUNKS = 500
+
+
+def least(call: Callable[[], object]) -> float:
+    """Seconds, the least of some rounds."""
+    seen = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        call()
+        seen.append(time.perf_counter() - begun)
+    return min(seen)
+
+
+async def load(keys: list[int]) -> list[int]:
+    return [2 * key for key in keys]
+
+
+def with_loader() -> None:
+    async def main() -> None:
+        loader = DataLoader(load, max_batch_size=50, cache=False)
+
+        async def one(number: int) -> int:
+            return await loader.load(number)
+
+        await asyncio.gather(*(one(number) for number in range(ITEMS)))
+
+    asyncio.run(main())
+
+
+def with_processor() -> None:
+    async def main() -> None:
+        async with AsyncBatchProcessor({"load": load}, max_queue=ITEMS) as batch:
+            await asyncio.gather(*(batch.process("load", number) for number in range(ITEMS)))
+
+    asyncio.run(main())
+
+
+def with_threads() -> None:
+    with BatchProcessor({"load": lambda keys: [2 * key for key in keys]}, max_queue=ITEMS) as batch:
+        futures = [batch.submit("load", number) for number in range(ITEMS)]
+        for future in futures:
+            future.result()
+
+
+def batches() -> None:
+    rows = [
+        ["aiodataloader (a batch per turn of the loop, unbounded)", least(with_loader)],
+        ["AsyncBatchProcessor", least(with_processor)],
+        ["BatchProcessor, submit and result, one thread", least(with_threads)],
+    ]
+    listed = [[name, seconds / ITEMS * 1e6] for name, seconds in rows]
+    print(tabulate(listed, [f"{ITEMS} items in batches of 50", "us per item"], floatfmt=".2f"))
+
+
+def source() -> Iterator[bytes]:
+    block = bytes(range(256)) * (CHUNK // 256)
+    for _ in range(CHUNKS):
+        yield bytes(bytearray(block))
+
+
+def heavy(chunk: bytes) -> int:
+    """Work that lets other threads run: hashing and compressing."""
+    return zlib.crc32(zlib.compress(hashlib.sha256(chunk).digest() + chunk, 1))
+
+
+def of_chunk(chunk: list[bytes]) -> int:
+    return heavy(chunk[0])
+
+
+def by_loop() -> None:
+    for block in source():
+        heavy(block)
+
+
+def by_pool() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        for _ in pool.map(heavy, source()):
+            pass
+
+
+def by_stream() -> None:
+    StreamProcessor(of_chunk, max_memory=2_000_000).drain(source())
+
+
+def streams() -> None:
+    rows = []
+    calls = {
+        "a plain loop": by_loop, "ThreadPoolExecutor.map, 3 threads": by_pool, "StreamProcessor, 3 at a time": by_stream,
+    }  # fmt: skip
+    for name, call in calls.items():
+        seconds = least(call)
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        rows.append([name, CHUNK * CHUNKS / seconds / 1e6, peak / 1e6])
+    print(tabulate(rows, [f"\n{CHUNK * CHUNKS / 1e6:.0f} MB in blocks of 64 KiB", "MB/s", "peak MB"], floatfmt=".1f"))
+
+
+if __name__ == "__main__":
+    print(f"Python {sys.version.split()[0]}\n")
+    batches()
+    streams()

@@ -117,6 +117,8 @@ class Measurement:
     `single` call per set-up; did it run in `parallel`, so that it was not kept on one CPU?"""
     contests: Mapping[str, Contest] = field(default_factory=dict)
     """The claims of the test, by label."""
+    imports: Sequence[str] = ()
+    """The modules that its fresh interpreters imported, where it measures imports."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,8 @@ class Record:
     """How it was measured: `Measurement.conditions`."""
     paces: tuple[float, ...] = ()
     """`Measurement.paces`: one for each of the `minima`."""
+    imports: Sequence[str] = ()
+    """`Measurement.imports`."""
 
 
 @dataclass(frozen=True)
@@ -243,8 +247,3 @@ def estimate(unit: str, minima: Sequence[float], medians: Sequence[float]) -> fl
     be low by luck.
     """
     return min(minima) if unit == "s" else statistics.median(medians)
-
-
-def worst(verdicts: list[Verdict]) -> Verdict | None:
-    """The verdict that outranks the others; None if there is none."""
-    return min(verdicts, key=RANK.__getitem__, default=None)

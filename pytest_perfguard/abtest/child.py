@@ -105,7 +105,7 @@ class Conversation:
     def measure(self, call: Callable[[], object], label: str) -> object:
         """Serve a point with a plain callable; returns what its first call returned."""
         with self._quiet():
-            return drive(self._steps(label), call, self._setup)
+            return drive(self._steps(label, memory=not hasattr(call, "time_itself")), call, self._setup)
 
     async def measure_async(self, call: Callable[[], Awaitable[object]], label: str) -> object:
         """Serve a point with a coroutine function, inside the running loop."""
@@ -127,9 +127,9 @@ class Conversation:
     def __str__(self) -> str:
         return "measuring"
 
-    def _steps(self, label: str, claim: Claim | None = None) -> Steps:
+    def _steps(self, label: str, claim: Claim | None = None, *, memory: bool = True) -> Steps:
         unique = self._unique(label)
-        self._link.send(Point(unique) if claim is None else Duel(unique, *claim))
+        self._link.send(Point(unique, memory) if claim is None else Duel(unique, *claim))
         self._probe = Probe(self._distributions, self._forget)
         try:
             yield from self._obey()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from pytest_perfguard.abtest.duels import serve_duel
 from pytest_perfguard.abtest.proof import Proof
@@ -22,8 +21,8 @@ from pytest_perfguard.abtest.rounds import (
     essence,
     single_servings,
 )
+from pytest_perfguard.abtest.sides import Crew, Sides
 from pytest_perfguard.abtest.single import not_collected
-from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError
 from pytest_perfguard.judge.memory import MEMORY_PAIRS
@@ -32,26 +31,10 @@ from pytest_perfguard.measure.pair_plan import Ask, PairOrder, PairVisit, plan_p
 from pytest_perfguard.measure.plan import FirstCallRaised
 from pytest_perfguard.measure.visit import Raised, Taken
 from pytest_perfguard.model import Comparison, Verdict
+from pytest_perfguard.startup.import_tree import some_of
 
 #: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
 PairJudge = Callable[[str, Pairs, bool], Comparison | None]
-
-
-class Crew(NamedTuple):
-    """A pair of processes."""
-
-    base: Worker
-    head: Worker
-
-
-@dataclass
-class _Sides:
-    """What is known of one test so far."""
-
-    base: Tally = field(default_factory=lambda: Tally({}))
-    head: Tally = field(default_factory=lambda: Tally({}))
-    pinned: dict[str, bool] = field(default_factory=dict)
-    """By label: is the point kept on one CPU?"""
 
 
 class PairRunner(Rounds[Crew]):
@@ -79,7 +62,7 @@ class PairRunner(Rounds[Crew]):
         self._proof = proof
         self._revision = revision
         self._reasons = reasons
-        self._sides = {subject.nodeid: _Sides() for subject in subjects}
+        self._sides = {subject.nodeid: Sides() for subject in subjects}
 
     @contextlib.contextmanager
     def _start(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
@@ -120,8 +103,10 @@ class PairRunner(Rounds[Crew]):
         if comparison is not None:
             self._decide(subject, comparison)
 
-    def _notes(self, crew: Crew, sides: _Sides) -> Iterator[str]:
+    def _notes(self, crew: Crew, sides: Sides) -> Iterator[str]:
         base, head = crew.base.ready, crew.head.ready
+        if sides.only_head:
+            yield f"imported by the head only: {some_of(sides.only_head)}"
         yield from dict.fromkeys((*head.notes, *base.notes))
         if head.python != base.python:
             yield f"the head runs on Python {head.python}, the base on {base.python}: the change may be the interpreter's"
@@ -180,14 +165,15 @@ class PairRunner(Rounds[Crew]):
             if self._reached is None:
                 self._reached = self._clock()
             with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell
-                visits[base.label] = self._at_point(crew, subject, base.label, order, index)
+                visits[base.label] = self._at_point(crew, subject, base, order, index)
             for worker in crew:
                 worker.send(GoOn())
 
-    def _at_point(self, crew: Crew, subject: Subject, label: str, order: PairOrder, index: int) -> PairVisit:
+    def _at_point(self, crew: Crew, subject: Subject, point: Point, order: PairOrder, index: int) -> PairVisit:
         sides = self._sides[subject.nodeid]
-        pinned = sides.pinned.get(label, order.pinned)
-        plan = plan_pair(replace(order, iterations=sides.base.iterations.get(label, 0), pinned=pinned))
+        known, pinned = sides.base.iterations.get(point.label, 0), sides.pinned.get(point.label, order.pinned)
+        order = replace(order, iterations=known, pinned=pinned, memory=order.memory and point.memory)
+        plan = plan_pair(order)
         placed = False  # where a point begins
 
         def ask(request: Ask) -> Taken | Raised:
@@ -217,6 +203,7 @@ class PairRunner(Rounds[Crew]):
         same = isinstance(base, Done) and isinstance(head, Done)
         base_done, head_done = self._run_out(crew.base, subject, base), self._run_out(crew.head, subject, head)
         self._proof.check(base_done.modules, head_done.modules)
+        self._sides[subject.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:

@@ -70,6 +70,8 @@ class Point:
     """The test reached a measurement point and waits. `label` is "" for the whole test function."""
 
     label: str
+    memory: bool = True
+    """Is it this process whose memory the call takes?"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ class Done:
     problem: str
     modules: dict[str, str]
     """The files of the modules that were imported since the last message of this kind."""
+    imports: list[str]
+    """Of them, the modules that fresh interpreters imported for this test, and what is built in."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ class Runner(SingleRounds):
             if isinstance(message, Done):
                 if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
                     raise TestFailed(message.problem or "it reached no measurement point")
+                self._tallies[subject.nodeid].note_imports(message.imports)
                 return visits
             if not isinstance(message, Point | Duel):
                 raise ProtocolError(f"expected Point, Duel or Done while {doing}, got {message!r}")
@@ -102,7 +103,7 @@ class Runner(SingleRounds):
                 self._fight(child, subject, message, index)
                 continue
             known = self._tallies[subject.nodeid].iterations.get(message.label, 0)
-            plan = plan_visit(replace(order, iterations=known))
+            plan = plan_visit(replace(order, iterations=known, memory=order.memory and message.memory))
             if self._tallies[subject.nodeid].parallel.get(message.label, subject.parallel) is False:
                 child.send(Pin(index))
             with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell

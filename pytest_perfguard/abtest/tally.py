@@ -67,6 +67,11 @@ class Tally:
         known[label] = known[label].joined(contest) if label in known else contest
         self.measurement = replace(self.measurement, contests=known)
 
+    def note_imports(self, modules: Sequence[str]) -> None:
+        """What fresh interpreters imported for the test."""
+        if modules:
+            self.measurement = replace(self.measurement, imports=tuple(modules))
+
     def close_process(self, seconds: float, notes: Sequence[str] = (), *, collector: bool = True) -> None:
         """Count what was added as one process that took `seconds`."""
         samples = dict(self.measurement.samples)

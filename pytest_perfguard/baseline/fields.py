@@ -57,6 +57,13 @@ class Reader:
         self.expect(isinstance(value, dict), key, f"{name} is {value!r:.60}, expected an object")
         return value  # type: ignore[return-value]  # checked above
 
+    def texts(self, data: Mapping[str, Any], name: str, key: str) -> tuple[str, ...]:
+        """A list that may be left out."""
+        value = data.get(name, [])
+        right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        self.expect(right, key, f"{name} is {value!r:.60}, expected a list of texts")
+        return tuple(value)
+
     def text(self, data: Mapping[str, Any], name: str, key: str) -> str:
         value = data.get(name)
         self.expect(isinstance(value, str), key, f"{name} is {value!r:.60}, expected text")

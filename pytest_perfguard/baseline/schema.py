@@ -102,7 +102,9 @@ def _record_data(record: Record) -> dict[str, object]:
         name: {"medians": list(kept.medians), "minima": list(kept.minima), "rounds": kept.rounds, "unit": kept.unit}
         for name, kept in record.metrics.items()
     }
+    imports = {"imports": sorted(record.imports)} if record.imports else {}
     return {
+        **imports,
         "commit": record.commit,
         "conditions": dict(record.conditions),
         "iterations": dict(record.iterations),
@@ -140,6 +142,7 @@ def _read_record(reader: fields.Reader, nodeid: str, data: Any) -> Record:
         metrics=metrics,
         conditions=conditions,
         paces=reader.numbers(data, "paces", key, "the record"),
+        imports=reader.texts(data, "imports", key),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_perfguard.metrics import metric_kind
-from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Verdict, worst
+from pytest_perfguard.model import RANK, Comparison, Finding, Measurement, Pairing, Verdict
 
 
 def concluded(
@@ -26,3 +26,8 @@ def concluded(
 def _is_open_tail(finding: Finding) -> bool:
     """A tail is told by few values: what it leaves open makes no test inconclusive that is not so otherwise."""
     return finding.verdict is Verdict.INCONCLUSIVE and metric_kind(finding.name) == "p95"
+
+
+def worst(verdicts: list[Verdict]) -> Verdict | None:
+    """The verdict that outranks the others; None if there is none."""
+    return min(verdicts, key=RANK.__getitem__, default=None)

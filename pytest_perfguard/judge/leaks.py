@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from pytest_perfguard.judge.conclusion import worst
 from pytest_perfguard.leaks.findings import Examination
 from pytest_perfguard.metrics import metric_name
-from pytest_perfguard.model import Comparison, Finding, Measurement, Verdict, worst
+from pytest_perfguard.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.settings import Settings
 
 #: A suspect is checked in so many.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from pytest_perfguard.judge.conclusion import worst
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.pace import at_full_pace
 from pytest_perfguard.metrics import metric_order
-from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Recorded, worst
+from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Recorded
 from pytest_perfguard.settings import Settings
 
 #: Processes that a plain `--perf` run takes: enough for a look.
@@ -56,6 +57,7 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
         metrics,
         dict(measurement.conditions),
         tuple(_rounded(pace) for pace in measurement.paces),
+        tuple(measurement.imports),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.judge.case import Case, finding
@@ -23,6 +24,7 @@ from pytest_perfguard.judge.pace import at_full_pace
 from pytest_perfguard.metrics import metric_kind, metric_order
 from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
+from pytest_perfguard.startup.import_tree import some_of
 from pytest_perfguard.stats.robust import agreeing, precedence_rank
 from pytest_perfguard.values import KINDS
 
@@ -55,6 +57,7 @@ def judge_stored(
     nodeid: str, record: Record, measurement: Measurement, settings: Settings, *, final: bool
 ) -> Comparison | None:
     """The verdict on one test, or None while another process may clear it; `final`: there will be no other."""
+    measurement = _with_new_imports(record, measurement)
     wanted = {name for name in record.metrics if KINDS[metric_kind(name)].metric in settings.metrics}
     recorded_kinds = {metric_kind(name) for name in record.metrics}
     now = {name: taken for name, taken in measurement.samples.items() if metric_kind(name) in recorded_kinds}
@@ -69,6 +72,15 @@ def judge_stored(
     ]
     findings += over_budget(measurement, settings, final=final)
     return concluded(nodeid, findings, measurement)
+
+
+def _with_new_imports(record: Record, measurement: Measurement) -> Measurement:
+    """With a note that names the modules that were not imported when the baseline was recorded."""
+    new = set(measurement.imports) - set(record.imports) if record.imports else set()
+    if not new:
+        return measurement
+    note = f"imported now, and not when the baseline was recorded: {some_of(new)}"
+    return replace(measurement, notes=(*measurement.notes, note))
 
 
 def _judge(case: Case) -> Finding | None:

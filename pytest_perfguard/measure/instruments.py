@@ -59,7 +59,7 @@ def read_paced(iterations: int, rounds: int, probe: Probe) -> Instrument:
         probe.round_ends()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
-        load_ns.append(timing.cpu_ns + _ended_children_ns() - children)
+        load_ns.append(timing.cpu_ns + (0 if timing.alone else _ended_children_ns() - children))
         pace_ns.append(max(before, after))
         before = after
     return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns, "pace": pace_ns}
@@ -100,7 +100,7 @@ def read_load(iterations: int, rounds: int, probe: Probe) -> Instrument:
         probe.round_ends()
         wall_ns.append(timing.wall_ns)
         cpu_ns.append(timing.cpu_ns)
-        load_ns.append(timing.cpu_ns + _children_ns() - before)
+        load_ns.append(timing.cpu_ns + (0 if timing.alone else _children_ns() - before))
     return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns}
 
 

@@ -23,7 +23,7 @@ from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
 from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
 from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
-from pytest_perfguard.plugin.keys import COUNTERS, MEASURER, MONITOR
+from pytest_perfguard.plugin.keys import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
 
@@ -145,7 +145,10 @@ class ChildSession:
             if not isinstance(request, Serve):
                 raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")
             problem = self._serve(request)
-            self._link.send(Done(problem, self._new_modules()))
+            freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
+            files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
+            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly)))
+            freshly.clear()
         return True
 
     def _new_modules(self) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_perfguard.judge.conclusion import worst
 from pytest_perfguard.metrics import metric_kind
-from pytest_perfguard.model import FAILING, UNSETTLED, Comparison, Finding, Samples, Verdict, worst
+from pytest_perfguard.model import FAILING, UNSETTLED, Comparison, Finding, Samples, Verdict
 
 
 def test_samples_know_their_processes_apart():

@@ -46,7 +46,7 @@ class Child:
             self.answer = self.answers[message.nodeid].pop(0)
             self.queue.append(Point(""))
         elif isinstance(message, GoOn):
-            self.queue.append(Done("AssertionError: x" if isinstance(self.answer, Raised) else "", {}))
+            self.queue.append(Done("AssertionError: x" if isinstance(self.answer, Raised) else "", {}, []))
 
     def receive(self, *, doing, limit):
         assert doing.endswith("for leaks")

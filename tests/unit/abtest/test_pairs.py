@@ -73,11 +73,11 @@ class Child:
             self.world.pins.append((self.arm, message.cpu))
         elif isinstance(message, GoOn):
             behaviour = self.behaviour()
-            self.queue.append(Done("AssertionError: not here" if behaviour == "fails" else "", {}))
+            self.queue.append(Done("AssertionError: not here" if behaviour == "fails" else "", {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
-            return [Done("", {})]
+            return [Done("", {}, [])]
         return [Point("other" if self.behaviour() == "elsewhere" else "")]
 
     def behaviour(self):

@@ -82,8 +82,8 @@ def test_anything_else_is_refused_by_name(data):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"say": "Point"}, r"Point has the fields \[\], expected \['label'\]"),
-        ({"say": "Point", "label": 5}, "Point.label is 5, expected str"),
+        ({"say": "Point"}, r"Point has the fields \[\], expected \['label', 'memory'\]"),
+        ({"say": "Point", "label": 5, "memory": True}, "Point.label is 5, expected str"),
         ({"say": "Point", "label": "", "more": 1}, "Point has the fields"),
         (
             {"say": "Take", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False},

@@ -67,7 +67,7 @@ class Child:
             self.children.pinned.append(message.cpu)
         elif isinstance(message, GoOn):
             failed = self.children.behaviours.get(self.nodeid) == "fails"
-            self.queue.append(Done("AssertionError: in here" if failed else "", {}))
+            self.queue.append(Done("AssertionError: in here" if failed else "", {}, []))
 
     def ask(self, take, *, doing, limit):
         self.send(take)

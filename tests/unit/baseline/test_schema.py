@@ -43,6 +43,7 @@ records = st.builds(
     metrics=metrics(),
     conditions=st.dictionaries(texts, st.booleans(), max_size=2),
     paces=st.lists(amounts, min_size=1, max_size=5).map(tuple),
+    imports=st.lists(texts, max_size=3).map(lambda names: tuple(sorted(names))),
 )
 classes = st.builds(
     MachineClass,

@@ -367,3 +367,15 @@ def test_another_process_never_turns_cleared_into_suspect(minima):
     """The minimum only falls: who is cleared stays cleared."""
     if verdict(record(), measured(minima), final=False) in (Verdict.UNCHANGED, Verdict.IMPROVEMENT):
         assert verdict(record(), measured([*minima, 5.0]), final=True) is not Verdict.REGRESSION
+
+
+def test_modules_that_the_baseline_did_not_import_are_named():
+    base, now = record(), all_processes(1)
+    base = replace(base, imports=("a", "b"))
+    told = judge(base, replace(now, imports=("a", "b", *"hgfedc", *map(str, range(20)))))
+    (note,) = told.measurement.notes
+    assert note == (
+        "imported now, and not when the baseline was recorded: 0, 1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19 and 14 more"
+    )
+    assert judge(base, replace(now, imports=("a",))).measurement.notes == ()
+    assert judge(record(), replace(now, imports=("a",))).measurement.notes == ()  # none were recorded

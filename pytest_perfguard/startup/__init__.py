@@ -1,0 +1,1 @@
+"""Starting up: modules loaded when they are needed, steps that are timed, and what imports cost."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_perfguard.knobs import KNOBS, Knob
-from pytest_perfguard.plugin.options import MODES
+from pytest_perfguard.plugin.options import MODES, SETUP
 from pytest_perfguard.units import format_duration, format_size
 from pytest_perfguard.values import DEFAULT_FLOOR, Floor
 
@@ -40,6 +40,7 @@ def page() -> str:
     modes = "".join(
         f"| `{flag}{f'={metavar}' if metavar else ''}` | {text} |\n" for flag, text, metavar in MODES.values()
     )
+    modes += f"\nWith any of them, or none: `{SETUP.flag}`, {SETUP.help.partition(';')[0]}.\n"
     return HEAD + modes + TABLE + "".join(map(_row, KNOBS))
 
 

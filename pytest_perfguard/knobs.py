@@ -24,6 +24,7 @@ from pytest_perfguard.values import (
     parse_path,
     parse_reports,
     parse_tails,
+    parse_url,
 )
 
 
@@ -104,6 +105,15 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "write what the tests recorded with perf_monitor, and what was measured of them, into a file for a collector: JSON "
         "for a name.json, OpenMetrics text otherwise (which needs the extra prometheus)",
         "PATH",
+        marker=False,
+    ),
+    Knob(
+        "redis_url",
+        parse_url,
+        None,
+        "a Redis server that the fixture cache shares with other machines, such as redis://127.0.0.1:6379/0 (needs the extra "
+        "redis)",
+        "URL",
         marker=False,
     ),
     Knob("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),

@@ -20,6 +20,7 @@ class Settings(NamedTuple):
     budget: float
     metrics: tuple[str, ...]
     metrics_file: str | None
+    redis_url: str | None
     strict: bool
     confirm: bool
     base_command: str | None

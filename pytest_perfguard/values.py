@@ -112,6 +112,15 @@ def parse_path(value: object) -> str:
     return value
 
 
+def parse_url(value: object) -> str:
+    """Where a Redis server is."""
+    if not isinstance(value, str) or not value.startswith(("redis://", "rediss://", "unix://")):
+        raise SettingError(
+            f"{value!r} is no URL of a Redis server (redis://HOST:PORT/NUMBER, rediss://..., unix://...)"
+        )
+    return value
+
+
 def parse_command(value: object) -> str:
     """A command line that the shell's rules of quoting can split."""
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_perfguard.knobs import KNOBS
 from pytest_perfguard.model import Verdict
-from pytest_perfguard.plugin.options import MODES
+from pytest_perfguard.plugin.options import MODES, SETUP
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,11 +37,14 @@ def test_the_options_page_is_the_settings_table():
         "docs/leaks.md",
         "docs/monitor.md",
         "docs/pools.md",
+        "docs/caching.md",
+        "docs/processing.md",
+        "docs/startup.md",
     ],
 )
 def test_every_option_that_a_page_names_exists(name):
     flags = {knob.flag for knob in KNOBS if knob.option} | {mode.flag for mode in MODES.values()}
-    flags |= {"--perf-child"}  # hidden
+    flags |= {"--perf-child", SETUP.flag}  # the first is hidden
     text = (ROOT / name).read_text(encoding="utf-8")
     assert set(re.findall(r"--perf[a-z-]*", text)) <= flags
 
@@ -114,9 +117,29 @@ def test_the_examples_of_the_page_on_pools_run(pytester):
     pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
 
 
+def test_the_examples_of_the_page_on_caches_run(pytester):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "caching.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
+
+
+def test_the_examples_of_the_page_on_start_up_run(pytester):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "startup.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
+
+
+def test_the_examples_of_the_page_on_batches_and_streams_run(pytester):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "processing.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
+
+
 def test_the_two_commands_of_the_readme_are_one_line_each():
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2
     assert commands[0].endswith("examples/demo.py")
-    assert commands[1].endswith("python -m pytest -n 2")
-    assert 'python" -m pytest -q -n 2' in (ROOT / ".ci" / "run").read_text(), "CI runs the same command"
+    assert commands[1].endswith("python -m pytest -n 3 --dist worksteal")
+    assert 'python" -m pytest -q -n 3 --dist worksteal' in (ROOT / ".ci" / "run").read_text(), (
+        "CI runs the same command"
+    )

@@ -6,20 +6,26 @@ import pytest
 
 from pytest_perfguard.plugin import options
 from pytest_perfguard.plugin.fixtures import (
+    cache,
     conn_pool,
     memory_watch,
     object_pool,
+    perf_cache,
     perf_conn_pool,
+    perf_imports,
     perf_memory_watch,
     perf_monitor,
     perf_object_pool,
 )
 
 __all__ = [
+    "cache",
     "conn_pool",
     "memory_watch",
     "object_pool",
+    "perf_cache",
     "perf_conn_pool",
+    "perf_imports",
     "perf_memory_watch",
     "perf_monitor",
     "perf_object_pool",
@@ -52,6 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_perfguard.plugin import measuring
 
         measuring.register(config, mode)
+    if config.option.perf_setup_times and config.option.perf_child is None:
+        from pytest_perfguard.plugin import setups
+
+        config.pluginmanager.register(setups.SetupTimes(config), "perfguard-setups")
     if name := options.metrics_file(config):
         from pytest_perfguard.plugin import metrics
 

@@ -12,6 +12,8 @@ from pytest_perfguard.plugin.keys import MEASURER, MONITOR, SESSION_METRICS, cou
 if TYPE_CHECKING:
     from pytest_perfguard.leaks.watch import MemoryWatch
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
+    from pytest_perfguard.plugin.caches import PerfCache
+    from pytest_perfguard.plugin.imports import PerfImports
     from pytest_perfguard.plugin.pools import PoolFactory
 
 #: Fixtures of tests that look at their own output.
@@ -35,6 +37,15 @@ def perf_monitor(request: pytest.FixtureRequest) -> Iterator[PerformanceMonitor]
     del config.stash[MONITOR]
     if (metrics := config.stash.get(SESSION_METRICS, None)) is not None:
         metrics.add(monitor)
+
+
+@pytest.fixture
+def perf_imports(request: pytest.FixtureRequest, perf_monitor: PerformanceMonitor) -> PerfImports:
+    """`perf_imports("mypkg", max_modules=100, forbid=["scipy"])` imports it in fresh interpreters and fails where it loads or
+    costs more than it may; in a perf test the import is measured and judged."""
+    from pytest_perfguard.plugin.imports import PerfImports
+
+    return PerfImports(request, perf_monitor)
 
 
 @pytest.fixture
@@ -91,3 +102,18 @@ def conn_pool(perf_conn_pool: PoolFactory) -> PoolFactory:
     """`pool = conn_pool(connect, check=..., max_size=...)`, then `with pool.connection() as connection:`; what is not given
     back fails the test. For asyncio where `connect` is a coroutine function; `shared="db"` for one pool per run."""
     return perf_conn_pool
+
+
+@pytest.fixture
+def perf_cache(request: pytest.FixtureRequest) -> PerfCache:
+    """The same as `cache`, where a project has a fixture of that name itself."""
+    from pytest_perfguard.plugin.caches import the_cache
+
+    return the_cache(request)
+
+
+@pytest.fixture
+def cache(perf_cache: PerfCache) -> PerfCache:
+    """pytest's own cache: `cache.get(key, default)`, `cache.set(key, value)`, `cache.mkdir(name)`; and on top of it
+    `cache.get_or_compute(key, function, ttl)`, `cache.set(key, value, ttl=60)`, `cache.delete(key)`, `cache.stats()`."""
+    return perf_cache

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_perfguard.leaks.counters import Counter
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
     from pytest_perfguard.monitor.points import PointServer
+    from pytest_perfguard.plugin.caches import PerfCache
     from pytest_perfguard.plugin.endings import Ending
     from pytest_perfguard.plugin.metrics import SessionMetrics
     from pytest_perfguard.plugin.pools import Pool
@@ -25,6 +26,10 @@ SESSION_METRICS: Final[pytest.StashKey[SessionMetrics]] = pytest.StashKey()
 ENDINGS: Final[pytest.StashKey[list[Ending]]] = pytest.StashKey()
 #: The pools that all tests share, by name.
 SHARED_POOLS: Final[pytest.StashKey[dict[str, Pool]]] = pytest.StashKey()
+#: In a measuring process: where that came from which fresh interpreters imported for the running test, by module.
+FRESHLY_IMPORTED: Final[pytest.StashKey[dict[str, str]]] = pytest.StashKey()
+#: What the fixture `cache` gives to all tests of this run.
+CACHE: Final[pytest.StashKey[PerfCache]] = pytest.StashKey()
 #: What the running test wants counted in leak checks, too.
 COUNTERS: Final[pytest.StashKey[dict[str, Counter]]] = pytest.StashKey()
 

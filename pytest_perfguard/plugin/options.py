@@ -43,6 +43,12 @@ MODES: Final[Mapping[str, ModeOption]] = {
 }
 
 
+#: Not a setting: it only lists.
+SETUP: Final = ModeOption(
+    "--perf-setup", "list the slowest fixtures and test set-ups of the run; goes with any mode, or none"
+)
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Declare everything to pytest."""
     group = parser.getgroup("perfguard", "performance regression tests (perfguard)")
@@ -54,6 +60,7 @@ def add_options(parser: pytest.Parser) -> None:
     for knob in KNOBS:
         if knob.option:
             _add_knob(group, parser, knob)
+    group.addoption(SETUP.flag, action="store_true", dest="perf_setup_times", default=False, help=SETUP.help)
     group.addoption("--perf-child", type=int, default=None, help=argparse.SUPPRESS)
 
 

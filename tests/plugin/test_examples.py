@@ -17,6 +17,7 @@ def run(folder, *options):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.every_plugin
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_an_example_passes_and_can_be_measured(name, tmp_path):
     folder = tmp_path / name

@@ -126,6 +126,7 @@ def test_paths_after_two_dashes_are_paths(project):
     project.run("--perf", "--", "test_x.py").assert_outcomes(passed=1)
 
 
+@pytest.mark.every_plugin
 def test_the_plugin_can_be_switched_off(project):
     project.pytester.makepyfile("def test_plain(): pass")
     result = project.run("-p", "no:perfguard", short=False)

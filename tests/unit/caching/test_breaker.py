@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
+from pytest_perfguard import AsyncRedisCache, MissingExtra, RedisCache
 from pytest_perfguard.caching.breaker import Breaker
 
 
@@ -19,3 +24,12 @@ def test_a_server_that_is_away_is_asked_less_and_less_often():
     assert breaker.asks(now)
     assert breaker.answered() is False
     assert breaker.failed(now) is True
+
+
+def test_without_its_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    for kind in (RedisCache, AsyncRedisCache):
+        with pytest.raises(MissingExtra, match="RedisCache needs redis: pip install 'perfguard\\[redis\\]'"):
+            kind("redis://127.0.0.1:6379/0")
+    with pytest.raises(ValueError, match="either the url of a server or a client"):
+        RedisCache()

@@ -172,7 +172,8 @@ class PairRunner(Rounds[Crew]):
     def _at_point(self, crew: Crew, subject: Subject, point: Point, order: PairOrder, index: int) -> PairVisit:
         sides = self._sides[subject.nodeid]
         known, pinned = sides.base.iterations.get(point.label, 0), sides.pinned.get(point.label, order.pinned)
-        order = replace(order, iterations=known, pinned=pinned, memory=order.memory and point.memory)
+        memory, fresh = order.memory and point.memory, not point.memory
+        order = replace(order, iterations=known, pinned=pinned, memory=memory, fresh=fresh)
         plan = plan_pair(order)
         placed = False  # where a point begins
 

@@ -33,6 +33,8 @@ SLICES_SPAN_NS: Final = 80_000_000
 #: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
 #: pairs can only tell large differences: fewer slices, more pairs.
 PAIRS_IN_BUDGET: Final = 8
+#: Slice pairs of calls that are a process each, at least where the budget allows.
+FRESH_SLICES: Final = 16
 #: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
 SHORT_CALL_NS: Final = 250_000
 #: Shortest round that tells whether a test runs in parallel, and rounds of it.
@@ -72,6 +74,8 @@ class PairOrder:
     """May the two arms have numbers of calls of their own? For two calls that are compared."""
     single: bool = False
     """The test cannot be called twice on one set-up: take one call of each arm."""
+    fresh: bool = False
+    """Is each call a process of its own? Then calls differ as pairs do, and many of them in a pair are worth their time."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,9 @@ def plan_pair(order: PairOrder) -> PairPlan:
         return PairVisit(nothing, nothing, pinned)
 
 
-def slices_for(pair_ns: int, budget_ns: int) -> int:
-    """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together."""
-    wanted = min(SLICES.stop - 1, max(SLICES.start, 2 * SLICES_SPAN_NS // pair_ns))
+def slices_for(pair_ns: int, budget_ns: int, least: int = SLICES.start) -> int:
+    """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together; `least` if the budget allows."""
+    wanted = min(SLICES.stop - 1, max(least, 2 * SLICES_SPAN_NS // pair_ns))
     # The first call of each arm is as long as a slice, and counts for nothing.
     return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns) - 1))
 
@@ -155,7 +159,7 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
             second[arm] = yield from _warm_up(arm, iterations[arm], pinned)
     per_call = min(second[arm] // iterations[arm] for arm in arms)
     instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
-    wanted = slices_for(sum(second.values()), order.budget_ns)
+    wanted = slices_for(sum(second.values()), order.budget_ns, FRESH_SLICES if order.fresh else SLICES.start)
     yield from _take_turns(slices, arms, {arm: Take(instrument, iterations[arm], 1) for arm in arms}, wanted, pinned)
     for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
         slices[arm].tails = taken_of((yield Ask(arm, Take("tails", 1, 1), pinned))).recorded

@@ -123,6 +123,14 @@ def test_slices_fit_the_budget_and_the_bounds(pair_ns, budget_ns):
     assert count == 1 or 8 * (count + 1) * pair_ns <= budget_ns
 
 
+def test_calls_that_are_processes_of_their_own_are_taken_more_often():
+    for fresh, least in ((False, SLICES.start), (True, 16)):
+        arms = Arms(60_000_000, 60_000_000)
+        play(arms, fresh=fresh)
+        assert len(arms.slices()) >= 2 * least
+        assert (len(arms.slices()) < 32) is not fresh
+
+
 def test_memory_is_taken_of_both_arms_last():
     arms = Arms(50_000)
     visit = play(arms, pinned=True)

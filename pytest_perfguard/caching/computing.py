@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-import os
 import time
-import weakref
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Any, Final, Protocol
@@ -16,6 +14,7 @@ from pytest_perfguard.caching.flights import Flights
 from pytest_perfguard.caching.freshness import Freshness, Token
 from pytest_perfguard.caching.level import DEFAULT, MISSING, Missing, Release, checked_ttl
 from pytest_perfguard.caching.steps import Steps, run
+from pytest_perfguard.forking import begins_anew_after_fork
 
 _log = logging.getLogger("perfguard.cache")
 
@@ -106,7 +105,7 @@ class Changing:
 
     def __init__(self) -> None:
         self._fresh = Freshness()
-        _alive.add(self)
+        begins_anew_after_fork(self)
 
     @contextlib.contextmanager
     def _changing(self, key: Any) -> Iterator[None]:
@@ -121,22 +120,10 @@ class Changing:
             self._flights.forget_all()
             yield
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
         """In a child process after a fork: locks may have been held, and what is under way is the parent's."""
         self._fresh.begin_anew()
         self._flights.begin_anew()
-
-
-_alive: Final[weakref.WeakSet[Changing]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for cache in list(_alive):
-        cache._begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Computing(Changing):

@@ -238,6 +238,7 @@ class DiskCache(Plain):
         with self._lock:
             self._counts[name] += more
 
-    def _begin_anew(self) -> None:
-        super()._begin_anew()
+    def begin_anew(self) -> None:
+        """In a child process after a fork."""
+        super().begin_anew()
         self._lock = threading.Lock()

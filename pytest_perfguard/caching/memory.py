@@ -241,8 +241,9 @@ class MemoryCache(Plain):
                 stamps = [(entry.key, entry.stamp) for entry in list(self._entries.values())]
                 self._order = sorted(stamps, key=itemgetter(1), reverse=True)
 
-    def _begin_anew(self) -> None:
-        super()._begin_anew()
+    def begin_anew(self) -> None:
+        """In a child process after a fork."""
+        super().begin_anew()
         self._lock = threading.RLock()
         for counter in self._counts.values():
             counter.begin_anew()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pytest_perfguard.forking import begins_anew_after_fork
+
 #: Offsets that a key's hash is taken to; those of files end at 2**63.
 _BITS: Final = 62
 
@@ -28,7 +30,7 @@ class RangeLocks:
         self._pid = 0
         self._files: list[int] = []  # the last is this process's, the others were inherited
         weakref.finalize(self, _close, self._files)
-        _alive.add(self)
+        begins_anew_after_fork(self)
 
     def begin_anew(self) -> None:
         """In a child process: what is held is the parent's, and the lock may have been held by a thread that is not here."""
@@ -71,17 +73,6 @@ def _close(files: list[int]) -> None:
     for file in files:
         os.close(file)
 
-
-_alive: Final[weakref.WeakSet[RangeLocks]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for locks in list(_alive):
-        locks.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 _known: weakref.WeakValueDictionary[Path, RangeLocks] = weakref.WeakValueDictionary()
 _knowing: Final = threading.Lock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -67,6 +67,7 @@ class BatchBase:
     def __init__(
         self,
         make: Callable[[str, Any, BatchLimits], Any],
+        processors: Mapping[str, Callable[[list[Any]], Any]],
         max_size: int,
         max_delay: float,
         max_queue: int | None,
@@ -77,6 +78,8 @@ class BatchBase:
         self._limits = BatchLimits(max_size, max_delay, max_queue or BATCHES_WAITING * max_size, concurrency)
         self._lanes: dict[str, Any] = {}
         self._closed = False
+        for kind, processor in processors.items():
+            self.register(kind, processor)
 
     def register(
         self,

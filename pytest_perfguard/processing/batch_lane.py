@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
+from pytest_perfguard.forking import begins_anew_after_fork
 from pytest_perfguard.processing.batch_base import INSIDE, Lane
 from pytest_perfguard.processing.batch_state import BatchLimits, BatchQueue, BatchStats, Entry, outcomes, settle
 from pytest_perfguard.tool_errors import BatchTimeout
@@ -53,9 +54,10 @@ class ThreadLane(Lane):
         super().__init__(kind, processor, limits)
         self._clock = clock
         self.begin_anew()
+        begins_anew_after_fork(self)
 
     def begin_anew(self) -> None:
-        """Without items and threads."""
+        """Without items and threads: those of a process that was forked are the parent's."""
         self.queue = BatchQueue(self.queue.limits)
         self._changed = threading.Condition()
         self._threads: set[threading.Thread] = set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -56,10 +55,8 @@ class BatchProcessor(BatchBase):
     ) -> None:
         super().__init__(
             lambda kind, processor, own: ThreadLane(kind, processor, own, clock),
-            max_size, max_delay, max_queue, concurrency,
+            processors, max_size, max_delay, max_queue, concurrency,
         )  # fmt: skip
-        for kind, processor in processors.items():
-            self.register(kind, processor)
         _open.add(self)
         weakref.finalize(self, _close, self._lanes).atexit = False
 
@@ -146,14 +143,3 @@ def _close(lanes: dict[str, ThreadLane]) -> None:
 def _close_all() -> None:
     for processor in list(_open):
         processor.close()
-
-
-def _after_fork() -> None:
-    """In a child process: what the parent was given is the parent's to do, and its threads are not here."""
-    for processor in list(_open):
-        for lane in processor._lanes.values():
-            lane.begin_anew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

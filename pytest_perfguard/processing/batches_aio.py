@@ -45,9 +45,7 @@ class AsyncBatchProcessor(BatchBase):
         max_queue: int | None = None,
         concurrency: int = 1,
     ) -> None:
-        super().__init__(TaskLane, max_size, max_delay, max_queue, concurrency)
-        for kind, processor in processors.items():
-            self.register(kind, processor)
+        super().__init__(TaskLane, processors, max_size, max_delay, max_queue, concurrency)
 
     async def submit(self, kind: str, item: Any, timeout: float | None = None) -> asyncio.Future[Any]:
         """The future result of an item. Waits for room in the queue, at most `timeout` seconds.

@@ -100,11 +100,6 @@ class Window:
             yield self._finished.pop(number)
             self._held -= weight
 
-    @property
-    def running(self) -> int:
-        """Chunks that are being processed."""
-        return len(self._running)
-
     def progress(self, seconds: float) -> StreamProgress:
         """How far it has come after so many seconds."""
         return StreamProgress(

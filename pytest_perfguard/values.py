@@ -43,7 +43,8 @@ class Floor(NamedTuple):
     bytes: float
 
 
-REPORT_SUFFIXES: Final = (".json",)
+BENCHMARK_WORDS: Final = ("measure", "once")
+REPORT_SUFFIXES: Final = (".json", ".md", ".html")
 #: 2 ns is what the same bytecode at another address may differ by; 1 KiB is below one page of anything.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
@@ -84,6 +85,13 @@ def parse_flag(value: object) -> bool:
         return truths[str(value).strip().lower()]
     except KeyError:
         raise SettingError(f"{value!r} is not a truth value (valid: {', '.join(truths)})") from None
+
+
+def parse_benchmark(value: object) -> str:
+    """`measure` or `once`."""
+    if value not in BENCHMARK_WORDS:
+        raise SettingError(f"{value!r} is no way to run a benchmark (valid: {', '.join(BENCHMARK_WORDS)})")
+    return str(value)
 
 
 def parse_alpha(value: object) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
+from time import perf_counter_ns
 
 from pytest_perfguard.abtest.protocol import (
     MAX_MESSAGE_BYTES,
@@ -96,21 +97,25 @@ class Conversation:
         self._distributions = distributions
         self._forget = forget
         self._labels: list[str] = []
+        self.last_rounds: Sequence[float] = ()
+        """Of the latest request for times: seconds per call."""
 
     @property
     def points(self) -> int:
         """How many points the test has reached."""
         return len(self._labels)
 
-    def measure(self, call: Callable[[], object], label: str) -> object:
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
         """Serve a point with a plain callable; returns what its first call returned."""
         with self._quiet():
-            return drive(self._steps(label, memory=not hasattr(call, "time_itself")), call, self._setup)
+            return drive(self._steps(label, memory=not hasattr(call, "time_itself")), call, setup or self._setup)
 
-    async def measure_async(self, call: Callable[[], Awaitable[object]], label: str) -> object:
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object:
         """Serve a point with a coroutine function, inside the running loop."""
         with self._quiet():
-            return await drive_async(self._steps(label), call, self._setup)
+            return await drive_async(self._steps(label), call, setup or self._setup)
 
     def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
         """Serve a claim about two plain callables."""
@@ -158,17 +163,21 @@ class Conversation:
         """Have it measured, or examined."""
         if isinstance(request, Examine):
             thaw()  # caches that are set aside could not be found
+            start = perf_counter_ns()
+            meter = Meter(self._counters(), self._forget)
             try:
-                return Found(
-                    (yield from examine(Order(budget_ns=request.budget_ns), Meter(self._counters(), self._forget)))
-                )
+                found = yield from examine(Order(budget_ns=request.budget_ns), meter)
             except CannotCheck as error:
-                return Found(Examination(0, unsettled=str(error)))
+                found = Examination(0, unsettled=str(error))
+            self.last_rounds = [(perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
+            return Found(found)
         if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
         self._probe.drain()
         steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe)
         values = yield from (_on_rival(steps) if request.rival else steps)
+        if "time" in values:
+            self.last_rounds = [ns / 1e9 / request.iterations for ns in values["time"]]
         return Taken(values, self._probe.drain())
 
     def _unique(self, label: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pytest_perfguard.baseline.schema import record_text
@@ -25,6 +26,11 @@ def current_commit(folder: Path, besides: Path | None = None) -> str:
     except RevisionError:  # nobody knows: that is no clean tree
         changed = "unknown"
     return f"{head}+" if changed else head
+
+
+def is_commit(text: str) -> bool:
+    """Is it the hash of a clean commit, as `current_commit` writes it? Nothing else that a baseline file says is handed to git."""
+    return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
 
 
 def commit_of_record(file: Path, record: Record) -> str:

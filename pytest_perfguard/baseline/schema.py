@@ -21,8 +21,11 @@ must agree in length and order, so that a merge of two half lines does not go un
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,6 +36,7 @@ from pytest_perfguard.model import Record, Recorded
 from pytest_perfguard.values import KINDS
 
 SCHEMA: Final = 1
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ def from_text(text: str, path: str) -> Baseline:
     BaselineUnreadable
         with the line and the field at fault.
     """
+    with _collector_paused():
+        return _from_text(text, path)
+
+
+def _from_text(text: str, path: str) -> Baseline:
     content = fields.load(text, path)
     schema = content.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
@@ -76,9 +85,22 @@ def from_text(text: str, path: str) -> Baseline:
             path, f"schema {schema} is newer than this perfguard, which reads up to {SCHEMA}", 2, "upgrade perfguard"
         )
     reader = fields.Reader(path, text)
-    reader.expect(schema == SCHEMA, '"schema"', f"schema is {schema!r}, expected {SCHEMA}")
-    classes = reader.mapping(content, "classes", '"classes"')
+    if schema != SCHEMA:
+        raise reader.wrong("schema", f"schema is {schema!r}, expected {SCHEMA}")
+    classes = reader.mapping(content, "classes", "classes")
     return Baseline({name: _read_class(reader, name, part) for name, part in classes.items()})
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Millions of new values in no cycle would be looked through again and again: a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _class_lines(name: str, part: MachineClass) -> str:
@@ -89,15 +111,16 @@ def _class_lines(name: str, part: MachineClass) -> str:
 
 def record_text(record: Record) -> str:
     """How the file writes this record."""
-    return _line(_record_data(record))
+    return _line(record_data(record))
 
 
 def _line(value: object) -> str:
     # Every character that could end a line, or that an editor could alter, is escaped.
-    return json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
-def _record_data(record: Record) -> dict[str, object]:
+def record_data(record: Record) -> dict[str, object]:
+    """The record as plain data."""
     metrics = {
         name: {"medians": list(kept.medians), "minima": list(kept.minima), "rounds": kept.rounds, "unit": kept.unit}
         for name, kept in record.metrics.items()
@@ -116,46 +139,51 @@ def _record_data(record: Record) -> dict[str, object]:
 
 
 def _read_class(reader: fields.Reader, name: str, part: Any) -> MachineClass:
-    key = json.dumps(name)
-    reader.expect(isinstance(part, dict), key, f"class {name} is not an object")
-    tests = {nodeid: _read_record(reader, nodeid, data) for nodeid, data in reader.mapping(part, "tests", key).items()}
-    return MachineClass(reader.mapping(part, "machine", key), reader.mapping(part, "stamp", key), tests)
+    if not isinstance(part, dict):
+        raise reader.wrong(name, f"class {name} is not an object")
+    tests = reader.mapping(part, "tests", name)
+    for nodeid, data in tests.items():
+        tests[nodeid] = read_record(reader, nodeid, data)  # in its place: a large file is not held twice
+    return MachineClass(reader.mapping(part, "machine", name), reader.mapping(part, "stamp", name), tests)
 
 
-def _read_record(reader: fields.Reader, nodeid: str, data: Any) -> Record:
-    key = json.dumps(nodeid)
-    reader.expect(isinstance(data, dict), key, f"the record of {nodeid} is not an object")
-    iterations = reader.mapping(data, "iterations", key)
+def read_record(reader: fields.Reader, nodeid: str, data: Any) -> Record:
+    """The record that this data holds; what is wrong with it is raised by the `reader`."""
+    if not isinstance(data, dict):
+        raise reader.wrong(nodeid, f"the record of {nodeid} is not an object")
+    iterations = reader.mapping(data, "iterations", nodeid)
     for label, count in iterations.items():
-        reader.expect(fields.is_count(count), key, f"iterations.{label} is {count!r}, expected a whole number above 0")
-    conditions = reader.mapping(data, "conditions", key)
+        if not fields.is_count(count):
+            raise reader.wrong(nodeid, f"iterations.{label} is {count!r:.60}, expected a whole number above 0")
+    conditions = reader.mapping(data, "conditions", nodeid)
     for name, state in conditions.items():
-        reader.expect(isinstance(state, bool), key, f"conditions.{name} is {state!r}, expected true or false")
-    metrics = {
-        name: _read_metric(reader, key, name, value) for name, value in reader.mapping(data, "metrics", key).items()
-    }
+        if not isinstance(state, bool):
+            raise reader.wrong(nodeid, f"conditions.{name} is {state!r:.60}, expected true or false")
+    metrics = reader.mapping(data, "metrics", nodeid)
     return Record(
-        source=reader.text(data, "source", key),
-        commit=reader.text(data, "commit", key),
-        kernel=reader.number(data, "kernel", key),
+        source=reader.text(data, "source", nodeid),
+        commit=reader.text(data, "commit", nodeid),
+        kernel=reader.number(data, "kernel", nodeid),
         iterations=iterations,
-        metrics=metrics,
+        metrics={name: _read_metric(reader, nodeid, name, value) for name, value in metrics.items()},
         conditions=conditions,
-        paces=reader.numbers(data, "paces", key, "the record"),
-        imports=reader.texts(data, "imports", key),
+        paces=reader.numbers(data, "paces", nodeid, "the record"),
+        imports=tuple(sorted(reader.texts(data, "imports", nodeid))),
     )
 
 
-def _read_metric(reader: fields.Reader, key: str, name: str, data: Any) -> Recorded:
-    reader.expect(isinstance(data, dict), key, f"metrics.{name} is not an object")
-    minima = reader.numbers(data, "minima", key, f"metrics.{name}")
-    medians = reader.numbers(data, "medians", key, f"metrics.{name}")
-    consistent = len(minima) == len(medians) and all(low <= mid for low, mid in zip(minima, medians, strict=False))
-    reader.expect(consistent, key, f"metrics.{name}: minima and medians do not belong together")
-    rounds = data.get("rounds")
-    reader.expect(fields.is_count(rounds), key, f"metrics.{name}.rounds is {rounds!r}, expected a whole number above 0")
-    unit = reader.text(data, "unit", key)
-    reader.expect(
-        metric_kind(name) in KINDS and unit == KINDS[metric_kind(name)].unit, key, f"metrics.{name}.unit is {unit!r}"
-    )
-    return Recorded(unit, minima, medians, rounds)
+def _read_metric(reader: fields.Reader, nodeid: str, name: str, data: Any) -> Recorded:
+    place = f"metrics.{name}"
+    if not isinstance(data, dict):
+        raise reader.wrong(nodeid, f"{place} is not an object")
+    minima = reader.numbers(data, "minima", nodeid, place)
+    medians = reader.numbers(data, "medians", nodeid, place)
+    if len(minima) != len(medians) or not all(map(operator.le, minima, medians)):
+        raise reader.wrong(nodeid, f"{place}: minima and medians do not belong together")
+    rounds, unit = data.get("rounds"), reader.text(data, "unit", nodeid)
+    if not fields.is_count(rounds):
+        raise reader.wrong(nodeid, f"{place}.rounds is {rounds!r:.60}, expected a whole number above 0")
+    kind = KINDS.get(metric_kind(name))
+    if kind is None or unit != kind.unit:
+        raise reader.wrong(nodeid, f"{place}.unit is {unit!r:.60}")
+    return Recorded(unit, minima, medians, rounds)  # type: ignore[arg-type]  # checked above

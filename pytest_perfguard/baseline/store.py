@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.baseline.schema import Baseline, MachineClass, from_text, to_text
 from pytest_perfguard.errors import BaselineError, BaselineMissing, BaselineUnreadable
+from pytest_perfguard.files import clear_leftovers, write_whole
 from pytest_perfguard.model import Machine, Record
 
-#: Another run only holds the lock while it reads, merges and writes.
-LOCK_SECONDS: Final = 60.0
+#: Another run only holds the lock while it reads, merges and writes, and a run that died holds none. Many runs at once, a
+#: file of a hundred thousand tests and a slow disk add up, and minutes of measuring would be lost with the waiting.
+LOCK_SECONDS: Final = 1800.0
+#: After so many of them it is told that somebody is waited for.
+PATIENCE_SECONDS: Final = 3.0
 
 
 class Store:
@@ -63,41 +66,28 @@ class Store:
         if not os.access(folder, os.W_OK):
             raise BaselineError(f"{folder} cannot be written to, so {self.path.name} cannot be recorded there")
 
-    def update(self, change: Callable[[Baseline], Baseline]) -> None:
+    def update(self, change: Callable[[Baseline], Baseline], say: Callable[[str], None] | None = None) -> None:
         """Replace the content by `change` of it, as one step that no other writer can come between.
 
-        A file that cannot be read is left alone. After a failure of any kind the old file is still there, whole.
+        A file that cannot be read is left alone. After a failure of any kind the old file is still there, whole. `say` is
+        told when another writer is waited for.
         """
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         lock = self.path.with_name(f".{self.path.name}.lock")
         try:
-            with FileLock(lock, timeout=LOCK_SECONDS):
+            with _locked(lock, say):
                 before = self.read_or_empty()
                 after = change(before)
                 if after != before or not self.path.exists():
-                    self._replace(to_text(after))
+                    clear_leftovers(self.path)
+                    write_whole(self.path, to_text(after))
         except Timeout:
             raise BaselineError(
                 f"{lock} was held for {LOCK_SECONDS:.0f} s by another run; nothing was written"
             ) from None
         except OSError as error:
             raise BaselineError(f"{self.path} could not be written: {error}; it is unchanged") from error
-
-    def _replace(self, text: str) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).chmod(_mode(self.path))
-            Path(name).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):  # the error that brought us here says more
-                Path(name).unlink()
-            raise
-        _sync_folder(self.path.parent)
 
 
 def merged(
@@ -127,29 +117,31 @@ def merged(
 
 def pruned(baseline: Baseline, gone: Callable[[str], bool]) -> tuple[Baseline, list[str]]:
     """The baseline without the tests that are `gone`, in every class, and their node ids."""
-    names = sorted({nodeid for part in baseline.classes.values() for nodeid in part.tests if gone(nodeid)})
+    names = {nodeid for part in baseline.classes.values() for nodeid in part.tests if gone(nodeid)}
     classes = {
         name: replace(part, tests={nodeid: kept for nodeid, kept in part.tests.items() if nodeid not in names})
         for name, part in baseline.classes.items()
     }
-    return Baseline({name: part for name, part in classes.items() if part.tests}), names
+    return Baseline({name: part for name, part in classes.items() if part.tests}), sorted(names)
 
 
-def _mode(path: Path) -> int:
-    """The old file's permissions; for a new one what the user's umask gives."""
+@contextlib.contextmanager
+def _locked(path: Path, say: Callable[[str], None] | None) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, mode=_lock_mode(path.parent))
     try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
+        lock.acquire(timeout=PATIENCE_SECONDS)
+    except Timeout:
+        if say is not None:
+            say(f"waiting for {path}, which another run holds while it writes")
+        lock.acquire(timeout=LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power failure, where the system can sync a folder."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _lock_mode(folder: Path) -> int:
+    """Whoever may write to the folder may take the lock, whoever made it."""
+    return 0o600 | (stat.S_IMODE(folder.stat().st_mode) & 0o066)

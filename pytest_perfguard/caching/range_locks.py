@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pytest_perfguard.caching.flights import CURRENT, Flight, check_no_circle
 from pytest_perfguard.forking import begins_anew_after_fork
 
 #: Offsets that a key's hash is taken to; those of files end at 2**63.
@@ -26,7 +27,8 @@ class RangeLocks:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._held: set[int] = set()
+        self._held: dict[int, Flight | None] = {}
+        """By offset: the work that the lock is held for."""
         self._pid = 0
         self._files: list[int] = []  # the last is this process's, the others were inherited
         weakref.finalize(self, _close, self._files)
@@ -35,22 +37,30 @@ class RangeLocks:
     def begin_anew(self) -> None:
         """In a child process: what is held is the parent's, and the lock may have been held by a thread that is not here."""
         self._lock = threading.Lock()
-        self._held = set()
+        self._held = {}
 
     def try_lock(self, key: bytes) -> Callable[[], None] | None:
-        """Take the lock of a key; returns what gives it back, or None where another process or thread has it."""
+        """Take the lock of a key; returns what gives it back, or None where another process or thread has it.
+
+        Raises
+        ------
+        CacheError
+            the work that has it is the one that asks, by way of another cache on the same file: it would wait for itself.
+        """
         import fcntl
 
         offset = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> (64 - _BITS)
         with self._lock:
             self._open()
             if offset in self._held:
+                if (holder := self._held[offset]) is not None:
+                    check_no_circle(holder)
                 return None
             try:
                 fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
             except (BlockingIOError, PermissionError):
                 return None
-            self._held.add(offset)
+            self._held[offset] = CURRENT.get()
             pid = self._pid
         return lambda: self._unlock(offset, pid)
 
@@ -60,7 +70,7 @@ class RangeLocks:
         with self._lock:
             if pid == os.getpid():  # else it was the parent's
                 fcntl.lockf(self._files[-1], fcntl.LOCK_UN, 1, offset)
-                self._held.discard(offset)
+                self._held.pop(offset, None)
 
     def _open(self) -> None:
         if self._pid != os.getpid():  # the first time, or in a child, to which the parent's locks do not belong

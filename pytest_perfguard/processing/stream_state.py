@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +24,14 @@ class Chunk(NamedTuple):
     weight: int
     """Bytes that it takes of the memory limit."""
     content: Any
+
+
+def process_one(process: Callable[[Any], Any], held: list[Any]) -> Any:
+    """Process what is held, and let go of it before the result is told.
+
+    A thread of a pool keeps its arguments for a moment after their result is there: what is counted as free would not be.
+    """
+    return process(held.pop())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_perfguard.processing.stream_state import Chunk
+from pytest_perfguard.processing.stream_state import Chunk, process_one
 
 if TYPE_CHECKING:
     import asyncio
@@ -129,5 +129,7 @@ class Work:
         if self._in_loop:
             return await self._process(content)
         loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._executor, copy_context().run, self._process, content)
+        held = [content]
+        del content
+        result = await loop.run_in_executor(self._executor, copy_context().run, process_one, self._process, held)
         return await result if inspect.isawaitable(result) else result

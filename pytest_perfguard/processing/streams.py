@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_perfguard.processing.chunks import chunks
 from pytest_perfguard.processing.stream_base import StreamBase, StreamRun, StreamSummary
-from pytest_perfguard.processing.stream_state import Chunk
+from pytest_perfguard.processing.stream_state import Chunk, process_one
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -90,7 +90,7 @@ class StreamProcessor(StreamBase):
             if waiting and window.may_start(waiting[0].weight):
                 chunk = waiting.pop()
                 window.started(chunk)
-                futures[submit(self._process, chunk.content)] = chunk._replace(content=None)
+                futures[submit(process_one, self._process, [chunk.content])] = chunk._replace(content=None)
                 del chunk
             done, _ = wait(futures, timeout=0 if reads else None, return_when=FIRST_COMPLETED)
             while done:

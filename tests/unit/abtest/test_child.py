@@ -128,6 +128,21 @@ def test_a_wrong_word_is_refused(word):
         Conversation(Script(word), None, PINNING).measure(lambda: None, "")
 
 
+def test_a_points_own_setup_takes_the_place_of_the_markers():
+    log = []
+    link = Script(Take("time", 1, 2), GoOn())
+    conversation = Conversation(link, lambda: log.append("marker's"), PINNING)
+    conversation.measure(lambda: log.append("call"), "", lambda: log.append("own"))
+    assert log == ["own", "call"] * 2
+
+
+def test_the_latest_rounds_are_known_in_seconds_per_call():
+    conversation = Conversation(Script(Take("time", 4, 3), Take("blocks", 1, 1), GoOn()), None, PINNING)
+    conversation.measure(lambda: None, "")
+    assert len(conversation.last_rounds) == 3
+    assert all(0 < seconds < 1 for seconds in conversation.last_rounds)
+
+
 def test_setup_runs_before_every_round():
     log = []
     link = Script(Take("time", 2, 2), GoOn())

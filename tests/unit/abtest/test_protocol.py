@@ -27,8 +27,8 @@ from pytest_perfguard.leaks.findings import Examination, Leak
 from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 texts = st.text(st.characters(codec=None))
-whole = st.integers(-(2**63), 2**63)
-amounts = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(-(2**63) + 1, 2**63 - 1)
+amounts = st.floats(-1e299, 1e299)
 names = st.dictionaries(texts, texts)
 messages = st.one_of(
     st.builds(Hello, st.lists(texts), st.lists(texts), texts),
@@ -60,6 +60,26 @@ messages = st.one_of(
 
 
 FOUND = vars(Examination(1))
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts | st.just(10**400),
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=4,
+)
+
+
+@given(messages, st.data())
+def test_any_damage_is_refused_or_understood(message, data):
+    """One field, or a part of it, is something else."""
+    content = part = json.loads(encode(message))
+    key = data.draw(st.sampled_from(sorted(part)))
+    while isinstance(part[key], dict) and part[key] and data.draw(st.booleans()):
+        part = part[key]
+        key = data.draw(st.sampled_from(sorted(part)))
+    part[key] = data.draw(anything)
+    try:
+        decode(json.dumps(content).encode())
+    except ProtocolError:
+        pass
 
 
 @given(messages)
@@ -97,6 +117,8 @@ def test_anything_else_is_refused_by_name(data):
         ({"say": "Taken", "values": {"time": [1.5]}, "recorded": {}}, "Taken.values is"),
         ({"say": "Taken", "values": {}, "recorded": {"time:db": [None]}}, "Taken.recorded is"),
         ({"say": "Taken", "values": {}, "recorded": {"time:db": []}}, "Taken.recorded is"),
+        ({"say": "Taken", "values": {}, "recorded": {"time:db": [10**400]}}, "Taken.recorded is"),
+        ({"say": "Taken", "values": {"time": [10**400]}, "recorded": {}}, "Taken.values is"),
         ({"say": "Found", "examination": 5}, "Examination is 5, expected an object"),
         (
             {"say": "Found", "examination": {}},

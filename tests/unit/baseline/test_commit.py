@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pytest_perfguard.baseline.commit import commit_of_record, current_commit
+from pytest_perfguard.baseline.commit import commit_of_record, current_commit, is_commit
 from pytest_perfguard.baseline.schema import Baseline, MachineClass, to_text
 from pytest_perfguard.model import Record, Recorded
 
@@ -88,3 +88,19 @@ def test_a_baseline_outside_the_repository_excuses_nothing(repository, tmp_path_
     clean = current_commit(repository, outside)
     (repository / "perf-baseline.json").write_text("{}")
     assert current_commit(repository, outside) == f"{clean}+"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0123456789ab", True),
+        ("0123456789ab+", False),
+        ("", False),
+        ("main", False),
+        ("--output=x", False),
+        ("\0", False),
+    ],
+)
+def test_only_the_hash_of_a_clean_commit_is_one(text, expected):
+    """A baseline file is data: it does not choose among branches, and no option of git stands in it."""
+    assert is_commit(text) is expected

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_perfguard.baseline import store as module
 from pytest_perfguard.baseline.schema import Baseline, to_text
 from pytest_perfguard.baseline.store import Store, merged, pruned
 from pytest_perfguard.errors import BaselineError, BaselineMissing, BaselineUnreadable
@@ -126,17 +127,120 @@ def test_permissions_are_kept(store):
     assert store.path.stat().st_mode & 0o777 == 0o640
 
 
-def test_processes_that_record_at_once_lose_nothing(store):
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[3]);"
-        "from tests.unit.baseline.test_store import put, record, Store; from pathlib import Path;"
-        "put(Store(Path(sys.argv[1])), {sys.argv[2]: record()})"
-    )
-    root = str(Path(__file__).parents[3])
-    names = [f"test{number}" for number in range(8)]
-    runs = [subprocess.Popen([sys.executable, "-c", program, str(store.path), name, root]) for name in names]
-    assert [run.wait() for run in runs] == [0] * 8
-    assert set(store.read().tests_of("here")) == set(names)
+def run_program(program, *arguments):
+    """Python code in a process of its own, which can import this module."""
+    head = "import os, sys; sys.path.insert(0, sys.argv.pop()); from pathlib import Path\n"
+    head += "from tests.unit.baseline.test_store import put, record, BaselineError, Store; store = Store(Path(sys.argv[1]))\n"
+    command = [sys.executable, "-c", head + program, *map(str, arguments), str(Path(__file__).parents[3])]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_twenty_processes_that_record_at_once_lose_nothing(store):
+    program = """
+children = []
+for number in range(20):
+    child = os.fork()
+    if not child:
+        put(store, {f"test{number}": record()})
+        os._exit(0)
+    children.append(child)
+print(sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+    assert run_program(program, store.path) == f"{[0] * 20}\n"
+    assert set(store.read().tests_of("here")) == {f"test{number}" for number in range(20)}
+    assert sorted(path.name for path in store.path.parent.iterdir()) == [
+        ".perf-baseline.json.lock",
+        "perf-baseline.json",
+    ]
+
+
+#: Says what the error says, and that the file is as it was.
+PUT = """
+before = store.path.read_bytes() if store.path.exists() else None
+try:
+    put(store, {f"test{number}": record() for number in range(100)})
+except BaselineError as error:
+    print(error)
+print("same" if before == (store.path.read_bytes() if store.path.exists() else None) else "changed")
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_of_the_file_leaves_the_old_one(store):
+    put(store, {"a": record()})
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+    told = run_program(full + PUT, store.path)
+    assert told.endswith("could not be written: [Errno 27] File too large; it is unchanged\nsame\n")
+    assert [path.name for path in store.path.parent.iterdir() if path.suffix == ".tmp"] == []
+
+
+needs_root = pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root can write as another user")
+#: The interpreter itself may lie where others cannot read: everything is imported before.
+AS_NOBODY = """
+put(Store(Path(sys.argv[1]).with_name("first.json")), {"a": record()})
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+"""
+
+
+@pytest.fixture
+def shared(tmp_path_factory):
+    """A folder that other users reach, with a file of root's."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="perfguard-test-", dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        store = Store(Path(name) / "perf-baseline.json")
+        put(store, {"a": record()})
+        yield store
+
+
+@needs_root
+def test_a_folder_that_cannot_be_written_to_is_told_and_left_alone(shared):
+    shared.path.parent.chmod(0o555)
+    told = run_program(AS_NOBODY + PUT, shared.path)
+    assert "could not be written: [Errno 13] Permission denied" in told
+    assert told.endswith("same\n")
+
+
+@needs_root
+def test_a_file_of_another_user_is_replaced_where_the_folder_allows_that(shared):
+    """Also the lock is shared: it would otherwise wait for a person to delete it."""
+    assert run_program(AS_NOBODY + PUT, shared.path) == "changed\n"
+    assert len(shared.read().tests_of("here")) == 101
+    put(shared, {"b": record()})
+    assert len(shared.read().tests_of("here")) == 102
+
+
+@needs_root
+def test_a_file_of_another_user_in_a_sticky_folder_is_left_alone(shared):
+    shared.path.parent.chmod(0o1777)
+    told = run_program(AS_NOBODY + PUT, shared.path)
+    assert "Operation not permitted" in told
+    assert told.endswith("same\n")
+
+
+def test_a_writer_that_waits_says_for_what_and_gives_up_at_last(store, monkeypatch):
+    from filelock import FileLock
+
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.01)
+    said = []
+    with FileLock(store.path.with_name(".perf-baseline.json.lock")):
+        with pytest.raises(BaselineError, match=r"\.lock was held for 0 s by another run; nothing was written"):
+            store.update(lambda before: before, said.append)
+    assert [line.partition(" ")[0] for line in said] == ["waiting"]
+    put(store, {"a": record()})
+
+
+def test_what_killed_writers_left_is_cleared_and_nothing_else(store):
+    put(store, {"a": record()})
+    folder = store.path.parent
+    for name in (".perf-baseline.json.x.tmp", ".perf-baseline.json.keep", "other.tmp", ".other.json.x.tmp"):
+        (folder / name).write_text("half")
+    put(store, {"b": record()})
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "perf-baseline.json", ".perf-baseline.json.lock", ".perf-baseline.json.keep", "other.tmp", ".other.json.x.tmp"
+    }  # fmt: skip
 
 
 def test_pruning_drops_from_every_class_and_drops_empty_classes(store):

@@ -376,3 +376,12 @@ def test_what_was_replaced_since_it_was_found_broken_stays(disk):
     disk.set("a", 2, None)
     disk._discard(b"a", "corrupt", found)
     assert disk.get("a") == 2
+
+
+def test_two_caches_on_one_folder_do_not_wait_for_one_another_for_ever(tmp_path):
+    """Nested, for the same key: the inner one would wait for the outer one's lock, which waits for it."""
+    with DiskCache(tmp_path) as outer, DiskCache(tmp_path) as inner:
+        with pytest.raises(CacheError, match="computing 'key' asks for 'key' itself"):
+            outer.get_or_compute("key", lambda: inner.get_or_compute("key", lambda: 1))
+        assert outer.get_or_compute("key", lambda: inner.get_or_compute("other", lambda: 1) + 1) == 2
+        assert inner.get("key") == 2

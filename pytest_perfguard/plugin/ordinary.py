@@ -14,6 +14,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from pytest_perfguard.measure.source import source_hash
+from pytest_perfguard.plugin import repeating
 from pytest_perfguard.plugin.options import marker_keywords, test_settings
 
 #: Begins the report of a test that was expected to fail and did not, under `xfail(strict=True)`.
@@ -43,21 +44,45 @@ class Withheld:
 class Harvest:
     """What the functional run hands over to the measuring phase."""
 
+    found: list[str] = field(default_factory=list)
+    """Node ids of all perf tests, before any was left out."""
     collected: list[str] = field(default_factory=list)
     """Node ids of all perf tests that were selected."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """Node ids by what xdist calls the test, where that differs (`--dist=loadgroup`)."""
     deselected: bool = False
     """Was any perf test left out by -k, -m, --lf or a shard plugin?"""
     partial: bool = False
     """Was any module skipped or broken at collection?"""
+    ran: list[str] = field(default_factory=list)
+    """Perf tests whose ordinary run is over."""
     failed: list[str] = field(default_factory=list)
-    """Perf tests whose ordinary run failed: told already."""
+    """Of them, those that failed: told already."""
     usage_error: str = ""
     """What a worker of xdist found wrong with the markers."""
     lost_workers: int = 0
-    """Workers of xdist that crashed, and whose withheld tests are unknown."""
+    """Workers of xdist that crashed."""
     withheld: list[Withheld] = field(default_factory=list)
     finished: bool = True
     """False: the run stopped before its last test."""
+
+    @property
+    def never_ran(self) -> list[str]:
+        """Selected perf tests of which no result is known."""
+        return sorted(set(self.collected) - set(self.ran))
+
+    def add(self, news: Harvest) -> None:
+        """What a worker of xdist hands over."""
+        if news.found:  # told once: with every test it would take the square of their number
+            self.found = list(dict.fromkeys([*self.found, *news.found]))
+            self.collected = list(dict.fromkeys([*self.collected, *news.collected]))
+            self.renamed |= news.renamed
+        self.deselected |= news.deselected
+        self.partial |= news.partial
+        self.ran += news.ran
+        self.failed += news.failed
+        self.usage_error = self.usage_error or news.usage_error
+        self.withheld += news.withheld
 
 
 class OrdinaryRun:
@@ -79,7 +104,10 @@ class OrdinaryRun:
         left = set(items)
         self._perf = {item: test for item, test in candidates.items() if item in left}
         self.harvest.deselected |= len(self._perf) < len(candidates)
-        self.harvest.collected = [self._perf[item].nodeid for item in items if item in self._perf]
+        self.harvest.found = [test.nodeid for test in candidates.values()]
+        chosen = [(item, self._perf[item]) for item in items if item in self._perf]
+        self.harvest.collected = [test.nodeid for _item, test in chosen]
+        self.harvest.renamed = {item.nodeid: test.nodeid for item, test in chosen if item.nodeid != test.nodeid}
         try:
             for item, test in self._perf.items():
                 test_settings(config, test.keywords, test.nodeid)
@@ -101,7 +129,18 @@ class OrdinaryRun:
         test = self._perf.get(item)
         if test is None:
             return None
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        attempts = repeating.attempts(item, nextitem)
+        if attempts is None:
+            attempts = [runtestprotocol(item, log=False, nextitem=nextitem)]
+        for repeated in attempts[:-1]:
+            log_reports(item.config, item.nodeid, item.location, repeated)
+        if attempts:
+            self._note(item, test, attempts[-1])
+        return True
+
+    def _note(self, item: pytest.Item, test: _PerfTest, reports: list[pytest.TestReport]) -> None:
+        """Withhold or tell the reports of a test that has run."""
+        self.harvest.ran.append(test.nodeid)
         if _passed(reports):
             plain = {name: value for name, value in test.keywords.items() if not callable(value)}
             source = source_hash(getattr(item, "function", item.runtest))
@@ -110,7 +149,6 @@ class OrdinaryRun:
             if any(report.failed for report in reports):
                 self.harvest.failed.append(test.nodeid)
             log_reports(item.config, item.nodeid, item.location, reports)
-        return True
 
 
 class _PerfTest(NamedTuple):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from pytest_perfguard.plugin.ordinary import Harvest
 
 #: Options that leave tests out by a rule that cannot be applied to a test that is not there.
-_FILTERS = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "stepwise")
+_FILTERS: Final = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "stepwise")
+#: Options of plugins that give each job its part of the suite, and how many parts mean that there are others:
+#: pytest-split, pytest-shard, pytest-test-groups.
+_SHARDS: Final = {"splits": 2, "num_shards": 2, "test-group-count": 2}
 
 
 def is_whole_suite(config: pytest.Config) -> bool:
@@ -17,14 +22,52 @@ def is_whole_suite(config: pytest.Config) -> bool:
     return not _filtered(config) and not _positional(config)
 
 
-def could_be_selected(config: pytest.Config, nodeid: str, harvest: Harvest) -> bool:
-    """Would a test of this id have been run, had it been there?"""
-    if _filtered(config) or harvest.deselected:
-        return nodeid in harvest.collected
-    named = _positional(config)
-    if not named:
-        return _in_testpaths(config, nodeid)
-    return any(_covers(config, argument, nodeid) for argument in named)
+def is_shard(config: pytest.Config) -> bool:
+    """Does a plugin give this run a part of the suite, and other runs the rest?"""
+    counts = {name: config.getoption(name, None) for name in _SHARDS}
+    return any(isinstance(count, int) and count >= _SHARDS[name] for name, count in counts.items())
+
+
+class Selection:
+    """What this run would have taken."""
+
+    def __init__(self, config: pytest.Config, harvest: Harvest) -> None:
+        self._config = config
+        self._collected = frozenset(harvest.collected)
+        self._left_out = frozenset(harvest.found) - self._collected
+        self._filtered = _filtered(config)
+        self._named = _positional(config)
+        self._in_testpaths = functools.lru_cache(maxsize=None)(self._is_in_testpaths)
+        self._resolved = functools.lru_cache(maxsize=None)(self._resolve)
+
+    def includes(self, nodeid: str) -> bool:
+        """Would a test of this id have been run, had it been there?
+
+        What was found and left out is another shard's, or nobody's; what nobody found is gone for every shard.
+        """
+        if self._filtered or nodeid in self._left_out:
+            return nodeid in self._collected
+        file = nodeid.partition("::")[0]
+        if not self._named:
+            return self._in_testpaths(file)
+        return any(self._covers(argument, file, nodeid) for argument in self._named)
+
+    def _is_in_testpaths(self, file: str) -> bool:
+        root, folder = self._config.rootpath, self._config.invocation_params.dir
+        paths = [root / path for path in self._config.getini("testpaths")] if folder == root else [folder]
+        return not paths or any(self._resolved(file).is_relative_to(path.resolve()) for path in paths)
+
+    def _covers(self, argument: str, file: str, nodeid: str) -> bool:
+        path, *names = argument.split("::")
+        named = (self._config.invocation_params.dir / path).resolve()
+        if not names:
+            return self._resolved(file).is_relative_to(named)
+        tail = "::".join(names)
+        rest = nodeid.partition("::")[2]
+        return named == self._resolved(file) and (rest == tail or rest.startswith((f"{tail}::", f"{tail}[")))
+
+    def _resolve(self, file: str) -> Path:
+        return (self._config.rootpath / file).resolve()
 
 
 def _filtered(config: pytest.Config) -> bool:
@@ -38,24 +81,3 @@ def _positional(config: pytest.Config) -> list[str]:
     if source is not None and getattr(source, "name", "") != "ARGS":
         return []
     return [str(argument) for argument in config.args]
-
-
-def _in_testpaths(config: pytest.Config, nodeid: str) -> bool:
-    folder = config.invocation_params.dir
-    paths = [config.rootpath / path for path in config.getini("testpaths")] if folder == config.rootpath else [folder]
-    file = config.rootpath / nodeid.partition("::")[0]
-    return not paths or any(_within(file, path) for path in paths)
-
-
-def _covers(config: pytest.Config, argument: str, nodeid: str) -> bool:
-    path, *names = argument.split("::")
-    named, file = config.invocation_params.dir / path, config.rootpath / nodeid.partition("::")[0]
-    if not names:
-        return _within(file, named)
-    tail = "::".join(names)
-    rest = nodeid.partition("::")[2]
-    return named.resolve() == file.resolve() and (rest == tail or rest.startswith((f"{tail}::", f"{tail}[")))
-
-
-def _within(file: Path, folder: Path) -> bool:
-    return file.resolve().is_relative_to(folder.resolve())

@@ -141,3 +141,41 @@ def test_a_child_writes_no_reports_of_its_own(project):
     assert text.count("<testcase") == 2
     result = project.run("--lf", short=False)
     result.assert_outcomes(failed=1)
+
+
+#: Each measuring process kills itself one message later than the one before it, the first as it says that it is ready.
+KILLS = """
+import os, signal, sys
+
+if any("--perf-child" in word for word in sys.argv):
+    from pytest_perfguard.abtest.child import PipeLink
+
+    with open("started", "a") as file:
+        file.write("x")
+    last = os.path.getsize("started") + 1
+    seen = []
+
+    def counted(method):
+        def call(*arguments):
+            seen.append(method.__name__)
+            if len(seen) == last <= 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return method(*arguments)
+        return call
+
+    PipeLink.send, PipeLink.receive = counted(PipeLink.send), counted(PipeLink.receive)
+"""
+
+
+def test_a_process_that_is_killed_at_any_message_costs_its_test_only(project):
+    project.pytester.makeconftest(KILLS)
+    tests = "".join(f"\n@pytest.mark.perf\ndef test_{number:02}():\n    pass\n" for number in range(12))
+    project.pytester.makepyfile("import pytest\n" + tests)
+    result, report = project.report("--perf", "--perf-metrics=memory")
+    assert result.ret == 1
+    assert report["summary"] == {"broken": 8, "measured": 4}
+    result.assert_outcomes(failed=8, passed=4)
+    assert {test["reason"].partition(" while")[0] for test in report["tests"] if test["reason"]} == {
+        "the measuring process was ended by SIGKILL"
+    }
+    assert children_of(str(project.path)) == []

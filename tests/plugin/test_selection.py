@@ -149,3 +149,15 @@ def test_dash_m_perf_is_no_filter(two):
     (two.path / "test_b.py").write_text(ONE)
     _result, report = two.report("--perf-compare", "--perf-metrics=memory", "-m", "perf")
     assert report["summary"] == {"missing": 1, "unchanged": 3}
+
+
+def test_a_name_in_the_file_does_not_steer_the_terminal(two):
+    data = json.loads(two.baseline.read_text())
+    for part in data["classes"].values():
+        part["tests"]["test_a.py::test_\x1b[2J\udce9"] = part["tests"]["test_a.py::test_one"]
+    two.baseline.write_text(json.dumps(data))
+    result, report = two.report("--perf-compare", "--perf-metrics=memory")
+    assert result.ret == 0
+    assert report["summary"] == {"missing": 1, "unchanged": 4}
+    assert "\x1b" not in result.stdout.str()
+    assert any(r"test_\x1b[2J\udce9: in the baseline" in line for line in result.outlines)

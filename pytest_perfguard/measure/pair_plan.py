@@ -151,7 +151,7 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
         iterations, second, one_by_one = yield from _calibrated(order, second, pinned)
     if order.pinned is None:
         if any(second[arm] < iterations[arm] * LOAD_NS for arm in arms):  # too short to tell
-            load = yield from _highest_load(iterations, second)
+            load = (yield from _highest_load(iterations, second)) if not one_by_one else 0.0
         pinned = load <= PARALLEL
     if not is_long:
         slices = _nothing()
@@ -166,7 +166,8 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
     if order.memory and per_call < MEMORY_CALL_NS:
         for arm in arms:
-            memory[arm] = yield from _on(arm, memory_passes(order.metrics, per_call), pinned)
+            passes = memory_passes(order.metrics, per_call, repeats=not one_by_one)
+            memory[arm] = yield from _on(arm, passes, pinned)
     return _visits(order, iterations, slices, memory, pinned=pinned, one_by_one=one_by_one)
 
 

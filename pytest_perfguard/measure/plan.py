@@ -99,7 +99,8 @@ def _repeated_calls(order: Order) -> Plan:
         recorded = {**recorded, **taken_of((yield Take("tails", 1, 1))).recorded}
     memory: dict[str, tuple[float, ...]] = {}
     if order.memory and min(readings["time"]) // iterations < MEMORY_CALL_NS:
-        memory = yield from memory_passes(order.metrics, min(readings["time"]) // iterations)
+        ns_per_call = min(readings["time"]) // iterations
+        memory = yield from memory_passes(order.metrics, ns_per_call, repeats=not one_by_one)
     return Visit.of(order.metrics, iterations, readings, memory, recorded, one_by_one)
 
 
@@ -150,14 +151,17 @@ def _round_ns(taken: Mapping[str, list[int]]) -> int:
 
 
 def memory_passes(
-    metrics: tuple[str, ...], ns_per_call: int
+    metrics: tuple[str, ...], ns_per_call: int, *, repeats: bool = True
 ) -> Generator[Take, Taken | Raised, dict[str, tuple[float, ...]]]:
-    """The passes for memory of a call that takes `ns_per_call`; values per iteration."""
+    """The passes for memory of a call that takes `ns_per_call`; values per iteration.
+
+    Blocks are a difference between rounds of many calls and of one: not to be had where a call cannot be repeated.
+    """
     values: dict[str, tuple[float, ...]] = {}
     if "memory" in metrics:
         rounds = MEMORY_ROUNDS if ns_per_call < LONG_CALL_NS else 1
         values["memory"] = tuple(float(peak) for peak in (yield from _take("memory", 1, rounds)))
-    if "blocks" in metrics and ns_per_call < LONG_CALL_NS:
+    if "blocks" in metrics and ns_per_call < LONG_CALL_NS and repeats:
         fit = BLOCKS_SPAN_NS // max(1, ns_per_call)
         iterations = min(max(fit, BLOCKS_ITERATIONS.start), BLOCKS_ITERATIONS.stop - 1)
         # What a round of one call leaves is mostly the apparatus's own, the same in every round.

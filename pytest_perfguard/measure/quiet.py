@@ -26,10 +26,16 @@ def quiet(*, output: bool = True, records: bool = True) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(nothing_kept(output=output, records=records))
-        stack.enter_context(_paused_tracers())
-        stack.enter_context(_paused_monitoring())
+        stack.enter_context(untraced())
         gc.collect()
         gc.freeze()
+        yield
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Pause tracers and profilers: coverage, debuggers."""
+    with _paused_tracers(), _paused_monitoring():
         yield
 
 

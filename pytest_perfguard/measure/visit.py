@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+#: A round of one call that is no longer than this cannot tell whether it runs in parallel: the CPU clock is read around it.
+SHORT_ROUND_NS: Final = 5_000_000
 #: What a test's own timers and histograms recorded: metric -> a total for each round.
 Recorded = Mapping[str, list[float]]
 
@@ -82,6 +85,8 @@ class Visit:
             values |= _per_iteration(recorded, iterations, len(readings["time"]))
         paces = tuple(ns / 1e9 for ns in readings.get("pace", ()))
         busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
+        if one_by_one and sum(readings["time"]) < SHORT_ROUND_NS * len(readings["time"]):
+            busy = min(busy, 1.0)
         return cls(iterations, paces, values, busy, one_by_one=one_by_one)
 
 

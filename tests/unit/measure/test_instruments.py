@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from statistics import median
 
 import pytest
 
@@ -62,10 +63,13 @@ def test_tracing_that_was_on_before_stays_on():
 
 
 def test_retained_blocks_are_counted_and_temporaries_are_not():
+    """In the middle round: what other tests have left may die in one of them."""
     kept = []
-    retained = min(readings_of(read_blocks(50, 3, Probe(tuple)), lambda: kept.append(object()))["blocks"])
-    passing = min(readings_of(read_blocks(50, 3, Probe(tuple)), lambda: len([object() for _ in range(100)]))["blocks"])
-    assert retained - passing >= 50
+    retained = median(readings_of(read_blocks(50, 5, Probe(tuple)), lambda: kept.append(object()))["blocks"])
+    passing = median(
+        readings_of(read_blocks(50, 5, Probe(tuple)), lambda: len([object() for _ in range(100)]))["blocks"]
+    )
+    assert abs(retained - passing - 50) < 10
 
 
 def test_the_pace_of_a_round_is_the_slower_kernel_beside_it(monkeypatch):

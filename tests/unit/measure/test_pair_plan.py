@@ -146,6 +146,21 @@ def test_a_first_call_that_raises_ends_the_visit(arm):
         play(Arms(50_000, raises_from=1, arm=arm))
 
 
+def test_a_call_that_needs_a_set_up_each_time_is_taken_one_by_one():
+    """No request for times, load or blocks has two of its calls in one round but the one that finds it out."""
+
+    class Prepared(Arms):
+        def __call__(self, ask):
+            answer = super().__call__(ask)
+            return Raised("CalledTwice: once") if ask.take.iterations > 1 or ask.take.instrument == "turn" else answer
+
+    arms = Prepared(50_000, load=1.9)
+    visit = play(arms)
+    assert (visit.head.one_by_one, visit.head.stateful, visit.pinned) == ("CalledTwice: once", "", True)
+    assert set(visit.head.values) == {"time", "cpu", "memory"}
+    assert sum(ask.take.iterations > 1 for ask in arms.asked) == 1
+
+
 @pytest.mark.parametrize("arm", ["base", "head"])
 def test_a_second_call_that_raises_makes_the_test_single(arm):
     visit = play(Arms(50_000, raises_from=2, arm=arm))

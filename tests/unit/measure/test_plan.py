@@ -189,6 +189,19 @@ def test_a_setup_that_allows_one_call_per_round_gives_rounds_of_one():
     assert (visit.iterations, visit.one_by_one, len(visit.values["time"])) == (1, "ValueError: again", ROUNDS)
 
 
+def test_blocks_are_not_to_be_had_of_a_call_that_cannot_be_repeated():
+    visit = Subject(1_000, calls_per_round=1).visit(Order(("time", "memory", "blocks")))
+    assert (set(visit.values), visit.stateful) == ({"time", "memory"}, "")
+
+
+def test_a_short_round_of_one_call_cannot_tell_whether_it_runs_in_parallel():
+    readings = {"time": [1_000], "cpu": [1_900]}
+    assert Visit.of(("time",), 1, readings, {}, {}, "ValueError: again").busy == 1.0
+    assert Visit.of(("time",), 1, readings, {}, {}).busy == 1.9
+    long = {"time": [9_000_000], "cpu": [18_000_000]}
+    assert Visit.of(("time",), 1, long, {}, {}, "ValueError: again").busy == 2.0
+
+
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=200), st.integers(0, 10**6))
 def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
     """Even a call whose time jumps about wildly gets a plan that ends and asks for sane numbers."""

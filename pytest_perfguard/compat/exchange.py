@@ -1,0 +1,180 @@
+"""pytest-benchmark's JSON: read and written, and turned into records of the baseline file and back.
+
+One object `{"machine_info", "commit_info", "benchmarks", "datetime", "version"}`; times are seconds per iteration.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pytest_perfguard.baseline.fields import is_finite
+from pytest_perfguard.compat.stats import Stats
+from pytest_perfguard.metrics import metric_kind, metric_order
+from pytest_perfguard.model import Record, Recorded
+from pytest_perfguard.tool_errors import BenchmarkFileError
+
+#: The version of pytest-benchmark whose form this is: consumers look at it.
+VERSION: Final = "5.3.1"
+#: What pytest-benchmark calls a commit that it does not know.
+_NO_COMMIT: Final = ("", "unversioned", "unknown")
+_NEEDED: Final = ("min", "max", "mean", "median", "stddev", "rounds")
+_CSV_COLUMNS: Final = (
+    "test", "metric", "unit", "estimate", "minimum", "median", "processes", "rounds", "iterations", "commit",
+)  # fmt: skip
+
+
+def read_benchmarks(text: str, path: str) -> dict[str, Any]:
+    """A file of pytest-benchmark as it is, with each benchmark checked; `path` is named in errors.
+
+    Raises
+    ------
+    BenchmarkFileError
+        which names the benchmark and the field at fault.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BenchmarkFileError(path, f"not JSON: {error}") from None
+    benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
+    if not isinstance(benchmarks, list):
+        raise BenchmarkFileError(path, 'there is no list "benchmarks"')
+    for index, benchmark in enumerate(benchmarks):
+        _check(benchmark, index, path)
+    return content  # type: ignore[no-any-return]  # an object: it has "benchmarks"
+
+
+def records_from_benchmark_json(text: str, path: str) -> dict[str, Record]:
+    """The benchmarks of a file by node id, as records of a baseline: one process each, without the machine's pace.
+
+    A benchmark whose measurement failed is not in such a file. Of one that occurs twice the last counts.
+
+    Raises
+    ------
+    BenchmarkFileError
+        where the file cannot be read.
+    """
+    content = read_benchmarks(text, path)
+    commit = _commit_of(content.get("commit_info"))
+    return {benchmark["fullname"]: _record(benchmark, commit) for benchmark in content["benchmarks"]}
+
+
+def machine_of_benchmark_json(text: str, path: str) -> dict[str, object]:
+    """What the file tells of its machine, and when it was written: not enough for one of perfguard's machine classes."""
+    content = read_benchmarks(text, path)
+    machine = content.get("machine_info")
+    facts = {name: value for name, value in machine.items() if name != "cpu"} if isinstance(machine, dict) else {}
+    return {**facts, "datetime": content.get("datetime", "")}
+
+
+def benchmark_json(
+    benchmarks: Iterable[Mapping[str, Any]], machine_info: Mapping[str, Any], commit_info: Mapping[str, Any], at: str
+) -> dict[str, Any]:
+    """The object of a file; `at` is a time in ISO 8601."""
+    return {
+        "machine_info": dict(machine_info),
+        "commit_info": dict(commit_info),
+        "benchmarks": [dict(benchmark) for benchmark in benchmarks],
+        "datetime": at,
+        "version": VERSION,
+    }
+
+
+def benchmark_json_from_records(
+    records: Mapping[str, Record], *, machine_info: Mapping[str, Any], commit_info: Mapping[str, Any], at: str
+) -> dict[str, Any]:
+    """The time metrics of a baseline as benchmarks: rounds are processes, each with its median; `min` is the smallest minimum.
+
+    What a test measured under a name (`time:parse`) is a benchmark of its own, `NODEID (parse)`.
+    """
+    benchmarks = [
+        _benchmark(nodeid, name.partition(":")[2], kept, record)
+        for nodeid, record in sorted(records.items())
+        for name, kept in sorted(record.metrics.items())
+        if metric_kind(name) == "time"
+    ]
+    return benchmark_json(benchmarks, machine_info, commit_info, at)
+
+
+def csv_from_records(records: Mapping[str, Record]) -> str:
+    """Every metric of every record, a line each, in seconds, bytes and blocks per iteration."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for nodeid, record in sorted(records.items()):
+        for name, kept in sorted(record.metrics.items(), key=lambda item: metric_order(item[0])):
+            median = Stats(kept.medians).median
+            iterations = record.iterations.get(name.partition(":")[2], "")
+            writer.writerow(
+                [nodeid, name, kept.unit, kept.estimate, kept.minimum, median, len(kept.minima), kept.rounds, iterations,
+                 record.commit]
+            )  # fmt: skip
+    return text.getvalue()
+
+
+def to_text(content: Mapping[str, Any]) -> str:
+    """As a file; what JSON does not know is written as text, so that a parameter does not cost the whole file."""
+    return json.dumps(content, ensure_ascii=True, indent=4, default=lambda value: f"UNSERIALIZABLE[{value!r}]")
+
+
+def _record(benchmark: Mapping[str, Any], commit: str) -> Record:
+    stats, options = benchmark["stats"], benchmark.get("options")
+    collector = {"collector": False} if isinstance(options, dict) and options.get("disable_gc") is True else {}
+    time = Recorded("s", (float(stats["min"]),), (float(stats["median"]),), int(stats["rounds"]))
+    # No pace is known: 0 is what a record says then.
+    iterations = {"": int(stats.get("iterations", 1))}
+    return Record("", commit, 0.0, iterations, {"time": time}, conditions=collector, paces=(0.0,))
+
+
+def _benchmark(nodeid: str, label: str, kept: Recorded, record: Record) -> dict[str, Any]:
+    stats: dict[str, Any] = dict(Stats(kept.medians).as_dict())
+    stats |= {"min": kept.minimum, "data": list(kept.medians), "iterations": record.iterations.get(label, 1)}
+    suffix = f" ({label})" if label else ""
+    name = nodeid.rpartition("::")[2] if "[" not in nodeid else nodeid.partition("[")[0].rpartition("::")[2]
+    param = nodeid.partition("[")[2].removesuffix("]") or None
+    return {
+        "group": None,
+        "name": f"{name}[{param}]{suffix}" if param else f"{name}{suffix}",
+        "fullname": f"{nodeid}{suffix}",
+        "params": None,
+        "param": param,
+        "extra_info": {},
+        "options": {},
+        "stats": stats,
+    }
+
+
+def _commit_of(info: object) -> str:
+    """As the baseline file writes a commit: twelve digits, `+` behind it where the tree had other changes."""
+    if not isinstance(info, dict) or info.get("id") in (None, *_NO_COMMIT):
+        return ""
+    return str(info["id"])[:12] + ("+" if info.get("dirty") else "")
+
+
+def _check(benchmark: object, index: int, path: str) -> None:
+    if not isinstance(benchmark, dict) or not isinstance(benchmark.get("fullname"), str):
+        raise BenchmarkFileError(path, f"benchmarks[{index}] has no fullname")
+    where, stats = f"the benchmark {benchmark['fullname']}", benchmark.get("stats")
+    if not isinstance(stats, dict):
+        raise BenchmarkFileError(path, f'{where} has no "stats"')
+    for name in _NEEDED:
+        if not _is_number(stats.get(name)):
+            raise BenchmarkFileError(path, f"{where}: stats.{name} is {stats.get(name)!r:.60}, expected a number")
+    if stats["rounds"] < 1 or stats["min"] > stats["median"]:
+        raise BenchmarkFileError(path, f"{where}: its stats contradict one another")
+    if not isinstance(stats.get("iterations", 1), int) or stats.get("iterations", 1) < 1:
+        raise BenchmarkFileError(
+            path, f"{where}: stats.iterations is {stats['iterations']!r:.60}, expected a whole number"
+        )
+    data = stats.get("data", [])
+    if not isinstance(data, list) or not all(map(_is_number, data)):
+        raise BenchmarkFileError(path, f"{where}: stats.data is no list of numbers")
+    # Added by pytest-benchmark 3.1.
+    stats.setdefault("ops", 1 / stats["mean"] if stats["mean"] else 0.0)
+
+
+def _is_number(value: object) -> bool:
+    return is_finite(value) and value >= 0  # type: ignore[operator]  # a number, then

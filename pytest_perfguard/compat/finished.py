@@ -1,0 +1,80 @@
+"""A benchmark that was measured, or is being measured: `benchmark.stats`, and what the files and the table know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_perfguard.compat.stats import Stats
+
+if TYPE_CHECKING:
+    from pytest_perfguard.compat.fixture import BenchmarkFixture
+
+
+class Finished:
+    """`finished["mean"]` and `finished.stats.mean` are the same; `extra_info` and `has_error` are the fixture's own."""
+
+    def __init__(self, fixture: BenchmarkFixture, iterations: int, options: Mapping[str, object]) -> None:
+        self.fixture = fixture
+        self.name = fixture.name
+        self.fullname = fixture.fullname
+        self.group = fixture.group
+        self.param = fixture.param
+        self.params = fixture.params
+        self.extra_info = fixture.extra_info
+        self.options = dict(options)
+        self.iterations = iterations
+        self.stats = Stats()
+
+    @property
+    def has_error(self) -> bool:
+        return self.fixture.has_error
+
+    @has_error.setter
+    def has_error(self, value: bool) -> None:
+        # Documented by pytest-benchmark: a hook that wants benchmarks with errors in the file sets it to False.
+        self.fixture.has_error = value
+
+    def update(self, duration: float) -> None:
+        """Add a round, in seconds."""
+        self.stats = Stats([*self.stats.data, duration / self.iterations])
+
+    def take(self, data: list[float], iterations: int) -> None:
+        """All rounds, in seconds per iteration."""
+        self.stats, self.iterations = Stats(data), iterations
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except AttributeError:
+            return default
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self.stats if hasattr(Stats, key) or key == "data" else self, key)
+
+    def __bool__(self) -> bool:
+        return bool(self.stats)
+
+    def as_dict(
+        self, include_data: bool = True, flat: bool = False, stats: bool = True, cprofile: object = None
+    ) -> dict[str, Any]:
+        """One of the `benchmarks` of pytest-benchmark's files; `flat`: with the statistics among the rest, for a table."""
+        result: dict[str, Any] = {
+            "group": self.group,
+            "name": self.name,
+            "fullname": self.fullname,
+            "params": self.params,
+            "param": self.param,
+            "extra_info": self.extra_info,
+            "options": self.options,
+        }
+        if stats:
+            numbers: dict[str, Any] = dict(self.stats.as_dict())
+            if include_data:
+                numbers["data"] = self.stats.data
+            numbers["iterations"] = self.iterations
+            result |= numbers if flat else {"stats": numbers}
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Finished {self.fullname}: {self.stats.rounds} rounds of {self.iterations}>"

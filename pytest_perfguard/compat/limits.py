@@ -1,0 +1,41 @@
+"""`--benchmark-compare-fail`: one number of this run against the same number of a saved run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from pytest_perfguard.errors import SettingError
+from pytest_perfguard.units import format_change, format_duration
+
+FIELDS: Final = ("min", "max", "mean", "median", "stddev", "iqr")
+_LIMIT: Final = re.compile(r"(\w+):(?:(\d+(?:\.\d*)?)%|((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))")
+
+
+class Limit(NamedTuple):
+    """How much `field` may grow: by `share` of what it was, or by so many `seconds`."""
+
+    field: str
+    share: float | None = None
+    seconds: float = 0.0
+
+    def exceeded(self, now: Mapping[str, Any], saved: Mapping[str, Any]) -> str:
+        """What grew by more than it may, in words; "" if it did not."""
+        old, new = float(saved[self.field]), float(now[self.field])
+        allowed = old * (1 + self.share) if self.share is not None else old + self.seconds
+        if new <= allowed:
+            return ""
+        change = f" ({format_change(new / old)})" if old else ""
+        return f"{self.field} {format_duration(old)} -> {format_duration(new)}{change}, allowed: up to {format_duration(allowed)}"
+
+
+def parse_limit(text: object) -> Limit:
+    """`min:5%`, or `mean:0.001` for a number of seconds."""
+    match = _LIMIT.fullmatch(str(text).strip())
+    if match is None or match[1] not in FIELDS:
+        raise SettingError(
+            f"{text!r} is no limit such as min:5% or mean:0.001 (seconds; fields: {', '.join(FIELDS)}); a test path after "
+            "--benchmark-compare-fail is read as one: write --benchmark-compare-fail=min:5%"
+        )
+    return Limit(match[1], float(match[2]) / 100) if match[2] else Limit(match[1], seconds=float(match[3]))

@@ -1,0 +1,86 @@
+"""The table of what was measured here and now, and as CSV: rows in, lines out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from pytest_perfguard.compat.grouping import NAMES, Group, Row, extremes
+
+#: (unit, rows, best, worst, sort) -> (prefix of the unit, factor): pytest-benchmark's hook `scale_unit`.
+Scale = Callable[..., tuple[str, float]]
+
+_TIMES: Final = ("min", "max", "mean", "stddev", "median", "iqr")
+_TITLES: Final = {
+    "min": "Min", "max": "Max", "mean": "Mean", "stddev": "StdDev", "median": "Median", "iqr": "IQR",
+    "outliers": "Outliers", "ops": "OPS", "rounds": "Rounds", "iterations": "Iterations",
+}  # fmt: skip
+LEGEND: Final = (
+    "Outliers: rounds beyond one standard deviation from the mean; beyond 1.5 interquartile ranges from the quartiles. "
+    "OPS: operations per second, 1 / mean."
+)
+
+
+def table_lines(
+    groups: Sequence[Group], *, columns: Sequence[str], sort: str, name: str, scale: Scale
+) -> Iterator[str]:
+    """A table for each group; in brackets how many times the best of the group it is."""
+    from tabulate import tabulate
+
+    for title, rows in groups:
+        ordered = sorted(rows, key=lambda row: row[sort])
+        best, worst = {}, {}
+        for column, low, high in extremes(ordered, (*_TIMES, "ops")):
+            best[column], worst[column] = low, high
+        prefix, factor = scale(unit="seconds", benchmarks=ordered, best=best, worst=worst, sort=sort)
+        rate, rate_factor = scale(unit="operations", benchmarks=ordered, best=best, worst=worst, sort=sort)
+        factors = {**dict.fromkeys(_TIMES, factor), "ops": rate_factor}
+        titles = [_TITLES[column] + (f" ({rate}ops/s)" if column == "ops" and rate else "") for column in columns]
+        cells = [
+            [_name(row, name), *(_cell(row, column, factors, best if len(rows) > 1 else {}) for column in columns)]
+            for row in ordered
+        ]
+        count = f"{len(rows)} test" if len(rows) == 1 else f"{len(rows)} tests"
+        yield f"benchmark{f' {title!r}' if title is not None else ''}: {count}"
+        headers = [f"Name (time in {prefix}s)", *titles]
+        align = ["left", *["right"] * len(columns)]
+        yield from tabulate(cells, headers, tablefmt="simple", colalign=align, disable_numparse=True).splitlines()
+        yield ""
+    yield LEGEND
+
+
+def csv_text(groups: Sequence[Group], *, columns: Sequence[str], sort: str) -> str:
+    """One line per benchmark: its node id, its parameters, the columns in seconds."""
+    names = sorted({name for _title, rows in groups for row in rows for name in row["params"] or ()})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", *(f"param:{name}" for name in names), *columns])
+    for _title, rows in groups:
+        for row in sorted(rows, key=lambda row: row[sort]):
+            params = row["params"] or {}
+            writer.writerow(
+                [row["fullname"], *(params.get(name, "") for name in names), *(row[name] for name in columns)]
+            )
+    return text.getvalue()
+
+
+def _name(row: Row, form: str) -> str:
+    name = NAMES[form](row)
+    return f"{name} (failed)" if row.get("has_error") else name
+
+
+def _cell(row: Row, column: str, factors: dict[str, float], best: dict[str, float]) -> str:
+    if column not in factors:
+        return str(row[column])
+    shown = f"{row[column] * factors[column]:,.4f}"
+    return f"{shown} ({_times(row[column], best[column])})" if column in best else shown
+
+
+def _times(value: float, best: float) -> str:
+    if value == best:
+        return "1.00"
+    times = value / best if best else math.inf
+    return f"{times:.2f}" if times <= 1000 else "inf" if math.isinf(times) else ">1000"

@@ -1,0 +1,21 @@
+"""Made benchmarks."""
+
+from __future__ import annotations
+
+from pytest_perfguard.compat.choices import Choices
+from pytest_perfguard.compat.fixture import BenchmarkFixture, Named
+from pytest_perfguard.compat.ways import NotAtAll
+
+
+def finished(name, data=(1e-6, 2e-6, 3e-6), *, param=None, params=None, group=None, file="a.py"):
+    """A benchmark with these rounds."""
+    fixture = BenchmarkFixture(Named(name, f"{file}::{name}", param, params), NotAtAll(), group=group)
+    done = fixture.begin(10, Choices().as_data())
+    done.take(list(data), 10)
+    return done
+
+
+def row(name, data=(1e-6, 2e-6, 3e-6), *, source=None, **given):
+    """Its row in a table."""
+    flat = finished(name, data, **given).as_dict(include_data=False, flat=True)
+    return {**flat, "source": source, "path": source, "has_error": False}

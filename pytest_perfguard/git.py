@@ -25,7 +25,16 @@ def git(folder: Path, *arguments: str) -> str:
     """
     environment = {name: value for name, value in os.environ.items() if name not in _OUTER}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", *arguments]
+    command = [
+        "git",
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "advice.detachedHead=false",
+        "-c",
+        "log.showSignature=false",
+    ]
+    command += ["--literal-pathspecs", *arguments] if arguments[0] == "log" else arguments
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, timeout=LIMIT, check=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 CONFIDENCE: Final = 0.99
@@ -18,11 +19,16 @@ def bootstrap_minimum(values: Sequence[float], confidence: float = CONFIDENCE) -
     on its limits for extremes: read it as the spread of the floor that was seen.)
     """
     ordered = sorted(values)
-    count = len(ordered)
+    return ordered[0], ordered[_most_missed(len(ordered), confidence)]
+
+
+@lru_cache(maxsize=256)
+def _most_missed(count: int, confidence: float) -> int:
+    """How many of the smallest of `count` values a resample misses, but for a chance of 1 - confidence."""
     for missed in range(1, count):
         if ((count - missed) / count) ** count <= 1 - confidence:
-            return ordered[0], ordered[missed]
-    return ordered[0], ordered[-1]
+            return missed
+    return count - 1
 
 
 def ratio_interval(baseline: Sequence[float], candidate: Sequence[float]) -> tuple[float, float] | None:
@@ -34,6 +40,7 @@ def ratio_interval(baseline: Sequence[float], candidate: Sequence[float]) -> tup
     return low / high_base, high / low_base
 
 
+@lru_cache(maxsize=1024)
 def precedence_rank(baseline: int, candidate: int, alpha: float) -> int | None:
     """The smallest k for which it is improbable that all candidates lie above the k-th smallest of the baseline.
 

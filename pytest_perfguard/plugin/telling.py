@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from pytest_perfguard.abtest.rounds import Progress
 from pytest_perfguard.model import Comparison
-from pytest_perfguard.plugin.files import write_whole
 from pytest_perfguard.plugin.modes import Mode, baseline_name
-from pytest_perfguard.plugin.options import revision_name, run_settings
+from pytest_perfguard.plugin.options import revision_name
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.explain import Context, explain, headline
-from pytest_perfguard.report.json import json_report
 from pytest_perfguard.report.progress import Pace, progress_line
 from pytest_perfguard.report.terminal import count_line, summary_lines
+from pytest_perfguard.report.words import printable
 
 
 class ProgressTeller:
@@ -30,7 +29,7 @@ class ProgressTeller:
         self._told = False
 
     def tell(self, state: Progress) -> None:
-        if self._reporter is None or not self._pace.due(time.monotonic()):
+        if self._reporter is None or not self._pace.due(monotonic()):
             return
         line = progress_line(
             state.nodeid, unit=state.unit, number=state.round, most=state.most_rounds, undecided=state.undecided,
@@ -80,16 +79,9 @@ def tell_summary(
         return
     if reporter.verbosity >= 0:
         reporter.section(mode.title())
-        for line in summary_lines(comparisons, mode=mode.name, width=reporter._tw.fullwidth):
-            reporter.write_line(line)
+        told = summary_lines(comparisons, mode=mode.name, width=reporter._tw.fullwidth, verbosity=reporter.verbosity)
+        for text, tone in told:
+            reporter.write_line(printable(text), **({tone: True} if tone else {}))  # pytest heeds NO_COLOR and --color
     reporter.write_line(count_line(comparisons, seconds=seconds, processes=processes))
     if untold:
-        reporter.write_line(f"perf: {untold}", red=True)
-
-
-def write_reports(config: pytest.Config, mode: Mode, comparisons: Sequence[Comparison]) -> None:
-    """Write every report that was asked for; relative paths start at the rootdir."""
-    settings = run_settings(config)
-    for name in settings.report:
-        text = json_report(comparisons, mode=mode.name, machine=mode.machine, settings=settings)
-        write_whole(config.rootpath / name, text)
+        reporter.write_line(printable(f"perf: {untold}"), red=True)

@@ -29,6 +29,7 @@ class Context:
     """What the explanation needs beyond the comparison."""
 
     mode: str
+    """That of the run; "records" where two files were compared."""
     baseline_file: str
     settings: Settings
     record: Record | None = None
@@ -125,7 +126,7 @@ def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
 
 def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
     measurement, pairing, record = comparison.measurement, comparison.pairing, context.record
-    if measurement.processes:
+    if measurement.processes and context.mode != "records":
         yield f"  measured   {_extent(measurement, paired=pairing is not None)}"
     if pairing is not None:
         where = "in turn on one CPU" if pairing.pinned else "in turn, not kept on one CPU"
@@ -156,6 +157,9 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
 
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
     yield "What to do next"
+    if context.mode == "records":  # two files were compared: nothing was measured here
+        yield f"  measure it, here and now:      {_command(comparison, '--perf-compare')}"
+        return
     if comparison.measurement.processes:
         yield f"  measure it again, alone:       {_command(comparison, _option(comparison, context))}"
     if comparison.verdict is Verdict.MISSING:

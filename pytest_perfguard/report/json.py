@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
-from pytest_perfguard.model import Comparison, Finding, Machine
-from pytest_perfguard.report.terminal import count_verdicts
-from pytest_perfguard.settings import Settings
+from pytest_perfguard.baseline.schema import record_data
+from pytest_perfguard.model import Comparison, Finding
+from pytest_perfguard.report.document import Entry, Report, Sides, Spread
 
 SCHEMA = 1
 
 
-def json_report(comparisons: Sequence[Comparison], *, mode: str, machine: Machine, settings: Settings) -> str:
+def json_report(report: Report) -> str:
     """The report's text. Amounts are per iteration, in the unit that stands beside them."""
-    report = {
+    content = {
         "schema": SCHEMA,
-        "mode": mode,
-        "machine": {"class": machine.name, **machine.facts},
-        "settings": settings.as_data(),
-        "summary": count_verdicts(comparisons),
-        "tests": [_test(comparison) for comparison in sorted(comparisons, key=lambda item: item.nodeid)],
+        "mode": report.mode,
+        "at": report.at,
+        "commit": report.commit,
+        "against": report.against,
+        "complete": report.complete,
+        "machine": {"class": report.machine.name, **report.machine.facts},
+        "settings": report.settings,
+        "summary": report.summary,
+        "tests": [_test(entry) for entry in sorted(report.entries, key=lambda entry: entry.nodeid)],
     }
-    return json.dumps(report, indent=1, allow_nan=False) + "\n"
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def _test(comparison: Comparison) -> dict[str, object]:
+def _test(entry: Entry) -> dict[str, object]:
+    comparison = entry.comparison
     return {
         "nodeid": comparison.nodeid,
         "verdict": str(comparison.verdict) if comparison.verdict else None,
@@ -33,8 +37,15 @@ def _test(comparison: Comparison) -> dict[str, object]:
         "processes": comparison.measurement.processes,
         "paired": _pairing(comparison),
         "reason": comparison.broken or comparison.reason,
+        "broken": bool(comparison.broken),
         "notes": list(comparison.measurement.notes),
-        "metrics": [_metric(finding) for finding in comparison.findings],
+        "file": entry.file,
+        "line": entry.line,
+        "base": entry.base,
+        "headline": entry.headline,
+        "explanation": list(entry.lines),
+        "metrics": [_metric(finding, entry.sides.get(finding.name)) for finding in comparison.findings],
+        "record": record_data(entry.record) if entry.record is not None else None,
     }
 
 
@@ -50,7 +61,7 @@ def _pairing(comparison: Comparison) -> dict[str, object] | None:
     }
 
 
-def _metric(finding: Finding) -> dict[str, object]:
+def _metric(finding: Finding, sides: Sides | None) -> dict[str, object]:
     return {
         "name": finding.name,
         "unit": finding.unit,
@@ -64,4 +75,21 @@ def _metric(finding: Finding) -> dict[str, object]:
         "smallest_detectable": finding.smallest,
         "reason": finding.reason,
         "details": list(finding.details),
+        "samples": _sides(sides) if sides is not None else None,
+    }
+
+
+def _sides(sides: Sides) -> dict[str, object]:
+    return {
+        "baseline": _spread(sides.baseline) if sides.baseline is not None else None,
+        "candidate": _spread(sides.candidate),
+        "log_ratios": list(sides.log_ratios),
+    }
+
+
+def _spread(spread: Spread) -> dict[str, object]:
+    return {
+        "minima": list(spread.minima),
+        "medians": list(spread.medians),
+        "quantiles": list(spread.quantiles),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_perfguard.report.terminal import shortened
+from pytest_perfguard.report.words import shortened
 
 LOG_INTERVAL: Final = 15.0
 

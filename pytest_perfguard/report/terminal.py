@@ -1,113 +1,144 @@
-"""The summary at the end of a run: a table with one row per test, and a last line that counts every verdict."""
+"""The summary at the end of a run: a table with one row per test, and a last line that counts every verdict.
+
+Plain ASCII throughout: a log, a pipe and an old terminal show it as it is.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
-from pytest_perfguard.model import RANK, Comparison, Finding, Verdict
+from pytest_perfguard.model import Comparison, Finding, Verdict
+from pytest_perfguard.report.samples import every_metric
+from pytest_perfguard.report.words import (
+    count_verdicts,
+    gravest_first,
+    leading_finding,
+    plural,
+    shortened,
+    verdict_word,
+)
 from pytest_perfguard.units import format_amount, format_change, format_duration
 
 #: Verdicts whose reason is printed under the table.
 _TOLD = (Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING)
-_LEAST_NAME = 20
+_LEAST_NAME: Final = 20
+#: What a narrow terminal does without, in this order.
+_LEAST_WANTED: Final = ("baseline", "base", "cpu", "memory", "leaks")
 
 
-def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int) -> Iterator[str]:
-    """The table and the reasons under it."""
-    measured = [comparison for comparison in comparisons if comparison.verdict is not Verdict.MISSING]
+class Line(NamedTuple):
+    """One line of the summary, and how it is coloured where there are colours."""
+
+    text: str
+    tone: Literal["", "red", "yellow", "green"] = ""
+
+
+#: Verdict -> its colour; what is as it was has none.
+TONES: Final[Mapping[str, Literal["", "red", "yellow", "green"]]] = {
+    "broken": "red", "regression": "red", "leak": "red", "over-budget": "red",
+    "inconclusive": "yellow", "incomparable": "yellow", "missing": "yellow", "improvement": "green",
+}  # fmt: skip
+
+
+def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, verbosity: int = 0) -> Iterator[Line]:
+    """The table and what there is to say of it; `verbosity` 1: every metric, 2: the samples as well."""
+    measured = gravest_first(
+        [comparison for comparison in comparisons if comparison.verdict is not Verdict.MISSING], key=lambda item: item
+    )
     if measured:
-        yield from table(sorted(measured, key=_order), mode=mode, width=width)
+        lines = table(measured, mode=mode, width=width)
+        head = len(lines) - len(measured)
+        yield from map(Line, lines[:head])
+        for row, comparison in zip(lines[head:], measured, strict=True):
+            yield Line(row, TONES.get(verdict_word(comparison), ""))
+    for comparison in measured if verbosity > 0 else ():
+        yield from map(Line, every_metric(comparison, samples=verbosity > 1))
     for comparison in comparisons:
-        yield from _reasons(comparison)
+        yield from (Line(text, "yellow") for text in _reasons(comparison))
     if mode == "compare":
-        yield from _paired(comparisons)
-    yield from _notes(comparisons)
+        yield from map(Line, _paired(comparisons))
+    yield from map(Line, _notes(comparisons))
 
 
 def count_line(comparisons: Sequence[Comparison], *, seconds: float, processes: int) -> str:
     """`perf: 1 regression, 3 unchanged (4 tests, 12 processes, 6.20 s)`."""
     counts = count_verdicts(comparisons)
     told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing measured"
-    tests = _plural(len(comparisons), "test")
-    return f"perf: {told} ({tests}, {_plural(processes, 'process')}, {format_duration(seconds)})"
-
-
-def count_verdicts(comparisons: Sequence[Comparison]) -> dict[str, int]:
-    """How many tests got which verdict, the gravest first; `measured` where nothing was to be judged."""
-    counts = Counter(_word(comparison) for comparison in comparisons)
-    order = ["broken", *(str(verdict) for verdict in Verdict), "measured"]
-    return {name: counts[name] for name in order if counts[name]}
+    tests = plural(len(comparisons), "test")
+    return f"perf: {told} ({tests}, {plural(processes, 'process')}, {format_duration(seconds)})"
 
 
 def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[str]:
-    """One row per test, no wider than `width` where the names can be shortened that far."""
+    """One row per test, no wider than `width` where names can be shortened and what matters least left out."""
     from tabulate import tabulate
 
-    compared = mode in ("compare", "against")
-    was = "base" if mode == "against" else "baseline"
-    headers = ["test", was, "now", "change", "memory", "verdict"] if compared else ["test", "time", "cpu", "memory"]
-    cells = [_compared_cells(item) if compared else _measured_cells(item) for item in comparisons]
-    if any(_leaks_of(comparison) for comparison in comparisons):
-        at = headers.index("memory") + 1
-        headers.insert(at, "leaks")
-        cells = [
-            [*row[: at - 1], _leak_cell(item), *row[at - 1 :]] for row, item in zip(cells, comparisons, strict=True)
-        ]
-    if not compared and any(comparison.verdict or comparison.broken for comparison in comparisons):
-        headers.append("verdict")
-        cells = [[*row, _word(comparison)] for row, comparison in zip(cells, comparisons, strict=True)]
-    align = ["left", *["right"] * (len(headers) - 1)]
-    if headers[-1] == "verdict":
-        align[-1] = "left"
-    titles = [f"{header}  " for header in headers[1:]]  # tabulate pads a header by two
-    columns = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
-    room = max(_LEAST_NAME, width - sum(columns) - 2 * len(columns))
-    rows = [[shortened(item.nodeid, room), *row] for item, row in zip(comparisons, cells, strict=True)]
+    columns = _columns(comparisons, mode)
+    for name in _LEAST_WANTED:
+        if _room(columns, width) < _LEAST_NAME:
+            columns.pop(name, None)
+    room = max(_LEAST_NAME, _room(columns, width))
+    names = [shortened(item.nodeid, room) for item in comparisons]
+    align = ["left", *("left" if name == "verdict" else "right" for name in columns)]
     # disable_numparse: "1e5" in a node id is no number
-    text = tabulate(rows, headers, tablefmt="simple", colalign=align, disable_numparse=True, preserve_whitespace=True)
+    text = tabulate(
+        list(zip(names, *columns.values(), strict=True)), ["test", *columns], tablefmt="simple", colalign=align,
+        disable_numparse=True, preserve_whitespace=True,
+    )  # fmt: skip
     return text.splitlines()
 
 
-def shortened(name: str, width: int) -> str:
-    """The name, with its middle left out where it is longer than `width`: both ends tell more."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
-    if len(shown) <= width:
-        return shown
-    tail = (width - 3) * 2 // 3
-    return f"{shown[: width - 3 - tail]}...{shown[-tail:]}"
+def _columns(comparisons: Sequence[Comparison], mode: str) -> dict[str, list[str]]:
+    """The cells by the name of their column, from left to right."""
+    leaks = {"leaks": _leak_cell} if any(map(_leaks_of, comparisons)) else {}
+    kinds: dict[str, Callable[[Comparison], str]] = {"time": _time, "cpu": _cpu, "memory": _memory, **leaks}
+    if mode in ("compare", "against"):
+        was = "base" if mode == "against" else "baseline"
+        kinds = {
+            was: _was,
+            "now": _now,
+            "change": _time_change,
+            "memory": _memory_change,
+            **leaks,
+            "verdict": verdict_word,
+        }
+    elif any(comparison.verdict or comparison.broken for comparison in comparisons):
+        kinds["verdict"] = verdict_word
+    return {name: [cell(comparison) for comparison in comparisons] for name, cell in kinds.items()}
 
 
-def _order(comparison: Comparison) -> tuple[int, str]:
-    rank = RANK[comparison.verdict] if comparison.verdict else len(RANK)
-    return (-1 if comparison.broken else rank), comparison.nodeid
+def _room(columns: Mapping[str, Sequence[str]], width: int) -> int:
+    """What the other columns leave for the names; tabulate pads a header by two, and puts two blanks between."""
+    return width - sum(max(map(len, [f"{name}  ", *cells])) + 2 for name, cells in columns.items())
 
 
-def _word(comparison: Comparison) -> str:
-    if comparison.broken:
-        return "broken"
-    return str(comparison.verdict) if comparison.verdict else "measured"
+def _was(comparison: Comparison) -> str:
+    time = leading_finding(comparison, "time", "cpu")
+    return format_amount(time.baseline, time.unit) if time and time.baseline is not None else ""
 
 
-def _compared_cells(comparison: Comparison) -> list[str]:
-    time = _find(comparison, "time") or _find(comparison, "cpu")
-    memory = _find(comparison, "memory")
-    was = format_amount(time.baseline, time.unit) if time and time.baseline is not None else ""
-    return [was, _amount(time), _change(time), _change(memory), _word(comparison)]
+def _now(comparison: Comparison) -> str:
+    return _amount(leading_finding(comparison, "time", "cpu"))
 
 
-def _measured_cells(comparison: Comparison) -> list[str]:
-    return [_amount(_find(comparison, name)) for name in ("time", "cpu", "memory")]
+def _time_change(comparison: Comparison) -> str:
+    return _change(leading_finding(comparison, "time", "cpu"))
 
 
-def _find(comparison: Comparison, metric: str) -> Finding | None:
-    """The metric's finding; of several points the gravest, then the one that changed most."""
-    findings = [finding for finding in comparison.findings if finding.name.partition(":")[0] == metric]
-    return min(
-        findings,
-        key=lambda finding: (RANK[finding.verdict] if finding.verdict else len(RANK), -(finding.ratio or 0.0)),
-        default=None,
-    )
+def _memory_change(comparison: Comparison) -> str:
+    return _change(leading_finding(comparison, "memory"))
+
+
+def _time(comparison: Comparison) -> str:
+    return _amount(leading_finding(comparison, "time"))
+
+
+def _cpu(comparison: Comparison) -> str:
+    return _amount(leading_finding(comparison, "cpu"))
+
+
+def _memory(comparison: Comparison) -> str:
+    return _amount(leading_finding(comparison, "memory"))
 
 
 def _leaks_of(comparison: Comparison) -> list[Finding]:
@@ -157,8 +188,4 @@ def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
         for note in comparison.measurement.notes:
             tests.setdefault(note, []).append(comparison.nodeid)
     for note, names in tests.items():
-        yield f"note: {names[0] if len(names) == 1 else _plural(len(names), 'test')}: {note}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}es" if noun.endswith("s") else f"{count} {noun}s"
+        yield f"note: {names[0] if len(names) == 1 else plural(len(names), 'test')}: {note}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.model import Comparison, Finding, Machine, Measurement, Record, Recorded, Samples, Verdict
+from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Record, Recorded, Samples, Verdict
 from pytest_perfguard.report.explain import Context, explain, headline
-from pytest_perfguard.report.json import json_report
 from pytest_perfguard.report.progress import Pace, progress_line
-from pytest_perfguard.report.terminal import count_line, shortened, summary_lines, table
+from pytest_perfguard.report.terminal import Line, count_line, summary_lines, table
+from pytest_perfguard.report.words import shortened
 from pytest_perfguard.settings import resolve
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
@@ -76,7 +74,7 @@ def test_an_inconclusive_test_says_what_could_have_been_told():
     assert "  " + " " * 11 + "this run could have told a slowdown of +68.0 % or more" in list(
         explain(comparison, CONTEXT)
     )
-    lines = list(summary_lines([comparison], mode="compare", width=80))
+    lines = [line.text for line in summary_lines([comparison], mode="compare", width=80)]
     assert lines[-3:] == [
         "inconclusive: t: the machine was slow",
         "    the smallest slowdown that this run could have told: +68.0 %",
@@ -86,12 +84,14 @@ def test_an_inconclusive_test_says_what_could_have_been_told():
 
 def test_a_note_that_many_tests_share_is_told_once():
     comparisons = [replace(RED, nodeid=name) for name in "abc"]
-    assert list(summary_lines(comparisons, mode="compare", width=80))[-1] == "note: 3 tests: a note"
+    assert list(summary_lines(comparisons, mode="compare", width=80))[-1] == Line("note: 3 tests: a note")
 
 
 def test_the_table_has_a_row_per_test_the_gravest_first():
     same = Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(SLOWER, verdict=Verdict.UNCHANGED),))
-    lines = list(summary_lines([same, RED], mode="compare", width=100))
+    told = list(summary_lines([same, RED], mode="compare", width=100))
+    assert [tone for _text, tone in told[:4]] == ["", "", "red", ""]
+    lines = [text for text, _tone in told]
     assert lines[0].split() == ["test", "baseline", "now", "change", "memory", "verdict"]
     assert lines[2].split() == [
         "tests/test_a.py::test_parse[big]",
@@ -136,23 +136,31 @@ def test_the_last_line_counts_every_verdict():
     assert count_line([], seconds=0.0, processes=1) == "perf: nothing measured (0 tests, 1 process, 0 ns)"
 
 
-def test_the_json_report_is_the_contracts_object():
-    report = json.loads(json_report([RED], mode="compare", machine=Machine("m", {"cpus": 2}), settings=SETTINGS))
-    assert {key: report[key] for key in ("schema", "mode", "summary")} == {
-        "schema": 1,
-        "mode": "compare",
-        "summary": {"regression": 1},
-    }
-    assert report["machine"] == {"class": "m", "cpus": 2}
-    assert report["settings"]["threshold"] == 0.05
-    test = report["tests"][0]
-    assert (test["nodeid"], test["verdict"], test["seconds"]) == (RED.nodeid, "regression", 2.31)
-    time = test["metrics"][1]
-    assert {key: time[key] for key in ("name", "unit", "baseline", "candidate", "interval", "verdict", "rounds")} == {
-        "name": "time", "unit": "s", "baseline": 12.3e-6, "candidate": 25.1e-6, "interval": [1.98, 2.1],
-        "verdict": "regression", "rounds": 800,
-    }  # fmt: skip
-    assert time["ratio"] == pytest.approx(2.0406, abs=1e-3)
+def test_verbosity_adds_every_metric_and_then_the_samples():
+    def told(verbosity):
+        lines = summary_lines([RED], mode="compare", width=100, verbosity=verbosity)
+        return [line.text for line in lines]
+
+    assert not any(line.startswith("  memory") for line in told(0))
+    once, twice = told(1), told(2)
+    assert "  memory  1.00 KB -> 1.00 KB per call, +0.0 % (interval +0.0 % to +0.0 %)  unchanged" in once
+    assert not any("rounds in" in line for line in once)
+    assert "      now, 800 rounds in 20 processes: each 25.1 us" in twice
+
+
+def test_samples_of_both_sides_are_told_process_by_process():
+    base = Measurement({"time": Samples("s", ((1e-6, 2e-6, 3e-6), (2e-6, 2e-6, 2e-6)))}, processes=2)
+    now = Measurement({"time": Samples("s", ((4e-6, 5e-6, 6e-6), (4e-6, 4e-6, 7e-6)))}, processes=2)
+    paired = replace(RED, measurement=now, pairing=Pairing("main", base, "", pinned=True))
+    lines = [line.text for line in summary_lines([paired], mode="against", width=100, verbosity=2)]
+    assert lines[-6:] == [
+        "      base, 6 rounds in 2 processes",
+        "        minima   1.00 us, 2.00 us",
+        "        medians  2.00 us, 2.00 us",
+        "      now, 6 rounds in 2 processes",
+        "        minima   4.00 us, 4.00 us",
+        "        medians  5.00 us, 4.00 us",
+    ]
 
 
 def test_progress_fits_one_line():

@@ -1,0 +1,104 @@
+"""The HTML page as text; tests/browser opens it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+pytest.importorskip("plotly", reason="the HTML report needs the extra html")
+
+from pytest_perfguard.errors import MissingExtra
+from pytest_perfguard.history.drift import Drift
+from pytest_perfguard.history.tracks import Point, Step, Track
+from pytest_perfguard.model import Verdict
+from pytest_perfguard.report import html as page
+from pytest_perfguard.report.html_parts import interval_bar
+from tests.unit.report.conftest import BROKEN, GREEN, PAIRED, RED, TIME, report_of, reports
+
+POINTS = tuple(Point(f"c{index}", "2026-01-01", 1e-6 * (1 + index)) for index in range(4))
+TRACK = Track(RED.nodeid, "linux", "time", "s", POINTS, (Step(2, 1.5),), Drift(2.0, 1.5, drifted=True))
+
+
+def plots_in(text: str) -> dict:
+    """The plots by node id."""
+    plots = json.loads(re.search(r'id="plots">(.*?)</script>', text, re.DOTALL)[1])
+    rows = re.findall(r'data-index="(\d+)" data-nodeid="([^"]*)"', text)
+    return {html.unescape(nodeid): plots[int(index)] for index, nodeid in rows}
+
+
+def test_what_got_worse_is_at_the_top():
+    text = page.html_report(report_of(GREEN, BROKEN, RED))
+    places = [text.index(f'data-nodeid="{entry.nodeid}"') for entry in (BROKEN, RED, GREEN)]
+    assert places == sorted(places)
+    assert "<h1>1 broken, 1 regression, 1 unchanged</h1>" in text
+    assert "1.00 us → 2.00 us" in text
+    assert "+100.0 %" in text
+
+
+def test_nothing_is_fetched_from_anywhere():
+    text = page.html_report(report_of(RED))
+    markup = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"(src|href)\s*=|url\(|@import", markup)
+
+
+def test_plots_show_both_sides_the_pairs_and_the_history():
+    pairs = replace(PAIRED, sides=page_sides())
+    plots = plots_in(page.html_report(report_of(RED, pairs), [TRACK]))
+    assert [plot["kind"] for plot in plots[RED.nodeid]] == ["sides", "track"]
+    assert [plot["kind"] for plot in plots[pairs.nodeid]] == ["pairs", "sides"]
+    assert plots[RED.nodeid][1]["steps"] == [{"index": 2, "change": 50.0}]
+    assert plots[pairs.nodeid][0]["allowed"] == pytest.approx(5.0)
+
+
+def page_sides():
+    from pytest_perfguard.report.document import sides_of
+
+    return sides_of(PAIRED.comparison, None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(reports)
+def test_whatever_tests_are_called_the_page_holds_together(report):
+    """No name, reason or detail can end an element that it stands in."""
+    text = page.html_report(report)
+    assert text.count("<script") == text.count("</script>") == 3
+    assert text.count("<details") == text.count("</details>") == len(report.entries)
+    assert len(plots_in(text)) == len(report.entries)
+
+
+def test_a_hostile_name_is_only_a_name():
+    name = "test_x[</script><script>alert(1)</script>@@plotly@@\x1b[31m]"
+    text = page.html_report(report_of(replace(RED, comparison=replace(RED.comparison, nodeid=name))))
+    assert "<script>alert" not in text
+    assert "\x1b" not in text
+    assert "@@plotly@@" in text
+
+
+@pytest.mark.parametrize(("ratio", "x"), [(1.0, 100.0), (2.0, 194.0), (0.5, 6.0), (50.0, 194.0), (2**0.5, 147.0)])
+def test_the_interval_is_drawn_on_a_logarithmic_axis_from_half_to_twice(ratio, x):
+    bar = interval_bar(replace(TIME, paired_ratio=ratio, interval=None, limit=None))
+    assert f'cx="{x}"' in bar
+    assert "allowed" not in bar
+
+
+def test_the_bar_shows_what_is_allowed():
+    assert 'class="allowed" x1="106.6"' in interval_bar(TIME)
+    assert interval_bar(replace(TIME, baseline=None)) == ""
+
+
+def test_without_plotly_the_error_names_the_extra(monkeypatch):
+    page._plotly.cache_clear()
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(MissingExtra, match=r"the HTML report needs plotly: pip install 'perfguard\[html\]'"):
+        page.check_available()
+
+
+def test_the_verdicts_words_are_styled():
+    style = page._asset("page.css")
+    assert all(f".{word}" in style for word in (*map(str, Verdict), "broken", "measured"))

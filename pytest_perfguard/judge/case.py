@@ -15,18 +15,18 @@ class Case:
     """All that the judgement of one metric looks at."""
 
     name: str
+    base: Recorded
+    now: Samples
     record: Record
     measurement: Measurement
     settings: Settings
     final: bool
 
-    @property
-    def base(self) -> Recorded:
-        return self.record.metrics[self.name]
-
-    @property
-    def now(self) -> Samples:
-        return self.measurement.samples[self.name]
+    @classmethod
+    def of(cls, name: str, record: Record, measurement: Measurement, settings: Settings, *, final: bool) -> Case:
+        """The metric of this name, which both sides have."""
+        base, now = record.metrics[name], measurement.samples[name]
+        return cls(name, base, now, record, measurement, settings, final)
 
     @property
     def ratio(self) -> float:

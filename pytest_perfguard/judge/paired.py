@@ -99,7 +99,7 @@ def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, 
         else:
             # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
-            findings.append(judge_memory(Case(name, record, pairs.head, settings, enough), MEMORY_PAIRS))
+            findings.append(judge_memory(Case.of(name, record, pairs.head, settings, final=enough), MEMORY_PAIRS))
     findings += over_budget(pairs.head, settings, final=final)
     return concluded(nodeid, findings, pairs.head, pairing)
 

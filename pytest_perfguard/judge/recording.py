@@ -43,8 +43,8 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
     metrics = {
         name: Recorded(
             unit=samples.unit,
-            minima=tuple(_rounded(value) for value in samples.minima),
-            medians=tuple(_rounded(value) for value in samples.medians),
+            minima=tuple(rounded(value) for value in samples.minima),
+            medians=tuple(rounded(value) for value in samples.medians),
             rounds=samples.rounds,
         )
         for name, samples in measurement.samples.items()
@@ -52,11 +52,11 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
     return Record(
         source,
         commit,
-        _rounded(measurement.kernel),
+        rounded(measurement.kernel),
         dict(measurement.iterations),
         metrics,
         dict(measurement.conditions),
-        tuple(_rounded(pace) for pace in measurement.paces),
+        tuple(rounded(pace) for pace in measurement.paces),
         tuple(measurement.imports),
     )
 
@@ -76,5 +76,6 @@ def _unjudged(
     return Comparison(nodeid, verdict, (*findings, *held), measurement)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """What is kept of a number: as many digits as mean something."""
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}")

@@ -68,7 +68,8 @@ def judge_stored(
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), measurement, reason)
     findings = [
-        _judge(Case(name, record, measurement, settings, final)) for name in sorted(wanted & set(now), key=metric_order)
+        _judge(Case.of(name, record, measurement, settings, final=final))
+        for name in sorted(wanted & set(now), key=metric_order)
     ]
     findings += over_budget(measurement, settings, final=final)
     return concluded(nodeid, findings, measurement)
@@ -102,9 +103,7 @@ def _judge_time(case: Case) -> Finding | None:
     margin = max(threshold * max(base, case.wall), case.settings.floor.seconds)
     limit = base + margin
     if now <= limit:
-        # A process of the candidate may be as lucky as those of the baseline were.
-        luck = _ranked_spread(case, MOST_PROCESSES) or FEW_PROCESSES
-        return _cleared(case, limit, better=now < min(base / (1 + threshold) / luck, base - margin))
+        return _cleared(case, limit, better=now < base - margin and _beyond_luck(case, base / (1 + threshold)))
     if base <= 0:
         return finding(case, Verdict.INCONCLUSIVE, limit, "the clock was too coarse for it when it was recorded")
     doubts = list(_doubts(case))
@@ -115,6 +114,12 @@ def _judge_time(case: Case) -> Finding | None:
         return None
     _factor, reason = max(doubts)
     return finding(case, Verdict.INCONCLUSIVE, limit, reason, smallest)
+
+
+def _beyond_luck(case: Case, bound: float) -> bool:
+    """Is it better by more than the luck of one process, which the candidate may have as those of the baseline had?"""
+    now = case.now.minimum
+    return now < bound and now < bound / (_ranked_spread(case, MOST_PROCESSES) or FEW_PROCESSES)
 
 
 def _doubts(case: Case) -> Iterator[tuple[float, str]]:

@@ -1,0 +1,89 @@
+"""How long does `perfguard compare` take on a large baseline? Load, judge and save, in seconds, and the peak of memory.
+
+python benchmarks/command.py [tests] [processes]
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pytest_perfguard.baseline.schema import Baseline, MachineClass
+from pytest_perfguard.baseline.store import Store
+from pytest_perfguard.cli.common import Loaded
+from pytest_perfguard.cli.compare import compared
+from pytest_perfguard.model import Record, Recorded
+from pytest_perfguard.settings import resolve
+
+T = TypeVar("T")
+CLASS = "linux-x86_64-made-up"
+
+
+def made_up(tests: int, processes: int, seed: int) -> Baseline:
+    """Records of `tests` tests with four metrics each, whose times differ by 1 % between processes."""
+    rnd = random.Random(seed)
+    records = {}
+    for index in range(tests):
+        base = 1e-6 * (1 + index % 1000)
+        minima = tuple(float(f"{base * (1 + abs(rnd.gauss(0, 0.01))):.6g}") for _ in range(processes))
+        medians = tuple(float(f"{value * 1.05:.6g}") for value in minima)
+        times = Recorded("s", minima, medians, 40 * processes)
+        sizes = Recorded("B", (1000.0 + index,) * 3, (1000.0 + index,) * 3, 15)
+        blocks = Recorded("blocks", (0.0,) * 3, (0.0,) * 3, 9)
+        metrics = {"time": times, "cpu": times, "memory": sizes, "blocks": blocks}
+        nodeid = f"tests/test_module_{index // 50}.py::test_number_{index}"
+        records[nodeid] = Record("0123456789ab", "0123456789ab", 3e-4, {"": 10}, metrics, {}, (3e-4,) * processes)
+    return Baseline({CLASS: MachineClass({"cpu": "made up"}, {"at": "2026-01-01T00:00:00Z"}, records)})
+
+
+def slowed(baseline: Baseline, share: int) -> Baseline:
+    """Every `share`-th test takes twice as long."""
+    part = baseline.classes[CLASS]
+    tests = dict(part.tests)
+    for nodeid in list(tests)[::share]:
+        time_metric = tests[nodeid].metrics["time"]
+        twice = replace(
+            time_metric,
+            minima=tuple(2 * value for value in time_metric.minima),
+            medians=tuple(2 * value for value in time_metric.medians),
+        )
+        tests[nodeid] = replace(tests[nodeid], metrics={**tests[nodeid].metrics, "time": twice})
+    return Baseline({CLASS: replace(part, tests=tests)})
+
+
+def timed(name: str, call: Callable[[], T]) -> T:
+    """Call, and tell how long it took."""
+    begin = time.perf_counter()
+    result = call()
+    print(f"{name:40} {time.perf_counter() - begin:7.2f} s")
+    return result
+
+
+def main(tests: int = 10_000, processes: int = 20) -> None:
+    """Tell the figures."""
+    gc.disable()  # as the command does
+    settings = resolve(marker={}, command_line={}, ini={})
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Store(Path(folder) / "before.json"), Store(Path(folder) / "after.json")
+        timed("save the first file", lambda: before.update(lambda _: made_up(tests, processes, 1)))
+        after.update(lambda _: slowed(made_up(tests, processes, 2), 100))
+        print(f"{'size of a file':40} {before.path.stat().st_size / 1e6:7.1f} MB")
+        old = timed("load the first file", before.read)
+        new = timed("load the second file", after.read)
+        sides = Loaded(before.path, old), Loaded(after.path, new)
+        report = timed("compare", lambda: compared(*sides, CLASS, str, settings, detailed=False))
+        print(f"{'verdicts':40} {report.summary}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{'peak resident memory':40} {peak:7.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,63 @@
+"""The `perfguard` command: what can be done with baselines and reports without running a test."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
+from pytest_perfguard.errors import PerfguardError, SettingError
+from pytest_perfguard.knobs import KNOBS
+
+#: Modules of verbs: `add` declares them, and sets the function that runs it.
+_VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
+_EPILOG = """\
+exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), or did
+not end as it should (noise, demo);
+2 wrong usage; 4 a file or a name cannot be used; 5 nothing was judged; 141 the reader of a pipe went away
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = make_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    collecting = gc.isenabled()
+    gc.disable()  # a large baseline is millions of objects that live until the end: looking through them takes a third of the time
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except PerfguardError as error:
+        print(f"perfguard: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SettingError) else 4
+    except BrokenPipeError:  # `perfguard show | head`: nothing more can be said, and nothing is green
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        print(f"perfguard: {error}", file=sys.stderr)
+        return 4
+    finally:
+        if collecting:
+            gc.enable()
+    return status
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="perfguard",
+        description="Look after perfguard's baselines and reports. Every verb has its own --help.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = next(knob.default for knob in KNOBS if knob.name == "file")
+    parser.add_argument("--file", default=default, help="the baseline file (default: %(default)s)")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in _VERBS:
+        verb.add(verbs)
+    return parser

@@ -1,0 +1,63 @@
+"""`perfguard accept`: take what a run measured of named tests into the baseline, without measuring again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_perfguard.baseline.store import Store, merged
+from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, print_json, say
+from pytest_perfguard.errors import CommandError
+from pytest_perfguard.judge.pace import at_full_pace
+from pytest_perfguard.judge.recording import LEAST_PROCESSES
+from pytest_perfguard.model import Record
+from pytest_perfguard.report.words import plural
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs, "accept", _run, "take a run's numbers of named tests into the baseline",
+        description="Take what --perf-compare or --perf-baseline measured of these tests into the baseline file. A test that was "
+        "measured side by side only has no numbers for it: record that one with pytest --perf-baseline.",
+    )  # fmt: skip
+    parser.add_argument("report", metavar="REPORT", help="a JSON report of that run (--perf-report=x.json)")
+    parser.add_argument("patterns", nargs="+", metavar="PATTERN", help="node ids, * and ? allowed")
+
+
+def _run(options: argparse.Namespace) -> int:
+    report, wanted = load_report(Path(options.report)), matcher(options.patterns)
+    records = {
+        entry.nodeid: entry.record for entry in report.entries if entry.record is not None and wanted(entry.nodeid)
+    }
+    idle = [pattern for pattern in options.patterns if not any(map(matcher([pattern]), records))]
+    if idle:
+        raise CommandError(
+            f"{options.report} has no measurement of {idle[0]}; see: perfguard show --file={options.report}"
+        )
+    without = [nodeid for nodeid, record in records.items() if record.kernel <= 0]
+    if without:
+        raise CommandError(
+            f"{without[0]} was measured side by side only, without the machine's pace, so that its numbers cannot stand "
+            "alone; record it with: pytest --perf-baseline"
+        )
+    store = Store(Path(options.file))
+    store.update(lambda before: merged(before, report.machine, records, {"at": report.at}, None))
+    doubts = _doubts(records)
+    if options.json:
+        print_json({"accepted": sorted(records), "doubts": doubts, "file": str(store.path)})
+        return 0
+    for nodeid in sorted(records):
+        say(f"accepted {nodeid}{': ' * (nodeid in doubts)}{doubts.get(nodeid, '')}")
+    say(f"{plural(len(records), 'test')} taken into {store.path}")
+    return 0
+
+
+def _doubts(records: Mapping[str, Record]) -> dict[str, str]:
+    """What makes a record weaker than `--perf-baseline` would have made it."""
+    paced = {nodeid: sum(at_full_pace(record.paces, record.kernel)) for nodeid, record in records.items()}
+    return {
+        nodeid: f"from {plural(count, 'process')} at full pace, where recording takes {LEAST_PROCESSES}: it will tell less"
+        for nodeid, count in paced.items()
+        if count < LEAST_PROCESSES
+    }

@@ -1,0 +1,150 @@
+"""`perfguard compare A B`: two files of numbers, judged without running a test."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, matcher, print_json, say, terminal_width
+from pytest_perfguard.errors import CommandError, SettingError
+from pytest_perfguard.files import write_whole
+from pytest_perfguard.judge.conclusion import worst
+from pytest_perfguard.judge.records import judge_records
+from pytest_perfguard.model import JUDGED, Comparison, Machine, Record, Verdict
+from pytest_perfguard.report.document import Entry, Report, sides_of_records
+from pytest_perfguard.report.explain import Context, explain, headline
+from pytest_perfguard.report.formats import check_formats, rendered
+from pytest_perfguard.report.json import json_report
+from pytest_perfguard.report.terminal import count_line, summary_lines
+from pytest_perfguard.settings import Settings, resolve
+from pytest_perfguard.values import parse_reports
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs, "compare", _run, "judge one baseline or report against another, without running a test",
+        description="Judge the numbers of B against those of A by the rules of --perf-compare, machine class by machine class. "
+        "Each file is a baseline or a JSON report. Thresholds of markers and ini files are "
+        "not known here. Exit status 1 if a test got worse, 5 if there was nothing to judge.",
+    )  # fmt: skip
+    parser.add_argument("before", metavar="A", help="what to compare with")
+    parser.add_argument("after", metavar="B", help="what is judged")
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
+    parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
+    parser.add_argument("--threshold", help="the slowdown that you do not care about (default: 5%%)")
+    parser.add_argument("--floor", help="differences that never matter (default: 2ns,1KiB)")
+    parser.add_argument("--metrics", help="which metrics to judge, such as time,memory (default: all)")
+    parser.add_argument("--strict", action="store_true", help="inconclusive, incomparable and missing tests fail too")
+    parser.add_argument(
+        "--output", "-o", action="append", default=[], metavar="PATH", help="write a report (.html .md .json)"
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="every metric; -vv: the samples as well")
+
+
+def _run(options: argparse.Namespace) -> int:
+    given = {name: getattr(options, name) for name in ("threshold", "floor", "metrics")}
+    try:
+        settings = resolve(marker={}, command_line={**given, "strict": options.strict}, ini={})
+    except SettingError as error:
+        raise SettingError(error.problem, error.place.replace("--perf-", "--")) from None
+    names = parse_reports(options.output)
+    check_formats(names)
+    before, after = load(Path(options.before)), load(Path(options.after))
+    machine = matcher([options.machine])
+    common = sorted(name for name in {*before.baseline.classes} & {*after.baseline.classes} if machine(name))
+    if names and len(common) > 1:
+        raise CommandError(f"a report is of one machine class; choose with --machine: {', '.join(common)}")
+    detailed = bool(names or options.json)
+    wanted = matcher(options.patterns)
+    reports = {name: compared(before, after, name, wanted, settings, detailed=detailed) for name in common}
+    for path in names:
+        for report in reports.values():
+            write_whole(Path(path), rendered(report, path))
+    if options.json:
+        print_json({"classes": {name: json.loads(json_report(report)) for name, report in reports.items()}})
+    else:
+        _tell(reports, options.verbose)
+    return _status(reports, before, after)
+
+
+def compared(
+    before: Loaded, after: Loaded, machine: str, wanted: Callable[[str], bool], settings: Settings, *, detailed: bool
+) -> Report:
+    """The verdicts on the tests of one machine class, as a report; `detailed`: with the numbers of both sides."""
+    old, new = before.baseline.tests_of(machine), after.baseline.tests_of(machine)
+    said = {entry.nodeid: entry.comparison for entry in after.report.entries} if after.report is not None else {}
+    nodeids = sorted(filter(wanted, {*old, *new, *(nodeid for nodeid, told in said.items() if told.broken)}))
+    context = Context("records", str(before.path), settings)
+    return Report(
+        mode="compare",
+        machine=Machine(machine, after.baseline.classes[machine].machine),
+        settings=settings.as_data(),
+        entries=tuple(
+            _entry(nodeid, old.get(nodeid), new.get(nodeid), said.get(nodeid), context, detailed=detailed)
+            for nodeid in nodeids
+        ),
+        at=str(after.baseline.classes[machine].stamp.get("at", "")),
+        commit=after.report.commit if after.report is not None else "",
+        against=str(before.path),
+    )
+
+
+def _judged(
+    nodeid: str, old: Record | None, new: Record | None, told: Comparison | None, settings: Settings
+) -> Comparison:
+    """The verdict of the numbers, and what the report said of the test that numbers do not say: it broke, leaks, is too slow."""
+    if told is not None and told.broken:
+        return told
+    comparison = judge_records(nodeid, old, new, settings)
+    if told is None or told.verdict not in (Verdict.LEAK, Verdict.OVER_BUDGET):
+        return comparison
+    added = tuple(finding for finding in told.findings if finding.verdict is told.verdict)
+    verdict = worst([told.verdict, *([comparison.verdict] if comparison.verdict else [])])
+    return replace(comparison, verdict=verdict, findings=(*comparison.findings, *added))
+
+
+def _entry(
+    nodeid: str,
+    old: Record | None,
+    new: Record | None,
+    told: Comparison | None,
+    context: Context,
+    *,
+    detailed: bool,
+) -> Entry:
+    comparison = _judged(nodeid, old, new, told, context.settings)
+    failed = comparison.fails(strict=context.settings.strict)
+    return Entry(
+        comparison=comparison,
+        sides=sides_of_records(new, old) if detailed and new is not None else {},
+        record=new,
+        file=nodeid.partition("::")[0],
+        base=old.commit if old is not None else "",
+        lines=tuple(explain(comparison, replace(context, record=old))) if failed else (),
+        headline=headline(comparison) if failed else "",
+    )
+
+
+def _tell(reports: Mapping[str, Report], verbosity: int) -> None:
+    for name, report in reports.items():
+        comparisons: list[Comparison] = [entry.comparison for entry in report.entries]
+        say(f"{name}: compared with {report.against}")
+        for text, _tone in summary_lines(comparisons, mode="compare", width=terminal_width(), verbosity=verbosity):
+            say(text)
+        say(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
+
+
+def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int:
+    comparisons = [entry.comparison for report in reports.values() for entry in report.entries]
+    if any(report.failed for report in reports.values()):
+        return 1
+    if any(comparison.verdict in JUDGED for comparison in comparisons):
+        return 0
+    classes = "; ".join(
+        f"{side.path} has {', '.join(sorted(side.baseline.classes)) or 'none'}" for side in (before, after)
+    )
+    say(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
+    return 5

@@ -1,0 +1,141 @@
+"""`perfguard import` and `perfguard export`: pytest-benchmark's files, and tables."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pytest_perfguard.baseline.store import Store, merged
+from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, read_text, say
+from pytest_perfguard.compat.exchange import (
+    benchmark_json_from_records,
+    csv_from_records,
+    machine_of_benchmark_json,
+    records_from_benchmark_json,
+    to_text,
+)
+from pytest_perfguard.errors import CommandError
+from pytest_perfguard.files import write_whole
+from pytest_perfguard.measure.machine import fingerprint
+from pytest_perfguard.model import Machine, Record
+from pytest_perfguard.report.words import plural
+
+#: What pytest-benchmark's file and our fingerprint call the same fact.
+_FACTS: Final = {"system": "system", "machine": "architecture"}
+
+
+def add(verbs: Verbs) -> None:
+    take = add_verb(
+        verbs, "import", _import, "take a JSON file of pytest-benchmark into the baseline",
+        description="Take the benchmarks of a JSON file of pytest-benchmark into the baseline file. Such a file holds one process of "
+        "each test and no pace of the machine, so that small slowdowns stay inconclusive until it is recorded anew.",
+    )  # fmt: skip
+    take.add_argument("path", metavar="FILE", help="written by --benchmark-json or --benchmark-save")
+    take.add_argument(
+        "--machine", metavar="CLASS", help="the machine class that it is of (default: this machine's, if it fits)"
+    )
+    give = add_verb(
+        verbs, "export", _export, "write a baseline or a report as pytest-benchmark's JSON, or as a CSV table"
+    )
+    give.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
+    give.add_argument("--format", choices=("benchmark-json", "csv"), default="csv", help="default: %(default)s")
+    give.add_argument("--machine", metavar="CLASS", help="the machine class (default: the only one, or this machine's)")
+    give.add_argument("--output", "-o", metavar="PATH", help="default: the terminal")
+
+
+def _import(options: argparse.Namespace) -> int:
+    text = read_text(Path(options.path))
+    records = records_from_benchmark_json(text, options.path)
+    if not records:
+        raise CommandError(f"{options.path} holds no benchmark")
+    told = machine_of_benchmark_json(text, options.path)
+    machine = Machine(options.machine, told) if options.machine else _this_machine(told, options.path)
+    store = Store(Path(options.file))
+    store.check_writable()
+    store.update(lambda before: merged(before, machine, records, {"at": str(told.get("datetime", ""))}, None))
+    if options.json:
+        print_json({"imported": sorted(records), "class": machine.name, "file": str(store.path)})
+    else:
+        say(f"{plural(len(records), 'test')} of {options.path} taken into {store.path}, class {machine.name}")
+        say(
+            "each from one process and without the machine's pace: record anew with pytest --perf-baseline for a firm one"
+        )
+    return 0
+
+
+def _this_machine(told: Mapping[str, object], path: str) -> Machine:
+    """This machine, if the file may be of its kind.
+
+    Raises
+    ------
+    CommandError
+        where it is of another one.
+    """
+    machine = fingerprint()
+    facts = {theirs: machine.facts[ours] for theirs, ours in _FACTS.items()}
+    facts["python"] = machine.facts["python"]
+    found = {name: told.get(name) for name in _FACTS}
+    found["python"] = ".".join(str(told.get("python_version", "")).split(".")[:2])
+    for name, value in facts.items():
+        if found[name] and found[name] != value:
+            raise CommandError(
+                f"{path} was written on another kind of machine: {name} is {found[name]}, here {value}; name the class that it "
+                "is of: --machine=CLASS"
+            )
+    return machine
+
+
+def _export(options: argparse.Namespace) -> int:
+    baseline = load(Path(options.file)).baseline
+    machine = options.machine or _only_class(sorted(baseline.classes))
+    if machine not in baseline.classes:
+        raise CommandError(
+            f"{options.file} has no class {machine} (it has: {', '.join(sorted(baseline.classes)) or 'none'})"
+        )
+    wanted = matcher(options.patterns)
+    records = {nodeid: record for nodeid, record in sorted(baseline.tests_of(machine).items()) if wanted(nodeid)}
+    text = _exported(records, options.format, baseline.classes[machine].machine)
+    if options.output:
+        write_whole(Path(options.output), text)
+    if options.json:
+        print_json(
+            {
+                "exported": list(records),
+                "class": machine,
+                "file": options.output,
+                "text": None if options.output else text,
+            }
+        )
+    elif options.output:
+        say(f"{plural(len(records), 'test')} written to {options.output}", error=True)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _exported(records: Mapping[str, Record], form: str, machine: Mapping[str, object]) -> str:
+    if form == "csv":
+        return csv_from_records(records)
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    commits = {record.commit for record in records.values()}
+    commit = {"id": commits.pop()} if len(commits) == 1 else {}
+    return to_text(benchmark_json_from_records(records, machine_info=machine, commit_info=commit, at=now))
+
+
+def _only_class(names: list[str]) -> str:
+    """The class that is meant where none was named.
+
+    Raises
+    ------
+    CommandError
+        where that is not clear.
+    """
+    if len(names) == 1:
+        return names[0]
+    here = fingerprint().name
+    if here in names:
+        return here
+    raise CommandError(f"which machine class? Choose with --machine: {', '.join(names) or 'there is none'}")

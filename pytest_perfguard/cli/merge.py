@@ -1,0 +1,98 @@
+"""`perfguard merge`: the baselines or the reports of several CI jobs, made one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pytest_perfguard.baseline.schema import Baseline
+from pytest_perfguard.baseline.shards import join, untold
+from pytest_perfguard.baseline.store import Store
+from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, say
+from pytest_perfguard.errors import CommandError
+from pytest_perfguard.files import write_whole
+from pytest_perfguard.report.document import Report
+from pytest_perfguard.report.formats import check_formats, rendered
+from pytest_perfguard.report.joining import join_reports
+from pytest_perfguard.report.words import plural
+from pytest_perfguard.values import parse_reports
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs, "merge", _run, "make one baseline or report of those of several CI jobs",
+        description="Make one file of the baselines, or of the JSON reports, that the jobs of a CI matrix wrote. With --before, the "
+        "committed baseline, a shard that is missing is noticed: exit status 1, and of baselines nothing is written. Of reports, "
+        "the exit status is also 1 if a test failed.",
+    )  # fmt: skip
+    parser.add_argument("files", nargs="+", metavar="FILE", help="baselines, or JSON reports")
+    parser.add_argument(
+        "--output", "-o", required=True, metavar="PATH", help="the baseline, or a report (.json .md .html)"
+    )
+    parser.add_argument("--before", metavar="FILE", help="the baseline that every job began with")
+    parser.add_argument("--partial", action="store_true", help="tests of --before that no shard tells of are no fault")
+
+
+def _run(options: argparse.Namespace) -> int:
+    loaded = {name: load(Path(name)) for name in options.files}
+    reports = {name: found.report for name, found in loaded.items() if found.report is not None}
+    before = load(Path(options.before)).baseline if options.before else None
+    if not reports:
+        return _merge_baselines(loaded, before, options)
+    if len(reports) < len(loaded):
+        other = next(name for name in loaded if name not in reports)
+        raise CommandError(f"{other} is a baseline and {next(iter(reports))} a report: merge one kind at a time")
+    return _merge_reports(reports, before, options)
+
+
+def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, options: argparse.Namespace) -> int:
+    joined = join({name: found.baseline for name, found in loaded.items()}, before)
+    if joined.conflicts:
+        hint = "" if before is not None else "; if each job began with the committed baseline, name it: --before=FILE"
+        raise CommandError("\n".join(map(str, joined.conflicts[:10])) + hint)
+    lacking = sorted({nodeid for nodeids in joined.unrecorded.values() for nodeid in nodeids})
+    refused = bool(lacking) and not options.partial
+    if not refused:
+        store = Store(Path(options.output))
+        store.check_writable()
+        store.update(lambda _current: joined.baseline)
+    tests = sum(len(part.tests) for part in joined.baseline.classes.values())
+    told = {
+        "tests": tests,
+        "lacking": lacking,
+        "silent": list(joined.silent),
+        "written": None if refused else options.output,
+    }
+    for name in joined.silent:
+        say(f"perfguard: {name} has nothing new: its job recorded nothing", error=True)
+    _tell(told, lacking, refused, as_json=options.json)
+    return 1 if refused else 0
+
+
+def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, options: argparse.Namespace) -> int:
+    (name,) = parse_reports(options.output)
+    check_formats([name])
+    report = join_reports(reports)
+    write_whole(Path(name), rendered(report, name))
+    reported = [entry.nodeid for entry in report.entries]
+    lacking = list(untold(before, report.machine.name, reported)) if before is not None else []
+    refused = bool(lacking) and not options.partial
+    told = {"tests": len(reported), "lacking": lacking, "summary": report.summary, "written": name}
+    _tell(told, lacking, refused, as_json=options.json)
+    return 1 if refused or report.failed else 0
+
+
+def _tell(told: Mapping[str, object], lacking: Sequence[str], refused: bool, *, as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+    else:
+        written = f"written to {told['written']}" if told["written"] else "nothing was written"
+        say(f"{plural(int(str(told['tests'])), 'test')}; {written}")
+    if refused:
+        names = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)
+        say(
+            f"perfguard: no shard tells of {plural(len(lacking), 'test')} ({names}); is a shard missing? If they are gone: "
+            "perfguard prune; if it is as it should be: --partial",
+            error=True,
+        )

@@ -1,0 +1,43 @@
+"""`perfguard prune`: drop tests from the baseline."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pytest_perfguard.baseline.store import Store, pruned
+from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, say
+from pytest_perfguard.report.words import plural
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "prune", _run, "drop tests from the baseline, in every machine class")
+    parser.add_argument("--rootdir", default=".", help="pytest's rootdir, where node ids start (default: this folder)")
+    parser.add_argument(
+        "patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: the tests whose file is gone"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    store, rootdir, named = Store(Path(options.file)), Path(options.rootdir), matcher(options.patterns)
+
+    def gone(nodeid: str) -> bool:
+        return named(nodeid) if options.patterns else not (rootdir / nodeid.partition("::")[0]).exists()
+
+    before = store.read()
+    after, names = pruned(before, gone)
+    if before.classes and not after.classes and not options.patterns:
+        say(
+            f"perfguard: no test's file is below {rootdir.resolve()}; is this pytest's rootdir? Say --rootdir=PATH",
+            error=True,
+        )
+        return 2
+    if names:
+        store.update(lambda current: pruned(current, gone)[0])
+    if options.json:
+        print_json({"dropped": names, "file": str(store.path)})
+        return 0
+    for name in names:
+        say(f"dropped {name}")
+    say(f"{plural(len(names), 'test')} dropped from {store.path}")
+    return 0

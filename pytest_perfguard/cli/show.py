@@ -1,0 +1,72 @@
+"""`perfguard show`: what a baseline or a report holds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from pytest_perfguard.baseline.schema import MachineClass, record_data
+from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, say
+from pytest_perfguard.errors import CommandError
+from pytest_perfguard.metrics import metric_order
+from pytest_perfguard.model import Record
+from pytest_perfguard.report.words import plural
+from pytest_perfguard.units import format_amount
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "show", _run, "list what a baseline or a JSON report holds")
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
+    parser.add_argument(
+        "--sort", default="name", help="name (default), or a metric such as time or memory: the largest first"
+    )
+    parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
+
+
+def _run(options: argparse.Namespace) -> int:
+    loaded = load(Path(options.file))
+    wanted, machine = matcher(options.patterns), matcher([options.machine])
+    classes = {
+        name: _chosen(part, wanted, options.sort) for name, part in loaded.baseline.classes.items() if machine(name)
+    }
+    if options.json:
+        print_json({name: _data(loaded.baseline.classes[name], tests) for name, tests in sorted(classes.items())})
+    else:
+        for name, tests in sorted(classes.items()):
+            say(*_lines(name, loaded.baseline.classes[name], tests))
+    return 0
+
+
+def _chosen(part: MachineClass, wanted: Callable[[str], bool], sort: str) -> dict[str, Record]:
+    chosen = {nodeid: record for nodeid, record in sorted(part.tests.items()) if wanted(nodeid)}
+    if sort == "name":
+        return chosen
+
+    if chosen and not any(sort in record.metrics for record in chosen.values()):
+        known = sorted({name for record in chosen.values() for name in record.metrics})
+        raise CommandError(f"--sort={sort}: no test has this metric (there are: name, {', '.join(known)})")
+
+    def amount(nodeid: str) -> float:
+        kept = chosen[nodeid].metrics.get(sort)
+        return kept.estimate if kept is not None else -1.0
+
+    return {nodeid: chosen[nodeid] for nodeid in sorted(chosen, key=amount, reverse=True)}
+
+
+def _data(part: MachineClass, tests: Mapping[str, Record]) -> dict[str, object]:
+    return {
+        "machine": dict(part.machine),
+        "stamp": dict(part.stamp),
+        "tests": {nodeid: record_data(record) for nodeid, record in tests.items()},
+    }
+
+
+def _lines(name: str, part: MachineClass, tests: Mapping[str, Record]) -> Iterator[str]:
+    yield f"{name} ({plural(len(tests), 'test')}, {part.stamp.get('at', 'time unknown')})"
+    for nodeid, record in tests.items():
+        amounts = [
+            f"{metric} {format_amount(record.metrics[metric].estimate, record.metrics[metric].unit)}"
+            for metric in sorted(record.metrics, key=metric_order)
+        ]
+        yield f"  {nodeid}: {', '.join(amounts)}"

@@ -144,9 +144,12 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     """Public names are loaded on first use (PEP 562): a run that measures nothing must not pay for them."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("perfguard")
+        try:
+            return version("perfguard")
+        except PackageNotFoundError:  # run from its source, without being installed
+            return "unknown"
     if name in _HOMES:
         from importlib import import_module
 

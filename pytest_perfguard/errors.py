@@ -4,7 +4,10 @@ PerfguardError
 |-- SettingError         a value that the user wrote is wrong: option, ini key or marker keyword
 |-- BaselineError        the baseline file cannot be used; it is never changed by whoever raises this
 |   |-- BaselineMissing
-|   `-- BaselineUnreadable
+|   `-- BaselineUnreadable   an UnreadableFile
+|-- UnreadableFile       a file exists and does not hold what it should
+|   `-- ReportUnreadable
+|-- CommandError         a verb of the command `perfguard` cannot be carried out
 |-- RevisionError        the git revision to measure against cannot be had
 |-- WrongCode            a measuring process would measure other code than it should
 |-- LeakError            something leaks, or grew beyond its limit; an AssertionError
@@ -19,8 +22,7 @@ PerfguardError
     |-- ChildDied
     `-- ChildTimedOut
 
-Errors keep their facts as fields and build their text in `__str__`.
-"""
+Errors keep their facts as fields and build their text in `__str__`."""
 
 from __future__ import annotations
 
@@ -70,20 +72,36 @@ class BaselineMissing(BaselineError):
         return f"no baseline file {self.path}; record one with: pytest --perf-baseline"
 
 
-class BaselineUnreadable(BaselineError):
-    """The baseline file exists and does not hold what it should. `line` counts from 1, where it is known."""
+class UnreadableFile(PerfguardError):
+    """A file exists and does not hold what it should. `line` counts from 1, where it is known."""
 
-    REMEDY = "restore it from version control, or move it away and record anew with: pytest --perf-baseline"
+    REMEDY = ""
 
-    def __init__(self, path: str, problem: str, line: int | None = None, remedy: str = REMEDY) -> None:
+    def __init__(self, path: str, problem: str, line: int | None = None, remedy: str = "") -> None:
         self.path = path
         self.problem = problem
         self.line = line
-        self.remedy = remedy
+        self.remedy = remedy or self.REMEDY
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
         return f"{where}: {self.problem}; the file was left as it is; {self.remedy}"
+
+
+class BaselineUnreadable(UnreadableFile, BaselineError):
+    """The baseline file cannot be understood."""
+
+    REMEDY = "restore it from version control, or move it away and record anew with: pytest --perf-baseline"
+
+
+class ReportUnreadable(UnreadableFile):
+    """A JSON report cannot be understood."""
+
+    REMEDY = "write it anew with: pytest --perf-compare --perf-report=x.json"
+
+
+class CommandError(PerfguardError):
+    """A verb of the command cannot be carried out; the text says why and what to do."""
 
 
 class RevisionError(PerfguardError):

@@ -15,6 +15,7 @@ from pytest_perfguard.values import (
     METRICS,
     REPORT_SUFFIXES,
     parse_alpha,
+    parse_benchmark,
     parse_callable,
     parse_command,
     parse_count,
@@ -124,6 +125,15 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "whether --perf-compare measures side by side with the baseline's commit what the baseline file alone cannot "
         "settle: suspects, and tests recorded on another kind of machine or Python (on, off)",
         "SWITCH",
+        marker=False,
+    ),
+    Knob(
+        "benchmark",
+        parse_benchmark,
+        "measure",
+        "what the fixture benchmark does outside of perf modes: measure, as under pytest-benchmark, or once: call the "
+        "function one time",
+        "HOW",
         marker=False,
     ),
     Knob(

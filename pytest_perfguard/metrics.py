@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)
 def metric_kind(name: str) -> str:
     """`time:parse` -> `time`."""
     return name.partition(":")[0]
@@ -23,6 +25,7 @@ def of_points(names: Iterable[str], labels: Container[str]) -> set[str]:
     return {name for name in names if name.partition(":")[2] in labels}
 
 
+@lru_cache(maxsize=1024)
 def metric_order(name: str) -> tuple[int, str]:
     """Sort key: time before CPU time before memory before blocks, then by name."""
     kinds = ("time", "cpu", "memory", "blocks", "p95", "value", "value-p95")

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 
@@ -42,16 +43,16 @@ class Samples:
     unit: str
     processes: tuple[tuple[float, ...], ...]
 
-    @property
+    @cached_property
     def minimum(self) -> float:
         return min(self.minima)
 
-    @property
+    @cached_property
     def minima(self) -> tuple[float, ...]:
         """The smallest value of each process."""
         return tuple(min(rounds) for rounds in self.processes)
 
-    @property
+    @cached_property
     def medians(self) -> tuple[float, ...]:
         """The median of each process."""
         return tuple(statistics.median(rounds) for rounds in self.processes)
@@ -132,11 +133,11 @@ class Recorded:
     """One per process; the verdict on memory stands on these."""
     rounds: int
 
-    @property
+    @cached_property
     def minimum(self) -> float:
         return min(self.minima)
 
-    @property
+    @cached_property
     def estimate(self) -> float:
         """The one number that stands for all of them."""
         return estimate(self.unit, self.minima, self.medians)

@@ -1,4 +1,4 @@
-"""The errors of the tools that tests and services use directly: pools, caches, batches, streams, start-up.
+"""The errors of the tools that tests and services use directly: pools, caches, batches, streams, start-up, `benchmark`.
 
 PerfguardError
 |-- PoolError            a pool cannot do what it is asked to
@@ -13,7 +13,9 @@ PerfguardError
 |   `-- BatchSizeError   the processor returned another number of results than it was given items
 |-- StreamError          a chunk of a stream could not be processed
 |-- StartupError         a step of a program's start failed
-`-- ImportBudgetError    an import loads or costs more than it may
+|-- ImportBudgetError    an import loads or costs more than it may
+|-- BenchmarkFileError   a file of pytest-benchmark cannot be read
+`-- FixtureAlreadyUsed   a second measurement with the fixture `benchmark`; a RuntimeError
 """
 
 from __future__ import annotations
@@ -125,3 +127,27 @@ class ImportBudgetError(PerfguardError, AssertionError):
 
     def __str__(self) -> str:
         return "\n".join([f"import {self.module}:", *(f"    {line}" for line in self.lines)])
+
+
+class BenchmarkFileError(PerfguardError):
+    """The file `path` does not hold what pytest-benchmark writes; `problem` says what is wrong."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}; give a file that pytest --benchmark-json or --benchmark-save wrote"
+
+
+class FixtureAlreadyUsed(PerfguardError, RuntimeError):
+    """The fixture of one test has one measurement; it was used before, in the way that `before` names."""
+
+    def __init__(self, before: str) -> None:
+        self.before = before
+
+    def __str__(self) -> str:
+        return (
+            f"the fixture benchmark makes one measurement per test, and {self.before} has made it; write another test, "
+            "or measure several calls with perf_monitor.measure"
+        )

@@ -62,7 +62,7 @@ def format_size(size: float) -> str:
 def format_change(ratio: float) -> str:
     """A ratio as a signed percentage, `+4.2 %`; from a factor of ten on as that factor, `x 31.5`."""
     if ratio >= 10:
-        return f"x {_three_digits(ratio)}"
+        return f"x {_three_digits(ratio)}" if ratio < 1e9 else f"x {ratio:.3g}"
     return f"{(ratio - 1) * 100:+.1f} %"
 
 

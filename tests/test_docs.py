@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from pytest_perfguard.knobs import KNOBS
 from pytest_perfguard.model import Verdict
 from pytest_perfguard.plugin.options import MODES, SETUP
+from tests.documents import PAGES
+from tests.repository import Repository
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,16 +34,7 @@ def test_the_options_page_is_the_settings_table():
     [
         "README.md",
         "CHANGELOG.md",
-        "docs/against.md",
-        "docs/architecture.md",
-        "docs/verdict.md",
-        "docs/report.md",
-        "docs/leaks.md",
-        "docs/monitor.md",
-        "docs/pools.md",
-        "docs/caching.md",
-        "docs/processing.md",
-        "docs/startup.md",
+        *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
     ],
 )
 def test_every_option_that_a_page_names_exists(name):
@@ -49,9 +44,15 @@ def test_every_option_that_a_page_names_exists(name):
     assert set(re.findall(r"--perf[a-z-]*", text)) <= flags
 
 
-def test_every_link_of_the_readme_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_benchmarks_that_pages_name_are_there():
+    """And the one whose tables stand in docs/history.md prints them."""
+    named = {name for text in PAGES.values() for name in re.findall(r"python (benchmarks/\w+\.py)", text)}
+    assert "benchmarks/drift.py" in named
+    assert all((ROOT / name).exists() for name in named)
+    command = [sys.executable, ROOT / "benchmarks" / "drift.py", "2"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for line in ("nothing changes", "one step in the middle", "slow creep"):
+        assert re.search(rf"^{line}.*:.* of 2\b", told, re.MULTILINE)
 
 
 def test_the_readme_names_the_verdicts_of_the_code():
@@ -135,10 +136,29 @@ def test_the_examples_of_the_page_on_batches_and_streams_run(pytester):
     pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
 
 
+def test_the_examples_of_the_page_on_benchmarks_run(pytester):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "benchmark.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example)
+    pytester.runpytest_subprocess("-W", "ignore", "--strict-markers").assert_outcomes(passed=3)
+
+
+def test_the_first_steps_lead_to_a_red_run(pytester):
+    """The functions of the page, in a repository; what is slow there is slower by so much that no noise hides it."""
+    library, test, slower = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "first-steps.md").read_text(), re.DOTALL
+    )
+    repository = Repository(pytester.path)
+    repository.commit({"wordlist.py": library, "test_wordlist.py": test})
+    repository.write({"wordlist.py": slower})
+    told = pytester.runpytest_subprocess("--perf-against=HEAD", "--perf-metrics=time")
+    assert told.ret == 1
+    told.stdout.fnmatch_lines(["FAILED test_wordlist.py::test_common_words - regression: time +*"])
+
+
 def test_the_two_commands_of_the_readme_are_one_line_each():
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2
-    assert commands[0].endswith("examples/demo.py")
+    assert commands[0].endswith("/perfguard demo")
     assert commands[1].endswith("python -m pytest -n 3 --dist worksteal")
     assert 'python" -m pytest -q -n 3 --dist worksteal' in (ROOT / ".ci" / "run").read_text(), (
         "CI runs the same command"

@@ -20,11 +20,16 @@ class Claim(NamedTuple):
 
 
 class PointServer(Protocol):
-    """Serves measurement points: calls as often as it needs, returns what the first call returned."""
+    """Serves measurement points: calls as often as it needs, returns what the first call returned.
 
-    def measure(self, call: Callable[[], object], label: str) -> object: ...
+    `setup` is called untimed before every round; by default the marker's own is.
+    """
 
-    async def measure_async(self, call: Callable[[], Awaitable[object]], label: str) -> object: ...
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object: ...
+
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object: ...
 
     def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None: ...
 
@@ -36,10 +41,17 @@ class PointServer(Protocol):
 class ServesOnce:
     """Where nothing is measured: each call is made once."""
 
-    def measure(self, call: Callable[[], object], label: str) -> object:
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
+        if setup is not None:
+            setup()
         return call()
 
-    async def measure_async(self, call: Callable[[], Awaitable[object]], label: str) -> object:
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object:
+        done = setup() if setup is not None else None
+        if isinstance(done, Awaitable):
+            await done
         return await call()
 
     def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:

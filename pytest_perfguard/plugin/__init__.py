@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
-from pytest_perfguard.plugin import options
+from pytest_perfguard.plugin import benchmark, benchmark_names, benchmark_options, options
 from pytest_perfguard.plugin.fixtures import (
     cache,
     conn_pool,
@@ -32,11 +34,27 @@ __all__ = [
     "pytest_addoption",
     "pytest_cmdline_main",
     "pytest_configure",
+    "pytest_load_initial_conftests",
 ]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     options.add_options(parser)
+    if getattr(
+        pluginmanager, "_conftest_plugins", None
+    ):  # loaded by a conftest, for which the next hook comes too late
+        benchmark_options.add_benchmark_options(parser, pluginmanager)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser
+) -> Generator[None, object, object]:
+    benchmark_names.offer_names(early_config)
+    result = yield
+    # Only now is it known which plugins there are, those that a conftest names included.
+    benchmark_options.add_benchmark_options(parser, early_config.pluginmanager)
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,6 +68,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.MARKER_HELP)
+    benchmark.register(config)
     if config.option.perf_child is not None:
         from pytest_perfguard.plugin import child
 

@@ -50,5 +50,8 @@ class AgainstMode(Mode):
     def title(self) -> str:
         return f"perfguard: measured side by side with {self.revision.label}"
 
+    def against(self) -> str:
+        return self.revision.label
+
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
         return nothing_judged(comparisons)

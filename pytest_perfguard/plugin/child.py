@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import gc
-import inspect
 import os
 import platform
+import shutil
 import sys
-import unittest
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,10 +21,13 @@ from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
 from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
+from pytest_perfguard.plugin.benchmark_options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
 from pytest_perfguard.plugin.keys import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
+from pytest_perfguard.plugin.repeating import RERUNFAILURES
+from pytest_perfguard.plugin.wrapping import wrapped_function
 
 if TYPE_CHECKING:
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
@@ -34,13 +36,15 @@ if TYPE_CHECKING:
 _NEUTRAL: Final[dict[str, object]] = {
     "cacheclear": False, "dist": "no", "durations": None, "failedfirst": False, "htmlpath": None, "lf": False,
     "log_file": os.devnull, "looponfail": False, "maxfail": 0, "newfirst": False, "no_summary": True,
-    "numprocesses": None, "pastebin": None, "report_log": None, "reruns": 0, "stepwise": False, "trace": False,
-    "tx": [], "usepdb": False, "xmlpath": None,
+    "numprocesses": None, "pastebin": None, "report_log": None, "reruns": 0, "stepwise": False,
+    "store_durations": False, "trace": False, "tx": [], "usepdb": False, "xmlpath": None,
 }  # fmt: skip
+#: Fixtures by which a test may hand a part of itself over.
+_HANDING_OVER: Final = frozenset(("perf_monitor", *BENCHMARK_FIXTURES))
 #: Tests served between two collections of what died while it was frozen.
 THAW_EVERY: Final = 25
 #: Plugins that write files at the end, or that limit or repeat a test whose calls are repeated here.
-_UNWANTED: Final = ("lfplugin", "nfplugin", "stepwiseplugin", "timeout", "rerunfailures", "flaky")
+_UNWANTED: Final = ("lfplugin", "nfplugin", "stepwiseplugin", "timeout", "pytest_timeout", *RERUNFAILURES, "flaky")
 
 
 def neutralise_options(config: pytest.Config) -> None:
@@ -58,9 +62,9 @@ def register(config: pytest.Config) -> None:
         raise ProtocolError(f"expected Hello from the controller, got {hello!r}")
     end_with_parent()
     config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
-    session = ChildSession(config, link, hello)
+    config.add_cleanup(functools.partial(shutil.rmtree, hello.folder, ignore_errors=True))  # the controller may be gone
+    config.stash[MEASURER] = session = ChildSession(config, link, hello)
     config.pluginmanager.register(session, "perfguard-child")
-    config.stash[MEASURER] = session
 
 
 class ChildSession:
@@ -81,11 +85,18 @@ class ChildSession:
 
     # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
 
-    def measure(self, call: Callable[[], object], label: str) -> object:
-        return self._server.measure(call, label)
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
+        return self._server.measure(call, label, setup)
 
-    async def measure_async(self, call: Callable[[], Awaitable[object]], label: str) -> object:
-        return await self._server.measure_async(call, label)
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object:
+        return await self._server.measure_async(call, label, setup)
+
+    @property
+    def last_rounds(self) -> Sequence[float]:
+        """Of the latest measurement of the running test, in seconds per call."""
+        return self._conversation.last_rounds if self._conversation is not None else ()
 
     def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
         self._server.duel(call, rival, claim)
@@ -113,9 +124,8 @@ class ChildSession:
         if self._config.getoption("pyargs", False):
             return None
         kept = (*self._files, *self._named_paths)
-        if any(path.is_relative_to(collection_path) or collection_path == path for path in kept):
-            return None
-        return None if collection_path.name == "conftest.py" or collection_path.name == "__init__.py" else True
+        needed = any(path.is_relative_to(collection_path) for path in kept)
+        return None if needed or collection_path.name in ("conftest.py", "__init__.py") else True
 
     @functools.cached_property
     def _named_paths(self) -> list[Path]:
@@ -137,8 +147,7 @@ class ChildSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:
         found = [nodeid for nodeid in self._wanted if nodeid in self._items]
-        notes = list(doubtful_conditions())
-        python = platform.python_version()
+        notes, python = list(doubtful_conditions()), platform.python_version()
         pins = self._pinning.possible
         self._link.send(Ready(found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules()))
         for request in iter(self._link.receive, Quit()):
@@ -165,17 +174,10 @@ class ChildSession:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         if self._conversation is None or not isinstance(item, pytest.Function):
             return (yield)
-        function, instance = item.obj, item.instance  # in this order: older pytest derives the one from the other
-        measured = _measured(function, self._conversation, monitored="perf_monitor" in item.fixturenames)
-        item.obj = measured
-        if isinstance(instance, unittest.TestCase):
-            setattr(instance, item.name, measured)  # unittest looks an async method up by its name
-        try:
+        # A test that hands a part of itself over runs once first: where it does, that part is the point.
+        whole = _WholeTest(self._conversation, in_parts=not _HANDING_OVER.isdisjoint(item.fixturenames))
+        with wrapped_function(item, whole.measure, whole.measure_async):
             return (yield)
-        finally:
-            item.obj = function
-            if isinstance(instance, unittest.TestCase):
-                vars(instance).pop(item.name, None)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -208,40 +210,32 @@ class ChildSession:
         self._served += 1
         if self._served % THAW_EVERY == 0:
             thaw()
-        problems = [_problem(report) for report in self._reports if not report.passed and not is_strict_xpass(report)]
+        problems = [_problem(report) for report in self._reports if not (report.passed or is_strict_xpass(report))]
         if problems and again:  # it will not be served again: leave nothing set up that the next test does not know
             item.session._setupstate.teardown_exact(None)
         return problems[0] if problems else ""
 
 
-def _measured(function: Callable[..., Any], conversation: Conversation, *, monitored: bool) -> Callable[..., Any]:
-    """The test function as a measurement point.
+class _WholeTest:
+    """A test function as a measurement point."""
 
-    A test that asks for `perf_monitor` runs once first: where it hands a part of itself over, that part is the point.
-    """
-    if inspect.iscoroutinefunction(function):
+    def __init__(self, conversation: Conversation, *, in_parts: bool) -> None:
+        self._conversation = conversation
+        self._in_parts = in_parts
 
-        @functools.wraps(function)
-        async def measured_async(*args: object, **kwargs: object) -> object:
-            call = functools.partial(function, *args, **kwargs)
-            if monitored:
-                result = await call()
-                if conversation.points:
-                    return result
-            return await conversation.measure_async(call, "")
-
-        return measured_async
-
-    @functools.wraps(function)
-    def measured(*args: object, **kwargs: object) -> object:
-        call = functools.partial(function, *args, **kwargs) if args or kwargs else function
-        if monitored:
+    def measure(self, call: Callable[[], object]) -> object:
+        if self._in_parts:
             result = call()
-            if conversation.points:
+            if self._conversation.points:
                 return result
-        return conversation.measure(call, "")
+        return self._conversation.measure(call, "")
 
-    return measured
+    async def measure_async(self, call: Callable[[], Awaitable[object]]) -> object:
+        if self._in_parts:
+            result = await call()
+            if self._conversation.points:
+                return result
+        return await self._conversation.measure_async(call, "")
 
 
 def _problem(report: pytest.TestReport) -> str:

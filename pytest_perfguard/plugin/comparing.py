@@ -9,7 +9,7 @@ import pytest
 
 from pytest_perfguard.abtest.revision import Revision, find_revision
 from pytest_perfguard.abtest.rounds import Subject
-from pytest_perfguard.baseline.commit import commit_of_record
+from pytest_perfguard.baseline.commit import commit_of_record, is_commit
 from pytest_perfguard.baseline.schema import Baseline
 from pytest_perfguard.errors import RevisionError
 from pytest_perfguard.judge import comparable, recording, stored
@@ -17,7 +17,7 @@ from pytest_perfguard.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing_judged
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
-from pytest_perfguard.plugin.selection import could_be_selected
+from pytest_perfguard.plugin.selection import Selection
 from pytest_perfguard.units import format_change
 
 #: A test that so many processes did not clear is handed over to the pair, where there can be one.
@@ -38,6 +38,9 @@ class CompareMode(Mode):
 
     def title(self) -> str:
         return f"perfguard: compared with {baseline_name(self)}"
+
+    def against(self) -> str:
+        return baseline_name(self)
 
     def record_of(self, nodeid: str) -> Record | None:
         return self._records.get(nodeid)
@@ -78,11 +81,11 @@ class CompareMode(Mode):
         self._confirm = False
 
     def missing(self, harvest: Harvest) -> list[Comparison]:
-        measured = {withheld.nodeid for withheld in harvest.withheld}
+        measured, selection = {withheld.nodeid for withheld in harvest.withheld}, Selection(self.config, harvest)
         return [
             Comparison(nodeid, Verdict.MISSING, reason=_missing_reason(nodeid, harvest))
             for nodeid in sorted(self._records)
-            if nodeid not in measured and could_be_selected(self.config, nodeid, harvest)
+            if nodeid not in measured and selection.includes(nodeid)
         ]
 
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
@@ -113,7 +116,7 @@ class CompareMode(Mode):
         """The commit whose code was recorded; None: it cannot be had, or pairs are switched off."""
         if not self._confirm:
             return None
-        key = record.commit if record.commit and not record.commit.endswith("+") else repr(record)
+        key = record.commit if is_commit(record.commit) else repr(record)
         if key not in self._revisions:
             self._revisions[key] = self._find(record)
         return self._revisions[key]
@@ -128,7 +131,7 @@ class CompareMode(Mode):
 
     def _names(self, record: Record) -> Iterator[str]:
         """What its commit may be called, the likeliest first; the second takes a search of the history."""
-        if record.commit and not record.commit.endswith("+"):
+        if is_commit(record.commit):
             yield record.commit
         if commit := commit_of_record(self.store.path, record):
             yield commit
@@ -137,7 +140,7 @@ class CompareMode(Mode):
         """Why there is nothing to compare with although the test was recorded; "" otherwise."""
         record = self.record_of(nodeid)
         if record is not None:
-            return comparable.other_source(record, self._sources.get(nodeid, ""))
+            return comparable.other_source(record, self.source_of(nodeid))
         others = [name for name, part in self._baseline.classes.items() if nodeid in part.tests]
         if not others:
             return ""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_perfguard.leaks.counters import Counter
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
     from pytest_perfguard.monitor.points import PointServer
+    from pytest_perfguard.plugin.benchmark_session import BenchmarkSession
     from pytest_perfguard.plugin.caches import PerfCache
     from pytest_perfguard.plugin.endings import Ending
     from pytest_perfguard.plugin.metrics import SessionMetrics
@@ -28,6 +29,10 @@ ENDINGS: Final[pytest.StashKey[list[Ending]]] = pytest.StashKey()
 SHARED_POOLS: Final[pytest.StashKey[dict[str, Pool]]] = pytest.StashKey()
 #: In a measuring process: where that came from which fresh interpreters imported for the running test, by module.
 FRESHLY_IMPORTED: Final[pytest.StashKey[dict[str, str]]] = pytest.StashKey()
+#: Is the fixture `benchmark` ours in this run?
+OFFERED: Final[pytest.StashKey[bool]] = pytest.StashKey()
+#: The benchmarks of this run; there once a test asked for the fixture.
+BENCHMARKS: Final[pytest.StashKey[BenchmarkSession]] = pytest.StashKey()
 #: What the fixture `cache` gives to all tests of this run.
 CACHE: Final[pytest.StashKey[PerfCache]] = pytest.StashKey()
 #: What the running test wants counted in leak checks, too.

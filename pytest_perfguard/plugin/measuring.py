@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
 from collections.abc import Generator
+from time import monotonic  # a test may have patched it by the time it is called
 
 import pytest
 
@@ -13,11 +12,13 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
-from pytest_perfguard.plugin.keys import SESSION_METRICS
+from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS
 from pytest_perfguard.plugin.modes import Mode, open_mode
 from pytest_perfguard.plugin.options import MODES, run_settings, test_settings
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
 from pytest_perfguard.plugin.phases import Phases
+from pytest_perfguard.plugin.reports import Reporting, check_reports
+from pytest_perfguard.plugin.selection import is_shard
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
 
@@ -33,10 +34,11 @@ def register(config: pytest.Config, mode: str) -> None:
     if not is_controller:
         manager.register(ordinary, "perfguard-ordinary")
     if is_worker:
-        manager.register(WorkerWire(config, ordinary.harvest), "perfguard-wire")
+        manager.register(WorkerWire(config, ordinary), "perfguard-wire")
         return
     if is_controller:
         manager.register(ControllerWire(config, ordinary.harvest), "perfguard-wire")
+    check_reports(config)
     manager.register(MeasuringPhase(config, open_mode(config, mode), ordinary.harvest), "perfguard-measuring")
 
 
@@ -48,6 +50,7 @@ class MeasuringPhase:
         self._mode = mode
         self._harvest = harvest
         self._settings = run_settings(config)
+        self._reporting = Reporting(config, mode)
         self._comparisons: list[Comparison] = []
         self._processes = 0
         self._seconds = 0.0
@@ -66,24 +69,30 @@ class MeasuringPhase:
             self._untold = "nothing was measured: the run stopped before its end"
             for withheld in self._harvest.withheld:
                 log_reports(self._config, withheld.nodeid, withheld.location, withheld.reports)
-            with contextlib.suppress(
-                OSError
-            ):  # what stopped the run is told; an old report must not pass for this run's
-                telling.write_reports(self._config, self._mode, [])
+            # An old report must not pass for this run's; what stopped the run is told.
+            Reporting(self._config, self._mode).write(complete=False)
             raise
         if self._harvest.usage_error:
             raise pytest.UsageError(self._harvest.usage_error)
-        if self._harvest.lost_workers:
-            self._untold = "a worker crashed: the perf tests that it ran have no verdict"
+        if self._harvest.lost_workers and (lost := self._harvest.never_ran):
+            self._harvest.finished = False
+            self._untold = f"a worker crashed before these perf tests ran, so they have no verdict: {', '.join(lost)}"
         self._measure_and_tell(session)
         return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if exitstatus == pytest.ExitCode.OK and self._is_empty_shard:
+            self._remarks.append(f"none of the {len(self._harvest.found)} perf tests fell to this shard")
+        elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             self._untold = self._untold or self._mode.nothing_judged(self._comparisons)
             if self._untold:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+    @property
+    def _is_empty_shard(self) -> bool:
+        harvest = self._harvest
+        return bool(harvest.found) and not harvest.collected and not self._untold and is_shard(self._config)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         telling.tell_summary(
@@ -91,24 +100,27 @@ class MeasuringPhase:
         )
         for remark in self._remarks:
             terminalreporter.write_line(f"perf: {remark}", yellow=True)
+        self._reporting.annotate(terminalreporter.write_line)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         return test_status(report)
 
     def _measure_and_tell(self, session: pytest.Session) -> None:
-        start = time.monotonic()
+        start = monotonic()
         progress = telling.ProgressTeller(self._config)
         phases = Phases(self._config, self._mode, progress.tell, progress.say)
         try:
-            phases.run([self._subject(withheld) for withheld in self._harvest.withheld])
+            # One subject per test: under `--dist=each` every worker ran it.
+            subjects = {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
+            phases.run(list(subjects.values()))
         except BaseException:
             self._harvest.finished = False
             raise
         finally:
             progress.close()
-            self._processes, self._seconds = phases.processes, time.monotonic() - start
+            self._processes, self._seconds = phases.processes, monotonic() - start
             self._remarks = phases.remarks
-            self._log_verdicts(phases.comparisons)
+            self._log_verdicts(phases)
             self._finish(session)
 
     def _subject(self, withheld: Withheld) -> Subject:
@@ -122,14 +134,16 @@ class MeasuringPhase:
             parallel=record.conditions.get("parallel", False),
         )  # fmt: skip
 
-    def _log_verdicts(self, decided: dict[str, Comparison]) -> None:
+    def _log_verdicts(self, phases: Phases) -> None:
+        names = dict.fromkeys(withheld.nodeid for withheld in self._harvest.withheld)
+        self._comparisons += [phases.comparisons[nodeid] for nodeid in names if nodeid in phases.comparisons]
         for withheld in self._harvest.withheld:
-            comparison = decided.get(withheld.nodeid)
+            comparison = phases.comparisons.get(withheld.nodeid)
             reports = withheld.reports
             if comparison is not None:
-                self._comparisons.append(comparison)
                 fails = comparison.fails(strict=self._settings.strict)
                 failure = telling.explanation(comparison, self._mode, withheld.location) if fails else None
+                self._reporting.add(comparison, withheld.location, failure, phases.alone.get(withheld.nodeid))
                 reports = apply_verdict(withheld, comparison, failure)
             log_reports(self._config, withheld.nodeid, withheld.location, reports)
 
@@ -139,9 +153,11 @@ class MeasuringPhase:
         self._comparisons += missing
         for comparison in missing:
             told = comparison.nodeid in self._harvest.failed
-            if not told and comparison.fails(strict=self._settings.strict):
-                location = (comparison.nodeid.partition("::")[0], None, comparison.nodeid)
-                explanation = telling.explanation(comparison, self._mode, location)
+            location = (comparison.nodeid.partition("::")[0], None, comparison.nodeid)
+            fails = comparison.fails(strict=self._settings.strict)
+            explanation = telling.explanation(comparison, self._mode, location) if fails else None
+            self._reporting.add(comparison, location, explanation)
+            if not told and explanation is not None:
                 report = missing_report(comparison.nodeid, location, explanation)
                 log_reports(self._config, comparison.nodeid, location, [report])
         whole = self._harvest.finished and not (
@@ -149,8 +165,14 @@ class MeasuringPhase:
         )
         if (metrics := self._config.stash.get(SESSION_METRICS, None)) is not None:
             metrics.add_comparisons(self._comparisons)
+        if (benchmarks := self._config.stash.get(BENCHMARKS, None)) is not None:
+            benchmarks.keep_measured(self._comparisons)
+        problems = []
         try:
-            telling.write_reports(self._config, self._mode, self._comparisons)
+            # The numbers first: a report that cannot be written must not cost minutes of measuring.
             self._mode.keep(self._comparisons, self._harvest, whole=whole)
         except (BaselineError, OSError) as error:
-            raise pytest.UsageError(str(error)) from None
+            problems.append(str(error))
+        problems += self._reporting.write(complete=self._harvest.finished)
+        if problems:
+            raise pytest.UsageError("\n".join(problems))

@@ -10,10 +10,10 @@ from typing import Any, Final
 import pytest
 
 from pytest_perfguard.errors import MissingExtra, SeriesError
+from pytest_perfguard.files import write_whole
 from pytest_perfguard.model import Comparison, Finding
 from pytest_perfguard.monitor.exposition import Format
 from pytest_perfguard.monitor.monitor import PerformanceMonitor
-from pytest_perfguard.plugin.files import write_whole
 from pytest_perfguard.plugin.keys import SESSION_METRICS
 
 _KEY: Final = "perfguard_metrics"

@@ -21,7 +21,7 @@ from pytest_perfguard.measure.machine import fingerprint
 from pytest_perfguard.model import JUDGED, Comparison, Measurement, Record
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
-from pytest_perfguard.plugin.selection import could_be_selected, is_whole_suite
+from pytest_perfguard.plugin.selection import Selection, is_whole_suite
 from pytest_perfguard.settings import Settings
 
 
@@ -79,6 +79,14 @@ class Mode:
     def record_of(self, nodeid: str) -> Record | None:
         """What the test is compared with."""
         return None
+
+    def source_of(self, nodeid: str) -> str:
+        """The hash of the test's source; "" where it has none."""
+        return self._sources.get(nodeid, "")
+
+    def against(self) -> str:
+        """What the tests are compared with, as the user would write it; "" if with nothing."""
+        return ""
 
     def header(self) -> list[str]:
         """Lines for the top of the run."""
@@ -152,14 +160,25 @@ class BaselineMode(Mode):
         if not records:
             return
         whole = whole and is_whole_suite(self.config)
+        selection, collected = Selection(self.config, harvest), frozenset(harvest.collected)
 
         def gone(nodeid: str) -> bool:
-            return nodeid not in harvest.collected and could_be_selected(self.config, nodeid, harvest)
+            return nodeid not in collected and selection.includes(nodeid)
 
-        self.store.update(lambda before: merged(before, self.machine, records, _stamp(), gone if whole else None))
+        self.store.update(
+            lambda before: merged(before, self.machine, records, _stamp(), gone if whole else None), self._say
+        )
+
+    def _say(self, line: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"perf: {line}")
 
     def title(self) -> str:
         return f"perfguard: recorded in {baseline_name(self)}"
+
+    def against(self) -> str:
+        return baseline_name(self)
 
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
         if any(comparison.measurement.samples or comparison.measurement.contests for comparison in comparisons):

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_perfguard.errors import SettingError
 from pytest_perfguard.knobs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
+from pytest_perfguard.plugin.benchmark import is_benchmark
 from pytest_perfguard.settings import Settings, resolve
 
 MARKER: Final = "perf"
@@ -111,12 +112,17 @@ def child_arguments(config: pytest.Config) -> list[str]:
     """This run's arguments for a measuring process: with what cannot be switched off later, before any `--`."""
     given = [str(argument) for argument in config.invocation_params.args]
     own = ["--capture=no", *(["--no-cov"] if config.pluginmanager.hasplugin("pytest_cov") else [])]
+    seed = config.getoption("randomly_seed", None)
+    if isinstance(seed, int):  # pytest-randomly draws another one in each process, and tests would work on other data
+        own.append(f"--randomly-seed={seed}")
     end = given.index("--") if "--" in given else len(given)
     return [*given[:end], *own, *given[end:]]
 
 
 def marker_keywords(item: pytest.Item) -> dict[str, object] | None:
     """The keywords of all the item's `perf` markers, the closest winning each; None: no perf test.
+
+    A benchmark of another plugin's suite is one without keywords.
 
     Raises
     ------
@@ -125,7 +131,7 @@ def marker_keywords(item: pytest.Item) -> dict[str, object] | None:
     """
     marks = list(item.iter_markers(MARKER))
     if not marks:
-        return None
+        return {} if is_benchmark(item) else None
     keywords: dict[str, object] = {}
     for mark in reversed(marks):
         if mark.args:

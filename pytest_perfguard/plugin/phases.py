@@ -18,7 +18,7 @@ from pytest_perfguard.errors import RevisionError, WrongCode
 from pytest_perfguard.judge.leaks import with_leaks
 from pytest_perfguard.judge.paired import MOST_PAIRS, Pairs
 from pytest_perfguard.judge.screened import settled
-from pytest_perfguard.model import Comparison, Verdict
+from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 
@@ -44,6 +44,8 @@ class Phases:
             environment={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
         )
         self.comparisons: dict[str, Comparison] = {}
+        self.alone: dict[str, Measurement] = {}
+        """What was measured of tests by themselves, with the machine's pace, also where a pair settled the verdict."""
         self.processes = 0
         self.remarks: list[str] = []
         """On what was measured side by side, or why it was not."""
@@ -59,6 +61,7 @@ class Phases:
         before = {subject.nodeid: self._mode.settled_before(subject.nodeid) for subject in subjects}
         self.comparisons |= {nodeid: comparison for nodeid, comparison in before.items() if comparison is not None}
         self.comparisons |= self._alone(subjects)
+        self.alone = {nodeid: comparison.measurement for nodeid, comparison in self.comparisons.items()}
         handovers = list(self._mode.handovers(subjects, self.comparisons))
         for index, handover in enumerate(handovers):
             try:

@@ -8,7 +8,6 @@ import pytest
 
 from pytest_perfguard.model import UNSETTLED, Comparison, Verdict
 from pytest_perfguard.plugin.ordinary import Withheld, is_strict_xpass
-from pytest_perfguard.units import format_change
 
 
 class Explanation:
@@ -16,14 +15,14 @@ class Explanation:
 
     def __init__(self, headline: str, lines: Sequence[str], location: tuple[str, int | None, str]) -> None:
         self.reprcrash = _Crash(location[0], (location[1] or 0) + 1, headline)
-        self._lines = list(lines)
+        self.lines = list(lines)
 
     def toterminal(self, writer: object) -> None:
-        for index, line in enumerate(self._lines):
+        for index, line in enumerate(self.lines):
             writer.line(line, red=index == 0, bold=index == 0)  # type: ignore[attr-defined]  # pytest's private TerminalWriter
 
     def __str__(self) -> str:
-        return "\n".join(self._lines)
+        return "\n".join(self.lines)
 
 
 class _Crash:
@@ -83,5 +82,5 @@ def _properties(comparison: Comparison) -> list[tuple[str, object]]:
         properties.append(("perf.verdict", str(comparison.verdict)))
     for finding in comparison.findings:
         if finding.ratio is not None and finding.verdict is not Verdict.OVER_BUDGET:
-            properties.append((f"perf.{finding.name}.change", format_change(finding.ratio)))
+            properties.append((f"perf.{finding.name}.ratio", f"{finding.ratio:.4g}"))
     return properties

@@ -32,7 +32,8 @@ def test_an_example_passes_and_can_be_measured(name, tmp_path):
 def test_the_demo_shows_green_and_red():
     if shutil.which("git") is None:
         pytest.skip("needs git")
-    done = subprocess.run([sys.executable, EXAMPLES / "demo.py"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest_perfguard", "demo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "##### compare a slowed copy: red" in done.stdout
     told = done.stdout.partition("##### compare a slowed copy: red")[2]
     for part in told.split("##### the changed tree against its last commit: red"):

@@ -150,7 +150,18 @@ def test_one_report_per_test_also_in_junit(recorded, distribution):
 
 def test_the_exact_form_of_the_json_report(recorded):
     _result, report = recorded.report("--perf-compare", "--perf-threshold=900%")
-    assert set(report) == {"schema", "mode", "machine", "settings", "summary", "tests"}
+    assert set(report) == {
+        "schema",
+        "mode",
+        "at",
+        "commit",
+        "against",
+        "complete",
+        "machine",
+        "settings",
+        "summary",
+        "tests",
+    }
     test = report["tests"][0]
     assert {"nodeid", "verdict", "seconds", "metrics"} <= set(test)
     assert {metric["name"] for metric in test["metrics"]} == {"time", "cpu", "memory", "blocks"}

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from pytest_perfguard import PerformanceMonitor
-from pytest_perfguard.monitor.points import Claim, factor_of
+from pytest_perfguard.monitor.points import Claim, ServesOnce, factor_of
 
 
 class Server:
@@ -44,6 +44,20 @@ def test_without_a_server_the_function_is_called_once():
     assert PerformanceMonitor().measure(lambda *a, **k: calls.append((a, k)) or 5, 1, b=2) == 5
     assert calls == [((1,), {"b": 2})]
     assert asyncio.run(PerformanceMonitor().measure_async(fetch, 7)) == 7
+
+
+def test_without_a_server_a_setup_is_called_before_the_call():
+    log = []
+
+    async def setup():
+        log.append("async setup")
+
+    async def call():
+        log.append("async call")
+
+    ServesOnce().measure(lambda: log.append("call"), "", lambda: log.append("setup"))
+    asyncio.run(ServesOnce().measure_async(call, "", setup))
+    assert log == ["setup", "call", "async setup", "async call"]
 
 
 def test_a_server_gets_the_bound_call_and_the_functions_name():

@@ -148,6 +148,6 @@ class FixtureAlreadyUsed(PerfguardError, RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"the fixture benchmark makes one measurement per test, and {self.before} has made it; write another test, "
-            "or measure several calls with perf_monitor.measure"
+            f"Fixture can only be used once: {self.before} has made the one measurement of this test; write another "
+            "test, or measure several calls with perf_monitor.measure"
         )

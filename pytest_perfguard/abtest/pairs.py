@@ -150,6 +150,7 @@ class PairRunner(Rounds[Crew]):
     ) -> Mapping[str, PairVisit]:
         limit = max(subject.time_limit, START_LIMIT)
         visits: dict[str, PairVisit] = {}
+        raised = ""
         for worker in crew:
             worker.send(Serve(subject.nodeid, following))
         while True:
@@ -160,12 +161,14 @@ class PairRunner(Rounds[Crew]):
             if not (isinstance(base, Point) and isinstance(head, Point) and base.label == head.label):
                 self._finish(crew, subject, base, head)
                 if not (visits or self._sides[subject.nodeid].head.measurement.contests):
-                    raise TestFailed("it reached no measurement point at which a call works")
+                    raise TestFailed.of("", raised)
                 return visits
             if self._reached is None:
                 self._reached = self._clock()
-            with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell
+            try:
                 visits[base.label] = self._at_point(crew, subject, base, order, index)
+            except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
+                raised = str(error)
             for worker in crew:
                 worker.send(GoOn())
 

@@ -64,6 +64,12 @@ class TestFailed(PerfguardError):
 
     __test__ = False
 
+    @classmethod
+    def of(cls, problem: str, raised: str) -> TestFailed:
+        """`problem`: what failed in it, if anything did; `raised`: by what its measured call ended, if it did."""
+        unmeasured = f"its measured call raised {raised}, which the test expected: there is nothing to time"
+        return cls(problem or (unmeasured if raised else "it reached no measurement point"))
+
 
 class OtherTest(PerfguardError):
     """The test cannot be measured against what it is to be measured against; the text says why."""

@@ -88,11 +88,12 @@ class Runner(SingleRounds):
         doing, limit = f"measuring {subject.nodeid}", subject.time_limit
         child.send(Serve(subject.nodeid, following))
         visits: dict[str, Visit] = {}
+        raised = ""
         while True:
             message = child.receive(doing=doing, limit=limit if visits else max(limit, START_LIMIT))
             if isinstance(message, Done):
                 if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
-                    raise TestFailed(message.problem or "it reached no measurement point")
+                    raise TestFailed.of(message.problem, raised)
                 self._tallies[subject.nodeid].note_imports(message.imports)
                 return visits
             if not isinstance(message, Point | Duel):
@@ -106,8 +107,10 @@ class Runner(SingleRounds):
             plan = plan_visit(replace(order, iterations=known, memory=order.memory and message.memory))
             if self._tallies[subject.nodeid].parallel.get(message.label, subject.parallel) is False:
                 child.send(Pin(index))
-            with contextlib.suppress(FirstCallRaised):  # the test goes on to raise it itself, and Done will tell
+            try:
                 visits[message.label] = converse(plan, lambda take: child.ask(take, doing=doing, limit=limit))
+            except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
+                raised = str(error)
             child.send(GoOn())
 
     def _fight(self, child: Worker, subject: Subject, duel: Duel, index: int) -> None:

@@ -56,6 +56,8 @@ class BenchmarkFixture:
         self.extra_info: dict[str, Any] = {}
         self.stats: Finished | None = None
         """What was measured; None before, and where benchmarks are disabled."""
+        self.disabled = not way.measures
+        """Is the function called once, so that nothing is known of its speed? A test may set it."""
         self.used = ""
         """How the measurement was made; "" where none was."""
         self.pending: Coroutine[Any, Any, Any] | None = None
@@ -69,21 +71,16 @@ class BenchmarkFixture:
     def enabled(self) -> bool:
         return not self.disabled
 
-    @property
-    def disabled(self) -> bool:
-        """Is the function called once, so that nothing is known of its speed?"""
-        return not self._way.measures
-
     @overload
     def __call__(
-        self, target: Callable[..., Coroutine[Any, Any, R]], /, *args: Any, **kwargs: Any
+        self, function_to_benchmark: Callable[..., Coroutine[Any, Any, R]], *args: Any, **kwargs: Any
     ) -> Coroutine[Any, Any, R]: ...
 
     @overload
-    def __call__(self, target: Callable[..., R], /, *args: Any, **kwargs: Any) -> R: ...
+    def __call__(self, function_to_benchmark: Callable[..., R], *args: Any, **kwargs: Any) -> R: ...
 
-    def __call__(self, target: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Measure `target(*args, **kwargs)`; returns what it returned.
+    def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Measure `function_to_benchmark(*args, **kwargs)`; returns what it returned.
 
         Raises
         ------
@@ -93,7 +90,7 @@ class BenchmarkFixture:
             for a coroutine function where no event loop runs.
         """
         self._use("benchmark(...)")
-        return self._measured(lambda: (Work(target, args, kwargs), None), target)
+        return self._measured(lambda: (Work(function_to_benchmark, args, kwargs), None), function_to_benchmark)
 
     def pedantic(
         self,

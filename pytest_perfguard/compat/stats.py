@@ -24,6 +24,8 @@ FENCE: Final = 1.5
 class Stats:
     """Seconds per iteration, one value for each round, in `data`. All but `rounds` and `total` need at least one."""
 
+    fields = FIELDS
+
     def __init__(self, data: Sequence[float] = ()) -> None:
         self.data = list(data)
 

@@ -89,8 +89,10 @@ class Here:
         self._now = now
 
     def run(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+        if fixture.disabled:  # by the test itself
+            return NotAtAll().run(fixture, work, asked)
         measuring = self._measuring(asked)
-        with self._kept(fixture, measuring):
+        with self._kept(fixture, measuring, asked):
             obey(measuring, work, self._watch)
         if not _needs_another(asked):
             return measuring.result
@@ -101,8 +103,10 @@ class Here:
         return result
 
     async def run_async(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+        if fixture.disabled:
+            return await NotAtAll().run_async(fixture, work, asked)
         measuring = self._measuring(asked)
-        with self._kept(fixture, measuring):
+        with self._kept(fixture, measuring, asked):
             await obey_async(measuring, work, self._watch)
         if not _needs_another(asked):
             return measuring.result
@@ -113,14 +117,15 @@ class Here:
         return result
 
     @contextlib.contextmanager
-    def _kept(self, fixture: BenchmarkFixture, measuring: Measuring) -> Iterator[None]:
-        """The rounds become the fixture's `stats`, also where one of them raises."""
-        finished = fixture.begin(1, self._choices.as_data())
-        self._tell(finished)
+    def _kept(self, fixture: BenchmarkFixture, measuring: Measuring, asked: Rounds | None) -> Iterator[None]:
+        """The rounds become the fixture's `stats`, also where one raises; none where `benchmark(f)` raises while it is calibrated."""
         try:
             yield
         finally:
-            finished.take(measuring.data, measuring.iterations)
+            if asked is not None or measuring.data:
+                finished = fixture.begin(measuring.iterations, self._choices.as_data())
+                self._tell(finished)
+                finished.take(measuring.data, measuring.iterations)
 
     @property
     def _watch(self) -> Watch:

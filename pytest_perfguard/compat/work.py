@@ -91,7 +91,7 @@ class Work:
             return self._given
         if any(self._given):
             raise TypeError(
-                "`setup` returned arguments, and `args` or `kwargs` were given as well: choose one of the two"
+                "Can't use `args` or `kwargs` if `setup` returns the arguments, as this one does: choose one of the two"
             )
         try:
             args, kwargs = returned
@@ -106,15 +106,16 @@ def check_rounds(asked: Rounds, *, has_setup: bool) -> None:
     Raises
     ------
     ValueError
-        as pytest-benchmark does.
+        as pytest-benchmark does, with texts that begin as its own: suites match them.
     """
     for name, least in (("iterations", 1), ("rounds", 1), ("warmup_rounds", 0)):
         number = getattr(asked, name)
         if not isinstance(number, int) or number < least:
-            raise ValueError(f"`{name}` is {number!r}: give a whole number of at least {least}")
+            raise ValueError(f"Must have positive int for `{name}`. It is {number!r}; the least is {least}")
     if has_setup and asked.iterations > 1:
         raise ValueError(
-            f"`iterations` is {asked.iterations}, and `setup` prepares one call: use `rounds` where there is a `setup`"
+            f"Can't use more than 1 `iterations` with a `setup` function, which prepares one call: these are "
+            f"{asked.iterations}; use `rounds`"
         )
 
 

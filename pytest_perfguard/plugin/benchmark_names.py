@@ -1,20 +1,33 @@
-"""`from pytest_benchmark.fixture import BenchmarkFixture`, which suites write for annotations, where that package is missing."""
+"""`from pytest_benchmark.fixture import BenchmarkFixture`, which suites write for annotations and warning filters, where that
+package is missing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
 
 import pytest
 
-#: The modules, and what suites import from them. Nothing that could be loaded as a plugin.
-_NAMES: Final = {
-    "pytest_benchmark": (),
-    "pytest_benchmark.fixture": ("BenchmarkFixture", "FixtureAlreadyUsed"),
-    "pytest_codspeed": ("BenchmarkFixture",),
+#: The modules, what suites import from them, and where ours is.
+_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "pytest_benchmark": {"__version__": "pytest_perfguard.compat.exchange:VERSION"},
+    "pytest_benchmark.fixture": {
+        "BenchmarkFixture": "pytest_perfguard.compat.fixture",
+        "FixtureAlreadyUsed": "pytest_perfguard.tool_errors",
+    },
+    "pytest_benchmark.plugin": {"BenchmarkFixture": "pytest_perfguard.compat.fixture"},
+    "pytest_benchmark.stats": {
+        "Metadata": "pytest_perfguard.compat.finished:Finished",
+        "Stats": "pytest_perfguard.compat.stats",
+    },
+    "pytest_benchmark.logger": {
+        "PytestBenchmarkWarning": "pytest_perfguard.plugin.benchmark_session:BenchmarkWarning",
+    },
+    "pytest_codspeed": {"BenchmarkFixture": "pytest_perfguard.compat.fixture"},
 }
 
 
@@ -23,6 +36,11 @@ def offer_names(config: pytest.Config) -> None:
     finder = _Finder()
     sys.meta_path.append(finder)
     config.add_cleanup(finder.withdraw)
+
+
+def is_stand_in(plugin: object) -> bool:
+    """Is it one of these modules, which a conftest has named as a plugin?"""
+    return isinstance(_loader(plugin), _Finder)
 
 
 class _Finder:
@@ -37,13 +55,16 @@ class _Finder:
         """The default will do."""
 
     def exec_module(self, module: ModuleType) -> None:
-        from pytest_perfguard import compat
-
-        for name in _NAMES[module.__name__]:
-            setattr(module, name, getattr(compat, name))
+        for name, place in _NAMES[module.__name__].items():
+            source, _, ours = place.partition(":")
+            setattr(module, name, getattr(import_module(source), ours or name))
 
     def withdraw(self) -> None:
         sys.meta_path.remove(self)
         for name in _NAMES:
-            if getattr(getattr(sys.modules.get(name), "__spec__", None), "loader", None) is self:
+            if _loader(sys.modules.get(name)) is self:
                 del sys.modules[name]
+
+
+def _loader(module: object) -> object:
+    return getattr(getattr(module, "__spec__", None), "loader", None)

@@ -5,9 +5,12 @@ Loaded in every run, hence small; what they mean is read in `compat/requests.py`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import pytest
+
+from pytest_perfguard.plugin.benchmark_names import is_stand_in
 
 #: The fixtures that make a test a benchmark.
 BENCHMARK_FIXTURES: Final = ("benchmark", "benchmark_weave", "codspeed_benchmark")
@@ -80,12 +83,12 @@ _LEFT_OUT: Final = {"histogram": "benchmark", "csv": "benchmark.csv"}
 
 def has_pytest_benchmark(manager: pytest.PytestPluginManager) -> bool:
     """Is pytest-benchmark loaded?"""
-    return any(map(manager.hasplugin, _PYTEST_BENCHMARK))
+    return _is_loaded(manager, _PYTEST_BENCHMARK)
 
 
 def has_codspeed(manager: pytest.PytestPluginManager) -> bool:
     """Is pytest-codspeed loaded?"""
-    return any(map(manager.hasplugin, _CODSPEED))
+    return _is_loaded(manager, _CODSPEED)
 
 
 def add_benchmark_options(parser: pytest.Parser, manager: pytest.PytestPluginManager) -> None:
@@ -119,6 +122,11 @@ def given_options(config: pytest.Config) -> list[Option]:
     """Those that differ from their defaults."""
     values = option_values(config)
     return [option for option in (*BENCHMARK_OPTIONS, *CODSPEED_OPTIONS) if values[option.name] != _default(option)]
+
+
+def _is_loaded(manager: pytest.PytestPluginManager, names: Sequence[str]) -> bool:
+    plugins = (manager.get_plugin(name) for name in names)
+    return any(plugin is not None and not is_stand_in(plugin) for plugin in plugins)
 
 
 def _add(group: pytest.OptionGroup, flag: str, option: Option) -> None:

@@ -115,7 +115,7 @@ def test_another_word_for_once_is_refused(run):
 def test_one_measurement_per_test(run):
     result = run("def test_it(benchmark):\n    benchmark(abs, 1)\n    benchmark(abs, 1)\n")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FixtureAlreadyUsed: the fixture benchmark makes one measurement per test*"])
+    result.stdout.fnmatch_lines(["*FixtureAlreadyUsed: Fixture can only be used once: benchmark(...) has made*"])
 
 
 def test_a_fixture_that_is_not_used_is_warned_of_unless_the_test_did_not_get_that_far(run):
@@ -305,18 +305,33 @@ def test_the_names_of_the_other_packages_serve_annotations(run, pytester, where)
     pytester.makepyfile(
         **{
             where: """
+            import pytest
             from pytest_benchmark.fixture import BenchmarkFixture, FixtureAlreadyUsed
+            from pytest_benchmark import plugin, stats
             import pytest_codspeed
             from pytest_perfguard import compat
 
+            pytest.importorskip("pytest_benchmark", minversion="5")
+
             def test_names():
-                assert BenchmarkFixture is pytest_codspeed.BenchmarkFixture is compat.BenchmarkFixture
+                assert BenchmarkFixture is pytest_codspeed.BenchmarkFixture is compat.BenchmarkFixture is plugin.BenchmarkFixture
                 assert FixtureAlreadyUsed is compat.FixtureAlreadyUsed
+                assert stats.Stats([1.0]).mean == 1.0
+
+            @pytest.mark.filterwarnings("error", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning")
+            def test_warning(benchmark): pass
             """
         }
     )
-    run("def test_it(): pass").assert_outcomes(passed=2 if where == "test_b" else 1)
+    run("def test_it(): pass").assert_outcomes(passed=3 if where == "test_b" else 1)
     assert sys.meta_path == before
+
+
+def test_a_conftest_that_names_the_other_plugin_gets_this_one(run, pytester):
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        pytest.skip(f"pytest-benchmark {importlib.metadata.version('pytest-benchmark')} is installed")
+    pytester.makeconftest("pytest_plugins = ['pytest_benchmark.plugin']\n")
+    run("def test_it(benchmark): assert benchmark(abs, -1) == 1", "--benchmark-disable").assert_outcomes(passed=1)
 
 
 def test_a_fixture_of_the_projects_own_wins(run, pytester):

@@ -65,3 +65,23 @@ def test_what_is_not_settled_is_not_a_plain_pass(recorded):
     path.write_text(path.read_text().replace("    work()", "    work(); 5"))
     result = recorded.run("--perf-compare", "-v")
     result.stdout.fnmatch_lines(["*::test_work INCOMPARABLE*", "*1 incomparable in *"])
+
+
+def test_a_call_that_raises_as_expected_cannot_be_timed_and_the_failure_says_so(project):
+    project.pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.perf
+        def test_refuses(perf_monitor):
+            with pytest.raises(ValueError):
+                perf_monitor.measure(int, "one")
+        """
+    )
+    result = project.run("--perf", "--perf-metrics=time")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "its measured call raised ValueError: invalid literal * 'one', which the test expected: there is nothing to time"
+        ]
+    )

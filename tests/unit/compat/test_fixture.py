@@ -69,6 +69,37 @@ def test_disabled_calls_once_and_knows_nothing():
     assert (log, benchmark.stats, benchmark.disabled) == ([1], None, True)
 
 
+@pytest.mark.parametrize("measure", [lambda bench, f: bench(f), lambda bench, f: bench.pedantic(f, rounds=5)])
+def test_a_test_may_disable_its_own_benchmark(measure):
+    async def fetch():
+        log.append(2)
+
+    log = []
+    for target, expected in ((lambda: log.append(1), [1]), (fetch, [1, 2])):
+        benchmark = fixture()
+        benchmark.disabled = True
+        pending = measure(benchmark, target)
+        if pending is not None:
+            asyncio.run(pending)
+        assert (log, benchmark.enabled, benchmark.stats) == (expected, False, None)
+
+
+def test_the_function_may_be_given_by_its_keyword():
+    assert fixture()(function_to_benchmark=lambda one: one, one=3) == 3
+
+
+def test_statistics_of_a_call_that_raises():
+    benchmark = fixture()
+    with pytest.raises(ZeroDivisionError):
+        benchmark(lambda: 1 / 0)
+    assert (benchmark.has_error, benchmark.stats) == (True, None)
+    results = iter([1, 1])
+    benchmark = fixture()
+    with pytest.raises(StopIteration):
+        benchmark.pedantic(lambda: next(results), rounds=5)
+    assert (benchmark.has_error, benchmark.stats["rounds"], benchmark.stats.stats.fields[0]) == (True, 2, "min")
+
+
 def test_once_is_one_call_with_statistics():
     log = []
     benchmark = fixture(Once(QUICK))
@@ -79,7 +110,7 @@ def test_once_is_one_call_with_statistics():
 def test_a_second_measurement_is_refused():
     benchmark = fixture()
     benchmark(abs, -1)
-    with pytest.raises(FixtureAlreadyUsed, match=r"benchmark\(\.\.\.\) has made it"):
+    with pytest.raises(FixtureAlreadyUsed, match=r"Fixture can only be used once: benchmark\(\.\.\.\) has made"):
         benchmark.pedantic(abs, (-1,))
     assert benchmark.has_error
     assert isinstance(FixtureAlreadyUsed("x"), RuntimeError)

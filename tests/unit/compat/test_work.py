@@ -19,7 +19,7 @@ def test_arguments_come_from_the_test_or_from_its_setup():
 @pytest.mark.parametrize(
     ("given", "returned", "error", "message"),
     [
-        ((1,), ((2,), {}), TypeError, "`setup` returned arguments, and `args` or `kwargs` were given as well"),
+        ((1,), ((2,), {}), TypeError, "Can't use `args` or `kwargs` if `setup` returns the arguments"),
         ((), (1, 2, 3), ValueError, r"must return nothing or \(args, kwargs\), not \(1, 2, 3\)"),
         ((), 5, TypeError, r"must return nothing or \(args, kwargs\), not 5"),
     ],
@@ -63,10 +63,10 @@ def test_an_async_setup_and_teardown_are_awaited_where_they_can_be():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (Rounds(iterations=0), "`iterations` is 0: give a whole number of at least 1"),
-        (Rounds(rounds=1.5), "`rounds` is 1.5"),
-        (Rounds(warmup_rounds=-1), "`warmup_rounds` is -1: give a whole number of at least 0"),
-        (Rounds(iterations=2), "`iterations` is 2, and `setup` prepares one call"),
+        (Rounds(iterations=0), "Must have positive int for `iterations`. It is 0; the least is 1"),
+        (Rounds(rounds=1.5), "Must have positive int for `rounds`. It is 1.5"),
+        (Rounds(warmup_rounds=-1), "Must have positive int for `warmup_rounds`. It is -1; the least is 0"),
+        (Rounds(iterations=2), "Can't use more than 1 `iterations` with a `setup` function"),
     ],
 )
 def test_numbers_of_calls_that_cannot_be_meant_are_refused(asked, message):

@@ -65,6 +65,10 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--perf-child", type=int, default=None, help=argparse.SUPPRESS)
 
 
+#: pytest's options with which no test runs, by their names in its parser.
+_RUNS_NOTHING: Final = ("collectonly", "setuponly", "showfixtures", "show_fixtures_per_test", "cacheshow")
+
+
 def chosen_mode(config: pytest.Config) -> str | None:
     """The mode of this run; None: nothing is measured.
 
@@ -79,7 +83,7 @@ def chosen_mode(config: pytest.Config) -> str | None:
         raise pytest.UsageError(f"{flags} exclude each other: choose one mode at a time")
     if chosen == ["against"] and not revision_name(config):
         raise pytest.UsageError("--perf-against needs a revision, such as --perf-against=main")
-    if not chosen or config.option.collectonly or config.getoption("setuponly", False):
+    if not chosen or any(config.getoption(option, None) for option in _RUNS_NOTHING):
         return None
     return chosen[0]
 

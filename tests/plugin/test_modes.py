@@ -181,8 +181,11 @@ def test_quiet_leaves_the_line_that_counts(recorded):
     assert "baseline      now" not in result.stdout.str()
 
 
-def test_collecting_only_measures_nothing(recorded):
-    result = recorded.run("--perf-compare", "--collect-only", "-q")
+@pytest.mark.parametrize(
+    "option", ["--collect-only", "--setup-plan", "--fixtures", "--fixtures-per-test", "--cache-show"]
+)
+def test_where_pytest_runs_no_test_nothing_is_measured(recorded, option):
+    result = recorded.run("--perf-compare", option, "-q")
     assert result.ret == 0
     assert "perf:" not in result.stdout.str()
 

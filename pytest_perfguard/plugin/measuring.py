@@ -70,7 +70,7 @@ class MeasuringPhase:
             for withheld in self._harvest.withheld:
                 log_reports(self._config, withheld.nodeid, withheld.location, withheld.reports)
             # An old report must not pass for this run's; what stopped the run is told.
-            Reporting(self._config, self._mode).write(complete=False)
+            Reporting(self._config, self._mode).write(complete=False, notes=[self._untold])
             raise
         if self._harvest.usage_error:
             raise pytest.UsageError(self._harvest.usage_error)
@@ -173,6 +173,7 @@ class MeasuringPhase:
             self._mode.keep(self._comparisons, self._harvest, whole=whole)
         except (BaselineError, OSError) as error:
             problems.append(str(error))
-        problems += self._reporting.write(complete=self._harvest.finished)
+        notes = filter(None, [self._untold, *self._remarks])
+        problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
         if problems:
             raise pytest.UsageError("\n".join(problems))

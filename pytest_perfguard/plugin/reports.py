@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -86,13 +86,13 @@ class Reporting:
     def _commit(self) -> str:
         return current_commit(self._config.rootpath, self._mode.store.path)
 
-    def write(self, *, complete: bool) -> list[str]:
+    def write(self, *, complete: bool, notes: Iterable[str]) -> list[str]:
         """Write every report that was asked for; returns what could not be written. Relative paths start at the rootdir."""
         names = run_settings(self._config).report
         summary = os.environ.get("GITHUB_STEP_SUMMARY", "") if _on_github() else ""
         if not names and not summary:
             return []
-        report = replace(self._report(), complete=complete)
+        report = replace(self._report(), complete=complete, notes=tuple(notes))
         problems = []
         for name in names:
             try:

@@ -79,6 +79,8 @@ class Report:
     """The baseline file or the revision."""
     complete: bool = True
     """False: the run was interrupted, and tests are lacking."""
+    notes: tuple[str, ...] = ()
+    """What was remarkable about the run as a whole: that both revisions run the same code, say."""
 
     @property
     def summary(self) -> dict[str, int]:

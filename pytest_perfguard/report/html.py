@@ -89,8 +89,9 @@ def _heading(report: Report) -> str:
         "Python": str(facts.get("python_version", "")),
     }
     rows = "".join(f"<div><dt>{name}</dt><dd>{shown(text)}</dd></div>" for name, text in told.items() if text)
-    cut = "" if report.complete else "<p class='cut'>The run was interrupted: tests are lacking.</p>"
-    return f"<h1>{shown(_counts(report))}</h1>{cut}<dl>{rows}</dl>"
+    cut = [] if report.complete else ["The run was interrupted: tests are lacking."]
+    remarks = "".join(tag("p", shown(text), class_="remark") for text in (*cut, *report.notes))
+    return f"<h1>{shown(_counts(report))}</h1>{remarks}<dl>{rows}</dl>"
 
 
 def _chip(word: str, count: int) -> str:

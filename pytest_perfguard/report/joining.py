@@ -35,7 +35,8 @@ def join_reports(reports: Mapping[str, Report]) -> Report:
     last = max(reports.values(), key=lambda report: report.at)
     strict = any(report.settings.get("strict") is True for report in reports.values())
     joined = tuple(entry for _nodeid, (_name, entry) in sorted(entries.items()))
-    return replace(last, entries=joined, settings={**last.settings, "strict": strict})
+    notes = tuple(dict.fromkeys(note for report in reports.values() for note in report.notes))
+    return replace(last, entries=joined, settings={**last.settings, "strict": strict}, notes=notes)
 
 
 def _kind(report: Report) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ def json_report(report: Report) -> str:
         "commit": report.commit,
         "against": report.against,
         "complete": report.complete,
+        "notes": list(report.notes),
         "machine": {"class": report.machine.name, **report.machine.facts},
         "settings": report.settings,
         "summary": report.summary,

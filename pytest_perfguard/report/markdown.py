@@ -24,6 +24,7 @@ def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
     quiet = [entry for entry in entries if not _is_loud(entry)]
     counts = ", ".join(f"{count} {word}" for word, count in report.summary.items()) or "nothing measured"
     parts = [f"### perfguard: {counts}", _origin(report)]
+    parts += [f"> {escaped(note)}" for note in report.notes]
     if loud:
         parts.append("\n".join([*_HEAD, *map(_row, loud)]))
     parts += [_details(entry) for entry in loud if entry.lines]

@@ -44,6 +44,7 @@ def read_report(text: str, path: str) -> Report:
         commit=reader.text_or_nothing(content, "commit", "commit"),
         against=reader.text_or_nothing(content, "against", "against"),
         complete=content.get("complete", True) is True,
+        notes=reader.texts(content, "notes", "notes"),
     )
 
 

@@ -148,9 +148,10 @@ def test_a_stale_installed_copy_is_refused(versioned, monkeypatch, tmp_path_fact
 def test_a_change_of_tests_alone_is_remarked(versioned):
     versioned.commit({"lib.py": FAST, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
     versioned.write({"tests/test_lib.py": TEST + "# a remark\n"})
-    result, _tests = versioned.report("--perf-against=main", "--perf-threshold=100%")
+    result, _tests = versioned.report("--perf-against=main", "--perf-threshold=100%", "--perf-report=x.md")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["perf: all Python files that differ from main (*) are tests, which both arms share"])
+    assert "\n> all Python files that differ from main" in (versioned.path / "x.md").read_text(encoding="utf-8")
 
 
 def test_a_base_that_would_run_this_tree_is_refused(versioned):

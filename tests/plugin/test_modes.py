@@ -157,6 +157,7 @@ def test_the_exact_form_of_the_json_report(recorded):
         "commit",
         "against",
         "complete",
+        "notes",
         "machine",
         "settings",
         "summary",

@@ -42,10 +42,12 @@ def test_stopping_at_the_first_failure_measures_nothing_and_says_so(project):
             assert 0
         """
     )
-    result = project.run("--perf", "-x")
+    result, report = project.report("--perf", "-x")
     assert result.ret == 1
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["perf: nothing was measured: the run stopped before its end"])
+    assert report["notes"] == ["nothing was measured: the run stopped before its end"]
+    assert report["complete"] is False
 
 
 def test_last_failed_reruns_the_regressions(recorded):

@@ -110,6 +110,11 @@ def entries(draw):
     )
 
 
-reports = st.lists(entries(), max_size=4, unique_by=lambda entry: entry.nodeid).map(
-    lambda found: report_of(*sorted(found, key=lambda entry: entry.nodeid))
-)
+@st.composite
+def reports_drawn(draw):
+    found = draw(st.lists(entries(), max_size=4, unique_by=lambda entry: entry.nodeid))
+    notes = tuple(draw(st.lists(names, max_size=2)))
+    return replace(report_of(*sorted(found, key=lambda entry: entry.nodeid)), notes=notes)
+
+
+reports = reports_drawn()

@@ -41,6 +41,12 @@ def test_what_got_worse_is_at_the_top():
     assert "+100.0 %" in text
 
 
+def test_what_concerns_the_whole_run_stands_under_the_heading():
+    text = page.html_report(replace(report_of(GREEN), complete=False, notes=("<b> & both arms are the same",)))
+    assert '</h1><p class="remark">The run was interrupted: tests are lacking.</p>' in text
+    assert '<p class="remark">&lt;b&gt; &amp; both arms are the same</p>' in text
+
+
 def test_nothing_is_fetched_from_anywhere():
     text = page.html_report(report_of(RED))
     markup = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)

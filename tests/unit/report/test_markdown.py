@@ -27,6 +27,11 @@ def test_a_test_that_broke_is_in_the_open():
     assert "| `tests/test_a.py::test_dead` |  |  |  |  | 🔴 broken |" in markdown_report(report_of(BROKEN))
 
 
+def test_what_concerns_the_whole_run_stands_above_the_tests():
+    text = markdown_report(replace(report_of(RED), notes=("only *tests* differ",)))
+    assert "\n\n> only \\*tests\\* differ\n\n| test |" in text
+
+
 def test_a_report_of_nothing_says_so():
     assert "nothing measured" in markdown_report(report_of())
 

@@ -152,7 +152,7 @@ def test_the_first_steps_lead_to_a_red_run(pytester):
     repository.write({"wordlist.py": slower})
     told = pytester.runpytest_subprocess("--perf-against=HEAD", "--perf-metrics=time")
     assert told.ret == 1
-    told.stdout.fnmatch_lines(["FAILED test_wordlist.py::test_common_words - regression: time +*"])
+    told.stdout.fnmatch_lines(["FAILED test_wordlist.py::test_common_words - regression: time *"])
 
 
 def test_the_two_commands_of_the_readme_are_one_line_each():

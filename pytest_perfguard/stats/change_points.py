@@ -105,11 +105,12 @@ def welch(left: Sequence[float], right: Sequence[float]) -> float:
     """Two-sided p-value of Welch's t test (1947) that both have one mean; needs two values on each side."""
     from scipy.special import stdtr  # a tenth of the import time of scipy.stats
 
-    difference = abs(statistics.fmean(left) - statistics.fmean(right))
     scale = max(map(abs, (*left, *right)))
-    parts = [max(statistics.variance(side), (_TINY * scale) ** 2) / len(side) for side in (left, right)]
-    error = math.sqrt(sum(parts))
-    if error == 0:
+    if scale == 0:
         return 1.0
+    # Of the largest value's size: squares of squares of very small or large ones would leave the range of floats.
+    left, right = ([value / scale for value in side] for side in (left, right))
+    parts = [max(statistics.variance(side), _TINY**2) / len(side) for side in (left, right)]
+    difference, error = abs(statistics.fmean(left) - statistics.fmean(right)), math.sqrt(sum(parts))
     freedom = sum(parts) ** 2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (left, right), strict=True))
     return float(2 * stdtr(freedom, -difference / error))

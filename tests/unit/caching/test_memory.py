@@ -93,7 +93,7 @@ class BesideAModel(RuleBasedStateMachine):
         assert stats.entries == len(self.model) == len(self.cache)
 
 
-BesideAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+BesideAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestBesideAModel = BesideAModel.TestCase
 
 

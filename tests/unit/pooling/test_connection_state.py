@@ -167,7 +167,7 @@ class Machine(RuleBasedStateMachine):
         assert sum(target.in_use for target in self.state.targets.by_name.values()) == len(self.state.lent)
 
 
-Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
 TestConnectionState = Machine.TestCase
 
 

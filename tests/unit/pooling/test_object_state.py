@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
         assert stats.waiting == len(self.queue)
 
 
-Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestObjectState = Machine.TestCase
 
 

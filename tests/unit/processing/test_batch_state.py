@@ -108,7 +108,7 @@ class Queueing(RuleBasedStateMachine):
             assert wait is None
 
 
-Queueing.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Queueing.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestQueueing = Queueing.TestCase
 
 

@@ -41,7 +41,7 @@ def make(request):
     return request.param
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     items=st.lists(st.binary(max_size=30), max_size=60),
     chunk_items=st.one_of(st.none(), st.integers(1, 7)),

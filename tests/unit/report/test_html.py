@@ -68,7 +68,7 @@ def page_sides():
     return sides_of(PAIRED.comparison, None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(reports)
 def test_whatever_tests_are_called_the_page_holds_together(report):
     """No name, reason or detail can end an element that it stands in."""

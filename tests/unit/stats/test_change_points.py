@@ -72,6 +72,17 @@ def test_a_series_that_stands_still_has_no_steps_and_one_that_jumps_has_one():
     assert found_in([1.0] * 5 + [2.0] * 5) == [5]
 
 
+@pytest.mark.parametrize("size", [1e-320, 1e-109, 1e-30, 1e30, 1e300])
+def test_the_answer_does_not_hang_on_the_unit(size):
+    values = [1.0, 1.01, 0.99, 1.0, 1.3, 1.31, 1.29, 1.3]
+    (change,) = change_points([value * size for value in values], alpha=0.001)
+    assert (change.index, change.p) == (4, pytest.approx(change_points(values, alpha=0.001)[0].p, rel=0.1))
+
+
+def test_one_value_beside_nothing_is_no_level():
+    assert change_points([0.0] * 5 + [1.7e-109], alpha=0.01) == []
+
+
 def test_too_short_a_series_says_nothing():
     assert energy_split([0.0] * (2 * LEAST - 1)) is None
     assert found_in([0.0, 0.0, 9.0, 9.0, 9.0]) == []

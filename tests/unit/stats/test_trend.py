@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.stats.trend import mann_kendall, theil_sen
@@ -13,7 +13,6 @@ from pytest_perfguard.stats.trend import mann_kendall, theil_sen
 SERIES = st.lists(st.integers(-1000, 1000), min_size=3, max_size=25)
 
 
-@settings(deadline=None)  # the first example imports scipy.stats
 @given(SERIES)
 def test_the_slope_is_scipys(values):
     from scipy.stats import theilslopes
@@ -21,7 +20,6 @@ def test_the_slope_is_scipys(values):
     assert theil_sen(values) == pytest.approx(theilslopes(values).slope)
 
 
-@settings(deadline=None)
 @given(SERIES)
 def test_the_p_value_is_that_of_kendalls_tau_with_the_continuity_correction(values):
     from scipy.stats import kendalltau, norm

@@ -65,23 +65,51 @@ def from_git(path: Path, most: int = MOST, wanted: Wanted = everything) -> tuple
     RevisionError
         where the file is in no git repository, or was never committed.
     """
-    folder = path.resolve().parent
-    log = git(folder, "log", "--first-parent", f"-{most}", "--format=%h%x09%cI", "--", path.name)
-    commits = [line.split("\t") for line in reversed(log.splitlines())]
-    if not commits:
+    root, states = _commits(path.resolve(), most)
+    if not states:
         raise RevisionError(f"{path} was never committed", "commit it, or name a folder of JSON reports")
     snapshots, remarks = [], []
-    for label, at in commits:
-        text = git_or_nothing(folder, "show", f"{label}:./{path.name}")
+    for label, at, name in reversed(states):
+        text = git_or_nothing(root, "show", f"{label}:{name}")
         if not text:  # this commit removed the file
             continue
         try:
-            snapshots.append(of_baseline(from_text(text, f"{label}:{path.name}"), label, at, wanted))
+            snapshots.append(of_baseline(from_text(text, f"{label}:{name}"), label, at, wanted))
         except BaselineUnreadable as error:
             remarks.append(f"left out: {error}")
-    if git_or_nothing(folder, "rev-parse", "--is-shallow-repository") == "true":
+    if git_or_nothing(root, "rev-parse", "--is-shallow-repository") == "true":
         remarks.append("the clone is shallow, so that older states are unknown; fetch them with: git fetch --unshallow")
     return [*snapshots, *_uncommitted(path, snapshots, wanted)], remarks
+
+
+def _commits(path: Path, most: int) -> tuple[Path, list[tuple[str, str, str]]]:
+    """The top of the repository, and commit, time and name of the last states of the file, the newest first.
+
+    A name ends with the commit that gave it by moving the file, and the history goes on under the one before. `git log
+    --follow` would also take a file for the origin of one that merely resembles it, as one baseline does another.
+    """
+    root = Path(git(path.parent, "rev-parse", "--show-toplevel"))
+    name, start = git(path.parent, "rev-parse", "--show-prefix") + path.name, "HEAD"
+    states: list[tuple[str, str, str]] = []
+    while name:
+        log = git(root, "log", "--first-parent", f"-{most - len(states)}", "--format=%h%x09%cI", start, "--", name)
+        for line in log.splitlines():
+            commit, at = line.split("\t")
+            states.append((commit, at, name))
+        if not log or len(states) == most:
+            break
+        oldest = states[-1][0]
+        start, name = f"{oldest}^", _name_before(root, oldest, name)
+    return root, states
+
+
+def _name_before(root: Path, commit: str, name: str) -> str:
+    """From which the commit moved the file here; "" where it did not."""
+    moves = git_or_nothing(
+        root, "diff-tree", "-r", "-M", "-z", "--name-status", "--diff-filter=R", f"{commit}^", commit
+    )
+    fields = moves.split("\0")  # R, the similarity; the old name; the new one; and so on
+    return dict(zip(fields[2::3], fields[1::3], strict=False)).get(name, "")
 
 
 def at_revision(path: Path, revision: str) -> Snapshot:

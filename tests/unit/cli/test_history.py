@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from pytest_perfguard.cli.history import sparkline
@@ -101,6 +103,26 @@ def test_a_state_that_cannot_be_read_is_left_out(committed):
     assert status == 0
     assert "unresolved merge conflict" in err
     assert "t: time 12.3 us -> 13.8 us (+12.0 %), 13 recordings" in out
+
+
+def test_a_baseline_that_was_moved_keeps_its_past(committed):
+    command, repository = committed
+    (command.path / 'of "us"').mkdir()
+    for old, new in [("perf-baseline.json", 'of "us"/speed é.json'), ('of "us"/speed é.json', "perf.json")]:
+        repository.git("mv", old, new)
+        repository.commit()
+    _status, out, _err = command.run("history", "t", "--file", "perf.json")
+    assert "12.3 us -> 13.7 us (+11.2 %), 12 recordings" in out
+    _status, out, _err = command.run("history", "t", "--file", "perf.json", "--most", "5")
+    assert "3 recordings" in out  # two of the five states are moves
+
+
+def test_a_baseline_beside_one_that_looks_like_it_has_no_past_of_its_own(committed):
+    command, repository = committed
+    shutil.copy(command.path / "perf-baseline.json", command.path / "other.json")
+    repository.commit()
+    _status, data = command.json("history", "t", "--file", "other.json")
+    assert [len(series["points"]) for series in data["tests"]] == [1]
 
 
 def test_a_page_of_the_history(committed):

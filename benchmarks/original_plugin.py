@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -237,7 +238,8 @@ def behaviour(python: str, *arguments: str) -> dict[str, object]:
         (folder / "test_behaviour.py").write_text(BEHAVIOUR)
         output = run(python, folder, "--benchmark-quiet", *arguments)
         seen: dict[str, object] = json.loads((folder / "seen.json").read_text())
-        return {**seen, "the run": output.strip().splitlines()[-1].partition(" in ")[0]}
+        (end,) = re.findall(r"^(\d+ (?:passed|failed).*) in [\d.]+s", output, re.MULTILINE)  # plugins may warn after it
+        return {**seen, "the run": end}
 
 
 def medians(python: str) -> dict[str, float]:

@@ -56,3 +56,19 @@ def git_or_nothing(folder: Path, *arguments: str) -> str:
         return git(folder, *arguments)
     except RevisionError:
         return ""
+
+
+def top_of(folder: Path) -> Path:
+    """The top folder of the tree that is checked out around this one.
+
+    Raises
+    ------
+    RevisionError
+        where there is none.
+    """
+    return Path(git(folder, "rev-parse", "--show-toplevel"))
+
+
+def is_shallow(folder: Path) -> bool:
+    """Does the clone lack the older commits?"""
+    return git_or_nothing(folder, "rev-parse", "--is-shallow-repository") == "true"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.errors import RevisionError
-from pytest_perfguard.git import git, git_or_nothing
+from pytest_perfguard.git import git, git_or_nothing, is_shallow, top_of
 
 MERGE_BASE: Final = "merge-base:"
 _FULL_HISTORY: Final = (
@@ -44,7 +44,7 @@ def find_revision(folder: Path, name: str) -> Revision:
         where there is no git, no repository, or no such commit.
     """
     try:
-        top = Path(git(folder, "rev-parse", "--show-toplevel"))
+        top = top_of(folder)
     except RevisionError as error:
         raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy or _NOT_GIT) from None
     wanted = name.removeprefix(MERGE_BASE)
@@ -52,7 +52,7 @@ def find_revision(folder: Path, name: str) -> Revision:
     if commit and name.startswith(MERGE_BASE):
         commit = git_or_nothing(top, "merge-base", "HEAD", commit)
         if not commit:
-            remedy = _FULL_HISTORY if _is_shallow(top) else "name a commit instead of a merge base"
+            remedy = _FULL_HISTORY if is_shallow(top) else "name a commit instead of a merge base"
             raise RevisionError(
                 f"cannot measure against {name}: HEAD and {wanted} have no common ancestor here", remedy
             )
@@ -97,12 +97,8 @@ def _commit(top: Path, name: str) -> str:
     return "" if name.startswith("-") else git_or_nothing(top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
 
-def _is_shallow(top: Path) -> bool:
-    return git_or_nothing(top, "rev-parse", "--is-shallow-repository") == "true"
-
-
 def _remedy(top: Path, wanted: str) -> str:
-    if _is_shallow(top):
+    if is_shallow(top):
         return _FULL_HISTORY
     remote = _commit(top, f"origin/{wanted}")
     return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"

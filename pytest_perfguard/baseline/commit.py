@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_perfguard.baseline.schema import record_text
 from pytest_perfguard.errors import RevisionError
-from pytest_perfguard.git import git, git_or_nothing
+from pytest_perfguard.git import git, git_or_nothing, top_of
 from pytest_perfguard.model import Record
 
 
@@ -20,7 +20,7 @@ def current_commit(folder: Path, besides: Path | None = None) -> str:
     if not head:
         return ""
     try:
-        top = Path(git(folder, "rev-parse", "--show-toplevel"))
+        top = top_of(folder)
         excluded = [f":(exclude){besides}"] if besides is not None and besides.is_relative_to(top) else []
         changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
     except RevisionError:  # nobody knows: that is no clean tree

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_perfguard.baseline.schema import Baseline, from_text
 from pytest_perfguard.baseline.store import Store
 from pytest_perfguard.errors import BaselineMissing, BaselineUnreadable, RevisionError
-from pytest_perfguard.git import git, git_or_nothing
+from pytest_perfguard.git import git, git_or_nothing, is_shallow, top_of
 from pytest_perfguard.model import Record, Recorded
 
 #: The states that are read where nobody says how many: a weekly baseline for two years.
@@ -65,7 +65,9 @@ def from_git(path: Path, most: int = MOST, wanted: Wanted = everything) -> tuple
     RevisionError
         where the file is in no git repository, or was never committed.
     """
-    root, states = _commits(path.resolve(), most)
+    file = path.resolve()
+    root, prefix = top_of(file.parent), git(file.parent, "rev-parse", "--show-prefix")
+    states = _commits(root, prefix + file.name, most)
     if not states:
         raise RevisionError(f"{path} was never committed", "commit it, or name a folder of JSON reports")
     snapshots, remarks = [], []
@@ -77,30 +79,24 @@ def from_git(path: Path, most: int = MOST, wanted: Wanted = everything) -> tuple
             snapshots.append(of_baseline(from_text(text, f"{label}:{name}"), label, at, wanted))
         except BaselineUnreadable as error:
             remarks.append(f"left out: {error}")
-    if git_or_nothing(root, "rev-parse", "--is-shallow-repository") == "true":
+    if is_shallow(root):
         remarks.append("the clone is shallow, so that older states are unknown; fetch them with: git fetch --unshallow")
     return [*snapshots, *_uncommitted(path, snapshots, wanted)], remarks
 
 
-def _commits(path: Path, most: int) -> tuple[Path, list[tuple[str, str, str]]]:
-    """The top of the repository, and commit, time and name of the last states of the file, the newest first.
+def _commits(root: Path, name: str, most: int, start: str = "HEAD") -> list[tuple[str, str, str]]:
+    """Commit, time and name of the last states of the file up to `start`, the newest first; names are seen from the top.
 
     A name ends with the commit that gave it by moving the file, and the history goes on under the one before. `git log
     --follow` would also take a file for the origin of one that merely resembles it, as one baseline does another.
     """
-    root = Path(git(path.parent, "rev-parse", "--show-toplevel"))
-    name, start = git(path.parent, "rev-parse", "--show-prefix") + path.name, "HEAD"
-    states: list[tuple[str, str, str]] = []
-    while name:
-        log = git(root, "log", "--first-parent", f"-{most - len(states)}", "--format=%h%x09%cI", start, "--", name)
-        for line in log.splitlines():
-            commit, at = line.split("\t")
-            states.append((commit, at, name))
-        if not log or len(states) == most:
-            break
-        oldest = states[-1][0]
-        start, name = f"{oldest}^", _name_before(root, oldest, name)
-    return root, states
+    log = git(root, "log", "--first-parent", f"-{most}", "--format=%h%x09%cI", start, "--", name)
+    states = [(commit, at, name) for commit, at in (line.split("\t") for line in log.splitlines())]
+    if not states or len(states) == most:
+        return states
+    oldest = states[-1][0]
+    before = _name_before(root, oldest, name)
+    return [*states, *_commits(root, before, most - len(states), f"{oldest}^")] if before else states
 
 
 def _name_before(root: Path, commit: str, name: str) -> str:

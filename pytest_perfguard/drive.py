@@ -13,6 +13,9 @@ from itertools import repeat
 from time import perf_counter_ns, process_time_ns
 from typing import Final, NamedTuple
 
+from pytest_perfguard.scheduling import lost_ns, switches
+from pytest_perfguard.stack import AwaitShifted, call_shifted
+
 
 class Step(NamedTuple):
     """Call so often and time it; 0: call the test's own `setup`, untimed; `settle`: let the event loop catch up."""
@@ -21,6 +24,8 @@ class Step(NamedTuple):
     settle: bool = False
     rival: bool = False
     """Call the second of two that are compared?"""
+    offset: int = 0
+    """Machine words by which the calls' frames lie further up the stack."""
 
 
 class Timing(NamedTuple):
@@ -30,6 +35,13 @@ class Timing(NamedTuple):
     cpu_ns: int
     alone: bool = False
     """Is all CPU time in it that counts, whatever child processes took?"""
+    lost_ns: int = 0
+    """Part of the wall time in which other processes had the CPU."""
+
+    @property
+    def own_ns(self) -> int:
+        """Wall time without what other processes took."""
+        return self.wall_ns - self.lost_ns
 
 
 PREPARE: Final = Step(0)
@@ -57,7 +69,8 @@ def drive(
         while (step := progress.step) is not None:
             try:
                 if step.iterations:
-                    progress.called(*time_calls(rival if rival and step.rival else call, step.iterations))
+                    chosen = rival if rival and step.rival else call
+                    progress.called(*call_shifted(step.offset, time_calls, chosen, step.iterations))
                 else:
                     progress.prepared(setup() if setup is not None and not step.settle else None)
             except _NOT_OURS:
@@ -79,7 +92,8 @@ async def drive_async(
         while (step := progress.step) is not None:
             try:
                 if step.iterations:
-                    progress.called(*await time_awaits(rival if rival and step.rival else call, step.iterations))
+                    chosen = rival if rival and step.rival else call
+                    progress.called(*await AwaitShifted(step.offset, time_awaits(chosen, step.iterations)))
                 elif step.settle:
                     await _settled()
                     progress.prepared(None)
@@ -101,25 +115,29 @@ def time_calls(call: Callable[[], object], iterations: int) -> tuple[Timing, obj
     if own is not None:
         return own(iterations)
     others = repeat(None, iterations - 1)
+    before = switches()
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
         call()
     result = call()
     wall_ns = perf_counter_ns() - wall_ns
-    return Timing(wall_ns, process_time_ns() - cpu_ns), result
+    cpu_ns = process_time_ns() - cpu_ns
+    return Timing(wall_ns, cpu_ns, lost_ns=lost_ns(wall_ns, cpu_ns, before, switches())), result
 
 
 async def time_awaits(call: Callable[[], Awaitable[object]], iterations: int) -> tuple[Timing, object]:
     """Time `iterations` awaited calls; also returns what the last of them returned."""
     others = repeat(None, iterations - 1)
+    before = switches()
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
         await call()
     result = await call()
     wall_ns = perf_counter_ns() - wall_ns
-    return Timing(wall_ns, process_time_ns() - cpu_ns), result
+    cpu_ns = process_time_ns() - cpu_ns
+    return Timing(wall_ns, cpu_ns, lost_ns=lost_ns(wall_ns, cpu_ns, before, switches())), result
 
 
 async def _settled() -> None:

@@ -109,6 +109,9 @@ class Measurement:
     """The machine's pace in each process, at the best of this test's rounds there, in seconds of the kernel."""
     busy: float = 0.0
     """Share of CPU time in the timed rounds, of the process where it was highest: does the test compute or wait?"""
+    lost: float = 0.0
+    """Share of the wall time in which other processes had the CPU, of the process where it was largest. The samples
+    leave that time out."""
     processes: int = 0
     seconds: float = 0.0
     """Measuring time, set-ups included."""

@@ -174,7 +174,7 @@ class Conversation:
         if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
         self._probe.drain()
-        steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe)
+        steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe, request.place)
         values = yield from (_on_rival(steps) if request.rival else steps)
         if "time" in values:
             self.last_rounds = [ns / 1e9 / request.iterations for ns in values["time"]]

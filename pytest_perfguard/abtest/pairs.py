@@ -25,16 +25,17 @@ from pytest_perfguard.abtest.sides import Crew, Sides
 from pytest_perfguard.abtest.single import not_collected
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError
-from pytest_perfguard.judge.memory import MEMORY_PAIRS
-from pytest_perfguard.judge.paired import UNPINNED_THRESHOLD, Pairs
-from pytest_perfguard.measure.pair_plan import Ask, PairOrder, PairVisit, plan_pair
+from pytest_perfguard.judge.looks import Spent
+from pytest_perfguard.judge.memory import MEMORY_PAIRS, MIN_MEMORY_PAIRS, is_higher
+from pytest_perfguard.judge.paired import BUDGET_FACTOR, UNPINNED_THRESHOLD, Pairs
+from pytest_perfguard.measure.pair_plan import SLICES, Ask, PairOrder, PairVisit, plan_pair
 from pytest_perfguard.measure.plan import FirstCallRaised
 from pytest_perfguard.measure.visit import Raised, Taken
 from pytest_perfguard.model import Comparison, Verdict
 from pytest_perfguard.startup.import_tree import some_of
 
-#: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
-PairJudge = Callable[[str, Pairs, bool], Comparison | None]
+#: (node id, what was measured so far, how much of the budget is spent) -> the verdict, or None to measure on.
+PairJudge = Callable[[str, Pairs, Spent], Comparison | None]
 
 
 class PairRunner(Rounds[Crew]):
@@ -62,7 +63,7 @@ class PairRunner(Rounds[Crew]):
         self._proof = proof
         self._revision = revision
         self._reasons = reasons
-        self._sides = {subject.nodeid: Sides() for subject in subjects}
+        self._sides = {subject.nodeid: Sides.of(subject) for subject in subjects}
 
     @contextlib.contextmanager
     def _start(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
@@ -98,10 +99,15 @@ class PairRunner(Rounds[Crew]):
         notes = list(self._notes(crew, sides))
         sides.base.close_process(seconds, collector=crew.base.ready.collector)
         sides.head.close_process(seconds, notes, collector=crew.head.ready.collector)
-        last = index + 1 == self._most or sides.head.next_would_exceed(subject.settings.budget)
-        comparison = self._judge(subject.nodeid, self._pairs(subject), last)
+        comparison = self._judge(subject.nodeid, self._pairs(subject), self._spent(subject, index))
         if comparison is not None:
             self._decide(subject, comparison)
+
+    def _spent(self, subject: Subject, index: int) -> Spent:
+        head, budget = self._sides[subject.nodeid].head, subject.settings.budget
+        if index + 1 == self._most or head.next_would_exceed(BUDGET_FACTOR * budget):
+            return Spent.ALL
+        return Spent.BUDGET if head.next_would_exceed(budget) else Spent.LITTLE
 
     def _notes(self, crew: Crew, sides: Sides) -> Iterator[str]:
         base, head = crew.base.ready, crew.head.ready
@@ -131,8 +137,9 @@ class PairRunner(Rounds[Crew]):
             round(settings.budget * 1e9),
             pinned=None if crew.head.ready.pins and crew.base.ready.pins else False,
             swapped=index % 2 == 1,
-            memory=index < MEMORY_PAIRS,
+            memory=self._memory_is_open(subject, index),
             single=tally.single,
+            place=index * SLICES.stop,
         )
         if not order.single:
             yield self._serve(crew, subject, following, order, index)
@@ -141,9 +148,18 @@ class PairRunner(Rounds[Crew]):
         order = replace(order, single=True)
         first = self._serve(crew, subject, subject.nodeid, order, index)
         yield first
-        for more in single_servings({label: visit.base for label, visit in first.items()}):
+        for more in single_servings({label: visit.base for label, visit in first.items()}, order.budget_ns):
             order = replace(order, swapped=not order.swapped)
             yield self._serve(crew, subject, subject.nodeid if more else following, order, index)
+
+    def _memory_is_open(self, subject: Subject, index: int) -> bool:
+        """May another pair change what is known of the memory?"""
+        sides = self._sides[subject.nodeid]
+        base, head = sides.base.measurement.samples, sides.head.measurement.samples
+        return index < MIN_MEMORY_PAIRS or (
+            index < MEMORY_PAIRS
+            and any(is_higher(base[name], head[name], subject.settings) for name in base if name in head)
+        )
 
     def _serve(
         self, crew: Crew, subject: Subject, following: str, order: PairOrder, index: int
@@ -174,9 +190,16 @@ class PairRunner(Rounds[Crew]):
 
     def _at_point(self, crew: Crew, subject: Subject, point: Point, order: PairOrder, index: int) -> PairVisit:
         sides = self._sides[subject.nodeid]
-        known, pinned = sides.base.iterations.get(point.label, 0), sides.pinned.get(point.label, order.pinned)
-        memory, fresh = order.memory and point.memory, not point.memory
-        order = replace(order, iterations=known, pinned=pinned, memory=memory, fresh=fresh)
+        order = replace(
+            order,
+            iterations=sides.base.iterations.get(point.label, 0),
+            one_by_one=sides.base.one_by_one.get(point.label, ""),
+            pinned=sides.pinned.get(point.label, sides.known_pinned.get(point.label))
+            if order.pinned is None
+            else False,
+            memory=order.memory and point.memory,
+            fresh=not point.memory,
+        )
         plan = plan_pair(order)
         placed = False  # where a point begins
 

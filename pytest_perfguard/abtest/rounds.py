@@ -32,8 +32,6 @@ class Subject:
     """How long its ordinary run took, set-up and tear-down included."""
     iterations: Mapping[str, int] = field(default_factory=dict)
     """Calls per round of the baseline, by label."""
-    pace: float = 0.0
-    """The calibration kernel of the baseline, in seconds; 0: not known."""
     parallel: bool | None = None
     """Was it recorded running in parallel, free of any one CPU? None: nothing was recorded."""
 
@@ -181,11 +179,11 @@ def broken_down(subject: Subject, error: Exception, measurement: Measurement) ->
     return Comparison(subject.nodeid, None, (), measurement, broken=what)
 
 
-def single_servings(first: Mapping[str, Visit]) -> Iterator[bool]:
+def single_servings(first: Mapping[str, Visit], budget_ns: int) -> Iterator[bool]:
     """After the `first` serving of a test that allows one call per set-up: one item for each further serving, True
     where yet another one follows."""
     slowest = max((max(visit.values.get("time", (0.0,))) for visit in first.values()), default=0.0)
-    rest = max(1, min(SINGLE_ROUNDS, rounds_for(max(1, round(slowest * 1e9)))) - 1)
+    rest = max(1, min(SINGLE_ROUNDS, rounds_for(max(1, round(slowest * 1e9)), budget_ns)) - 1)
     for left in reversed(range(rest)):
         yield left > 0
 

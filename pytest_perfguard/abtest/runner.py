@@ -22,7 +22,7 @@ from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.judge.memory import MEMORY_PROCESSES
-from pytest_perfguard.measure.plan import PARALLEL, FirstCallRaised, plan_visit
+from pytest_perfguard.measure.plan import PARALLEL, ROUNDS, FirstCallRaised, plan_visit
 from pytest_perfguard.measure.visit import Order, Visit
 from pytest_perfguard.model import Comparison, Measurement
 
@@ -46,7 +46,6 @@ class Runner(SingleRounds):
         super().__init__(subjects, launch, tell=tell, most=most, clock=clock)
         self._judge = judge
         self._tallies = {subject.nodeid: Tally(subject.iterations) for subject in subjects}
-        self._best_pace = 0.0
 
     def _visit(self, crew: Worker, subject: Subject, following: str, index: int) -> None:
         tally = self._tallies[subject.nodeid]
@@ -61,8 +60,6 @@ class Runner(SingleRounds):
         seconds = self._clock() - self._reached if self._reached is not None else 0.0
         notes = [*crew.ready.notes, *_notes(tally, pins=crew.ready.pins)]
         tally.close_process(seconds, notes, collector=crew.ready.collector)
-        if tally.measurement.kernel:  # 0 where a test only makes claims
-            self._best_pace = min(self._best_pace or tally.measurement.kernel, tally.measurement.kernel)
         last = index + 1 == self._most or tally.next_would_exceed(subject.settings.budget)
         comparison = self._judge(subject.nodeid, tally.measurement, last)
         if comparison is not None:
@@ -71,9 +68,13 @@ class Runner(SingleRounds):
     def _servings(self, child: Worker, subject: Subject, following: str, index: int) -> Iterator[Mapping[str, Visit]]:
         """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
         tally = self._tallies[subject.nodeid]
-        # The kernel runs a little slower behind some tests than behind others: a test's own record knows best.
-        pace = subject.pace or self._best_pace
-        order = Order(subject.settings.metrics, memory=index < MEMORY_PROCESSES, pace=pace, single=tally.single)
+        order = Order(
+            subject.settings.metrics,
+            memory=index < MEMORY_PROCESSES,
+            single=tally.single,
+            budget_ns=round(subject.settings.budget * 1e9),
+            place=index * ROUNDS,
+        )
         if not order.single:
             yield self._serve(child, subject, following, order, index)
             if not tally.single:
@@ -81,7 +82,7 @@ class Runner(SingleRounds):
         order = Order(order.metrics, single=True)
         first = self._serve(child, subject, subject.nodeid, order, index)
         yield first
-        for more in single_servings(first):
+        for more in single_servings(first, order.budget_ns):
             yield self._serve(child, subject, subject.nodeid if more else following, order, index)
 
     def _serve(self, child: Worker, subject: Subject, following: str, order: Order, index: int) -> Mapping[str, Visit]:

@@ -6,6 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import Worker
 
@@ -25,5 +26,17 @@ class Sides:
     head: Tally = field(default_factory=lambda: Tally({}))
     pinned: dict[str, bool] = field(default_factory=dict)
     """By label: is the point kept on one CPU?"""
+    known_pinned: dict[str, bool] = field(default_factory=dict)
+    """The same as far as an earlier phase found out."""
     only_head: Set[str] = frozenset()
     """The modules that only the head's fresh interpreters import."""
+
+    @classmethod
+    def of(cls, subject: Subject) -> Sides:
+        """Start from what an earlier phase found out: calls per slice, and whether the points run in parallel.
+
+        One call per slice is found out anew, since it may have had a reason that the pairs have to know.
+        """
+        iterations = {label: count for label, count in subject.iterations.items() if count > 1}
+        known = {} if subject.parallel is None else dict.fromkeys(subject.iterations, not subject.parallel)
+        return cls(Tally(iterations), Tally({}), known_pinned=known)

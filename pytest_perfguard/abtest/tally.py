@@ -25,12 +25,15 @@ class Tally:
         """Calls per round that the next process is to use, by label."""
         self.single = False
         """Can the test be called only once per set-up?"""
+        self.one_by_one: dict[str, str] = {}
+        """By label: why two calls cannot be made on one set-up, where they cannot."""
         self.parallel: dict[str, bool] = {}
         """By label: does the point run in parallel, so that it is not kept on one CPU?"""
         self.measurement = Measurement()
         self._paces: dict[str, list[float]] = {}
         self._process_paces: dict[str, list[float]] = {}
         self._busy: dict[str, float] = {}
+        self._lost: list[float] = []
         self._current: dict[str, tuple[float, ...]] = {}
         self._fought: set[str] = set()
         self._seconds = 0.0
@@ -44,7 +47,9 @@ class Tally:
                     f"stateful: a second call raised {visit.stateful}; measured one call per set-up. "
                     "To time many calls, restore the state in the marker's setup=..."
                 )
+            self._lost.append(visit.lost)
             if visit.one_by_one:
+                self.one_by_one[label] = visit.one_by_one
                 self._note(f"one call per round, after setup=...: a second one raised {visit.one_by_one}")
             self.iterations[label] = visit.iterations
             self._busy[label] = max(visit.busy, self._busy.get(label, 0.0))
@@ -85,7 +90,8 @@ class Tally:
             name: taken for name, taken in samples.items() if name in points or len(taken.processes) == processes
         }
         pace = max((paces[-1] for paces in self._process_paces.values() if paces), default=0.0)
-        self._current, self._process_paces, self._fought = {}, {}, set()
+        lost = max((*self._lost, self.measurement.lost), default=0.0)
+        self._current, self._process_paces, self._fought, self._lost = {}, {}, set(), []
         for note in notes:
             self._note(note)
         self._seconds = seconds
@@ -96,6 +102,7 @@ class Tally:
             kernel=max((paces[-1] for paces in self._paces.values() if paces), default=0.0),
             paces=(*self.measurement.paces, pace),
             busy=min(self._busy.values(), default=0.0),
+            lost=lost,
             processes=processes,
             conditions={"collector": collector, "single": self.single, "parallel": any(self.parallel.values())},
             seconds=self.measurement.seconds + seconds,

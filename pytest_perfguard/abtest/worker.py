@@ -44,11 +44,16 @@ LOG_LINES: Final = 25
 _Answer = TypeVar("_Answer", Taken, Found)
 
 #: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
-#: interpreter's own, without the current folder that `-c` puts before it.
+#: interpreter's own, without the current folder that `-c` puts before it. Before anything is imported, a random number
+#: of objects of every size is allocated and kept, so that what is imported lies elsewhere in each process.
 _BOOT: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[1:]; "
+    "import sys, os, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[1:]; "
+    "heap = [bytes(16 * size - 33) for size in range(3, 33) for _ in range(os.urandom(1)[0] * 4 // size)], "
+    "bytearray(256 * os.urandom(1)[0]); "
     "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 )
+#: The arguments of a process are up to so many bytes longer than they need to be: where its C stack begins depends on it.
+MAX_STACK_SHIFT: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ class Launch:
         """The command line; the child talks over the inherited file descriptor."""
         options = ["-O"] * sys.flags.optimize
         child = f"--perf-child={descriptor}"
-        path = json.dumps(None if self.path is None else list(self.path))
+        path = json.dumps(None if self.path is None else list(self.path)) + " " * (
+            int.from_bytes(os.urandom(2), "big") % MAX_STACK_SHIFT
+        )
         return [self.python, *options, "-c", _BOOT, path, child, *self.arguments]
 
 

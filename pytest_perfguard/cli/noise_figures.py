@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.judge.paired import BETA, MOST_PAIRS, look_level, paired_threshold
+from pytest_perfguard.judge.paired import MAX_PAIRS, look_level, paired_threshold
 from pytest_perfguard.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.model import Verdict
 from pytest_perfguard.report.document import Report
@@ -18,6 +18,8 @@ from pytest_perfguard.units import format_change
 
 #: A machine on which more verdicts than this stay open is of little use.
 MOST_OPEN: Final = 0.2
+#: Chance with which a slowdown of the smallest size is found.
+POWER: Final = 0.95
 _CONFIDENCE: Final = 0.95
 #: A chance of a false alarm per verdict that may be so high is as good as unknown.
 _UNKNOWN_RATE: Final = 0.1
@@ -85,11 +87,11 @@ def smallest_ratio(log_ratios: Sequence[float], family: int, *, pinned: bool) ->
 
     A regression needs a mean above the threshold and an interval above nothing: the power of a t test at the last look.
     """
-    freedom = MOST_PAIRS - 1
-    error = statistics.stdev(log_ratios) / math.sqrt(MOST_PAIRS)
+    freedom = MAX_PAIRS - 1
+    error = statistics.stdev(log_ratios) / math.sqrt(MAX_PAIRS)
     settings = resolve(marker={}, command_line={}, ini={}, defaults={"threshold": PAIRED_THRESHOLD})
     certain = t_quantile(1 - look_level(settings, family, final=True), freedom) * error
-    power = t_quantile(1 - BETA, freedom) * error
+    power = t_quantile(POWER, freedom) * error
     return math.exp(max(math.log1p(paired_threshold(settings, pinned=pinned)), certain) + power)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_perfguard.metrics import metric_kind
-from pytest_perfguard.model import Finding, Measurement, Record, Recorded, Samples, Verdict
+from pytest_perfguard.model import Finding, Measurement, Record, Recorded, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.robust import ratio_interval
 
@@ -16,17 +16,18 @@ class Case:
 
     name: str
     base: Recorded
-    now: Samples
+    now: Recorded
     record: Record
     measurement: Measurement
     settings: Settings
     final: bool
 
     @classmethod
-    def of(cls, name: str, record: Record, measurement: Measurement, settings: Settings, *, final: bool) -> Case:
-        """The metric of this name, which both sides have."""
-        base, now = record.metrics[name], measurement.samples[name]
-        return cls(name, base, now, record, measurement, settings, final)
+    def of(
+        cls, name: str, record: Record, now: Recorded, measurement: Measurement, settings: Settings, *, final: bool
+    ) -> Case:
+        """Return the case of the metric of this name, which the record has and of which `now` was measured."""
+        return cls(name, record.metrics[name], now, record, measurement, settings, final)
 
     @property
     def ratio(self) -> float:
@@ -42,10 +43,9 @@ class Case:
         return recorded.minimum if recorded else self.base.minimum
 
     @property
-    def slowdown(self) -> float:
-        """How much slower the machine was at its best than when it was recorded; 1 where that is not known."""
-        known = self.record.kernel > 0 and self.measurement.kernel > 0
-        return self.measurement.kernel / self.record.kernel if known else 1.0
+    def busy(self) -> float:
+        """Share of CPU time in what this metric counts."""
+        return 1.0 if metric_kind(self.name) == "cpu" else min(1.0, self.measurement.busy)
 
 
 def finding(

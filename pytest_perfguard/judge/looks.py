@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 #: Pairs, or processes, after which a test may be decided. Every look takes its part of the significance level (Bonferroni).
@@ -10,3 +11,14 @@ LOOKS: Final = (4, 6, 8, 10, 12, 16, 20, 25, 30)
 TAIL_THRESHOLD: Final = 0.10
 #: However few tests a run has, one of them is accused of nothing that chance does more often than this.
 TEST_ALPHA: Final = 0.001
+
+
+class Spent(IntEnum):
+    """How much of what a test may take is spent."""
+
+    LITTLE = 0
+    """Another pair will follow if it is needed."""
+    BUDGET = 1
+    """The measuring time is spent: another pair follows only for what looks much slower."""
+    ALL = 2
+    """There will be no other pair."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from pytest_perfguard.judge.case import Case, finding
-from pytest_perfguard.model import Finding, Verdict
+from pytest_perfguard.model import Finding, Samples, Verdict
+from pytest_perfguard.settings import Settings
 
 TOLERANCE: Final = 0.02
 #: Nearly a block per iteration: one that is kept by every call is growth; caches and tables that fill are not.
@@ -14,6 +16,8 @@ BLOCKS_FLOOR: Final = 0.9
 MEMORY_PROCESSES: Final = 3
 #: And in pairs: all heads lie above all bases of identical code with a chance of 1 in 924.
 MEMORY_PAIRS: Final = 6
+#: Pairs that take the passes for memory in any case.
+MIN_MEMORY_PAIRS: Final = 2
 
 
 def judge_memory(case: Case, least: int = MEMORY_PROCESSES) -> Finding | None:
@@ -22,9 +26,8 @@ def judge_memory(case: Case, least: int = MEMORY_PROCESSES) -> Finding | None:
     It takes `least` processes to call it worse.
     """
     base, now = case.base.medians, case.now.medians
-    floor = {"B": case.settings.floor.bytes, "blocks": BLOCKS_FLOOR}.get(case.base.unit, 0.0)
-    tolerance = TOLERANCE if case.base.unit else case.settings.threshold
-    limit = max(max(base) * (1 + tolerance), max(base) + floor)
+    tolerance, floor = _allowance(case.base.unit, case.settings)
+    limit = _limit(base, case.base.unit, case.settings)
     interval = (min(now) / max(base), max(now) / min(base)) if min(base) > 0 else None
     if min(now) <= limit:
         better = max(now) < min(min(base) / (1 + tolerance), min(base) - floor)
@@ -35,3 +38,19 @@ def judge_memory(case: Case, least: int = MEMORY_PROCESSES) -> Finding | None:
         return None
     reason = f"higher in each of the {len(now)} processes that the budget allowed, of at least {least}"
     return finding(case, Verdict.INCONCLUSIVE, limit, reason, interval=interval)
+
+
+def is_higher(base: Samples, now: Samples, settings: Settings) -> bool:
+    """Is every process so far above what is allowed? Times are judged elsewhere: False."""
+    return base.unit != "s" and min(now.medians) > _limit(base.medians, base.unit, settings)
+
+
+def _limit(base: Sequence[float], unit: str, settings: Settings) -> float:
+    tolerance, floor = _allowance(unit, settings)
+    return max(max(base) * (1 + tolerance), max(base) + floor)
+
+
+def _allowance(unit: str, settings: Settings) -> tuple[float, float]:
+    """Return the relative and the absolute difference that does not matter."""
+    floor = {"B": settings.floor.bytes, "blocks": BLOCKS_FLOOR}.get(unit, 0.0)
+    return (TOLERANCE if unit else settings.threshold), floor

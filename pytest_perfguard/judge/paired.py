@@ -8,34 +8,39 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from pytest_perfguard.judge.case import Case
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.judge.looks import LOOKS, TAIL_THRESHOLD, TEST_ALPHA
+from pytest_perfguard.judge.looks import LOOKS, TAIL_THRESHOLD, TEST_ALPHA, Spent
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
-from pytest_perfguard.judge.recording import to_record
+from pytest_perfguard.judge.summary import exact_summary
 from pytest_perfguard.metrics import metric_kind, metric_order
-from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Verdict
+from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.settings import Settings
-from pytest_perfguard.stats.robust import CONFIDENCE
-from pytest_perfguard.stats.sequential import log_ratio, margin
+from pytest_perfguard.stats.moderated import Moderated, Prior, moderated
+from pytest_perfguard.stats.sequential import binomial_tail, slice_log_ratios, t_quantile, trimmed_error, trimmed_mean
 
-MOST_PAIRS: Final = LOOKS[-1]
+MAX_PAIRS: Final = LOOKS[-1]
 #: The part of the last look, where most is known; the others share the rest evenly.
 LAST_LOOK: Final = 0.5
-#: Chance to call a test unchanged that is slower by just the threshold.
-BETA: Final = 0.05
 #: Off one common CPU the arms meet different speeds of the machine: identical code differs by up to 41 % in single pairs.
 UNPINNED_THRESHOLD: Final = 0.10
-#: Logarithm of a slowdown (half as slow again) that no budget may leave open.
-PLAIN: Final = math.log(1.5)
+#: Logarithm of a ratio that a pair of identical code reaches with a chance of at most LARGE_CHANCE (docs/verdict.md).
+LARGE: Final = math.log(1.25)
+LARGE_CHANCE: Final = 0.05
+#: How much the pairs of one test differ, where little is known of this run: a standard deviation of 2 %.
+PAIR_PRIOR: Final = Prior(0.02**2, 3.0)
+#: Of the interval that is reported, which has to lie below the limit where nothing changed.
+CONFIDENCE: Final = 0.95
 #: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
 UNTOLD: Final = math.log(1000)
+#: What looks much slower is measured for up to so many times its budget.
+BUDGET_FACTOR: Final = 5
 
 
 @dataclass(frozen=True)
@@ -59,49 +64,75 @@ class Pairs:
             len(rounds) for rounds in sides[1]
         ]
 
-    def log_ratios(self, name: str) -> list[float]:
-        """For each pair the logarithm of head / base; pairs that the clock could not read are left out."""
+    def slices(self, name: str) -> list[list[float]]:
+        """Return, for each pair, the logarithms of head / base of its slices; without pairs that the clock could not read."""
         sides = zip(self.base.samples[name].processes, self.head.samples[name].processes, strict=True)
-        ratios = [log_ratio(base, head) for base, head in sides]
-        return [ratio for ratio in ratios if ratio is not None]
+        ratios = [slice_log_ratios(base, head) for base, head in sides]
+        return [pair for pair in ratios if pair]
+
+    def log_ratios(self, name: str) -> list[float]:
+        """Return the logarithm of head / base of each pair."""
+        return [trimmed_mean(pair) for pair in self.slices(name)]
 
 
-def judge_paired(nodeid: str, pairs: Pairs, settings: Settings, *, family: int, final: bool) -> Comparison | None:
-    """The verdict on one test, or None while a further pair may settle it.
+def judge_paired(
+    nodeid: str, pairs: Pairs, settings: Settings, *, family: int, spent: Spent, prior: Prior = PAIR_PRIOR
+) -> Comparison | None:
+    """Return the verdict on one test, or None while a further pair may settle it.
 
-    `family` is the number of tests that share the run's chance of a false alarm; `final`: there will be no other pair.
+    Parameters
+    ----------
+    family
+        the number of tests that share the run's chance of a false alarm.
+    prior
+        what is known of the variance of a pair's log ratio before this test's pairs are looked at.
     """
     pairing = pairs.pairing()
     base, head = set(pairs.base.samples), set(pairs.head.samples)
-    record = to_record(pairs.base, source="", commit=pairs.revision)
+    record = _as_record(pairs)
     reason = other_points(base, head, {*pairs.base.iterations, *pairs.head.iterations}) or other_conditions(
         record, pairs.head
     )
     if not base | head and pairs.head.contests:  # all that the test does is to claim something
-        return concluded(nodeid, over_budget(pairs.head, settings, final=final), pairs.head, pairing)
+        return concluded(nodeid, over_budget(pairs.head, settings, final=spent > Spent.LITTLE), pairs.head, pairing)
     if not base & head:
         reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
-    if not final and pairs.head.processes not in LOOKS:
+    if spent is Spent.LITTLE and pairs.head.processes not in LOOKS:
         return None
     names = sorted(filter(pairs.in_step, base & head), key=metric_order)
     times = [name for name in names if pairs.head.samples[name].unit == "s"]
-    if pairs.head.processes < LOOKS[0] and any(
-        _is_plain(pairs.log_ratios(name)) for name in times if metric_kind(name) != "p95"
-    ):
-        return None
-    error = look_level(settings, family, final=final) / max(1, len(times))
+    last = spent is Spent.ALL or pairs.head.processes >= MAX_PAIRS
+    error = look_level(settings, family, final=last) / max(1, len(times))
     findings: list[Finding | None] = []
     for name in names:
         if name in times:
-            findings.append(_judge_time(name, pairs, settings, error, final=final))
+            findings.append(_Look(name, pairs, settings, error, prior).judge(spent))
         else:
             # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
-            findings.append(judge_memory(Case.of(name, record, pairs.head, settings, final=enough), MEMORY_PAIRS))
-    findings += over_budget(pairs.head, settings, final=final)
+            now = exact_summary(pairs.head.samples[name])
+            findings.append(judge_memory(Case.of(name, record, now, pairs.head, settings, final=enough), MEMORY_PAIRS))
+    findings += over_budget(pairs.head, settings, final=spent > Spent.LITTLE)
     return concluded(nodeid, findings, pairs.head, pairing)
+
+
+def _as_record(pairs: Pairs) -> Record:
+    """The base in the form of a baseline, with all digits."""
+    metrics = {name: exact_summary(samples) for name, samples in pairs.base.samples.items()}
+    return Record(
+        "", pairs.revision, pairs.base.kernel, dict(pairs.base.iterations), metrics, dict(pairs.base.conditions)
+    )
+
+
+def spread_of(pairs: Pairs) -> tuple[float, int] | None:
+    """Return (variance of the pairs' log ratios, degrees of freedom) of the time of the whole test; None: not known."""
+    name = next((name for name in sorted(pairs.head.samples, key=metric_order) if metric_kind(name) == "time"), None)
+    if name is None or name not in pairs.base.samples or not pairs.in_step(name):
+        return None
+    ratios = pairs.log_ratios(name)
+    return (statistics.variance(ratios), len(ratios) - 1) if len(ratios) > 1 else None
 
 
 def look_level(settings: Settings, family: int, *, final: bool) -> float:
@@ -115,27 +146,102 @@ def paired_threshold(settings: Settings, *, pinned: bool) -> float:
     return settings.threshold if pinned else max(settings.threshold, UNPINNED_THRESHOLD)
 
 
-def _judge_time(name: str, pairs: Pairs, settings: Settings, error: float, *, final: bool) -> Finding | None:
-    """The procedure's look at one metric; `error` is its significance level, the looks paid for."""
-    ratios = pairs.log_ratios(name)
-    bound = _bound(name, pairs, settings)
-    mean = statistics.fmean(ratios) if ratios else 0.0
-    strict, lenient = margin(ratios, error), margin(ratios, BETA)
-    verdict, reason = Verdict.INCONCLUSIVE, ""
-    if abs(mean) > max(strict, bound) and len(ratios) >= LOOKS[0]:
-        verdict = Verdict.REGRESSION if mean > 0 else Verdict.IMPROVEMENT
-    elif mean + lenient < bound and (mean > -bound or final):
-        verdict = Verdict.UNCHANGED
-    elif not final:
-        return None
-    else:
-        reason = _why_open(ratios, pairs)
-    return _finding(name, pairs, verdict, ratios, bound, reason, max(strict, bound) if reason else None)
+@dataclass(frozen=True)
+class _Look:
+    """One look at one time metric; `error` is its significance level, the looks paid for."""
 
+    name: str
+    pairs: Pairs
+    settings: Settings
+    error: float
+    prior: Prior
 
-def _is_plain(ratios: Sequence[float]) -> bool:
-    """Is it so much slower that it gets its first look whatever the budget? A slow head eats its own budget up."""
-    return bool(ratios) and statistics.fmean(ratios) > PLAIN
+    def judge(self, spent: Spent) -> Finding | None:
+        """Return the finding, None while another pair may settle it."""
+        if self._changed:
+            return self._finding(Verdict.REGRESSION if self._mean > 0 else Verdict.IMPROVEMENT)
+        if abs(self._mean) <= self._bound and self._mean + self._half < self._bound:
+            return self._finding(Verdict.UNCHANGED)
+        looks_much_slower = bool(self._ratios) and self._mean > LARGE and metric_kind(self.name) != "p95"
+        if spent is Spent.LITTLE or (spent is Spent.BUDGET and looks_much_slower):
+            return None
+        return self._finding(Verdict.INCONCLUSIVE, _why_open(self._ratios, self.pairs), max(self._strict, self._bound))
+
+    @cached_property
+    def _slices(self) -> list[list[float]]:
+        return self.pairs.slices(self.name)
+
+    @cached_property
+    def _ratios(self) -> list[float]:
+        return [trimmed_mean(pair) for pair in self._slices]
+
+    @cached_property
+    def _mean(self) -> float:
+        return statistics.fmean(self._ratios) if self._ratios else 0.0
+
+    @cached_property
+    def _bound(self) -> float:
+        return _bound(self.name, self.pairs, self.settings)
+
+    @property
+    def _changed(self) -> bool:
+        """Is it beyond the bound, and beyond chance?"""
+        if abs(self._mean) <= self._bound or len(self._ratios) < LOOKS[0]:
+            return False
+        return abs(self._mean) > self._strict or self._is_large
+
+    @property
+    def _is_large(self) -> bool:
+        """Do so many pairs show a large change in one direction as identical code hardly ever does?
+
+        A binomial test: a pair of identical code is beyond LARGE with a chance of at most LARGE_CHANCE, however heavy the
+        tails of its distribution are.
+        """
+        side = math.copysign(1.0, self._mean)
+        hits = sum(side * ratio > max(LARGE, self._bound) for ratio in self._ratios)
+        return binomial_tail(hits, len(self._ratios), LARGE_CHANCE) <= self.error
+
+    @cached_property
+    def _spread(self) -> Moderated:
+        """Variance of a pair: moderated by the prior, and never below what the pairs or their slices show."""
+        within = statistics.fmean(map(trimmed_error, self._slices))
+        spread = moderated([self._ratios], Prior(self.prior.variance + within, self.prior.freedom))
+        own = statistics.variance(self._ratios) if len(self._ratios) > 1 else 0.0
+        return Moderated(max(spread.variance, own), spread.freedom)
+
+    def _margin(self, error: float) -> float:
+        """Return how far from the mean the truth lies at most, on one side, but for a chance of `error`."""
+        if len(self._ratios) < 2:
+            return math.inf
+        return t_quantile(1 - error, self._spread.freedom) * math.sqrt(self._spread.variance / len(self._ratios))
+
+    @cached_property
+    def _strict(self) -> float:
+        return self._margin(self.error)
+
+    @cached_property
+    def _half(self) -> float:
+        return self._margin((1 - CONFIDENCE) / 2)
+
+    def _finding(self, verdict: Verdict, reason: str = "", smallest: float | None = None) -> Finding:
+        base, head = self.pairs.base.samples[self.name], self.pairs.head.samples[self.name]
+        was = statistics.median(base.medians)
+        interval = (
+            (math.exp(self._mean - self._half), math.exp(self._mean + self._half)) if self._half < UNTOLD else None
+        )
+        return Finding(
+            name=self.name,
+            unit=base.unit,
+            verdict=verdict,
+            candidate=statistics.median(head.medians),
+            baseline=was,
+            interval=interval,
+            limit=was * math.exp(self._bound) if math.isfinite(self._bound) else None,
+            rounds=head.rounds,
+            reason=reason,
+            smallest=math.exp(smallest) if smallest is not None and smallest < UNTOLD else None,
+            paired_ratio=math.exp(self._mean) if self._ratios else None,
+        )
 
 
 def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
@@ -162,30 +268,3 @@ def _why_open(ratios: list[float], pairs: Pairs) -> str:
     if len(ratios) < LOOKS[0]:
         return f"the budget was spent after {len(ratios)} of at least {LOOKS[0]} pairs; give it more with --perf-budget"
     return f"its {len(ratios)} pairs differ among themselves by {100 * statistics.stdev(ratios):.1f} % (standard deviation)"
-
-
-def _finding(
-    name: str,
-    pairs: Pairs,
-    verdict: Verdict,
-    ratios: list[float],
-    bound: float,
-    reason: str,
-    smallest: float | None,
-) -> Finding:
-    base, head = pairs.base.samples[name], pairs.head.samples[name]
-    mean, half = (statistics.fmean(ratios), margin(ratios, (1 - CONFIDENCE) / 2)) if ratios else (0.0, math.inf)
-    was = statistics.median(base.medians)
-    return Finding(
-        name=name,
-        unit=base.unit,
-        verdict=verdict,
-        candidate=statistics.median(head.medians),
-        baseline=was,
-        interval=(math.exp(mean - half), math.exp(mean + half)) if half < UNTOLD else None,
-        limit=was * math.exp(bound) if math.isfinite(bound) else None,
-        rounds=head.rounds,
-        reason=reason,
-        smallest=math.exp(smallest) if smallest is not None and smallest < UNTOLD else None,
-        paired_ratio=math.exp(mean) if ratios else None,
-    )

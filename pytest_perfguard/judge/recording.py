@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.judge.conclusion import worst
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.judge.pace import at_full_pace
+from pytest_perfguard.judge.summary import kept_summary, rounded
 from pytest_perfguard.metrics import metric_order
-from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Recorded
+from pytest_perfguard.model import Comparison, Finding, Measurement, Record
 from pytest_perfguard.settings import Settings
 
 #: Processes that a plain `--perf` run takes: enough for a look.
 LOOK_PROCESSES: Final = 3
-#: Processes at full pace that a baseline needs: the rank test of a comparison has then enough to rank.
-LEAST_PROCESSES: Final = 10
-#: Behind a test that fills the caches the kernel itself runs a few percent slower; a slow machine is 40 % slower.
-NEAR_FULL_PACE: Final = 1.10
-SIGNIFICANT_DIGITS: Final = 6
+#: Processes of a baseline: without a commit to measure beside, the spread between them decides what can be detected.
+RECORDED_PROCESSES: Final = 10
+#: Fewer processes of slow tests: from this number on, a baseline takes so many seconds of measuring and no more.
+MIN_RECORDED_PROCESSES: Final = 4
+RECORDING_SECONDS: Final = 2.0
+#: A baseline is worth recording again where other processes had the CPU for this share of the time ...
+BUSY_MACHINE: Final = 0.10
+#: ... or where the machine was slower by this factor than the run has seen it.
+SLOW_MACHINE: Final = 1.15
 
 
 def judge_look(nodeid: str, measurement: Measurement, settings: Settings, *, final: bool) -> Comparison | None:
@@ -28,27 +34,31 @@ def judge_look(nodeid: str, measurement: Measurement, settings: Settings, *, fin
 def judge_recording(
     nodeid: str, measurement: Measurement, settings: Settings, *, full_pace: float, final: bool
 ) -> Comparison | None:
-    """`--perf-baseline`: measured until enough processes ran at full pace.
+    """`--perf-baseline`: measured in a fixed number of processes, fewer of a slow test.
 
-    `full_pace` is the fastest calibration kernel that this run has seen around any test, in seconds: a machine that
-    is slow for a while has a pace of its own, and a wrong one.
+    `full_pace` is the fastest calibration kernel that this run has seen around any test, in seconds.
     """
-    paced = sum(at_full_pace(measurement.paces, measurement.kernel))
-    enough = measurement.kernel <= NEAR_FULL_PACE * full_pace and paced >= LEAST_PROCESSES
-    return _unjudged(nodeid, measurement, settings, enough=enough, final=final)
+    slow = measurement.processes >= MIN_RECORDED_PROCESSES and measurement.seconds >= RECORDING_SECONDS
+    enough = slow or measurement.processes >= RECORDED_PROCESSES
+    doubts = tuple(_doubts(measurement, full_pace))
+    told = replace(measurement, notes=(*measurement.notes, *doubts))
+    return _unjudged(nodeid, told, settings, enough=enough, final=final)
+
+
+def _doubts(measurement: Measurement, full_pace: float) -> Iterator[str]:
+    """What was wrong with the machine while it was recorded, and what that costs later."""
+    cost = (
+        "comparisons with it take longer, and without git only large slowdowns are found; record again when it is quiet"
+    )
+    if measurement.lost > BUSY_MACHINE:
+        yield f"recorded while other processes had the CPU for up to {measurement.lost:.0%} of the time: {cost}"
+    elif measurement.kernel > SLOW_MACHINE * full_pace:
+        yield f"recorded while the machine was {measurement.kernel / full_pace:.1f} times slower than at its best: {cost}"
 
 
 def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
     """What the baseline file keeps of a measurement."""
-    metrics = {
-        name: Recorded(
-            unit=samples.unit,
-            minima=tuple(rounded(value) for value in samples.minima),
-            medians=tuple(rounded(value) for value in samples.medians),
-            rounds=samples.rounds,
-        )
-        for name, samples in measurement.samples.items()
-    }
+    metrics = {name: kept_summary(samples) for name, samples in measurement.samples.items()}
     return Record(
         source,
         commit,
@@ -74,8 +84,3 @@ def _unjudged(
     held = [finding for finding in budgets if finding is not None]
     verdict = worst([finding.verdict for finding in held if finding.verdict is not None])
     return Comparison(nodeid, verdict, (*findings, *held), measurement)
-
-
-def rounded(value: float) -> float:
-    """What is kept of a number: as many digits as mean something."""
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")

@@ -1,17 +1,17 @@
 """Against a stored baseline: the screen on minima (procedure A of docs/verdict.md).
 
-Interference only ever slows code down, and some short round in some process meets the machine undisturbed. So the
-minimum over many short rounds in many processes is the one stored statistic that holds still, and a test is cleared
-as soon as one round comes down to its baseline. Only what never does, although the machine did reach its recorded
-speed, is a regression.
+Interference only ever slows code down, and some short round in some process meets the machine undisturbed. So a test is
+cleared as soon as one round of it reaches its baseline. What does not is a regression where neither the machine's speed,
+as read beside every round, nor the differences between processes can explain it.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from pytest_perfguard.judge.case import Case, finding
@@ -20,43 +20,61 @@ from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.looks import TAIL_THRESHOLD
 from pytest_perfguard.judge.memory import judge_memory
-from pytest_perfguard.judge.pace import at_full_pace
+from pytest_perfguard.judge.speed import at_full_speed, expected_range, near_full_speed
+from pytest_perfguard.judge.summary import kept_summary
 from pytest_perfguard.metrics import metric_kind, metric_order
 from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.startup.import_tree import some_of
-from pytest_perfguard.stats.robust import agreeing, precedence_rank
+from pytest_perfguard.stats.moderated import Prior, moderated
+from pytest_perfguard.stats.robust import agreeing
+from pytest_perfguard.stats.sequential import t_quantile
 from pytest_perfguard.values import KINDS
 
-#: After so many processes a difference that is beyond all doubts is told; after the last, or at the end of the budget, what
-#: is still in doubt is inconclusive.
-LOOKS: Final = (8, 12, 16, 20, 25, 30)
-MOST_PROCESSES: Final = LOOKS[-1]
+#: Processes that clear a test, or leave it to pairs where there can be pairs.
+SCREENED: Final = 2
+#: Without pairs: the numbers of processes after which a difference may be called a regression.
+LOOKS: Final = (4, 6, 8, 12, 16, 20)
+MAX_PROCESSES: Final = LOOKS[-1]
 #: A longer call cannot fit into the machine's fast moments, so that its minimum holds less still.
 LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
-#: The calibration kernel's minimum repeats within about 1 %; beyond this the machine ran at another speed.
-KERNEL_TOLERANCE: Final = 0.03
 #: A call longer than this meets many speeds of the machine whatever the kernels beside it met.
 PACED_CALL: Final = 20e-3
-#: The two speeds of one virtual CPU, as measured: what a slow phase alone can do to a short series.
-SPEED_STATES: Final = 1.6
+#: Where other processes had the CPU for this share of the time, they emptied its caches, too ...
+BUSY_MACHINE: Final = 0.10
+#: ... which slowed code by up to so much that computes in memory, and the calibration kernel hardly.
+CONTENTION: Final = 1.15
+#: What another speed of the machine does to code, where no calibration kernel was recorded.
+UNKNOWN_SPEED: Final = 1.6
+#: Beyond the limit by this factor, a difference in several processes is told without statistics.
+OBVIOUS: Final = 1.15
 #: A floor was found where so many processes came within this of the minimum.
 FLOOR_AGREEMENT: Final = 0.02
 FLOOR_PROCESSES: Final = 3
-#: Too few processes to rank may all have been unlucky by so much, although the machine was at full pace.
-FEW_PROCESSES: Final = 1.5
-#: Chance that the rank test accuses identical code, per metric of a test, over all the looks at it.
+#: Chance that the t test accuses identical code, per metric of a test, over all the looks at it.
 ALPHA: Final = 0.001
+#: Spread of the processes near full speed: its standard deviation is 1 to 3 % (docs/verdict.md).
+PROCESS_PRIOR: Final = Prior(0.03**2, 4.0)
 #: A test that computes for this share of its time is as fast as the machine, whose pace is known; one that waits for a
 #: disk or a peer has states of its own.
-BUSY: Final = 0.95
+COMPUTES: Final = 0.95
+CONFIDENCE: Final = 0.95
 
 
 def judge_stored(
-    nodeid: str, record: Record, measurement: Measurement, settings: Settings, *, final: bool
+    nodeid: str, record: Record, measurement: Measurement, settings: Settings, *, final: bool, screen: bool = False
 ) -> Comparison | None:
-    """The verdict on one test, or None while another process may clear it; `final`: there will be no other."""
+    """Return the verdict on one test, or None while another process may settle it.
+
+    Parameters
+    ----------
+    final
+        there will be no other process.
+    screen
+        what is not plainly unchanged will be measured in pairs: it is inconclusive here, after a few processes.
+    """
+    final = final or (screen and measurement.processes >= SCREENED)
     measurement = _with_new_imports(record, measurement)
     wanted = {name for name in record.metrics if KINDS[metric_kind(name)].metric in settings.metrics}
     recorded_kinds = {metric_kind(name) for name in record.metrics}
@@ -68,7 +86,7 @@ def judge_stored(
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), measurement, reason)
     findings = [
-        _judge(Case.of(name, record, measurement, settings, final=final))
+        _judge(Case.of(name, record, kept_summary(now[name]), measurement, settings, final=final), screen=screen)
         for name in sorted(wanted & set(now), key=metric_order)
     ]
     findings += over_budget(measurement, settings, final=final)
@@ -84,107 +102,220 @@ def _with_new_imports(record: Record, measurement: Measurement) -> Measurement:
     return replace(measurement, notes=(*measurement.notes, note))
 
 
-def _judge(case: Case) -> Finding | None:
-    return _judge_time(case) if case.base.unit == "s" else judge_memory(case)
+def _judge(case: Case, *, screen: bool) -> Finding | None:
+    if case.base.unit != "s":
+        return judge_memory(case)
+    return _TimeCase(case).screen() if screen else _TimeCase(case).judge()
 
 
 def time_threshold(settings: Settings, seconds_per_call: float) -> float:
-    """The relative threshold that a stored baseline can hold for a call of this length."""
+    """Return the relative threshold that a stored baseline can hold for a call of this length."""
     return max(settings.threshold, LONG_CALL_THRESHOLD) if seconds_per_call > LONG_CALL else settings.threshold
 
 
-def _judge_time(case: Case) -> Finding | None:
-    base, now = case.base.minimum, case.now.minimum
-    threshold = time_threshold(case.settings, case.wall)
-    if metric_kind(case.name) == "p95":
-        threshold = max(threshold, TAIL_THRESHOLD)
-    # CPU time matters in proportion to the time that the test takes: 300 us of CPU in a wait of 30 ms are held to 5 %
-    # of the wait.
-    margin = max(threshold * max(base, case.wall), case.settings.floor.seconds)
-    limit = base + margin
-    if now <= limit:
-        return _cleared(case, limit, better=now < base - margin and _beyond_luck(case, base / (1 + threshold)))
-    if base <= 0:
-        return finding(case, Verdict.INCONCLUSIVE, limit, "the clock was too coarse for it when it was recorded")
-    doubts = list(_doubts(case))
-    smallest = limit / base * math.prod(factor for factor, _reason in doubts)
-    if case.ratio > smallest and (case.final or case.measurement.processes in LOOKS):
-        return finding(case, Verdict.REGRESSION, limit)
-    if not case.final:
-        return None
-    _factor, reason = max(doubts)
-    return finding(case, Verdict.INCONCLUSIVE, limit, reason, smallest)
+@dataclass(frozen=True)
+class _TimeCase:
+    """One time metric: the processes of both sides, as they would be at the recorded full speed."""
 
+    case: Case
 
-def _beyond_luck(case: Case, bound: float) -> bool:
-    """Is it better by more than the luck of one process, which the candidate may have as those of the baseline had?"""
-    now = case.now.minimum
-    return now < bound and now < bound / (_ranked_spread(case, MOST_PROCESSES) or FEW_PROCESSES)
+    def judge(self) -> Finding | None:
+        """Return the finding, None while another process may settle it."""
+        case = self.case
+        if case.base.minimum <= 0 and case.now.minimum > self._limit:
+            return self._finding(Verdict.INCONCLUSIVE, "the clock was too coarse for it when it was recorded")
+        if self._is_cleared:
+            return self._cleared()
+        at_look = case.measurement.processes in LOOKS or case.final
+        if at_look and (self._is_obvious or self._differs(math.log(self._allowed))):
+            return self._finding(Verdict.REGRESSION)
+        if not case.final:
+            return None
+        return self._finding(Verdict.INCONCLUSIVE, self._why_open, self._smallest)
 
+    def screen(self) -> Finding | None:
+        """Return unchanged where that is plain, None while another process may show it, else inconclusive."""
+        if self._is_cleared and not self._seems_faster:
+            return self._finding(Verdict.UNCHANGED)
+        return self._finding(Verdict.INCONCLUSIVE, "not plainly unchanged") if self.case.final else None
 
-def _doubts(case: Case) -> Iterator[tuple[float, str]]:
-    """What else could have made every round slow: (by which factor at most, in words)."""
-    if case.slowdown > 1 + KERNEL_TOLERANCE:
-        yield (
-            case.slowdown * SPEED_STATES,
-            "the machine never reached its recorded speed: its calibration kernel took "
-            f"{case.slowdown:.2f} times as long",
+    @cached_property
+    def _limit(self) -> float:
+        """Seconds per call up to which nothing is wrong.
+
+        CPU time matters in proportion to the time that the test takes: 300 us of CPU in a wait of 30 ms are held to 5 %
+        of the wait.
+        """
+        case = self.case
+        threshold = time_threshold(case.settings, case.wall)
+        if metric_kind(case.name) == "p95":
+            threshold = max(threshold, TAIL_THRESHOLD)
+        return case.base.minimum + max(threshold * max(case.base.minimum, case.wall), case.settings.floor.seconds)
+
+    @property
+    def _allowed(self) -> float:
+        """The same as a ratio, with what else may have made identical code slower."""
+        unknown = 1.0 if self.case.record.kernel > 0 else UNKNOWN_SPEED
+        contention = CONTENTION if self.case.measurement.lost > BUSY_MACHINE else 1.0
+        return self._limit / self.case.base.minimum * self._waiting_spread**2 * unknown * contention
+
+    @cached_property
+    def _speeds(self) -> list[float]:
+        """For each process the time of the kernel beside it, divided by its recorded best; 1 where that is not known."""
+        kernel = self.case.record.kernel
+        return [pace / kernel if kernel > 0 and pace > 0 else 1.0 for pace in self.case.measurement.paces]
+
+    @property
+    def _is_cleared(self) -> bool:
+        """Did one process reach the limit, on a machine that was no faster than when the baseline was recorded?
+
+        The pace beside a call that is much longer than the kernel says little of it, and nothing against it.
+        """
+        is_long = self.case.base.minimum >= PACED_CALL
+        lows = zip(self.case.now.minima, self._speeds or [1.0] * len(self.case.now.minima), strict=False)
+        return any(
+            low <= self._limit * (1.0 if is_long or speed >= 1 else expected_range(speed, self.case.busy)[0])
+            for low, speed in lows
         )
-    spread = max(unsettled_spread(case.base.minima), unsettled_spread(case.now.minima))
-    if spread > 1 and case.measurement.busy < BUSY:
-        yield spread**2, "it waits, and its processes found no common floor: a stored baseline cannot hold it closer"
-    yield from _processes_differ(case)
 
+    def _cleared(self) -> Finding | None:
+        """Unchanged, unless it is faster than the machine's speed explains: then an improvement, or more processes."""
+        case = self.case
+        if not self._seems_faster:
+            return self._finding(Verdict.UNCHANGED)
+        bound = self._limit / case.base.minimum
+        if (case.measurement.processes in LOOKS or case.final) and self._differs(-math.log(bound)):
+            return self._finding(Verdict.IMPROVEMENT)
+        return self._finding(Verdict.UNCHANGED) if case.final else None
 
-def _processes_differ(case: Case) -> Iterator[tuple[float, str]]:
-    """A process keeps the memory layout that it was dealt, so the baseline's minimum may be one process's luck.
+    @property
+    def _seems_faster(self) -> bool:
+        case = self.case
+        slowest = min((expected_range(min(1.0, speed), case.busy)[0] for speed in self._speeds), default=1.0)
+        return case.now.minimum * self._limit < case.base.minimum**2 * slowest
 
-    The rank test asks for more: that every process of the candidate lies above the k-th smallest of the baseline, both at
-    full pace, which identical code does with a probability of ALPHA divided by the number of looks (Bonferroni).
-    """
-    paced = sum(at_full_pace(case.measurement.paces, case.record.kernel))
-    spread = _ranked_spread(case, paced)
-    if spread is not None:
-        yield spread, "its processes differ among themselves by as much"
-    else:
-        base = _at_full_pace(case)
-        widest = max(base, default=case.base.minimum) / case.base.minimum
-        yield widest * FEW_PROCESSES, f"too few processes met the machine at full speed ({paced} now, {len(base)} then)"
+    @cached_property
+    def _then(self) -> list[float]:
+        """Seconds of the baseline's processes at full speed, as lower bounds."""
+        case = self.case
+        paces = [max(pace, case.record.kernel) for pace in case.record.paces] or [0.0] * len(case.base.minima)
+        return at_full_speed(case.base.minima, paces, case.record.kernel, case.busy)
 
+    @cached_property
+    def _now(self) -> list[float]:
+        """Seconds of the processes of this run at full speed, as lower bounds."""
+        case = self.case
+        paces = case.measurement.paces or [0.0] * len(case.now.minima)
+        return at_full_speed(case.now.minima, paces, case.record.kernel, case.busy)
 
-def _ranked_spread(case: Case, candidates: int) -> float | None:
-    """How far the k-th smallest process of the baseline lies above the smallest; None: too few for any k."""
-    base = _at_full_pace(case)
-    rank = precedence_rank(len(base), candidates, ALPHA / len(LOOKS))
-    return sorted(base)[rank - 1] / case.base.minimum if rank is not None else None
+    @property
+    def _is_obvious(self) -> bool:
+        """Does a lower bound of its time lie beyond the limit by far, in several processes?
 
-
-def _at_full_pace(case: Case) -> list[float]:
-    """The minima of the baseline's processes that met the machine at full pace."""
-    paced = at_full_pace(case.record.paces, case.record.kernel)
-    return [low for low, full in zip(case.base.minima, paced, strict=False) if full]
-
-
-def _cleared(case: Case, limit: float, *, better: bool) -> Finding:
-    """At or below the limit: unchanged or improved, unless the baseline's own machine was slow.
-
-    The pace beside a call that is much longer than the kernel says little of it, and nothing against it.
-    """
-    factor = 1 / case.slowdown
-    if factor > 1 + KERNEL_TOLERANCE and case.base.minimum < PACED_CALL:
-        reason = (
-            f"the baseline was recorded while the machine was {factor:.2f} times slower than now, "
-            "which would hide a slowdown; record it again"
+        The k-th largest of the bounds, since those of processes on a slow machine are too low by up to a third, and one or
+        two processes may have met what no kernel sees.
+        """
+        return (
+            len(self._now) >= LOOKS[0] and self._bound / self._reference > self._allowed * OBVIOUS * self._then_spread
         )
-        return finding(case, Verdict.INCONCLUSIVE, limit, reason, factor * limit / case.base.minimum)
-    return finding(case, Verdict.IMPROVEMENT if better else Verdict.UNCHANGED, limit)
+
+    @property
+    def _bound(self) -> float:
+        return _upper(self._now)
+
+    @property
+    def _reference(self) -> float:
+        """Seconds of the baseline at full speed: never below its minimum."""
+        return max(self.case.base.minimum, _upper(self._then))
+
+    @property
+    def _then_spread(self) -> float:
+        """How far the baseline's own processes lie above that, but for the largest."""
+        return max(1.0, sorted(self._then)[-min(len(self._then), 2)] / self._reference)
+
+    @cached_property
+    def _test(self) -> tuple[float, float, float] | None:
+        """(difference of the mean logarithms, its standard error, degrees of freedom) of the processes near full speed.
+
+        A two-sample t test with a moderated variance; None where one of the sides has fewer than two.
+        """
+        kernel = self.case.record.kernel
+        then = _logs(near_full_speed(self._then, self.case.record.paces, kernel))
+        now = _logs(near_full_speed(self._now, self.case.measurement.paces, kernel))
+        if len(then) < 2 or len(now) < 2:
+            return None
+        spread = moderated([then, now], PROCESS_PRIOR)
+        error = math.sqrt(spread.variance * (1 / len(then) + 1 / len(now)))
+        return statistics.fmean(now) - statistics.fmean(then), error, spread.freedom
+
+    def _differs(self, bound: float) -> bool:
+        """Is the difference beyond `bound`, a logarithm, and beyond chance, on that side?"""
+        if self._test is None:
+            return False
+        difference, error, freedom = self._test
+        chance = t_quantile(1 - ALPHA / len(LOOKS), round(freedom)) * error
+        return difference > max(bound, chance) if bound >= 0 else difference < min(bound, -chance)
+
+    @cached_property
+    def _waiting_spread(self) -> float:
+        """How far a test that waits may move by itself, where its processes found no common floor; 1 where they did."""
+        if self.case.measurement.busy >= COMPUTES or metric_kind(self.case.name) == "cpu":
+            return 1.0
+        return max(unsettled_spread(self.case.base.minima), unsettled_spread(self.case.now.minima))
+
+    @property
+    def _smallest(self) -> float:
+        """The smallest ratio that would have been a regression."""
+        by_bound = self._allowed * OBVIOUS * self._then_spread * max(1.0, self.case.now.minimum / self._bound)
+        if self._test is None:
+            return by_bound
+        _difference, error, freedom = self._test
+        chance = math.exp(t_quantile(1 - ALPHA / len(LOOKS), round(freedom)) * error)
+        return min(by_bound, max(self._allowed, chance))
+
+    @property
+    def _why_open(self) -> str:
+        case = self.case
+        if case.measurement.processes < LOOKS[0]:
+            return f"{case.measurement.processes} of at least {LOOKS[0]} processes that it takes without pairs"
+        if self._waiting_spread > 1:
+            return "it waits, and its processes found no common floor: a stored baseline cannot hold it closer"
+        if (slower := min(self._speeds, default=1.0)) > 1.03:
+            return (
+                f"the machine never reached its recorded speed: its calibration kernel took {slower:.2f} times as long"
+            )
+        if min(self._speeds, default=1.0) < 1 and case.now.minimum <= self._limit:
+            return (
+                "the baseline was recorded on a slower machine than this, which would hide a slowdown; record it again"
+            )
+        return "its processes differ among themselves by as much"
+
+    def _finding(self, verdict: Verdict, reason: str = "", smallest: float | None = None) -> Finding:
+        told = finding(self.case, verdict, self._limit, reason, smallest)
+        if verdict is Verdict.UNCHANGED or self.case.base.minimum <= 0:
+            return told
+        if self._test is None:
+            return replace(told, paired_ratio=self._bound / self._reference) if verdict is Verdict.REGRESSION else told
+        difference, error, freedom = self._test
+        half = t_quantile((1 + CONFIDENCE) / 2, round(freedom)) * error
+        interval = math.exp(difference - half), math.exp(difference + half)
+        return replace(told, paired_ratio=math.exp(difference), interval=interval)
+
+
+def _upper(values: Sequence[float]) -> float:
+    """Return the value that a quarter of the values and one more reach."""
+    return sorted(values)[-min(len(values), 2 + len(values) // 4)]
+
+
+def _logs(values: Sequence[float]) -> list[float]:
+    return [math.log(value) for value in values if value > 0]
 
 
 def unsettled_spread(minima: Sequence[float]) -> float:
-    """How far apart the processes' minima are (median / minimum), where no floor was found; 1 where one was.
+    """Return how far apart the processes' minima are (median / minimum), where no floor was found; 1 where one was.
 
-    A floor is a minimum that several processes came down to. Where none did, as with tests that wait for a disk, the
-    next process may go as far below the smallest minimum as the processes are spread already.
+    A floor is a minimum that several processes reached. Where none did, as with tests that wait for a disk, the next
+    process may go as far below the smallest minimum as the processes are spread already.
     """
     if min(minima) <= 0 or agreeing(minima, FLOOR_AGREEMENT) >= FLOOR_PROCESSES:
         return 1.0

@@ -9,10 +9,11 @@ from collections.abc import Callable, Generator, Mapping
 from time import perf_counter_ns
 from typing import Final
 
-from pytest_perfguard.drive import PREPARE, Step, Timing
+from pytest_perfguard.drive import PREPARE, Step, Timing, time_calls
 from pytest_perfguard.measure.kernel import kernel
 from pytest_perfguard.measure.probe import Probe
 from pytest_perfguard.peaks import take_peaks
+from pytest_perfguard.stack import stack_offset
 
 #: Before a timed round of a process that had to wait for its turn.
 UNTIMED_CALLS: Final = 2
@@ -21,87 +22,96 @@ Readings = dict[str, list[int]]
 Instrument = Generator[Step, Timing, Readings]
 
 
-def read_time(iterations: int, rounds: int, probe: Probe) -> Instrument:
-    """Wall and CPU nanoseconds of each round, and of the test's own `setup` before it.
+def read_time(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
+    """Nanoseconds of each round, and of the test's own `setup` before it.
 
-    The collector is emptied first and left as the user has it.
+    `time` is wall time without what other processes took, which is `lost`; `cpu` is CPU time. The collector is emptied
+    first and left as the user has it.
     """
-    wall_ns, cpu_ns, setup_ns = [], [], []
+    times, setup_ns = _Times(), []
     gc.collect()
-    for _ in range(rounds):
+    for index in range(rounds):
         start = perf_counter_ns()
         yield PREPARE
         setup_ns.append(perf_counter_ns() - start)
         probe.round_begins()
-        timing = yield Step(iterations)
+        timing = yield Step(iterations, offset=stack_offset(place + index))
         probe.round_ends()
-        wall_ns.append(timing.wall_ns)
-        cpu_ns.append(timing.cpu_ns)
-    return {"time": wall_ns, "cpu": cpu_ns, "setup": setup_ns}
+        times.add(timing)
+    return {**times.readings, "setup": setup_ns}
 
 
-def read_paced(iterations: int, rounds: int, probe: Probe) -> Instrument:
+def read_paced(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
     """As `read_time`, with the `load` and the `pace` of each round.
 
     The load is CPU time with that of child processes that ended. The pace is the slower of the calibration kernels right
     before and after the round: one between two kernels at full speed was very likely run at full speed itself. This tells
     a machine that is slow just now from code that is slow.
     """
-    wall_ns, cpu_ns, load_ns, pace_ns = [], [], [], []
+    times, load_ns, pace_ns = _Times(), [], []
     gc.collect()
     before = _kernel_ns()
-    for _ in range(rounds):
+    for index in range(rounds):
         yield PREPARE
         children = _ended_children_ns()
         probe.round_begins()
-        timing = yield Step(iterations)
+        timing = yield Step(iterations, offset=stack_offset(place + index))
         after = _kernel_ns()
         probe.round_ends()
-        wall_ns.append(timing.wall_ns)
-        cpu_ns.append(timing.cpu_ns)
+        times.add(timing)
         load_ns.append(timing.cpu_ns + (0 if timing.alone else _ended_children_ns() - children))
         pace_ns.append(max(before, after))
         before = after
-    return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns, "pace": pace_ns}
+    return {**times.readings, "load": load_ns, "pace": pace_ns}
 
 
 def _kernel_ns() -> int:
-    start = perf_counter_ns()
-    kernel()
-    return perf_counter_ns() - start
+    timing, _result = time_calls(kernel, 1)
+    return timing.own_ns
 
 
-def read_turn(iterations: int, rounds: int, probe: Probe) -> Instrument:
+def read_turn(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
     """As `read_time`, without emptying the collector, after two untimed calls that bring code and data back.
 
     For processes that run in turn: while the other one ran, it had the caches to itself.
     """
-    wall_ns, cpu_ns = [], []
-    for _ in range(rounds):
+    times = _Times()
+    for index in range(rounds):
+        offset = stack_offset(place + index)
         yield PREPARE
-        yield Step(UNTIMED_CALLS)
+        yield Step(UNTIMED_CALLS, offset=offset)
         yield PREPARE  # they have used up what it prepared
         probe.round_begins()
-        timing = yield Step(iterations)
+        timing = yield Step(iterations, offset=offset)
         probe.round_ends()
-        wall_ns.append(timing.wall_ns)
-        cpu_ns.append(timing.cpu_ns)
-    return {"time": wall_ns, "cpu": cpu_ns}
+        times.add(timing)
+    return times.readings
 
 
-def read_load(iterations: int, rounds: int, probe: Probe) -> Instrument:
-    """Wall and CPU nanoseconds of each round, and its `load`: CPU nanoseconds with those of the child processes."""
-    wall_ns, cpu_ns, load_ns = [], [], []
-    for _ in range(rounds):
+def read_load(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
+    """As `read_time`, and the `load` of each round: CPU nanoseconds with those of the child processes."""
+    times, load_ns = _Times(), []
+    for index in range(rounds):
         yield PREPARE
         before = _children_ns()
         probe.round_begins()
-        timing = yield Step(iterations)
+        timing = yield Step(iterations, offset=stack_offset(place + index))
         probe.round_ends()
-        wall_ns.append(timing.wall_ns)
-        cpu_ns.append(timing.cpu_ns)
+        times.add(timing)
         load_ns.append(timing.cpu_ns + (0 if timing.alone else _children_ns() - before))
-    return {"time": wall_ns, "cpu": cpu_ns, "load": load_ns}
+    return {**times.readings, "load": load_ns}
+
+
+class _Times:
+    """The readings of the clocks, round by round."""
+
+    def __init__(self) -> None:
+        self.readings: Readings = {"time": [], "cpu": [], "lost": []}
+
+    def add(self, timing: Timing) -> None:
+        self.readings["time"].append(timing.own_ns)
+        self.readings["cpu"].append(timing.cpu_ns)
+        self.readings["lost"].append(timing.lost_ns)
 
 
 def _ended_children_ns() -> int:
@@ -123,12 +133,12 @@ def _children_ns() -> int:
     return _ended_children_ns() + round(seconds * 1e9)
 
 
-def read_memory(iterations: int, rounds: int, _probe: Probe) -> Instrument:
+def read_memory(iterations: int, rounds: int, _probe: Probe, _place: int = 0) -> Instrument:
     """Peak of Python's memory during each round, in bytes above its start: a reader takes the median."""
     return {"memory": (yield from take_peaks(iterations, rounds))}
 
 
-def read_blocks(iterations: int, rounds: int, probe: Probe) -> Instrument:
+def read_blocks(iterations: int, rounds: int, probe: Probe, _place: int = 0) -> Instrument:
     """Memory blocks that each round left allocated once the collector has run (`sys.getallocatedblocks`)."""
     retained = []
     for _ in range(rounds):
@@ -143,14 +153,14 @@ def read_blocks(iterations: int, rounds: int, probe: Probe) -> Instrument:
     return {"blocks": retained}
 
 
-def read_tails(_iterations: int, _rounds: int, probe: Probe) -> Instrument:
+def read_tails(_iterations: int, _rounds: int, probe: Probe, _place: int = 0) -> Instrument:
     """The tails of what the test has recorded itself; calls nothing."""
     probe.note_tails()
     yield from ()
     return {}
 
 
-INSTRUMENTS: Final[Mapping[str, Callable[[int, int, Probe], Instrument]]] = {
+INSTRUMENTS: Final[Mapping[str, Callable[[int, int, Probe, int], Instrument]]] = {
     "time": read_time,
     "memory": read_memory,
     "blocks": read_blocks,

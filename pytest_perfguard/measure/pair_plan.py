@@ -14,22 +14,21 @@ from typing import Final, Literal, TypeVar
 from pytest_perfguard.measure.plan import (
     LONG_CALL_NS,
     MEMORY_CALL_NS,
-    MOST_WARM_UP_ROUNDS,
     PARALLEL,
-    WARM_UP_NS,
     FirstCallRaised,
     RepeatedCallRaised,
     calibrate,
     memory_passes,
     taken_of,
     values_of,
+    warm_up_rounds,
 )
 from pytest_perfguard.measure.visit import Raised, Slices, Take, Taken, Visit, joined
 
 Arm = Literal["base", "head"]
 #: Slice pairs per visit: as many as fit into the span, within the two bounds.
-SLICES: Final = range(4, 41)
-SLICES_SPAN_NS: Final = 80_000_000
+SLICES: Final = range(3, 41)
+SLICES_SPAN_NS: Final = 60_000_000
 #: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
 #: pairs can only tell large differences: fewer slices, more pairs.
 PAIRS_IN_BUDGET: Final = 8
@@ -65,6 +64,8 @@ class PairOrder:
     """For all pairs of this test together."""
     iterations: int = 0
     """Calls per slice of earlier pairs; 0: not known."""
+    one_by_one: str = ""
+    """Why an earlier pair found that a slice must be one call; empty: it need not be."""
     pinned: bool | None = None
     """Keep both arms on one CPU? None: find out whether the test runs in parallel."""
     swapped: bool = False
@@ -76,6 +77,8 @@ class PairOrder:
     """The test cannot be called twice on one set-up: take one call of each arm."""
     fresh: bool = False
     """Is each call a process of its own? Then calls differ as pairs do, and many of them in a pair are worth their time."""
+    place: int = 0
+    """Index of this visit's first slice pair among all slice pairs of the test."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def plan_pair(order: PairOrder) -> PairPlan:
     readings = _nothing()
     load = 0.0
     for arm in arms:
-        first = yield Ask(arm, Take("load", 1, 1), pinned)
+        first = yield Ask(arm, _single_call(order), pinned)
         if isinstance(first, Raised):
             raise FirstCallRaised(first.text)
         readings[arm].add(first)
@@ -129,6 +132,11 @@ def plan_pair(order: PairOrder) -> PairPlan:
         return PairVisit(nothing, nothing, pinned)
 
 
+def _single_call(order: PairOrder) -> Take:
+    """One call, with its load where it is not known yet whether the test runs in parallel."""
+    return Take("load" if order.pinned is None else "time", 1, 1, place=order.place)
+
+
 def slices_for(pair_ns: int, budget_ns: int, least: int = SLICES.start) -> int:
     """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together; `least` if the budget allows."""
     wanted = min(SLICES.stop - 1, max(least, 2 * SLICES_SPAN_NS // pair_ns))
@@ -141,13 +149,14 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     slices = _nothing()
     load = 0.0
     for arm in arms:
-        taken = taken_of((yield Ask(arm, Take("load", 1, 1), pinned)))
+        taken = taken_of((yield Ask(arm, _single_call(order), pinned)))
         second[arm], load = max(1, taken.values["time"][0]), max(load, _load(taken.values))
         slices[arm].add(taken)
-    iterations: dict[Arm, int] = {"base": 1, "head": 1}
-    one_by_one = ""
-    is_long = min(second.values()) >= LONG_CALL_NS
-    if not is_long:
+    known = max(1, order.iterations)
+    iterations: dict[Arm, int] = {"base": known, "head": known}
+    one_by_one = order.one_by_one
+    is_long = order.iterations <= 1 and min(second.values()) >= LONG_CALL_NS
+    if not is_long and (order.separate or not order.iterations):
         iterations, second, one_by_one = yield from _calibrated(order, second, pinned)
     if order.pinned is None:
         if any(second[arm] < iterations[arm] * LOAD_NS for arm in arms):  # too short to tell
@@ -156,11 +165,12 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     if not is_long:
         slices = _nothing()
         for arm in arms:
-            second[arm] = yield from _warm_up(arm, iterations[arm], pinned)
+            second[arm] = yield from _warm_up(order, arm, iterations[arm], pinned)
     per_call = min(second[arm] // iterations[arm] for arm in arms)
     instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
     wanted = slices_for(sum(second.values()), order.budget_ns, FRESH_SLICES if order.fresh else SLICES.start)
-    yield from _take_turns(slices, arms, {arm: Take(instrument, iterations[arm], 1) for arm in arms}, wanted, pinned)
+    takes = {arm: Take(instrument, iterations[arm], 1, place=order.place) for arm in arms}
+    yield from _take_turns(slices, arms, takes, wanted, pinned)
     for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
         slices[arm].tails = taken_of((yield Ask(arm, Take("tails", 1, 1), pinned))).recorded
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
@@ -188,7 +198,9 @@ def _take_turns(
     """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
     for index in range(len(slices["base"].values["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
-            slices[arm].add(taken_of((yield Ask(arm, takes[arm], pinned))))
+            # Both arms at the same offset of the stack, another one in each slice pair.
+            take = replace(takes[arm], place=takes[arm].place + index)
+            slices[arm].add(taken_of((yield Ask(arm, take, pinned))))
 
 
 def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
@@ -202,15 +214,20 @@ def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -
 
 
 def _load(readings: Mapping[str, list[int]]) -> float:
-    """The highest share of CPU time, child processes included, in any round: a busy machine only lowers it."""
-    return max(cpu / max(1, wall) for cpu, wall in zip(readings["load"], readings["time"], strict=True))
+    """Return the highest share of CPU time in any round, that of child processes included where it was read.
+
+    A busy machine only lowers it.
+    """
+    used = readings.get("load", readings["cpu"])
+    return max(cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True))
 
 
-def _warm_up(arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
+def _warm_up(order: PairOrder, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
     """Warm one arm; returns what a slice of it takes."""
-    first = values_of((yield Ask(arm, Take("time", iterations, 1), pinned)))["time"][0]
-    rounds = min(MOST_WARM_UP_ROUNDS, max(1, WARM_UP_NS // max(1, first)))
-    return max(1, min(values_of((yield Ask(arm, Take("time", iterations, rounds), pinned)))["time"]))
+    first = values_of((yield Ask(arm, Take("time", iterations, 1, place=order.place), pinned)))["time"][0]
+    rounds = warm_up_rounds(max(1, first), order.budget_ns // PAIRS_IN_BUDGET)
+    taken = values_of((yield Ask(arm, Take("time", iterations, rounds, place=order.place), pinned)))
+    return max(1, min(taken["time"]))
 
 
 def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _Steps[_T]:

@@ -11,39 +11,41 @@ import statistics
 from collections.abc import Generator, Mapping
 from typing import Final
 
-from pytest_perfguard.measure.visit import Order, Raised, Recorded, Take, Taken, Visit, joined
+from pytest_perfguard.measure.visit import Order, Raised, Take, Taken, Visit
 
 #: A round lasts at least this long. Half a millisecond is as precise as longer rounds for a fraction of the time,
 #: and short enough to fall wholly into a fast phase of a machine that changes speed every few tens of milliseconds.
 ROUND_NS: Final = 500_000
-WARM_UP_NS: Final = 60_000_000
+#: Warm-up of a fresh process: the interpreter's inline caches and the CPU's caches need a few milliseconds.
+WARM_UP_NS: Final = 20_000_000
 #: However short a round is read to be: the reading may be wrong.
-MOST_WARM_UP_ROUNDS: Final = 1_000
+MAX_WARM_UP_ROUNDS: Final = 1_000
 ROUNDS: Final = 40
 #: Fewer rounds of a slow call: as many as fit here ...
-ROUNDS_SPAN_NS: Final = 80_000_000
+ROUNDS_SPAN_NS: Final = 40_000_000
 #: ... but three where that many fit into this.
 FEW_ROUNDS: Final = 3
 FEW_ROUNDS_SPAN_NS: Final = 300_000_000
+#: The calibration kernel after each round takes about this long.
+KERNEL_NS: Final = 500_000
+#: The rounds of one process, and their warm-up, take at most these parts of a test's budget.
+ROUNDS_SHARE: Final = 2
+WARM_UP_SHARE: Final = 8
 #: From here on the second call counts as a timed round: a call this long leaves nothing to warm up.
 LONG_CALL_NS: Final = 100_000_000
 #: A call whose time jumps about never calibrates; any number near the last is then as good as another.
-MOST_CALIBRATIONS: Final = 30
+MAX_CALIBRATIONS: Final = 30
 #: Set-ups per process for a test that can be called once per set-up.
 SINGLE_ROUNDS: Final = 10
-#: A visit that never met the machine at the pace it is known to have goes on for so many times its rounds.
-PATIENCE: Final = 4
-#: The machine ran at full pace where the kernels around a round were within this of the best that is known.
-FULL_PACE: Final = 1.05
 #: CPU time per wall time from which on a test counts as running in parallel: kept on one CPU, it would be another test.
 PARALLEL: Final = 1.15
-MEMORY_ROUNDS: Final = 5
+MEMORY_ROUNDS: Final = 3
 #: Tracing allocations makes a call several times as long; above this it is not worth its time.
 MEMORY_CALL_NS: Final = 1_000_000_000
 #: A known number of calls per round is not tried where it would take longer: the code has become far slower.
-MOST_HINTED_NS: Final = 1_000_000_000
+MAX_HINTED_NS: Final = 1_000_000_000
 #: Calls between two counts of the allocated blocks, as many as fit.
-BLOCKS_SPAN_NS: Final = 50_000_000
+BLOCKS_SPAN_NS: Final = 5_000_000
 BLOCKS_ITERATIONS: Final = range(2, 51)
 
 
@@ -78,10 +80,17 @@ def plan_visit(order: Order) -> Plan:
         return Visit(1, stateful=str(error))
 
 
-def rounds_for(ns_per_round: int) -> int:
-    """How many rounds of this length a visit takes."""
+def rounds_for(ns_per_round: int, budget_ns: int) -> int:
+    """Return how many rounds of this length one process takes of a test with this budget."""
     few = min(FEW_ROUNDS, FEW_ROUNDS_SPAN_NS // ns_per_round)
-    return max(1, few, min(ROUNDS, ROUNDS_SPAN_NS // ns_per_round))
+    affordable = budget_ns // ROUNDS_SHARE // (ns_per_round + KERNEL_NS)
+    return max(1, min(affordable, max(few, min(ROUNDS, ROUNDS_SPAN_NS // ns_per_round))))
+
+
+def warm_up_rounds(ns_per_round: int, budget_ns: int) -> int:
+    """Return how many rounds of this length warm a fresh process up."""
+    span = min(WARM_UP_NS, budget_ns // WARM_UP_SHARE)
+    return min(MAX_WARM_UP_ROUNDS, max(1, math.ceil(span / ns_per_round)))
 
 
 def _repeated_calls(order: Order) -> Plan:
@@ -90,11 +99,12 @@ def _repeated_calls(order: Order) -> Plan:
     spent = readings["time"][0]
     iterations, one_by_one = 1, ""
     if spent < LONG_CALL_NS:
-        hint = order.iterations if order.iterations * spent <= MOST_HINTED_NS else 0
+        hint = order.iterations if order.iterations * spent <= MAX_HINTED_NS else 0
         iterations, ns_per_round, one_by_one = yield from calibrate(hint)
-        warm_up_rounds = min(MOST_WARM_UP_ROUNDS, max(1, math.ceil(WARM_UP_NS / ns_per_round)))
-        yield from _take("time", iterations, warm_up_rounds)
-        readings, recorded = yield from _timed(iterations, rounds_for(ns_per_round), order.pace)
+        yield from _take("time", iterations, warm_up_rounds(ns_per_round, order.budget_ns))
+        rounds = rounds_for(ns_per_round, order.budget_ns)
+        timed = taken_of((yield Take("paced", iterations, rounds, place=order.place)))
+        readings, recorded = timed.values, timed.recorded
     if recorded:
         recorded = {**recorded, **taken_of((yield Take("tails", 1, 1))).recorded}
     memory: dict[str, tuple[float, ...]] = {}
@@ -104,21 +114,6 @@ def _repeated_calls(order: Order) -> Plan:
     return Visit.of(order.metrics, iterations, readings, memory, recorded, one_by_one)
 
 
-def _timed(
-    iterations: int, rounds: int, full_pace: float
-) -> Generator[Take, Taken | Raised, tuple[Mapping[str, list[int]], Recorded]]:
-    """The timed rounds, and what was recorded in them; more of them while the machine is slower than it is known to be."""
-    readings: dict[str, list[int]] = {"time": [], "cpu": [], "load": [], "pace": []}
-    recorded: list[Recorded] = []
-    for _ in range(PATIENCE):
-        taken = taken_of((yield Take("paced", iterations, rounds)))
-        readings = {name: values + taken.values[name] for name, values in readings.items()}
-        recorded.append(taken.recorded)
-        if min(readings["pace"]) <= FULL_PACE * full_pace * 1e9 or not full_pace:
-            break
-    return readings, joined(recorded)
-
-
 def calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]]:
     """Find how many calls make a round -> (iterations per round, ns per round, why only one by one).
 
@@ -126,7 +121,7 @@ def calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]
     sides of a comparison. Growth is bounded by ten, since a short first reading is mostly the timer.
     """
     iterations = max(1, hint)
-    for _ in range(MOST_CALIBRATIONS):
+    for _ in range(MAX_CALIBRATIONS):
         try:
             taken = values_of((yield Take("time", iterations, FEW_ROUNDS)))
         except RepeatedCallRaised as error:
@@ -165,7 +160,7 @@ def memory_passes(
         fit = BLOCKS_SPAN_NS // max(1, ns_per_call)
         iterations = min(max(fit, BLOCKS_ITERATIONS.start), BLOCKS_ITERATIONS.stop - 1)
         # What a round of one call leaves is mostly the apparatus's own, the same in every round.
-        once = statistics.median((yield from _take("blocks", 1, MEMORY_ROUNDS)))
+        once = statistics.median((yield from _take("blocks", 1, FEW_ROUNDS)))
         totals = yield from _take("blocks", iterations, FEW_ROUNDS)
         values["blocks"] = tuple(max(0.0, (total - once) / (iterations - 1)) for total in totals)
     return values

@@ -21,6 +21,8 @@ class Take:
     rounds: int
     rival: bool = False
     """Of the second of two calls that are compared?"""
+    place: int = 0
+    """Index of the first of these rounds among all rounds of the test: each has a stack offset of its own."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,12 @@ class Order:
     """Calls per round of earlier processes or of the baseline; 0: not known."""
     memory: bool = True
     """Take the passes for memory in this visit?"""
-    pace: float = 0.0
-    """Seconds of the calibration kernel when the machine is at full speed, as far as it is known; 0: not known."""
     single: bool = False
     """The test cannot be called twice on one set-up: take one call."""
+    budget_ns: int = 20_000_000_000
+    """For all visits to this test together."""
+    place: int = 0
+    """Index of this visit's first round among all rounds of the test."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Visit:
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     busy: float = 0.0
     """Share of the timed rounds that was CPU time; above 1 where several threads or child processes compute."""
+    lost: float = 0.0
+    """Share of the wall time in which other processes had the CPU, which `values` leave out."""
     stateful: str = ""
     """Not empty: a repeated call raised this; `values` is empty."""
     one_by_one: str = ""
@@ -87,14 +93,15 @@ class Visit:
         busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
         if one_by_one and sum(readings["time"]) < SHORT_ROUND_NS * len(readings["time"]):
             busy = min(busy, 1.0)
-        return cls(iterations, paces, values, busy, one_by_one=one_by_one)
+        lost = sum(readings["lost"])
+        return cls(iterations, paces, values, busy, lost / max(1, lost + sum(readings["time"])), one_by_one=one_by_one)
 
 
 @dataclass
 class Slices:
     """What the rounds of one arm gave so far."""
 
-    values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": []})
+    values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": [], "lost": []})
     recorded: list[Recorded] = field(default_factory=list)
     tails: Recorded = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_perfguard.abtest.revision import check_useful, find_revision
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.judge.looks import LOOKS
-from pytest_perfguard.judge.paired import MOST_PAIRS, UNPINNED_THRESHOLD
+from pytest_perfguard.judge.paired import MAX_PAIRS, UNPINNED_THRESHOLD
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Handover, Mode, nothing_judged
@@ -30,7 +30,7 @@ class AgainstMode(Mode):
     def header(self) -> list[str]:
         settings = run_settings(self.config)
         lines = [
-            f"perfguard: this tree against {self.revision.label}, {LOOKS[0]} to {MOST_PAIRS} pairs of processes per test, "
+            f"perfguard: this tree against {self.revision.label}, {LOOKS[0]} to {MAX_PAIRS} pairs of processes per test, "
             f"threshold {settings.threshold:.1%}"
         ]
         if not Pinning().possible:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -20,9 +19,6 @@ from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection
 from pytest_perfguard.units import format_change
 
-#: A test that so many processes did not clear is handed over to the pair, where there can be one.
-SCREENED: Final = stored.LOOKS[0]
-
 
 class CompareMode(Mode):
     """Measure and judge against the baseline file."""
@@ -34,6 +30,7 @@ class CompareMode(Mode):
         self._baseline: Baseline = self.store.read()
         self._records = self._baseline.tests_of(self.machine.name)
         self._confirm = run_settings(config).confirm
+        self._alone: set[str] = set()
         self._revisions: dict[str, Revision | None] = {}
 
     def title(self) -> str:
@@ -52,13 +49,13 @@ class CompareMode(Mode):
         return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
 
     def measured_alone(self, nodeid: str) -> bool:
-        return super().measured_alone(nodeid) and not self._from_elsewhere(nodeid)
+        return super().measured_alone(nodeid) and (nodeid in self._alone or not self._from_elsewhere(nodeid))
 
     def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
         record, settings, reason = self.record_of(nodeid), self._settings[nodeid], self._incomparable(nodeid)
         if record is not None and not reason:
-            final = final or (measurement.processes >= SCREENED and self._revision(record) is not None)
-            return stored.judge_stored(nodeid, record, measurement, settings, final=final)
+            screen = nodeid not in self._alone and self._revision(record) is not None
+            return stored.judge_stored(nodeid, record, measurement, settings, final=final, screen=screen)
         look = recording.judge_look(nodeid, measurement, settings, final=final)
         if look is None or look.verdict is not None:
             return look
@@ -77,8 +74,8 @@ class CompareMode(Mode):
                 handover.reasons[subject.nodeid] = why
         return iter(found.values())
 
-    def do_without_pairs(self) -> None:
-        self._confirm = False
+    def do_without_pairs(self, nodeids: Iterable[str]) -> None:
+        self._alone |= set(nodeids)
 
     def missing(self, harvest: Harvest) -> list[Comparison]:
         measured, selection = {withheld.nodeid for withheld in harvest.withheld}, Selection(self.config, harvest)
@@ -94,16 +91,16 @@ class CompareMode(Mode):
     def _handed_over(self, nodeid: str, screened: Comparison | None) -> tuple[Revision | None, str]:
         """The commit to measure beside, and what the baseline file left open; None: the screen's verdict stands."""
         elsewhere = self._from_elsewhere(nodeid)
-        if elsewhere is not None:
+        if elsewhere is not None and nodeid not in self._alone:
             return self._revision(elsewhere), "recorded on another machine class or interpreter"
         record = self.record_of(nodeid)
         if record is None or screened is None or screened.broken:
             return None, ""
-        if screened.verdict not in (Verdict.REGRESSION, Verdict.INCONCLUSIVE):
+        if nodeid in self._alone or screened.verdict not in (Verdict.REGRESSION, Verdict.INCONCLUSIVE):
             return None, ""
         open_ones = [finding for finding in screened.findings if finding.verdict is screened.verdict]
-        told = "".join(f"{finding.name} {format_change(finding.ratio)}" for finding in open_ones[:1] if finding.ratio)
-        return self._revision(record), f"{screened.verdict} against the baseline file, {told}".removesuffix(", ")
+        told = "".join(f": {finding.name} {format_change(finding.ratio)}" for finding in open_ones[:1] if finding.ratio)
+        return self._revision(record), f"the baseline file did not clear it{told}"
 
     def _from_elsewhere(self, nodeid: str) -> Record | None:
         """The record of another machine class whose commit can be had."""

@@ -130,7 +130,7 @@ class MeasuringPhase:
         if record is None:
             return Subject(withheld.nodeid, withheld.path, settings, withheld.seconds)
         return Subject(
-            withheld.nodeid, withheld.path, settings, withheld.seconds, record.iterations, record.kernel,
+            withheld.nodeid, withheld.path, settings, withheld.seconds, record.iterations,
             parallel=record.conditions.get("parallel", False),
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from pytest_perfguard.baseline.commit import current_commit
 from pytest_perfguard.baseline.store import Store, merged
 from pytest_perfguard.errors import BaselineError, RevisionError
 from pytest_perfguard.judge import recording, stored
-from pytest_perfguard.judge.paired import Pairs, judge_paired
+from pytest_perfguard.judge.looks import Spent
+from pytest_perfguard.judge.paired import PAIR_PRIOR, Pairs, judge_paired, spread_of
 from pytest_perfguard.measure.machine import fingerprint
 from pytest_perfguard.model import JUDGED, Comparison, Measurement, Record
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection, is_whole_suite
 from pytest_perfguard.settings import Settings
+from pytest_perfguard.stats.moderated import fitted_prior
 
 
 def open_mode(config: pytest.Config, name: str) -> Mode:
@@ -57,7 +59,7 @@ class Mode:
     """`--perf`: measure and show, keep nothing."""
 
     name = "measure"
-    processes = stored.MOST_PROCESSES
+    processes = stored.MAX_PROCESSES
     may_fall_back = True
     """Is there a verdict, too, where a revision cannot be checked out?"""
 
@@ -67,6 +69,7 @@ class Mode:
         self.store = Store(config.rootpath / run_settings(config).file)
         self._sources: dict[str, str] = {}
         self._settings: dict[str, Settings] = {}
+        self._spreads: dict[str, tuple[float, int]] = {}
 
     def expect(self, nodeid: str, source: str, settings: Settings) -> None:
         """Take note of a test that is about to be measured."""
@@ -104,11 +107,16 @@ class Mode:
         """What is measured side by side, after `decided` was found out by measuring alone."""
         return iter(())
 
-    def do_without_pairs(self) -> None:
-        """Judge what follows as if no revision could be had."""
+    def do_without_pairs(self, nodeids: Iterable[str]) -> None:
+        """Judge these tests as if no revision could be had."""
 
-    def judge_pair(self, nodeid: str, pairs: Pairs, family: int, final: bool) -> Comparison | None:
-        return judge_paired(nodeid, pairs, self._settings[nodeid], family=family, final=final)
+    def judge_pair(self, nodeid: str, pairs: Pairs, family: int, spent: Spent) -> Comparison | None:
+        """Return the verdict on one test; how much its pairs may differ is learnt from the run's other tests."""
+        others = [spread for other, spread in self._spreads.items() if other != nodeid]
+        if (spread := spread_of(pairs)) is not None:
+            self._spreads[nodeid] = spread
+        prior = fitted_prior(others, PAIR_PRIOR)
+        return judge_paired(nodeid, pairs, self._settings[nodeid], family=family, spent=spent, prior=prior)
 
     def settled_before(self, nodeid: str) -> Comparison | None:
         """The verdict, where nothing needs to be measured for it."""

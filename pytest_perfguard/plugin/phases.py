@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from pytest_perfguard.abtest.runner import Runner
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import RevisionError, WrongCode
 from pytest_perfguard.judge.leaks import with_leaks
-from pytest_perfguard.judge.paired import MOST_PAIRS, Pairs
-from pytest_perfguard.judge.screened import settled
+from pytest_perfguard.judge.looks import Spent
+from pytest_perfguard.judge.paired import MAX_PAIRS, Pairs
+from pytest_perfguard.judge.screened import SUSPECT, settles, why_unsettled
 from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
@@ -46,6 +48,8 @@ class Phases:
         self.comparisons: dict[str, Comparison] = {}
         self.alone: dict[str, Measurement] = {}
         """What was measured of tests by themselves, with the machine's pace, also where a pair settled the verdict."""
+        self._unsettled: dict[str, str] = {}
+        """By node id: why a pair settled nothing."""
         self.processes = 0
         self.remarks: list[str] = []
         """On what was measured side by side, or why it was not."""
@@ -70,11 +74,19 @@ class Phases:
                 if not self._mode.may_fall_back:
                     raise pytest.UsageError(str(error)) from None
                 self.remarks.append(f"not measured side by side with {handover.revision.label}: {error}")
-                self._mode.do_without_pairs()
-                self.comparisons |= self._alone([subject for rest in handovers[index:] for subject in rest.subjects])
+                self._judge_by_file([subject for rest in handovers[index:] for subject in rest.subjects])
                 break
             self._hold_to_budgets(handover.subjects)
+        self._judge_by_file([subject for subject in subjects if subject.nodeid in self._unsettled])
         self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
+
+    def _judge_by_file(self, subjects: Sequence[Subject]) -> None:
+        """Judge by the baseline file alone what no pair could settle."""
+        self._mode.do_without_pairs(subject.nodeid for subject in subjects)
+        for nodeid, comparison in self._alone(subjects).items():
+            why = self._unsettled.get(nodeid, "")
+            notes = (*comparison.measurement.notes, *([why] if why else []))
+            self.comparisons[nodeid] = replace(comparison, measurement=replace(comparison.measurement, notes=notes))
 
     def _alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
         """Measure by themselves those of the subjects that can be judged in that way."""
@@ -128,8 +140,8 @@ class Phases:
         build = Build(settings.base_command, settings.base_python)
         family = len(handover.subjects)
 
-        def judge(nodeid: str, pairs: Pairs, final: bool) -> Comparison | None:
-            return self._mode.judge_pair(nodeid, pairs, family, final)
+        def judge(nodeid: str, pairs: Pairs, spent: Spent) -> Comparison | None:
+            return self._mode.judge_pair(nodeid, pairs, family, spent)
 
         self._say(f"perf: checking out {handover.revision.label}")
         with two_arms(handover.revision, self._launch, suite, build) as arms:
@@ -138,12 +150,27 @@ class Phases:
                     f"all Python files that differ from {handover.revision.label} are tests, which both arms share"
                 )
             runner = PairRunner(
-                handover.subjects, arms.base, arms.head, judge, arms.proof,
-                revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
+                [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.proof,
+                revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
             )  # fmt: skip
             try:
                 runner.run()
             finally:
                 for nodeid, paired in runner.comparisons.items():
-                    self.comparisons[nodeid] = settled(self.comparisons.get(nodeid), paired)
+                    self._take_over(nodeid, paired)
                 self.processes += runner.processes
+
+    def _take_over(self, nodeid: str, paired: Comparison) -> None:
+        """Take the pair's verdict; where it is none, the file that did not clear the test has to give one."""
+        screened = self.comparisons.get(nodeid)
+        if screened is not None and screened.verdict in SUSPECT and not settles(paired):
+            self._unsettled[nodeid] = why_unsettled(paired)
+        else:
+            self.comparisons[nodeid] = paired
+
+    def _with_what_is_known(self, subject: Subject) -> Subject:
+        """The subject with what measuring it alone found out: calls per round, and whether it runs in parallel."""
+        alone = self.alone.get(subject.nodeid)
+        if alone is None or not alone.samples:
+            return subject
+        return replace(subject, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_perfguard.judge.recording import rounded
+from pytest_perfguard.judge.summary import rounded
 from pytest_perfguard.model import Comparison, Machine, Pairing, Record, Recorded, Samples
 from pytest_perfguard.report.words import count_verdicts
 from pytest_perfguard.stats.quantiles import quantile

@@ -1,0 +1,69 @@
+"""Shift the interpreter's stack under a measured call.
+
+CPython 3.11 and newer keep the frames of Python functions in chunks of 16 KiB. A call that crosses the end of a chunk
+maps and unmaps memory each time it does so, which makes it up to a hundred times as long. Whether the measured call
+does depends on how deep it is called. So every round is called at another depth: through one frame of a chosen size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from functools import lru_cache
+from types import FunctionType
+from typing import Any, Final, TypeVar, cast
+
+#: Machine words in a chunk of CPython's stack (`DATA_STACK_CHUNK_SIZE`, 16 KiB).
+CHUNK_SLOTS: Final = 2048
+#: Offsets are multiples of this many words, so that few functions are made.
+STEP_SLOTS: Final = 16
+#: Fractional part of the golden ratio: its multiples, modulo one, cover the unit interval evenly however many there are.
+_GOLDEN: Final = 0.6180339887498949
+
+_T = TypeVar("_T")
+
+
+def stack_offset(index: int) -> int:
+    """Return the offset of the `index`-th round, in machine words: low-discrepancy over one chunk (Weyl sequence)."""
+    return int(index * _GOLDEN % 1.0 * CHUNK_SLOTS) // STEP_SLOTS * STEP_SLOTS
+
+
+def call_shifted(slots: int, function: Callable[..., _T], *arguments: object) -> _T:
+    """Call `function` with its frames `slots` machine words further up the stack."""
+    return cast("_T", _frame_of(slots)(function, arguments))
+
+
+class AwaitShifted(Awaitable[_T]):
+    """An awaitable that runs every step of a coroutine `slots` machine words further up the stack."""
+
+    def __init__(self, slots: int, coroutine: Generator[Any, Any, _T] | Any) -> None:
+        self._slots = slots
+        self._coroutine = coroutine
+
+    def __await__(self) -> Any:
+        return self
+
+    def __iter__(self) -> AwaitShifted[_T]:
+        return self
+
+    def __next__(self) -> object:
+        return self.send(None)
+
+    def send(self, value: object) -> object:
+        return call_shifted(self._slots, self._coroutine.send, value)
+
+    def throw(self, *error: Any) -> object:
+        return call_shifted(self._slots, self._coroutine.throw, *error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+
+def _through(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+    return function(*arguments)
+
+
+@lru_cache(maxsize=CHUNK_SLOTS // STEP_SLOTS + 1)
+def _frame_of(slots: int) -> Callable[[Callable[..., object], tuple[object, ...]], object]:
+    """Return a function like `_through` whose frame is `slots` machine words larger."""
+    code = _through.__code__
+    return FunctionType(code.replace(co_stacksize=code.co_stacksize + slots), {})

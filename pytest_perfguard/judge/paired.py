@@ -33,6 +33,10 @@ UNPINNED_THRESHOLD: Final = 0.10
 #: Logarithm of a ratio that a pair of identical code reaches with a chance of at most LARGE_CHANCE (docs/verdict.md).
 LARGE: Final = math.log(1.25)
 LARGE_CHANCE: Final = 0.05
+#: The same where the arms are not kept on one CPU.
+UNPINNED_LARGE: Final = math.log(1.6)
+#: Pairs from which on their spread is trusted to tell a small change; before, only a large one is told.
+MIN_SPREAD_PAIRS: Final = LOOKS[1]
 #: How much the pairs of one test differ, where little is known of this run: a standard deviation of 2 %.
 PAIR_PRIOR: Final = Prior(0.02**2, 3.0)
 #: Of the interval that is reported, which has to lie below the limit where nothing changed.
@@ -188,7 +192,8 @@ class _Look:
         """Is it beyond the bound, and beyond chance?"""
         if abs(self._mean) <= self._bound or len(self._ratios) < LOOKS[0]:
             return False
-        return abs(self._mean) > self._strict or self._is_large
+        beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._strict
+        return beyond_chance or self._is_large
 
     @property
     def _is_large(self) -> bool:
@@ -197,8 +202,8 @@ class _Look:
         A binomial test: a pair of identical code is beyond LARGE with a chance of at most LARGE_CHANCE, however heavy the
         tails of its distribution are.
         """
-        side = math.copysign(1.0, self._mean)
-        hits = sum(side * ratio > max(LARGE, self._bound) for ratio in self._ratios)
+        side, large = math.copysign(1.0, self._mean), LARGE if self.pairs.pinned else UNPINNED_LARGE
+        hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)
         return binomial_tail(hits, len(self._ratios), LARGE_CHANCE) <= self.error
 
     @cached_property

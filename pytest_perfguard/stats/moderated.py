@@ -11,6 +11,8 @@ from typing import Final
 #: The prior counts at most as so many degrees of freedom, so that a test which is wilder than the others is seen as such.
 MAX_PRIOR_FREEDOM: Final = 6.0
 MIN_PRIOR_FREEDOM: Final = 1.0
+#: Times the prior's variance from which on the prior counts for less.
+WILD: Final = 4.0
 #: Variances needed to estimate how much they differ among tests.
 MIN_VARIANCES: Final = 5
 #: A variance below this (a standard deviation of 0.1 %) is the resolution of clocks, not knowledge.
@@ -36,12 +38,16 @@ class Moderated:
 def moderated(groups: Sequence[Sequence[float]], prior: Prior) -> Moderated:
     """Return the variance within the groups, moderated by the prior.
 
-    s^2 = (d0 s0^2 + sum of squares) / (d0 + d), with d0 + d degrees of freedom (Smyth 2004, equation 6).
+    s^2 = (d0 s0^2 + sum of squares) / (d0 + d), with d0 + d degrees of freedom (Smyth 2004, equation 6). The prior counts
+    for less where the groups are wilder than it expects, as in robust empirical Bayes (Phipson et al. 2016).
     """
     freedom = sum(len(group) - 1 for group in groups if group)
     squares = sum(statistics.variance(group) * (len(group) - 1) for group in groups if len(group) > 1)
-    total = prior.freedom + freedom
-    return Moderated((prior.freedom * prior.variance + squares) / total, total)
+    believed = prior.freedom
+    if freedom and squares > WILD * prior.variance * freedom:
+        believed *= WILD * prior.variance * freedom / squares
+    total = believed + freedom
+    return Moderated((believed * prior.variance + squares) / total, total)
 
 
 def fitted_prior(variances: Iterable[tuple[float, int]], default: Prior) -> Prior:

@@ -18,7 +18,7 @@ from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection
-from pytest_perfguard.units import format_change
+from pytest_perfguard.report.changes import change_in_words
 
 #: A test that so many processes did not clear is handed over to the pair, where there can be one.
 SCREENED: Final = stored.LOOKS[0]
@@ -102,7 +102,7 @@ class CompareMode(Mode):
         if screened.verdict not in (Verdict.REGRESSION, Verdict.INCONCLUSIVE):
             return None, ""
         open_ones = [finding for finding in screened.findings if finding.verdict is screened.verdict]
-        told = "".join(f"{finding.name} {format_change(finding.ratio)}" for finding in open_ones[:1] if finding.ratio)
+        told = "".join(f"{finding.name} {change_in_words(finding)}" for finding in open_ones[:1])
         return self._revision(record), f"{screened.verdict} against the baseline file, {told}".removesuffix(", ")
 
     def _from_elsewhere(self, nodeid: str) -> Record | None:

@@ -58,6 +58,8 @@ class Mode:
 
     name = "measure"
     processes = stored.MOST_PROCESSES
+    usual_processes = recording.LOOK_PROCESSES
+    """Processes after which most tests are measured, or cleared by their baseline."""
     may_fall_back = True
     """Is there a verdict, too, where a revision cannot be checked out?"""
 
@@ -133,6 +135,7 @@ class BaselineMode(Mode):
     """`--perf-baseline`: measure and record."""
 
     name = "baseline"
+    usual_processes = recording.LEAST_PROCESSES
 
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config)

@@ -217,12 +217,22 @@ def test_samples_of_both_sides_are_told_process_by_process():
     ]
 
 
-def test_progress_fits_one_line():
-    line = progress_line(
-        "t" * 300, unit="process", number=3, most=20, undecided=2, tests=14, seconds_left=12.4, width=100
+def progress(nodeid="t", *, seconds_left=12.4, judged=True):
+    return progress_line(
+        nodeid, unit="pair", number=3, undecided=2, tests=14, seconds_left=seconds_left, width=100, judged=judged
     )
-    assert line.startswith("perf: process 3 of at most 20, 2 of 14 tests undecided, at most 12 s left: tt")
+
+
+def test_progress_fits_one_line():
+    line = progress("t" * 300)
+    assert line.startswith("perf: pair 3, 2 of 14 tests undecided, about 12 s left: tt")
     assert len(line) < 100
+
+
+def test_progress_says_what_is_left():
+    assert progress(judged=False) == "perf: pair 3, 2 of 14 tests to measure, about 12 s left: t"
+    assert progress(seconds_left=0.0) == "perf: pair 3, 2 of 14 tests undecided: t"
+    assert progress(seconds_left=200.0) == "perf: pair 3, 2 of 14 tests undecided, about 3 min left: t"
 
 
 def test_a_log_gets_a_line_now_and_then():

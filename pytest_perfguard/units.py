@@ -140,24 +140,25 @@ def _three_digits(value: float) -> str:
 
 
 def _interval_in_words(ratio: float, interval: tuple[float, float]) -> str:
-    """`9 to 15 %`, `-1 to +4 %` where it reaches beyond no change; empty where it is as narrow as the value shows."""
+    """`9 to 15 %`, `-1 to +4 %` where it reaches beyond no change; empty where it is a single number or shows no change."""
+    if interval[0] == interval[1]:
+        return ""
     if is_factor(ratio):
         return _factors_in_words(ratio, interval)
-    own, upwards = _unsigned(_points(ratio)), ratio > 1
     points = sorted(map(_points, interval), key=abs)
-    if own != "0.0" and all(round(value if upwards else -value, 1) >= 0 for value in points):
+    direction = 0 if _tenths(_points(ratio)) == "+0.0" else 1 if ratio > 1 else -1
+    if direction and all(round(value * direction, 1) >= 0 for value in points):
         ends = [_unsigned(value) for value in points]
     else:
         ends = [_signed(value) for value in sorted(points)]
-    return "" if ends == [own, own] else f"{' to '.join(_short(ends))} %"
+    return "" if not direction and set(ends) == {"0.0"} else f"{' to '.join(_short(ends))} %"
 
 
 def _factors_in_words(ratio: float, interval: tuple[float, float]) -> str:
     low, high = sorted(interval if ratio > 1 else map(_inverse, interval))
     if math.isinf(high):
         return f"at least {_factor(low)}x" if math.isfinite(low) else ""
-    own = _factor(ratio if ratio > 1 else _inverse(ratio))
-    return "" if _factor(low) == _factor(high) == own else f"interval {_factor(low)}x to {_factor(high)}x"
+    return f"interval {_factor(low)}x to {_factor(high)}x"
 
 
 def _points(ratio: float) -> float:

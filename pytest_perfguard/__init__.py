@@ -1,4 +1,4 @@
-"""perfguard: performance regression tests for pytest that fail when code got slower or hungrier, and only then."""
+"""perfguard: performance regression tests for pytest that fail when code got slower or uses more memory, and only then."""
 
 from __future__ import annotations
 

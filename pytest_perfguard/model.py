@@ -192,7 +192,7 @@ class Finding:
     rounds: int = 0
     reason: str = ""
     smallest: float | None = None
-    """For an inconclusive finding: the smallest ratio that this run could have told from no change."""
+    """For an inconclusive finding: the smallest ratio that this run could detect."""
     paired_ratio: float | None = None
     """Measured side by side: the mean ratio of the pairs, which is not that of `candidate` and `baseline`."""
     details: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from pytest_perfguard.abtest.remaining import USUAL_ROUNDS, seconds_left
 from pytest_perfguard.errors import ChildError, PerfguardError, ProtocolError
 from pytest_perfguard.measure.plan import SINGLE_ROUNDS, rounds_for
 from pytest_perfguard.measure.visit import Visit
@@ -48,11 +49,10 @@ class Progress:
     nodeid: str
     round: int
     """From 1."""
-    most_rounds: int
     undecided: int
     tests: int
     seconds_left: float
-    """At most, if every undecided test needs every round."""
+    """An estimate; 0 while nothing is known."""
     unit: str = "process"
     """What a round consists of."""
 
@@ -83,6 +83,8 @@ class Rounds(ABC, Generic[Crew]):
     """One measuring phase. `comparisons` holds what is decided, also when the phase was interrupted."""
 
     unit = "process"
+    usual_rounds = USUAL_ROUNDS
+    """Rounds that most tests of the phase need."""
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class Rounds(ABC, Generic[Crew]):
         self._most = most
         self._clock = clock
         self._round_seconds: list[float] = []
+        self._undecided_after: list[int] = []
         self._start_failed = False
         self.comparisons: dict[str, Comparison] = {}
         self.processes = 0
@@ -127,6 +130,7 @@ class Rounds(ABC, Generic[Crew]):
             while undecided:
                 undecided = self._one_round(index, undecided)
             self._round_seconds.append(self._clock() - start)
+            self._undecided_after.append(len(self._undecided()))
 
     def _undecided(self) -> list[Subject]:
         return [subject for subject in self._subjects if subject.nodeid not in self.comparisons]
@@ -135,13 +139,13 @@ class Rounds(ABC, Generic[Crew]):
         """Visit the subjects in fresh processes; returns those that still need some because these broke down."""
         waiting = list(subjects)
         visiting = False
-        self._report(waiting[0], index)
+        self._report(waiting, index)
         try:
             with self._start(subjects) as crew:
                 waiting = self._sort_out(crew, waiting)
                 while waiting:
                     visiting = True
-                    self._report(waiting[0], index)
+                    self._report(waiting, index)
                     self._visit_safely(crew, waiting[0], waiting[1].nodeid if len(waiting) > 1 else "", index)
                     waiting.pop(0)
         except (ChildError, ProtocolError) as error:
@@ -165,11 +169,13 @@ class Rounds(ABC, Generic[Crew]):
     def _decide(self, subject: Subject, comparison: Comparison) -> None:
         self.comparisons[subject.nodeid] = comparison
 
-    def _report(self, subject: Subject, index: int) -> None:
-        average = sum(self._round_seconds) / len(self._round_seconds) if self._round_seconds else 0.0
+    def _report(self, waiting: Sequence[Subject], index: int) -> None:
         undecided, tests = len(self._undecided()), len(self._subjects)
-        left = average * (self._most - index) * undecided / max(1, tests)
-        self._tell(Progress(subject.nodeid, index + 1, self._most, undecided, tests, left, self.unit))
+        left = seconds_left(
+            self._round_seconds, self._undecided_after,
+            waiting=len(waiting), undecided=undecided, tests=tests, most=self._most, usual=self.usual_rounds,
+        )  # fmt: skip
+        self._tell(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
 
 
 def broken_down(subject: Subject, error: Exception, measurement: Measurement) -> Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -119,7 +120,7 @@ def lines(found: Sequence[Track], *, unicode: bool) -> Iterator[str]:
 def described(track: Track) -> str:
     """`time 12.3 us -> 14.1 us (+14.6 %), 20 recordings; step +8.0 % at 1a2b3c4; drifted +14.6 % (at least +9.1 %)`."""
     first, last = track.anchor or track.points[0].value, track.points[-1].value
-    change = f" ({format_change(track.ratio)})" if track.ratio is not None else ""
+    change = f" ({_change(track)})" if track.ratio is not None or last > 0 else ""
     parts = [
         f"{track.metric} {format_amount(first, track.unit)} -> {format_amount(last, track.unit)}{change}, "
         f"{plural(len(track.points), 'recording')}"
@@ -129,10 +130,15 @@ def described(track: Track) -> str:
         when = f" ({point.at[:10]})" if point.at else ""
         parts.append(f"step {format_change(step.ratio)} at {point.label}{when}")
     if track.worse and track.ratio is None:
-        parts.append("GREW FROM NOTHING")
+        parts.append("GREW from nothing")
     if track.drift is not None and track.drift.drifted:
-        parts.append(f"DRIFTED {format_change(track.drift.ratio)} (at least {format_change(track.drift.least)})")
+        ratio, least = track.drift.ratio, track.drift.least
+        parts.append(f"DRIFTED {format_change(ratio)} (at least {format_change(least, like=ratio)})")
     return "; ".join(parts)
+
+
+def _change(track: Track) -> str:
+    return format_change(math.inf if track.ratio is None else track.ratio)
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -14,7 +14,7 @@ from pytest_perfguard.model import Verdict
 from pytest_perfguard.report.document import Report
 from pytest_perfguard.settings import resolve
 from pytest_perfguard.stats.sequential import t_quantile
-from pytest_perfguard.units import format_change
+from pytest_perfguard.units import format_magnitude
 
 #: A machine on which more verdicts than this stay open is of little use.
 MOST_OPEN: Final = 0.2
@@ -114,7 +114,7 @@ def told(found: Figures) -> Iterator[str]:
         yield f"not judged: {found.unjudged}, which broke or were incomparable"
     yield f"inconclusive: {found.inconclusive} of {found.verdicts}"
     if found.smallest:
-        yield f"smallest slowdown that --perf-against can tell: {_range(found.smallest.values())}"
+        yield f"smallest slowdown that --perf-against can detect: {_range(found.smallest.values())}"
     if found.repeats:
         spread = [math.exp(value) for value in found.repeats.values()]
         yield f"a run's minimum differs from run to run by (standard deviation): {_range(spread)}"
@@ -129,5 +129,7 @@ def told(found: Figures) -> Iterator[str]:
 
 
 def _range(ratios: Iterable[float]) -> str:
+    """The median and the largest of slowdowns, on one scale."""
     ordered = sorted(ratios)
-    return f"{format_change(statistics.median(ordered))} typically, {format_change(ordered[-1])} at worst"
+    typical = statistics.median(ordered)
+    return f"{format_magnitude(typical)} typically, {format_magnitude(ordered[-1], like=typical)} at worst"

@@ -24,6 +24,7 @@ from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Re
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.moderated import Moderated, Prior, moderated
 from pytest_perfguard.stats.sequential import binomial_tail, slice_log_ratios, t_quantile, trimmed_error, trimmed_mean
+from pytest_perfguard.units import describe_range
 
 MAX_PAIRS: Final = LOOKS[-1]
 #: The part of the last look, where most is known; the others share the rest evenly.
@@ -272,4 +273,5 @@ def _why_open(ratios: list[float], pairs: Pairs) -> str:
         return "the clock is too coarse for it"
     if len(ratios) < LOOKS[0]:
         return f"the budget was spent after {len(ratios)} of at least {LOOKS[0]} pairs; give it more with --perf-budget"
-    return f"its {len(ratios)} pairs differ among themselves by {100 * statistics.stdev(ratios):.1f} % (standard deviation)"
+    low, high, mean = (math.exp(value) for value in (min(ratios), max(ratios), statistics.fmean(ratios)))
+    return f"could not tell: its {len(ratios)} pairs lie between {describe_range(low, high, mean)}"

@@ -17,7 +17,7 @@ from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection
-from pytest_perfguard.units import format_change
+from pytest_perfguard.report.changes import change_in_words
 
 
 class CompareMode(Mode):
@@ -99,7 +99,7 @@ class CompareMode(Mode):
         if nodeid in self._alone or screened.verdict not in (Verdict.REGRESSION, Verdict.INCONCLUSIVE):
             return None, ""
         open_ones = [finding for finding in screened.findings if finding.verdict is screened.verdict]
-        told = "".join(f": {finding.name} {format_change(finding.ratio)}" for finding in open_ones[:1] if finding.ratio)
+        told = "".join(f": {finding.name} {change_in_words(finding)}" for finding in open_ones[:1])
         return self._revision(record), f"the baseline file did not clear it{told}"
 
     def _from_elsewhere(self, nodeid: str) -> Record | None:

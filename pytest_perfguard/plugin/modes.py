@@ -60,6 +60,8 @@ class Mode:
 
     name = "measure"
     processes = stored.MAX_PROCESSES
+    usual_processes = recording.LOOK_PROCESSES
+    """Processes after which most tests are measured, or cleared by their baseline."""
     may_fall_back = True
     """Is there a verdict, too, where a revision cannot be checked out?"""
 
@@ -141,6 +143,7 @@ class BaselineMode(Mode):
     """`--perf-baseline`: measure and record."""
 
     name = "baseline"
+    usual_processes = recording.RECORDED_PROCESSES
 
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config)

@@ -33,12 +33,12 @@ MODES: Final[Mapping[str, ModeOption]] = {
     "baseline": ModeOption("--perf-baseline", "measure every test marked perf and record it in the baseline file"),
     "compare": ModeOption(
         "--perf-compare",
-        "measure every test marked perf, judge it against the baseline file, and fail what got slower or hungrier",
+        "measure every test marked perf, judge it against the baseline file, and fail what got slower or uses more memory",
     ),
     "against": ModeOption(
         "--perf-against",
         "measure every test marked perf in this tree and in this git revision side by side, and fail what got slower or "
-        "hungrier; needs no baseline file. Such as main, HEAD~3, v1.2, or merge-base:main for where this branch left main",
+        "uses more memory; needs no baseline file. Such as main, HEAD~3, v1.2, or merge-base:main for where this branch left main",
         "REV",
     ),
 }

@@ -97,6 +97,7 @@ class Phases:
         if not subjects:
             return {}
         runner = Runner(subjects, self._launch, self._mode.judge, tell=self._tell, most=self._mode.processes)
+        runner.usual_rounds = self._mode.usual_processes
         try:
             runner.run()
         except BaseException:

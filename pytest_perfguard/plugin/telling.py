@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from pytest_perfguard.abtest.examiner import Examiner
 from pytest_perfguard.abtest.rounds import Progress
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Mode, baseline_name
-from pytest_perfguard.plugin.options import revision_name
+from pytest_perfguard.plugin.options import chosen_mode, revision_name
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.explain import Context, explain, headline
 from pytest_perfguard.report.progress import Pace, progress_line
@@ -27,13 +28,15 @@ class ProgressTeller:
         self._live = bool(getattr(self._reporter, "isatty", False))
         self._pace = Pace(0.1) if self._live else Pace()
         self._told = False
+        self._judges = chosen_mode(config) not in ("measure", "baseline")
 
     def tell(self, state: Progress) -> None:
         if self._reporter is None or not self._pace.due(monotonic()):
             return
         line = progress_line(
-            state.nodeid, unit=state.unit, number=state.round, most=state.most_rounds, undecided=state.undecided,
-            tests=state.tests, seconds_left=state.seconds_left, width=self._reporter._tw.fullwidth,
+            state.nodeid, unit=state.unit, number=state.round, undecided=state.undecided, tests=state.tests,
+            seconds_left=state.seconds_left, width=self._reporter._tw.fullwidth,
+            judged=self._judges or state.unit == Examiner.unit,
         )  # fmt: skip
         self._show(line)
 

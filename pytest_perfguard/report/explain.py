@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from pytest_perfguard.metrics import metric_kind
 from pytest_perfguard.model import CLAIMED, Comparison, Finding, Measurement, Record, Verdict
+from pytest_perfguard.report.changes import change_in_words, each_reason_once, smallest_in_words
 from pytest_perfguard.settings import Settings
-from pytest_perfguard.units import format_amount, format_change, format_duration
+from pytest_perfguard.units import format_amount, format_duration
 
-_WORSE = {
-    "time": "slower",
-    "cpu": "hungrier for CPU time",
-    "memory": "hungrier for memory",
-    "blocks": "keeping more memory blocks",
-    "p95": "slower in its slowest calls",
-    "value": "higher in what it observes",
-    "value-p95": "higher in what it observes",
+#: Kind of metric -> (how the test got worse, and by what): kinds that share the first part are joined.
+_WORSE: Final = {
+    "time": ("slower", ""),
+    "p95": ("slower in its slowest calls", ""),
+    "cpu": ("uses more", "CPU time"),
+    "memory": ("uses more", "memory"),
+    "blocks": ("keeps more", "memory blocks"),
+    "value": ("observes higher", "values"),
+    "value-p95": ("observes higher", "values"),
 }
 
 _NAME_WIDTH: Final = 10
@@ -50,10 +53,10 @@ def headline(comparison: Comparison) -> str:
         limit = format_amount(finding.limit or 0.0, finding.unit)
         return f"over budget: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
     if comparison.verdict is Verdict.REGRESSION:
-        return f"regression: {finding.name} {_change(finding)} ({_from_to(finding)})"
+        return f"regression: {finding.name} {change_in_words(finding)} ({_from_to(finding)})"
     if comparison.verdict is Verdict.LEAK:
         return f"leak: {describe_finding(finding)}{f': {finding.details[0].strip()}' if finding.details else ''}"
-    return f"{comparison.verdict}: {finding.name} {_change(finding)}: {finding.reason}"
+    return f"{comparison.verdict}: {f'{finding.name} {change_in_words(finding)}'.strip()}: {finding.reason}"
 
 
 def explain(comparison: Comparison, context: Context) -> Iterator[str]:
@@ -70,7 +73,7 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
     if comparison.reason:
         yield f"  {comparison.reason}"
     width = max(_NAME_WIDTH, *(len(finding.name) for finding in comparison.findings), 0)
-    for finding in comparison.findings:
+    for finding in each_reason_once(comparison.findings):
         yield from _finding_lines(finding, width)
     yield ""
     yield from _provenance(comparison, context)
@@ -79,26 +82,16 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
 
 
 def describe_finding(finding: Finding) -> str:
-    """`12.3 us -> 25.1 us per call, +104.1 % (interval +98.0 % to +110.3 %)`."""
+    """`12.3 us -> 25.1 us per call, 2.0x slower (interval 1.9x to 2.1x)`."""
     per = "" if finding.unit in ("blocks", CLAIMED) else " per call"
     if finding.baseline is None:
         return f"{format_amount(finding.candidate, finding.unit)}{per}"
-    text = f"{_from_to(finding)}{per}, {_change(finding)}"
-    if finding.interval and finding.ratio is not None:
-        low, high = finding.interval
-        text += f" (interval {format_change(low)} to {format_change(high)})"
-    return text
+    return f"{_from_to(finding)}{per}, {change_in_words(finding, interval=True)}"
 
 
 def _opening(comparison: Comparison) -> str:
     if comparison.verdict is Verdict.REGRESSION:
-        worse = [
-            _WORSE[finding.name.partition(":")[0]]
-            for finding in comparison.findings
-            if finding.verdict is Verdict.REGRESSION
-        ]
-        than = f"at {comparison.pairing.revision}" if comparison.pairing else "its baseline"
-        return f"This test is {' and '.join(dict.fromkeys(worse))} than {than}."
+        return _regression(comparison)
     if comparison.verdict is Verdict.LEAK:
         leaks = [finding for finding in comparison.findings if finding.verdict is Verdict.LEAK]
         return f"This test leaks {' and '.join(_leaking(finding) for finding in leaks)}."
@@ -108,6 +101,20 @@ def _opening(comparison: Comparison) -> str:
             return "This test claims that something is faster, and it is not."
         return "This test is over the absolute budget of its marker."
     return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
+
+
+def _regression(comparison: Comparison) -> str:
+    """`Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory.`"""
+    ways: dict[str, list[str]] = {}
+    for finding in comparison.findings:
+        if finding.verdict is Verdict.REGRESSION:
+            way, amount = _WORSE.get(metric_kind(finding.name), ("more", finding.name))
+            amounts = ways.setdefault(way, [])
+            amounts += [amount] if amount and amount not in amounts else []
+    first, *others = (f"{way} {' and '.join(amounts)}".strip() for way, amounts in ways.items())
+    than = comparison.pairing.revision if comparison.pairing else "its baseline"
+    clauses = [f"{first[0].upper()}{first[1:]} than {than}", *others]
+    return f"{', '.join(clauses[:-1])}, and {clauses[-1]}." if others else f"{clauses[0]}."
 
 
 def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
@@ -121,7 +128,7 @@ def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
     for line in finding.details:
         yield f"  {'':<{width}} {line}"
     if finding.smallest is not None:
-        yield f"  {'':<{width}} this run could have told a slowdown of {format_change(finding.smallest)} or more"
+        yield f"  {'':<{width}} {smallest_in_words(finding.smallest)}"
 
 
 def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
@@ -196,10 +203,6 @@ def _leading(comparison: Comparison) -> Finding | None:
 def _leaking(finding: Finding) -> str:
     """`memory`, `open files`."""
     return "memory" if finding.unit == "B" else finding.unit
-
-
-def _change(finding: Finding) -> str:
-    return "from nothing" if finding.ratio is None else format_change(finding.ratio)
 
 
 def _from_to(finding: Finding) -> str:

@@ -12,11 +12,12 @@ from importlib import resources
 from pytest_perfguard.errors import MissingExtra
 from pytest_perfguard.history.tracks import Track
 from pytest_perfguard.model import Comparison, Finding
+from pytest_perfguard.report.changes import change_cell, each_reason_once, interval_cell, smallest_in_words
 from pytest_perfguard.report.document import Entry, Report
-from pytest_perfguard.report.html_parts import amounts, badge, change, interval_bar, shown, tag
+from pytest_perfguard.report.html_parts import amounts, badge, interval_bar, shown, tag
 from pytest_perfguard.report.plot_data import plots_of
 from pytest_perfguard.report.words import gravest_first, leading_finding, verdict_word
-from pytest_perfguard.units import format_amount, format_change, format_duration
+from pytest_perfguard.units import format_amount, format_duration
 
 _TITLES = {
     "history": "history of",
@@ -108,7 +109,7 @@ def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
             tag("span", shown(entry.nodeid), class_="name"),
             tag("span", amounts(time), class_="amounts"),
             tag("span", interval_bar(time), class_="interval-cell"),
-            tag("span", shown(change(time)), class_="change"),
+            tag("span", shown(change_cell(time)), class_="change"),
             tag("span", _memory(memory), class_="memory"),
         ]
     )
@@ -129,7 +130,7 @@ def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
 def _memory(finding: Finding | None) -> str:
     if finding is None:
         return ""
-    return shown(f"memory {change(finding) or format_amount(finding.candidate, finding.unit)}")
+    return shown(f"memory {change_cell(finding) or format_amount(finding.candidate, finding.unit)}")
 
 
 def _panel(entry: Entry, *, drawn: bool) -> str:
@@ -157,24 +158,23 @@ def _extent(comparison: Comparison) -> str:
 
 def _findings(comparison: Comparison) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("metric", "was", "now", "change", "interval", "allowed", "verdict"))
-    rows = "".join(_finding_row(finding) for finding in comparison.findings)
+    rows = "".join(_finding_row(finding) for finding in each_reason_once(comparison.findings))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _finding_row(finding: Finding) -> str:
-    interval = " to ".join(format_change(bound) for bound in finding.interval) if finding.interval else ""
     cells = [
         finding.name,
         format_amount(finding.baseline, finding.unit) if finding.baseline is not None else "",
         format_amount(finding.candidate, finding.unit),
-        change(finding),
-        interval,
+        change_cell(finding),
+        interval_cell(finding),
         format_amount(finding.limit, finding.unit) if finding.limit is not None else "",
     ]
     last = badge(str(finding.verdict)) if finding.verdict else ""
     said = [finding.reason, *finding.details]
     if finding.smallest is not None:
-        said.append(f"this run could have told a slowdown of {format_change(finding.smallest)} or more")
+        said.append(smallest_in_words(finding.smallest))
     told = "".join(f"<div class='why'>{shown(line)}</div>" for line in said if line)
     return "<tr>" + "".join(f"<td>{shown(cell)}</td>" for cell in cells) + f"<td>{last}{told}</td></tr>"
 

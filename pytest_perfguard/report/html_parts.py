@@ -6,7 +6,8 @@ import html
 import math
 from typing import Final
 
-from pytest_perfguard.model import CLAIMED, Finding
+from pytest_perfguard.model import Finding
+from pytest_perfguard.report.changes import change_in_words
 from pytest_perfguard.report.words import printable
 from pytest_perfguard.units import format_amount, format_change
 
@@ -45,13 +46,6 @@ def amounts(finding: Finding | None) -> str:
     return f"{shown(format_amount(finding.baseline, finding.unit))} → {now}"
 
 
-def change(finding: Finding | None) -> str:
-    """`+104.1 %`, as plain text; what grew from nothing has no ratio."""
-    if finding is None or finding.unit == CLAIMED or finding.baseline is None:
-        return ""
-    return format_change(finding.ratio) if finding.ratio is not None else "from nothing"
-
-
 def interval_bar(finding: Finding | None) -> str:
     """The interval of the ratio on a logarithmic axis from half to twice, against the threshold, as inline SVG."""
     if finding is None or finding.ratio is None or finding.ratio <= 0 or finding.baseline is None:
@@ -67,9 +61,9 @@ def interval_bar(finding: Finding | None) -> str:
     ]
     if allowed is not None:
         parts.insert(2, f'<line class="allowed" x1="{allowed}" x2="{allowed}" y1="1" y2="23"/>')
-    title = f"{format_change(finding.ratio)}, interval {format_change(low)} to {format_change(high)}"
+    title = change_in_words(finding, interval=True)
     if allowed is not None:
-        title += f", allowed {format_change((finding.limit or 0.0) / finding.baseline)}"
+        title += f", allowed {format_change((finding.limit or 0.0) / finding.baseline, like=finding.ratio)}"
     return (
         f'<svg class="bar {finding.verdict or "measured"}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{shown(title)}"><title>{shown(title)}</title>{"".join(parts)}</svg>'

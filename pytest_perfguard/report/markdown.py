@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from pytest_perfguard.model import FAILING, UNSETTLED, Finding, Verdict
+from pytest_perfguard.report.changes import change_cell
 from pytest_perfguard.report.document import Entry, Report
 from pytest_perfguard.report.words import gravest_first, leading_finding, plural, printable, verdict_word
-from pytest_perfguard.units import format_amount, format_change
+from pytest_perfguard.units import format_amount
 
 #: GitHub refuses comments of more than 65,536 characters.
 MOST_CHARACTERS: Final = 60_000
@@ -59,8 +60,8 @@ def _row(entry: Entry) -> str:
         code(entry.nodeid, in_table=True),
         _amount(time, time.baseline if time else None),
         _amount(time, time.candidate if time else None),
-        _change(time),
-        _change(memory),
+        change_cell(time),
+        change_cell(memory),
         f"{_SYMBOLS.get(word, '')} {word}".strip(),
     ]
     return f"| {' | '.join(cells)} |"
@@ -68,10 +69,6 @@ def _row(entry: Entry) -> str:
 
 def _amount(finding: Finding | None, value: float | None) -> str:
     return "" if finding is None or value is None else format_amount(value, finding.unit)
-
-
-def _change(finding: Finding | None) -> str:
-    return format_change(finding.ratio) if finding is not None and finding.ratio is not None else ""
 
 
 def _details(entry: Entry) -> str:

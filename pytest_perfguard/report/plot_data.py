@@ -9,6 +9,7 @@ from typing import Final
 from pytest_perfguard.history.tracks import Track
 from pytest_perfguard.model import Finding
 from pytest_perfguard.report.document import Entry, Sides, Spread
+from pytest_perfguard.units import format_change, is_factor
 
 #: A ratio to something that is nearly nothing is more than an axis shows.
 _LARGEST: Final = 1e9
@@ -29,13 +30,20 @@ def plots_of(entry: Entry, tracks: Sequence[Track]) -> list[dict[str, object]]:
 
 
 def _pairs(finding: Finding, sides: Sides) -> dict[str, object]:
+    """All numbers on the scale of the estimate: percentages, or factors where it is one."""
+    estimate = 1.0 if finding.ratio is None else finding.ratio
+    factors = is_factor(estimate)
+    scaled = _factor if factors else _percent
     return {
         "kind": "pairs",
         "title": f"{finding.name}: change in each pair of processes",
-        "changes": [_percent(math.exp(ratio)) for ratio in sides.log_ratios],
-        "interval": [_percent(bound) for bound in finding.interval] if finding.interval else None,
-        "estimate": _percent(finding.ratio) if finding.ratio is not None else None,
-        "allowed": _allowed(finding),
+        "axis": "now / before" if factors else "change in %",
+        "same": scaled(1.0),
+        "changes": [scaled(math.exp(ratio)) for ratio in sides.log_ratios],
+        "texts": [format_change(math.exp(ratio), like=estimate) for ratio in sides.log_ratios],
+        "interval": [scaled(bound) for bound in finding.interval] if finding.interval else None,
+        "estimate": scaled(finding.ratio) if finding.ratio is not None else None,
+        "allowed": scaled(finding.limit / finding.baseline) if finding.limit and finding.baseline else None,
     }
 
 
@@ -70,14 +78,16 @@ def _track(track: Track) -> dict[str, object]:
         "unit": track.unit,
         "labels": [point.label for point in track.points],
         "values": [point.value for point in track.points],
-        "steps": [{"index": step.index, "change": _percent(step.ratio)} for step in track.steps],
+        "steps": [
+            {"index": step.index, "worse": step.ratio > 1, "text": format_change(step.ratio)} for step in track.steps
+        ],
         "anchor": track.anchor,
     }
 
 
-def _allowed(finding: Finding) -> float | None:
-    return _percent(finding.limit / finding.baseline) if finding.limit and finding.baseline else None
-
-
 def _percent(ratio: float) -> float:
     return round((min(ratio, _LARGEST) - 1) * 100, 3)
+
+
+def _factor(ratio: float) -> float:
+    return float(f"{min(ratio, _LARGEST):.6g}")

@@ -7,15 +7,25 @@ from typing import Final
 from pytest_perfguard.report.words import shortened
 
 LOG_INTERVAL: Final = 15.0
+#: Seconds from which on the time left is given in minutes.
+_MINUTES_FROM: Final = 120.0
 
 
 def progress_line(
-    nodeid: str, *, unit: str, number: int, most: int, undecided: int, tests: int, seconds_left: float, width: int
+    nodeid: str, *, unit: str, number: int, undecided: int, tests: int, seconds_left: float, width: int, judged: bool
 ) -> str:
-    """`perf: process 3 of at most 20, 2 of 14 tests undecided, at most 12 s left: tests/test_a.py::test_b`."""
-    left = f", at most {seconds_left:.0f} s left" if seconds_left >= 1 else ""
-    head = f"perf: {unit} {number} of at most {most}, {undecided} of {tests} tests undecided{left}: "
+    """`perf: pair 3, 2 of 14 tests undecided, about 12 s left: tests/test_a.py::test_b`.
+
+    Where nothing is `judged`, the tests are still `to measure`.
+    """
+    left = f", about {_rounded(seconds_left)} left" if seconds_left >= 1 else ""
+    head = f"perf: {unit} {number}, {undecided} of {tests} tests {'undecided' if judged else 'to measure'}{left}: "
     return (head + shortened(nodeid, max(10, width - len(head) - 1)))[: width - 1]
+
+
+def _rounded(seconds: float) -> str:
+    """`12 s`, `3 min`."""
+    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM else f"{seconds / 60:.0f} min"
 
 
 class Pace:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_perfguard.model import Comparison, Finding, Verdict
+from pytest_perfguard.report.changes import change_cell, smallest_in_words
 from pytest_perfguard.report.samples import every_metric
 from pytest_perfguard.report.words import (
     count_verdicts,
@@ -18,7 +19,7 @@ from pytest_perfguard.report.words import (
     shortened,
     verdict_word,
 )
-from pytest_perfguard.units import format_amount, format_change, format_duration
+from pytest_perfguard.units import format_amount, format_duration
 
 #: Verdicts whose reason is printed under the table.
 _TOLD = (Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING)
@@ -54,8 +55,7 @@ def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, v
             yield Line(row, TONES.get(verdict_word(comparison), ""))
     for comparison in measured if verbosity > 0 else ():
         yield from map(Line, every_metric(comparison, samples=verbosity > 1))
-    for comparison in comparisons:
-        yield from (Line(text, "yellow") for text in _reasons(comparison))
+    yield from (Line(text, "yellow") for text in _reasons(comparisons))
     if mode == "compare":
         yield from map(Line, _paired(comparisons))
     yield from map(Line, _notes(comparisons))
@@ -122,11 +122,11 @@ def _now(comparison: Comparison) -> str:
 
 
 def _time_change(comparison: Comparison) -> str:
-    return _change(leading_finding(comparison, "time", "cpu"))
+    return change_cell(leading_finding(comparison, "time", "cpu"))
 
 
 def _memory_change(comparison: Comparison) -> str:
-    return _change(leading_finding(comparison, "memory"))
+    return change_cell(leading_finding(comparison, "memory"))
 
 
 def _time(comparison: Comparison) -> str:
@@ -158,19 +158,32 @@ def _amount(finding: Finding | None) -> str:
     return format_amount(finding.candidate, finding.unit) if finding else ""
 
 
-def _change(finding: Finding | None) -> str:
-    return format_change(finding.ratio) if finding and finding.ratio is not None else ""
+def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Why tests were not decided, each reason once: with its test, or above the list of its tests."""
+    groups: dict[tuple[Verdict | None, str], list[tuple[str, str]]] = {}
+    for comparison in comparisons:
+        reason, smallest = _reason(comparison)
+        if reason:
+            groups.setdefault((comparison.verdict, reason), []).append((comparison.nodeid, smallest))
+    for (verdict, reason), tests in groups.items():
+        name = tests[0][0] if len(tests) == 1 else plural(len(tests), "test")
+        yield f"{verdict}: {name}: {reason}"
+        for nodeid, smallest in tests:
+            told = [nodeid] * (len(tests) > 1) + [smallest] * bool(smallest)
+            yield from [f"    {': '.join(told)}"] if told else []
 
 
-def _reasons(comparison: Comparison) -> Iterator[str]:
+def _reason(comparison: Comparison) -> tuple[str, str]:
+    """Why the test was not decided, and what could have been detected; empty where there is nothing to explain."""
     is_new = comparison.verdict is Verdict.NEW and comparison.pairing is not None
     if comparison.broken or not (comparison.verdict in _TOLD or is_new):
-        return
-    told = [(finding.reason, finding.smallest) for finding in comparison.findings if finding.reason]
-    for reason, smallest in [(comparison.reason, None)] if comparison.reason else told[:1]:
-        yield f"{comparison.verdict}: {comparison.nodeid}: {reason}"
-        if smallest is not None:
-            yield f"    the smallest slowdown that this run could have told: {format_change(smallest)}"
+        return "", ""
+    if comparison.reason:
+        return comparison.reason, ""
+    leading = next((finding for finding in comparison.findings if finding.reason), None)
+    if leading is None:
+        return "", ""
+    return leading.reason, smallest_in_words(leading.smallest) if leading.smallest is not None else ""
 
 
 def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:

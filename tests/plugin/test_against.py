@@ -78,8 +78,8 @@ def test_slower_code_is_red_in_every_layout(versioned, layout):
     result.stdout.fnmatch_lines(
         [
             "perfguard: this tree against main (????????????), 4 to 30 pairs of processes per test, threshold 3.0%",
-            "This test is slower than at main (????????????).",
-            "  time  * per call, +* (interval +* to +*)  regression",
+            "Slower than main (????????????).",
+            "  time  * per call, *x slower (interval *x to *x)  regression",
             "  measured   * fresh pairs of processes, * rounds of * calls a side, *",
             f"  measure it again, alone:       pytest --perf-against=main {test}::test_work",
             "*perfguard: measured side by side with main (*",

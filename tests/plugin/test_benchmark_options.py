@@ -144,7 +144,7 @@ def test_a_benchmark_beyond_its_limit_is_a_failed_test(suite):
     assert result.ret == 1
     result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines(
-        ["slower than in the saved run 0001_one: min *s -> *s (x *), allowed: up to *s", "*pytest --perf-against=REV"]
+        ["slower than in the saved run 0001_one: min *s -> *s (*x), allowed: up to *s", "*pytest --perf-against=REV"]
     )
     assert (suite.path / "x.xml").read_text().count("<failure") == 3
 

@@ -55,8 +55,8 @@ def test_slower_code_is_red_named_and_explained(recorded, distribution):
     result.stdout.fnmatch_lines(
         [
             "*= FAILURES =*",
-            "This test is slower than its baseline.",
-            "  time * -> * per call, * (interval *)  regression",
+            "Slower than its baseline.",
+            "  time * -> * per call, *x slower*  regression",
             "*allowed: up to *",
             "  measured   * fresh process*, * rounds of * calls, *",
             "  baseline   perf-baseline.json*",

@@ -28,7 +28,7 @@ def test_all_reports_of_one_run(red, distribution):
     assert (report.mode, report.against, report.summary) == ("compare", "perf-baseline.json", {"regression": 1})
     assert (entry.file, entry.line > 1, entry.record.kernel > 0) == (entry.nodeid.partition("::")[0], True, True)
     assert entry.headline.startswith("regression: time ")
-    assert entry.lines[0].startswith("This test is slower")
+    assert entry.lines[0].startswith("Slower than its baseline")
     assert "🔴 regression" in (red.path / "out" / "r.md").read_text()
     assert "<h1>1 regression</h1>" in (red.path / "r.html").read_text()
 
@@ -86,8 +86,8 @@ def test_verbosity_from_one_line_to_every_sample(red):
     )
     assert last_perf_line(quiet).startswith("perf: 1 regression")
     assert not [line for line in quiet.outlines if line.startswith("test   ")]
-    assert "  blocks  0 blocks -> 0 blocks, +0.0 %  unchanged" not in plain.outlines
-    assert "  blocks  0 blocks -> 0 blocks, +0.0 %  unchanged" in verbose.outlines
+    assert "  blocks  0 blocks -> 0 blocks, no change  unchanged" not in plain.outlines
+    assert "  blocks  0 blocks -> 0 blocks, no change  unchanged" in verbose.outlines
     assert not [line for line in verbose.outlines if "minima" in line]
     assert [line for line in samples.outlines if line.startswith("        minima   ")]
 

@@ -97,7 +97,7 @@
 
   const drawn = {
     pairs(plot) {
-      const lines = [level("x", 0, "--faint", "")];
+      const lines = [level("x", plot.same, "--faint", "")];
       if (plot.allowed !== null) lines.push(level("x", plot.allowed, "--bad", "allowed"));
       const shapes = lines.map((line) => line.shape);
       if (plot.interval) {
@@ -106,8 +106,8 @@
       }
       return {
         data: [{ type: "scatter", mode: "markers", x: plot.changes, y: plot.changes.map((_, i) => i + 1),
-          marker: { color: colour("--accent"), size: 8 }, hovertemplate: "pair %{y}: %{x:+.2f} %<extra></extra>" }],
-        layout: { shapes, annotations: lines.map((line) => line.note), xaxis: axis("change in %"),
+          marker: { color: colour("--accent"), size: 8 }, text: plot.texts, hovertemplate: "pair %{y}: %{text}<extra></extra>" }],
+        layout: { shapes, annotations: lines.map((line) => line.note), xaxis: axis(plot.axis),
           yaxis: axis("pair", { autorange: "reversed", tickformat: "d" }) },
       };
     },
@@ -140,8 +140,8 @@
       const [factor, unit] = scaleOf(plot.values, plot.unit);
       const values = plot.values.map((value) => value * factor);
       const steps = plot.steps.map((step) => ({
-        x: step.index, y: values[step.index], text: `${step.change > 0 ? "+" : ""}${step.change.toFixed(1)} %`,
-        font: { color: colour(step.change > 0 ? "--bad" : "--good") }, arrowcolor: colour("--faint"), ay: -28, ax: 0 }));
+        x: step.index, y: values[step.index], text: step.text,
+        font: { color: colour(step.worse ? "--bad" : "--good") }, arrowcolor: colour("--faint"), ay: -28, ax: 0 }));
       const every = Math.ceil(plot.labels.length / 10);
       const ticks = plot.labels.map((_, i) => i).filter((i) => i % every === 0);
       const lines = plot.anchor === null ? [] : [level("y", plot.anchor * factor, "--same", "anchor")];

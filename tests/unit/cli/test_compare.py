@@ -86,7 +86,7 @@ def test_a_report_of_the_comparison_is_written(command, name):
     command.run("compare", "a.json", "b.json", "-o", name)
     text = (command.path / name).read_text()
     assert "regression" in text
-    assert "This test is slower than its baseline." in text
+    assert "Slower than its baseline." in text
 
 
 def test_a_report_of_an_unknown_format_is_refused_before_anything_is_read(command):

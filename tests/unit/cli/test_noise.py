@@ -44,6 +44,15 @@ def test_a_quiet_machine_is_fit():
     )
 
 
+def test_the_figures_of_a_line_are_on_one_scale():
+    known = figures([trial(Verdict.UNCHANGED)])
+    lines = [
+        *told(replace(known, smallest={"a": 1.036, "b": 1.049, "c": 1.03}, repeats={"a": 1.0, "b": 0.02, "c": 0.014}))
+    ]
+    assert "smallest slowdown that --perf-against can detect: 3.6 % typically, 4.9 % at worst" in lines
+    assert "a run's minimum differs from run to run by (standard deviation): 2.0 % typically, 172 % at worst" in lines
+
+
 def test_many_quiet_verdicts_make_it_fit():
     found = figures([trial(*[Verdict.UNCHANGED] * 10) for _ in range(3)])
     assert list(told(found))[-1] == "this machine is fit to judge builds"

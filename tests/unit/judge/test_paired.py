@@ -90,9 +90,14 @@ def test_what_stays_open_says_what_could_have_been_told():
     comparison = judge(pairs((-0.3, 0.4) * 10), final=True)
     (finding,) = comparison.findings
     assert comparison.verdict is Verdict.INCONCLUSIVE
-    assert "its 20 pairs differ among themselves by 35.9 %" in finding.reason
+    assert finding.reason == "could not tell: its 20 pairs lie between -26 % and +49 %"
     assert finding.smallest == pytest.approx(math.exp(0.4), rel=0.1)
     assert finding.ratio == pytest.approx(math.exp(0.05))
+
+
+def test_pairs_that_are_far_apart_are_shown_as_factors():
+    (finding,) = judge(pairs((0.1, 2.9) * 4), final=True).findings
+    assert finding.reason == "could not tell: its 8 pairs lie between 1.1x and 18x"
 
 
 def test_a_budget_that_ends_early_says_so():

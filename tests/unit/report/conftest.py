@@ -35,8 +35,8 @@ RED = Entry(
     "tests/test_a.py",
     12,
     "abc123",
-    ("This test is slower than its baseline.", "", "  time  1.00 us -> 2.00 us"),
-    "regression: time +100.0 % (1.00 us -> 2.00 us)",
+    ("Slower than its baseline.", "", "  time  1.00 us -> 2.00 us"),
+    "regression: time 2.0x slower (1.00 us -> 2.00 us)",
 )
 BASE = Measurement({"time": Samples("s", ((1e-6, 1.2e-6), (1.1e-6, 1.1e-6)))}, processes=2)
 PAIRED = replace(

@@ -38,7 +38,21 @@ def test_what_got_worse_is_at_the_top():
     assert places == sorted(places)
     assert "<h1>1 broken, 1 regression, 1 unchanged</h1>" in text
     assert "1.00 us → 2.00 us" in text
-    assert "+100.0 %" in text
+    assert '<span class="change">2.0x</span>' in text
+    assert "<td>1.9x to 2.1x</td>" in text
+
+
+def test_what_grew_from_nothing_says_so():
+    grown = replace(RED.comparison, findings=(replace(TIME, baseline=0.0, interval=None),))
+    assert '<span class="change">from nothing</span>' in page.html_report(report_of(replace(RED, comparison=grown)))
+
+
+def test_a_reason_that_metrics_share_is_given_once():
+    slow = replace(TIME, verdict=Verdict.INCONCLUSIVE, reason="the machine was slow", smallest=1.68)
+    comparison = replace(RED.comparison, findings=(slow, replace(slow, name="cpu")))
+    text = page.html_report(report_of(replace(RED, comparison=comparison, lines=())))
+    assert text.count("the machine was slow") == 1
+    assert "smallest slowdown this run could detect: 68 %" in text
 
 
 def test_what_concerns_the_whole_run_stands_under_the_heading():
@@ -58,8 +72,18 @@ def test_plots_show_both_sides_the_pairs_and_the_history():
     plots = plots_in(page.html_report(report_of(RED, pairs), [TRACK]))
     assert [plot["kind"] for plot in plots[RED.nodeid]] == ["sides", "track"]
     assert [plot["kind"] for plot in plots[pairs.nodeid]] == ["pairs", "sides"]
-    assert plots[RED.nodeid][1]["steps"] == [{"index": 2, "change": 50.0}]
-    assert plots[pairs.nodeid][0]["allowed"] == pytest.approx(5.0)
+    assert plots[RED.nodeid][1]["steps"] == [{"index": 2, "worse": True, "text": "+50.0 %"}]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "axis", "allowed", "text"), [(2.0, "now / before", 1.05, "1.9x"), (1.5, "change in %", 5.0, "+90.9 %")]
+)
+def test_the_pairs_are_drawn_on_the_scale_of_the_estimate(ratio, axis, allowed, text):
+    time = replace(TIME, paired_ratio=ratio)
+    pairs = replace(PAIRED, comparison=replace(PAIRED.comparison, findings=(time,)), sides=page_sides())
+    plot = plots_in(page.html_report(report_of(pairs)))[pairs.nodeid][0]
+    assert (plot["axis"], plot["texts"][1]) == (axis, text)
+    assert plot["allowed"] == pytest.approx(allowed)
 
 
 def page_sides():
@@ -95,6 +119,7 @@ def test_the_interval_is_drawn_on_a_logarithmic_axis_from_half_to_twice(ratio, x
 
 def test_the_bar_shows_what_is_allowed():
     assert 'class="allowed" x1="106.6"' in interval_bar(TIME)
+    assert "<title>2.0x slower (interval 1.9x to 2.1x), allowed 1.1x</title>" in interval_bar(TIME)
     assert interval_bar(replace(TIME, baseline=None)) == ""
 
 

@@ -27,10 +27,10 @@ CONTEXT = Context("compare", "perf-baseline.json", SETTINGS, RECORD)
 
 def test_a_regression_is_explained_on_one_screen():
     assert list(explain(RED, CONTEXT)) == [
-        "This test is slower than its baseline.",
+        "Slower than its baseline.",
         "",
-        "  memory     1.00 KB -> 1.00 KB per call, +0.0 % (interval +0.0 % to +0.0 %)  unchanged",
-        "  time       12.3 us -> 25.1 us per call, +104.1 % (interval +98.0 % to +110.0 %)  regression",
+        "  memory     1.00 KB -> 1.00 KB per call, no change  unchanged",
+        "  time       12.3 us -> 25.1 us per call, 2.0x slower (interval 2.0x to 2.1x)  regression",
         "             allowed: up to 12.9 us",
         "",
         "  measured   20 fresh processes, 800 rounds of 41 calls, 2.31 s",
@@ -45,12 +45,49 @@ def test_a_regression_is_explained_on_one_screen():
 
 
 def test_the_headline_has_the_strongest_number():
-    assert headline(RED) == "regression: time +104.1 % (12.3 us -> 25.1 us)"
+    assert headline(RED) == "regression: time 2.0x slower (12.3 us -> 25.1 us)"
+
+
+def worse(*names, than=None):
+    """The opening line of a test whose metrics of these names got worse."""
+    findings = tuple(replace(SLOWER, name=name) for name in names)
+    return next(explain(replace(RED, findings=findings, pairing=than), CONTEXT))
+
+
+def test_the_first_line_says_what_got_worse_and_than_what():
+    head = Pairing("HEAD (d5b38ae646d5)", MEASURED, "", pinned=True)
+    assert worse("time", "cpu", "memory", than=head) == (
+        "Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory."
+    )
+    assert worse("cpu", "memory", "memory:parse") == "Uses more CPU time and memory than its baseline."
+    assert worse("time", "memory", "blocks", "p95:db.query") == (
+        "Slower than its baseline, uses more memory, keeps more memory blocks, and slower in its slowest calls."
+    )
+    assert worse("value:rows", "value-p95:rows") == "Observes higher values than its baseline."
+
+
+def test_a_reason_is_given_once_in_an_explanation():
+    reason = "the machine never reached its recorded speed"
+    time = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason=reason, smallest=1.68)
+    other = Finding("memory", "B", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="another")
+    comparison = Comparison("t", Verdict.INCONCLUSIVE, (time, replace(time, name="cpu", smallest=2.5), other), MEASURED)
+    lines = [line.strip() for line in explain(comparison, CONTEXT)]
+    assert lines[2:9] == [
+        "time       1.00 s -> 2.00 s per call, 2.0x slower  inconclusive",
+        reason,
+        "smallest slowdown this run could detect: 68 %",
+        "cpu        1.00 s -> 2.00 s per call, 2.0x more CPU time  inconclusive",
+        "smallest slowdown this run could detect: 2.5x",
+        "memory     1.00 B -> 2.00 B per call, 2.0x more memory  inconclusive",
+        "another",
+    ]
 
 
 def test_growth_from_nothing_has_no_percentage():
     grown = Finding("memory", "B", Verdict.REGRESSION, 9_000.0, 0.0)
-    assert headline(replace(RED, findings=(grown,))) == "regression: memory from nothing (0 B -> 9.00 KB)"
+    grew = replace(RED, findings=(grown,))
+    assert headline(grew) == "regression: memory from nothing (0 B -> 9.00 KB)"
+    assert table([grew], mode="compare", width=100)[2].split()[1:] == ["from", "nothing", "regression"]
 
 
 def test_an_exceeded_budget_names_both_numbers():
@@ -68,17 +105,35 @@ def test_what_could_not_be_measured_shows_what_happened():
     assert "log" in list(explain(broken, CONTEXT))
 
 
-def test_an_inconclusive_test_says_what_could_have_been_told():
+def test_an_inconclusive_test_says_what_could_have_been_detected():
     finding = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="the machine was slow", smallest=1.68)
     comparison = Comparison("t", Verdict.INCONCLUSIVE, (finding,), MEASURED)
-    assert "  " + " " * 11 + "this run could have told a slowdown of +68.0 % or more" in list(
-        explain(comparison, CONTEXT)
-    )
+    assert f"{'':13}smallest slowdown this run could detect: 68 %" in list(explain(comparison, CONTEXT))
     lines = [line.text for line in summary_lines([comparison], mode="compare", width=80)]
     assert lines[-3:] == [
         "inconclusive: t: the machine was slow",
-        "    the smallest slowdown that this run could have told: +68.0 %",
+        "    smallest slowdown this run could detect: 68 %",
         "note: t: a note",
+    ]
+
+
+def test_a_reason_that_several_tests_share_is_given_once_above_their_names():
+    slow = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="the machine was slow", smallest=1.68)
+    both = (slow, replace(slow, name="cpu"))
+    comparisons = [
+        Comparison("a", Verdict.INCONCLUSIVE, both),
+        Comparison("b", Verdict.INCONCLUSIVE, both),
+        Comparison("c", Verdict.MISSING, reason="gone"),
+        Comparison("d", Verdict.MISSING, reason="gone"),
+    ]
+    lines = [line.text for line in summary_lines(comparisons, mode="compare", width=80)]
+    assert lines[4:] == [
+        "inconclusive: 2 tests: the machine was slow",
+        "    a: smallest slowdown this run could detect: 68 %",
+        "    b: smallest slowdown this run could detect: 68 %",
+        "missing: 2 tests: gone",
+        "    c",
+        "    d",
     ]
 
 
@@ -99,8 +154,7 @@ def test_the_table_has_a_row_per_test_the_gravest_first():
         "us",
         "25.1",
         "us",
-        "+104.1",
-        "%",
+        "2.0x",
         "+0.0",
         "%",
         "regression",
@@ -143,7 +197,7 @@ def test_verbosity_adds_every_metric_and_then_the_samples():
 
     assert not any(line.startswith("  memory") for line in told(0))
     once, twice = told(1), told(2)
-    assert "  memory  1.00 KB -> 1.00 KB per call, +0.0 % (interval +0.0 % to +0.0 %)  unchanged" in once
+    assert "  memory  1.00 KB -> 1.00 KB per call, no change  unchanged" in once
     assert not any("rounds in" in line for line in once)
     assert "      now, 800 rounds in 20 processes: each 25.1 us" in twice
 
@@ -163,12 +217,22 @@ def test_samples_of_both_sides_are_told_process_by_process():
     ]
 
 
-def test_progress_fits_one_line():
-    line = progress_line(
-        "t" * 300, unit="process", number=3, most=20, undecided=2, tests=14, seconds_left=12.4, width=100
+def progress(nodeid="t", *, seconds_left=12.4, judged=True):
+    return progress_line(
+        nodeid, unit="pair", number=3, undecided=2, tests=14, seconds_left=seconds_left, width=100, judged=judged
     )
-    assert line.startswith("perf: process 3 of at most 20, 2 of 14 tests undecided, at most 12 s left: tt")
+
+
+def test_progress_fits_one_line():
+    line = progress("t" * 300)
+    assert line.startswith("perf: pair 3, 2 of 14 tests undecided, about 12 s left: tt")
     assert len(line) < 100
+
+
+def test_progress_says_what_is_left():
+    assert progress(judged=False) == "perf: pair 3, 2 of 14 tests to measure, about 12 s left: t"
+    assert progress(seconds_left=0.0) == "perf: pair 3, 2 of 14 tests undecided: t"
+    assert progress(seconds_left=200.0) == "perf: pair 3, 2 of 14 tests undecided, about 3 min left: t"
 
 
 def test_a_log_gets_a_line_now_and_then():

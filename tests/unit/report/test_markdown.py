@@ -11,16 +11,22 @@ from pytest_perfguard.model import Comparison, Verdict
 from pytest_perfguard.report.document import Entry
 from pytest_perfguard.report.github import MOST, error_commands
 from pytest_perfguard.report.markdown import MOST_CHARACTERS, code, escaped, markdown_report
-from tests.unit.report.conftest import BROKEN, GREEN, RED, names, report_of, reports
+from tests.unit.report.conftest import BROKEN, GREEN, MEMORY, RED, TIME, names, report_of, reports
 
 
 def test_what_got_worse_stands_in_the_open_and_the_rest_is_folded():
     text = markdown_report(report_of(GREEN, RED))
     assert text.startswith("### perfguard: 1 regression, 1 unchanged\n")
-    row = "| `tests/test_a.py::test_slow` | 1.00 us | 2.00 us | +100.0 % | +0.0 % | 🔴 regression |"
+    row = "| `tests/test_a.py::test_slow` | 1.00 us | 2.00 us | 2.0x | +0.0 % | 🔴 regression |"
     assert row in text
     assert text.index(row) < text.index("1 test without findings") < text.index("test_same")
-    assert "This test is slower than its baseline." in text
+    assert "Slower than its baseline." in text
+
+
+def test_what_grew_from_nothing_says_so():
+    grown = replace(RED.comparison, findings=(MEMORY, replace(TIME, baseline=0.0)))
+    text = markdown_report(report_of(replace(RED, comparison=grown)))
+    assert "| 0 ns | 2.00 us | from nothing | +0.0 % |" in text
 
 
 def test_a_test_that_broke_is_in_the_open():
@@ -72,8 +78,10 @@ def test_nobody_is_mentioned_and_nothing_is_markup():
 def test_an_annotation_stands_at_the_tests_line():
     assert list(error_commands(report_of(GREEN, RED))) == [
         "::error file=tests/test_a.py,line=12,title=perfguard%3A tests/test_a.py%3A%3Atest_slow::"
-        "regression: time +100.0 %25 (1.00 us -> 2.00 us)"
+        "regression: time 2.0x slower (1.00 us -> 2.00 us)"
     ]
+    (percent,) = error_commands(report_of(replace(RED, headline="time 12 % slower")))
+    assert percent.endswith("::time 12 %25 slower")
     below = list(error_commands(report_of(RED), "packages/a"))
     assert below[0].startswith("::error file=packages/a/tests/test_a.py,")
 

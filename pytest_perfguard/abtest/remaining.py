@@ -1,0 +1,54 @@
+"""Estimate of the measuring time that a phase has left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+#: Rounds that most phases need before their tests are decided.
+USUAL_ROUNDS: Final = 4
+#: The last rounds tell most about the cost of the next ones: fewer tests share the start of the processes.
+RECENT_ROUNDS: Final = 3
+
+
+def seconds_left(
+    seconds: Sequence[float],
+    undecided_after: Sequence[int],
+    *,
+    waiting: int,
+    undecided: int,
+    tests: int,
+    most: int,
+    usual: int = USUAL_ROUNDS,
+) -> float:
+    """Return the estimated seconds until a phase has decided its tests.
+
+    `seconds` holds the length of each finished round, and `undecided_after` the number of tests that each of them left
+    undecided. In the running round `waiting` tests are still to be measured. In all `undecided` of the `tests` are open.
+    A phase ends after `most` rounds, and usually decides its tests within the `usual` number.
+
+    The estimate is at least the time of the rest of the running round, and at most that of all rounds for all
+    undecided tests. It is 0 before the first round has ended, while nothing is known.
+    """
+    if not seconds:
+        return 0.0
+    done = len(seconds)
+    measured = [tests, *undecided_after[: done - 1]]
+    cost = sum(seconds[-RECENT_ROUNDS:]) / max(1, sum(measured[-RECENT_ROUNDS:]))
+    further = min(most - done - 1, _further_rounds([tests, *undecided_after], undecided, usual))
+    return cost * (waiting + undecided * max(0.0, further))
+
+
+def _further_rounds(history: Sequence[int], undecided: int, usual: int) -> float:
+    """Return the rounds after the running one that an undecided test may be expected to need.
+
+    `history` holds the number of undecided tests at the start, and after each finished round. Up to the `usual` number of
+    rounds nothing else is known. After that, tests are expected to be decided as fast as in the later half of the rounds,
+    and the phase is not expected to take more rounds again than it has taken so far.
+    """
+    done = len(history) - 1
+    if done < usual:
+        return usual - done - 1
+    half = done // 2
+    staying: float = (min(undecided, history[half]) / (history[half] + 1)) ** (1 / (done - half))
+    return min(done, staying / (1 - staying))

@@ -193,15 +193,16 @@ class Finding:
     reason: str = ""
     smallest: float | None = None
     """For an inconclusive finding: the smallest ratio that this run could detect."""
-    paired_ratio: float | None = None
-    """Measured side by side: the mean ratio of the pairs, which is not that of `candidate` and `baseline`."""
+    estimated_ratio: float | None = None
+    """The ratio that the verdict rests on, where it is not that of `candidate` and `baseline`: the mean of the pairs, or
+    the difference of the processes once the machine's speed is taken out."""
     details: tuple[str, ...] = ()
     """Lines that say where it comes from."""
 
     @property
     def ratio(self) -> float | None:
-        if self.paired_ratio is not None:
-            return self.paired_ratio
+        if self.estimated_ratio is not None:
+            return self.estimated_ratio
         if self.baseline is None or (self.baseline == 0 and self.candidate != 0):
             return None
         return self.candidate / self.baseline if self.baseline else 1.0

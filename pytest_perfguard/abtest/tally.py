@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pytest_perfguard.measure.visit import Visit
+from pytest_perfguard.measure.visit import BUSY_MACHINE, Visit
 from pytest_perfguard.metrics import metric_kind, metric_name, of_points
 from pytest_perfguard.model import Contest, Measurement, Samples
 from pytest_perfguard.values import KINDS
@@ -15,6 +15,9 @@ from pytest_perfguard.values import KINDS
 PACED_ROUNDS: Final = 5
 #: The same within one process.
 BEST_ROUNDS: Final = 3
+BUSY_NOTE: Final = (
+    "the machine was busy: other processes had the CPU for a part of the time, which is left out of the figures"
+)
 
 
 class Tally:
@@ -94,6 +97,8 @@ class Tally:
         self._current, self._process_paces, self._fought, self._lost = {}, {}, set(), []
         for note in notes:
             self._note(note)
+        if lost > BUSY_MACHINE:
+            self._note(BUSY_NOTE)
         self._seconds = seconds
         self.measurement = replace(
             self.measurement,

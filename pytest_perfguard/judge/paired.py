@@ -246,7 +246,7 @@ class _Look:
             rounds=head.rounds,
             reason=reason,
             smallest=math.exp(smallest) if smallest is not None and smallest < UNTOLD else None,
-            paired_ratio=math.exp(self._mean) if self._ratios else None,
+            estimated_ratio=math.exp(self._mean) if self._ratios else None,
         )
 
 

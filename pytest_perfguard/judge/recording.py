@@ -9,6 +9,7 @@ from typing import Final
 from pytest_perfguard.judge.conclusion import worst
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.summary import kept_summary, rounded
+from pytest_perfguard.measure.visit import BUSY_MACHINE
 from pytest_perfguard.metrics import metric_order
 from pytest_perfguard.model import Comparison, Finding, Measurement, Record
 from pytest_perfguard.settings import Settings
@@ -20,9 +21,7 @@ RECORDED_PROCESSES: Final = 10
 #: Fewer processes of slow tests: from this number on, a baseline takes so many seconds of measuring and no more.
 MIN_RECORDED_PROCESSES: Final = 4
 RECORDING_SECONDS: Final = 2.0
-#: A baseline is worth recording again where other processes had the CPU for this share of the time ...
-BUSY_MACHINE: Final = 0.10
-#: ... or where the machine was slower by this factor than the run has seen it.
+#: A baseline is worth recording again where the machine was slower by this factor than the run has seen it.
 SLOW_MACHINE: Final = 1.15
 
 

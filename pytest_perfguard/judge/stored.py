@@ -22,6 +22,7 @@ from pytest_perfguard.judge.looks import TAIL_THRESHOLD
 from pytest_perfguard.judge.memory import judge_memory
 from pytest_perfguard.judge.speed import at_full_speed, expected_range, near_full_speed
 from pytest_perfguard.judge.summary import kept_summary
+from pytest_perfguard.measure.visit import BUSY_MACHINE
 from pytest_perfguard.metrics import metric_kind, metric_order
 from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
@@ -41,9 +42,8 @@ LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
 #: A call longer than this meets many speeds of the machine whatever the kernels beside it met.
 PACED_CALL: Final = 20e-3
-#: Where other processes had the CPU for this share of the time, they emptied its caches, too ...
-BUSY_MACHINE: Final = 0.10
-#: ... which slowed code by up to so much that computes in memory, and the calibration kernel hardly.
+#: Other processes on a busy machine empty the caches, too, which slows code by up to so much that computes in memory, and
+#: the calibration kernel hardly.
 CONTENTION: Final = 1.15
 #: What another speed of the machine does to code, where no calibration kernel was recorded.
 UNKNOWN_SPEED: Final = 1.6
@@ -295,11 +295,13 @@ class _TimeCase:
         if verdict is Verdict.UNCHANGED or self.case.base.minimum <= 0:
             return told
         if self._test is None:
-            return replace(told, paired_ratio=self._bound / self._reference) if verdict is Verdict.REGRESSION else told
+            return (
+                replace(told, estimated_ratio=self._bound / self._reference) if verdict is Verdict.REGRESSION else told
+            )
         difference, error, freedom = self._test
         half = t_quantile((1 + CONFIDENCE) / 2, round(freedom)) * error
         interval = math.exp(difference - half), math.exp(difference + half)
-        return replace(told, paired_ratio=math.exp(difference), interval=interval)
+        return replace(told, estimated_ratio=math.exp(difference), interval=interval)
 
 
 def _upper(values: Sequence[float]) -> float:

@@ -8,6 +8,8 @@ from typing import Final
 
 #: A round of one call that is no longer than this cannot tell whether it runs in parallel: the CPU clock is read around it.
 SHORT_ROUND_NS: Final = 5_000_000
+#: Share of the wall time in which other processes had the CPU from which on the machine counts as busy.
+BUSY_MACHINE: Final = 0.10
 #: What a test's own timers and histograms recorded: metric -> a total for each round.
 Recorded = Mapping[str, list[float]]
 

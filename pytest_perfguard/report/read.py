@@ -158,7 +158,7 @@ def _finding(reader: _Reader, key: str, data: Mapping[str, Any]) -> Finding:
         rounds=reader.count(data, "rounds", key),
         reason=reader.text_or_nothing(data, "reason", key),
         smallest=reader.maybe(data, "smallest_detectable", key),
-        paired_ratio=reader.maybe(data, "ratio", key),
+        estimated_ratio=reader.maybe(data, "ratio", key),
         details=reader.texts(data, "details", key),
     )
 

@@ -73,7 +73,7 @@ findings = st.builds(
     rounds=st.integers(0, 10_000),
     reason=names,
     smallest=st.none() | amounts,
-    paired_ratio=amounts,
+    estimated_ratio=amounts,
     details=st.lists(names, max_size=2).map(tuple),
 )
 measurements = st.builds(

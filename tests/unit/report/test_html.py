@@ -79,7 +79,7 @@ def test_plots_show_both_sides_the_pairs_and_the_history():
     ("ratio", "axis", "allowed", "text"), [(2.0, "now / before", 1.05, "1.9x"), (1.5, "change in %", 5.0, "+90.9 %")]
 )
 def test_the_pairs_are_drawn_on_the_scale_of_the_estimate(ratio, axis, allowed, text):
-    time = replace(TIME, paired_ratio=ratio)
+    time = replace(TIME, estimated_ratio=ratio)
     pairs = replace(PAIRED, comparison=replace(PAIRED.comparison, findings=(time,)), sides=page_sides())
     plot = plots_in(page.html_report(report_of(pairs)))[pairs.nodeid][0]
     assert (plot["axis"], plot["texts"][1]) == (axis, text)
@@ -112,7 +112,7 @@ def test_a_hostile_name_is_only_a_name():
 
 @pytest.mark.parametrize(("ratio", "x"), [(1.0, 100.0), (2.0, 194.0), (0.5, 6.0), (50.0, 194.0), (2**0.5, 147.0)])
 def test_the_interval_is_drawn_on_a_logarithmic_axis_from_half_to_twice(ratio, x):
-    bar = interval_bar(replace(TIME, paired_ratio=ratio, interval=None, limit=None))
+    bar = interval_bar(replace(TIME, estimated_ratio=ratio, interval=None, limit=None))
     assert f'cx="{x}"' in bar
     assert "allowed" not in bar
 

@@ -74,11 +74,12 @@ def _lines(title: str, verdicts: Sequence[Judged]) -> Iterator[str]:
     yield f"\n{title}"
     broken = [one for one in verdicts if one.verdict == "broken"]
     if broken:
-        yield _row("broken runs and tests", f"{len(broken)}: {broken[0].reason.splitlines()[0]}")
+        yield _row("broken runs and tests", f"{len(broken)}, the first: {' '.join(broken[0].reason.split())[:200]}")
     judged = [one for one in verdicts if one.goal not in ("recording", "broken run") and one.verdict != "broken"]
-    for label, chosen in _groups(judged, _goal):
+    for label, chosen in _groups(judged, _goal) + _joined(judged):
         yield _row(label, _figures(chosen))
-    for label, chosen in _groups([one for one in judged if one.ratio is not None], _goal):
+    rated = [one for one in judged if one.ratio is not None]
+    for label, chosen in _groups(rated, _goal) + _joined(rated):
         yield _row(label, _ratios(chosen))
     timed = [one for one in verdicts if one.goal != "broken run"]
     yield from (_row(f"seconds, {label}", _seconds(chosen)) for label, chosen in _groups(timed, lambda one: one.goal))
@@ -94,6 +95,17 @@ def _groups(verdicts: Iterable[Judged], key: Callable[[Judged], str]) -> list[tu
     for one in sorted(verdicts, key=lambda one: (one.goal != "recording", one.goal != "unchanged", one.goal, one.head)):
         found.setdefault(key(one), []).append(one)
     return list(found.items())
+
+
+def _joined(verdicts: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:
+    """Several goals together: all that must not be red, and all slower code that must."""
+    same = [one for one in verdicts if one.goal in ("unchanged", "frames")]
+    slower = [one for one in verdicts if one.goal == "slower" and not _within(one)]
+    return [
+        (label, chosen)
+        for label, chosen in (("all equal code", same), ("all slower code beyond the threshold", slower))
+        if len({(one.goal, one.head) for one in chosen}) > 1
+    ]
 
 
 def _goal(one: Judged) -> str:

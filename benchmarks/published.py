@@ -161,6 +161,8 @@ def _memory(test: dict[str, Any], peaks: Sequence[float]) -> Row:
 
 
 def _leaks(test: dict[str, Any], leaks: bool) -> Row:
+    if not test["metrics"]:
+        return {"true": None, "ratio": None, "verdict": "not judged", "outcome": "not judged"}
     found = any(metric["verdict"] == "leak" for metric in test["metrics"])
     agreed = "found" if leaks else "right"
     missed = "missed" if leaks else "false alarm"

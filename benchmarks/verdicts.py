@@ -1,154 +1,219 @@
-"""How often is a verdict wrong? False alarms and misses on a project with exact slowdowns.
+"""How often is a verdict wrong, and how wrong is a reported ratio? Trials on sample projects with exact slowdowns.
 
-Makes a small project (sample_projects.py), each test of which repeats one unit of work REPEAT times, so that a slowdown is
-real extra work of a known amount: 20 -> 21 is 5 %, 20 -> 22 is 10 %. Compares unchanged code, then slower code; quiet, and
-beside a noisy neighbour that this script starts and stops. Prints rates with 95 % (Wilson) limits and seconds per test.
+A test of a sample project repeats one unit of work REPEAT times, so that a slowdown is real extra work of a known amount: 21
+units against 20 are 5 %, 22 are 10 %, 26, 30, 40 and 100 are 30 %, 50 %, 100 % and five times. Each trial is a mode, a
+condition of the machine and a project; it compares unchanged code, then slower code. Every figure has 95 % (Wilson) limits.
 
-    python benchmarks/verdicts.py --mode against     each comparison is `--perf-against=HEAD`
-    python benchmarks/verdicts.py --mode compare     the baseline file alone: a project without git
-    python benchmarks/verdicts.py --mode confirm     the baseline file, its suspects confirmed beside its commit
-    python benchmarks/verdicts.py --project long     calls of 5 ms to a second, waiting calls, parallel ones
+    python benchmarks/verdicts.py --mode against,confirm,file --conditions quiet,noisy,load8,shifted \\
+        --project short,tiny,medium,slow,long --slowdowns 21,22,26,30,40,100 --out all.json
+    python benchmarks/verdicts.py --summary all.json more.json      the figures of stored trials, added up
+
+| mode | |
+|---|---|
+| `against` | `--perf-against=HEAD` |
+| `confirm` | `--perf-compare` in a git repository: suspects are confirmed beside the baseline's commit |
+| `file`, or `compare` | `--perf-compare` without git: the baseline file alone |
+
+| condition | |
+|---|---|
+| `quiet` | nothing else runs |
+| `noisy` | beside bursts of work, in one process per two CPUs |
+| `load8` | beside eight processes that are always busy |
+| `shifted` | recorded while it is quiet, compared beside the bursts; `against` records nothing, so there it is `noisy` |
+
+| project | |
+|---|---|
+| `short` | eight kinds of work, calls of 40 to 170 us |
+| `tiny` | six, of 20 ns to 0.5 us, whose true ratios are measured before the trial (true_ratios.py), so the machine must be quiet |
+| `medium` | eight, of 0.3 to 3 ms |
+| `slow` | computing for 5, 50 and 300 ms, sleeping, and both in turn |
+| `long` | computing for up to a second, sleeping, talking over a socket, working in two threads or processes |
+| `large` | no verdicts: seconds of each mode on 3,000 tests, 10 of them marked, beside a conftest that computes for 2 s |
+
+Further trials, of all modes and conditions that are named:
+
+    python benchmarks/verdicts.py --improvements --slowdowns 22,26,40        from slower code to faster: found where `improvement`
+    python benchmarks/verdicts.py --frames 0,1,4,8,12,16,24 --mode against   the same code, called through more frames
+    python benchmarks/verdicts.py --project large                            seconds per marked test
+    python benchmarks/verdicts.py --budget                                   seconds of 500 trivial tests with a budget of 10 ms
+    python benchmarks/verdicts.py --demo 20                                  the steps of `perfguard demo`: status, seconds, red for time
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import math
-import multiprocessing
-import os
-import random
-import re
+import platform
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sample_projects import PROJECTS
-
-RED = {"regression"}
-
-
-def neighbour(seed: int) -> None:
-    """Bursts of work and of rest, 5 ms to 1 s, for ever."""
-    dice = random.Random(seed)
-    while True:
-        end = time.monotonic() + dice.uniform(0.005, 1.0)
-        while time.monotonic() < end:
-            sum(range(5_000))
-        time.sleep(dice.uniform(0.005, 1.0))
+from verdict_costs import Cost, budget, demo, large
+from verdict_runs import CONDITIONS, MODES, Judged, Setup, judge, make_project, neighbours, neighbours_of, truth
+from verdict_summary import load, store, summary
 
 
-@contextlib.contextmanager
-def condition(name: str) -> Iterator[None]:
-    """The neighbour, for the condition `noisy`: one process per two CPUs."""
-    count = max(1, (os.cpu_count() or 2) // 2) if name == "noisy" else 0
-    processes = [multiprocessing.Process(target=neighbour, args=(seed,), daemon=True) for seed in range(count)]
-    for process in processes:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+class Results:
+    """All verdicts and costs, stored after each run."""
+
+    def __init__(self, path: Path | None, details: bool) -> None:
+        self._path = path
+        self._details = details
+        self._about = _about()
+        self.verdicts: list[Judged] = []
+        self.costs: list[Cost] = []
+
+    def keep(self, found: Sequence[Judged], what: str, seconds: float) -> None:
+        self.verdicts += found
+        print(f"  {what}: {dict(Counter(one.verdict for one in found))}, {seconds:.1f} s", flush=True)
+        for one in found if self._details else []:
+            if one.verdict not in _expected(one):
+                ratio = "" if one.ratio is None else f" {one.metric} x {one.ratio:.3f}, true x {one.true:.3f}"
+                print(f"      {one.nodeid} {one.verdict}{ratio} {' '.join(one.red_for)}", flush=True)
+        self._store()
+
+    def keep_cost(self, cost: Cost) -> None:
+        self.costs.append(cost)
+        notes = ", ".join(f"{name} {value}" for name, value in cost.items() if name not in ("goal", "step", "seconds"))
+        print(f"  {cost['goal']}, {cost['step']}: {cost['seconds']:.1f} s; {notes}", flush=True)
+        self._store()
+
+    def _store(self) -> None:
+        store(self._path, self._about, self.verdicts, self.costs)
 
 
-def make_project(folder: Path, kind: str, *, copies: int, versioned: bool) -> None:
-    """The project; in a git repository with one commit if `versioned`."""
-    library, tests = PROJECTS[kind]
-    (folder / "library.py").write_text(library)
-    (folder / "test_work.py").write_text(tests.replace("COPIES", str(copies)))
-    (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
-    (folder / ".gitignore").write_text("__pycache__\nreport.json\n.*.lock\n")
-    if versioned:
-        for command in ("init -q", "add -A", "-c user.name=x -c user.email=x@example.org commit -qm first"):
-            subprocess.run(["git", *command.split()], cwd=folder, check=True)
+def _expected(one: Judged) -> tuple[str, ...]:
+    words = {"slower": "regression", "faster": "improvement", "recording": "measured"}
+    return (words.get(one.goal, "unchanged"),)
 
 
-def run(folder: Path, *options: str, repeat: int) -> tuple[Counter[str], float, int, list[str]]:
-    """One pytest run -> (verdicts, seconds, tests, descriptions of the ones that are wrong)."""
-    library = (folder / "library.py").read_text()
-    (folder / "library.py").write_text(re.sub("REPEAT = [0-9]+", f"REPEAT = {repeat}", library))
-    (folder / "note").write_text("a tree that is equal to its commit is refused")
-    start = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--perf-report=report.json", *options],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    seconds = time.monotonic() - start
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"pytest exited with {done.returncode}:\n{done.stdout}{done.stderr}")
-    tests = json.loads((folder / "report.json").read_text())["tests"]
-    expected = "unchanged" if repeat == 20 else "regression"
-    told = [f"{test['nodeid']} {test['verdict']} {_numbers(test)}" for test in tests if test["verdict"] != expected]
-    return Counter(test["verdict"] or "measured" for test in tests), seconds, len(tests), told
+def _about() -> dict[str, Any]:
+    """Where and when the trial was made."""
+    here = Path(__file__).parent
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    commit = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False).stdout.strip()
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"at": now, "commit": commit, "python": platform.python_version(), "machine": platform.platform()}
 
 
-def _numbers(test: dict) -> str:
-    return ", ".join(f"{m['name']} x{m['ratio']:.3f} {m['verdict']}" for m in test["metrics"] if m["ratio"] is not None)
-
-
-def wilson(hits: int, count: int) -> str:
-    """`2.1 % (0.4 to 6.0 %) of 95`."""
-    if not count:
-        return "none"
-    z, share = 1.96, hits / count
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return f"{100 * share:5.1f} % ({100 * max(0, centre - half):.1f} to {100 * min(1, centre + half):.1f} %) of {count}"
-
-
-def trial(name: str, options: argparse.Namespace) -> None:
-    """All cycles under one condition, and their figures."""
-    found: dict[int, Counter[str]] = {repeat: Counter() for repeat in (20, *options.slowdowns)}
-    spent: dict[str, list[float]] = {"baseline": [], "unchanged": []}
-    with tempfile.TemporaryDirectory() as text, condition(name):
-        folder = Path(text)
-        make_project(folder, options.project, copies=options.copies, versioned=options.mode != "compare")
-        comparison = "--perf-against=HEAD" if options.mode == "against" else "--perf-compare"
-        for cycle in range(options.cycles):
-            if options.mode != "against":
-                _verdicts, seconds, tests, _told = run(folder, "--perf-baseline", repeat=20)
-                spent["baseline"].append(seconds / tests)
-            for repeat in (*[20] * options.compares, *options.slowdowns):
-                verdicts, seconds, tests, told = run(folder, comparison, repeat=repeat)
-                found[repeat] += verdicts
-                if repeat == 20:
-                    spent["unchanged"].append(seconds / tests)
-                print(f"  {name} cycle {cycle + 1}: {repeat}/20: {dict(verdicts)}, {seconds:.1f} s", flush=True)
-                for line in told if options.details else []:
-                    print(f"      {line}", flush=True)
-    for repeat, verdicts in found.items():
-        count = verdicts.total()
-        red, open_ = sum(verdicts[word] for word in RED), verdicts["inconclusive"]
-        label = "unchanged code: false alarms" if repeat == 20 else f"{(repeat - 20) * 5} % slower: found"
-        print(f"{name:6} {label:30} {wilson(red, count)};  inconclusive {wilson(open_, count)}")
-    for kind, seconds in spent.items():
-        if seconds:
-            print(f"{name:6} seconds per test, {kind:12} {sum(seconds) / len(seconds):.2f}")
+def trial(setup: Setup, comparisons: dict[int, list[int]], cycles: int, results: Results) -> None:
+    """Compare each base with its heads, so many times over. `comparisons`: units of the base -> units of its heads."""
+    true = {base: truth(setup.project, base, [base, *heads]) for base, heads in comparisons.items()}
+    for base, heads in comparisons.items():
+        with tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            make_project(folder, setup, base)
+            for cycle in range(cycles):
+                where = f"{setup.mode} {setup.condition} {setup.project}, cycle {cycle + 1} of {cycles}"
+                if setup.mode != "against":
+                    with neighbours(neighbours_of(setup.condition, recording=True)):
+                        start = time.monotonic()
+                        found = judge(folder, setup, base, base, true[base], recording=True)
+                    results.keep(found, f"{where}, {base} recorded", time.monotonic() - start)
+                with neighbours(neighbours_of(setup.condition, recording=False)):
+                    for head in heads:
+                        start = time.monotonic()
+                        found = judge(folder, setup, base, head, true[base])
+                        results.keep(found, f"{where}, {head} against {base}", time.monotonic() - start)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=("against", "compare", "confirm"), default="against")
-    parser.add_argument("--project", choices=sorted(PROJECTS), default="short")
-    parser.add_argument("--cycles", type=int, default=3)
-    parser.add_argument("--compares", type=int, default=3, help="comparisons of unchanged code per cycle")
-    parser.add_argument("--copies", type=int, default=3, help="tests of each kind")
-    parser.add_argument("--conditions", default="quiet,noisy")
-    parser.add_argument("--slowdowns", default="21,22", help="units of work of the slower code; 20 is the baseline's")
-    parser.add_argument(
-        "--details", action="store_true", help="print every test that got another verdict than it should"
-    )
+    parser = _parser()
     options = parser.parse_args()
-    options.slowdowns = [int(text) for text in options.slowdowns.split(",") if text]
-    for name in options.conditions.split(","):
-        trial(name, options)
+    if options.out is not None and options.out.exists():
+        parser.error(f"--out: {options.out} exists; name a new file and add the files up with --summary")
+    if options.summary:
+        print("\n".join(summary(*load(options.summary))))
+        return
+    results = Results(options.out, options.details)
+    if options.demo:
+        demo(results.keep_cost, times=options.demo)
+    if options.budget:
+        budget(results.keep_cost, cycles=options.cycles, count=options.budget)
+    if "large" in options.project:
+        large(
+            results.keep_cost, cycles=options.cycles, collected=options.collected, import_seconds=options.import_seconds
+        )
+    for setup, comparisons in _trials(options):
+        trial(setup, comparisons, options.cycles, results)
+    print("\n".join(summary(results.verdicts, results.costs)))
+
+
+def _trials(options: argparse.Namespace) -> list[tuple[Setup, dict[int, list[int]]]]:
+    """What to compare under every mode, condition and project that was chosen."""
+    if options.frames is not None:
+        projects, comparisons = ["frames"], {0: options.frames}
+    else:
+        projects = [name for name in options.project if name in PROJECTS]
+        if options.improvements:
+            comparisons = {units: [20] for units in options.slowdowns}
+        else:
+            comparisons = {20: [20] * options.compares + options.slowdowns}
+        if not options.project and not options.budget and not options.demo:
+            projects = ["short"]
+    return [
+        (Setup(mode, condition, project, options.copies, tuple(options.pytest)), comparisons)
+        for project in projects
+        for mode in options.mode
+        for condition in options.conditions
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--mode", type=_words(*MODES, "compare"), default=["against"], help=f"of {', '.join(MODES)}; default: against")
+    add("--conditions", type=_words(*CONDITIONS), default=["quiet", "noisy"], help=f"of {', '.join(CONDITIONS)}")
+    names = sorted({*PROJECTS, "large"} - {"frames"})
+    add("--project", type=_words(*names), default=[], help=f"of {', '.join(names)}; default: short")
+    add("--cycles", type=int, default=3, help="how often all is done")
+    add("--compares", type=int, default=3, help="comparisons of unchanged code per cycle")
+    add("--copies", type=int, default=3, help="tests of each kind")
+    add("--slowdowns", type=_numbers, default=[21, 22], help="units of work of the slower code; 20 is the baseline's")
+    add("--improvements", action="store_true", help="the units of --slowdowns are the base's, and the head has 20")
+    add("--frames", type=_numbers, help="compare the same code, called through so many more frames")
+    add("--budget", type=int, nargs="?", const=500, help="seconds of so many trivial tests with a budget of 10 ms each")
+    add("--demo", type=int, metavar="N", help="the steps of `perfguard demo`, N times")
+    add("--collected", type=int, default=3000, help="tests of the project large")
+    add("--import-seconds", type=float, default=2.0, help="how long its conftest takes")
+    add(
+        "--pytest",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="one more option of pytest, such as --pytest=-k=cpu",
+    )
+    add("--details", action="store_true", help="print every test that got another verdict than it should")
+    add("--out", type=Path, metavar="FILE", help="store every verdict in a new JSON file")
+    add(
+        "--summary",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="run nothing: print the figures of stored files together",
+    )
+    return parser
+
+
+def _words(*valid: str) -> Callable[[str], list[str]]:
+    """Read a list of words that are divided by commas; `compare` is the older name of `file`."""
+
+    def read(text: str) -> list[str]:
+        words = [word for word in text.split(",") if word]
+        for word in words:
+            if word not in valid:
+                raise argparse.ArgumentTypeError(f"{word!r} is not valid, choose from {', '.join(valid)}")
+        return ["file" if word == "compare" else word for word in words]
+
+    return read
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",") if number]
 
 
 if __name__ == "__main__":

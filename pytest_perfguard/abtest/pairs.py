@@ -27,7 +27,7 @@ from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError
 from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, MIN_MEMORY_PAIRS, is_higher
-from pytest_perfguard.judge.paired import BUDGET_FACTOR, UNPINNED_THRESHOLD, Pairs
+from pytest_perfguard.judge.paired import UNPINNED_THRESHOLD, Pairs
 from pytest_perfguard.measure.pair_plan import SLICES, Ask, PairOrder, PairVisit, plan_pair
 from pytest_perfguard.measure.plan import FirstCallRaised
 from pytest_perfguard.measure.visit import Raised, Taken
@@ -99,15 +99,10 @@ class PairRunner(Rounds[Crew]):
         notes = list(self._notes(crew, sides))
         sides.base.close_process(seconds, collector=crew.base.ready.collector)
         sides.head.close_process(seconds, notes, collector=crew.head.ready.collector)
-        comparison = self._judge(subject.nodeid, self._pairs(subject), self._spent(subject, index))
+        spent = Spent.of(sides.head.next_would_exceed, subject.settings.budget, last=index + 1 == self._most)
+        comparison = self._judge(subject.nodeid, self._pairs(subject), spent)
         if comparison is not None:
             self._decide(subject, comparison)
-
-    def _spent(self, subject: Subject, index: int) -> Spent:
-        head, budget = self._sides[subject.nodeid].head, subject.settings.budget
-        if index + 1 == self._most or head.next_would_exceed(BUDGET_FACTOR * budget):
-            return Spent.ALL
-        return Spent.BUDGET if head.next_would_exceed(budget) else Spent.LITTLE
 
     def _notes(self, crew: Crew, sides: Sides) -> Iterator[str]:
         base, head = crew.base.ready, crew.head.ready

@@ -21,13 +21,14 @@ from pytest_perfguard.abtest.single import SingleRounds
 from pytest_perfguard.abtest.tally import Tally
 from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
 from pytest_perfguard.errors import ProtocolError
+from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.judge.memory import MEMORY_PROCESSES
 from pytest_perfguard.measure.plan import PARALLEL, ROUNDS, FirstCallRaised, plan_visit
 from pytest_perfguard.measure.visit import Order, Visit
 from pytest_perfguard.model import Comparison, Measurement
 
-#: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
-Judge = Callable[[str, Measurement, bool], Comparison | None]
+#: (node id, what was measured so far, how much of the budget is spent) -> the verdict, or None to measure on.
+Judge = Callable[[str, Measurement, Spent], Comparison | None]
 
 
 class Runner(SingleRounds):
@@ -60,8 +61,8 @@ class Runner(SingleRounds):
         seconds = self._clock() - self._reached if self._reached is not None else 0.0
         notes = [*crew.ready.notes, *_notes(tally, pins=crew.ready.pins)]
         tally.close_process(seconds, notes, collector=crew.ready.collector)
-        last = index + 1 == self._most or tally.next_would_exceed(subject.settings.budget)
-        comparison = self._judge(subject.nodeid, tally.measurement, last)
+        spent = Spent.of(tally.next_would_exceed, subject.settings.budget, last=index + 1 == self._most)
+        comparison = self._judge(subject.nodeid, tally.measurement, spent)
         if comparison is not None:
             self._decide(subject, comparison)
 

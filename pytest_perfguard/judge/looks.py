@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
@@ -13,6 +15,12 @@ TAIL_THRESHOLD: Final = 0.10
 TEST_ALPHA: Final = 0.001
 
 
+#: Logarithm of a ratio from which on a test looks so much slower that it is measured beyond its budget ...
+SUSPICIOUS: Final = math.log(1.25)
+#: ... for up to so many times the budget.
+BUDGET_FACTOR: Final = 5
+
+
 class Spent(IntEnum):
     """How much of what a test may take is spent."""
 
@@ -22,3 +30,10 @@ class Spent(IntEnum):
     """The measuring time is spent: another pair follows only for what looks much slower."""
     ALL = 2
     """There will be no other pair."""
+
+    @classmethod
+    def of(cls, next_would_exceed: Callable[[float], bool], budget: float, *, last: bool) -> Spent:
+        """Return it from whether the next one would exceed so many seconds; `last`: there can be no other whatever is left."""
+        if last or next_would_exceed(BUDGET_FACTOR * budget):
+            return cls.ALL
+        return cls.BUDGET if next_would_exceed(budget) else cls.LITTLE

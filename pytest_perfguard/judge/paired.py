@@ -16,7 +16,7 @@ from pytest_perfguard.judge.case import Case
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.judge.looks import LOOKS, TAIL_THRESHOLD, TEST_ALPHA, Spent
+from pytest_perfguard.judge.looks import LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.judge.summary import exact_summary
 from pytest_perfguard.metrics import metric_kind, metric_order
@@ -44,8 +44,6 @@ PAIR_PRIOR: Final = Prior(0.02**2, 3.0)
 CONFIDENCE: Final = 0.95
 #: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
 UNTOLD: Final = math.log(1000)
-#: What looks much slower is measured for up to so many times its budget.
-BUDGET_FACTOR: Final = 5
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ class _Look:
             return self._finding(Verdict.REGRESSION if self._mean > 0 else Verdict.IMPROVEMENT)
         if abs(self._mean) <= self._bound and self._mean + self._half < self._bound:
             return self._finding(Verdict.UNCHANGED)
-        looks_much_slower = bool(self._ratios) and self._mean > LARGE and metric_kind(self.name) != "p95"
+        looks_much_slower = bool(self._ratios) and self._mean > SUSPICIOUS and metric_kind(self.name) != "p95"
         if spent is Spent.LITTLE or (spent is Spent.BUDGET and looks_much_slower):
             return None
         return self._finding(Verdict.INCONCLUSIVE, _why_open(self._ratios, self.pairs), max(self._strict, self._bound))

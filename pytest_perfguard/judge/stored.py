@@ -18,7 +18,7 @@ from pytest_perfguard.judge.case import Case, finding
 from pytest_perfguard.judge.comparable import other_conditions, other_points
 from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
-from pytest_perfguard.judge.looks import TAIL_THRESHOLD
+from pytest_perfguard.judge.looks import SUSPICIOUS, TAIL_THRESHOLD
 from pytest_perfguard.judge.memory import judge_memory
 from pytest_perfguard.judge.speed import at_full_speed, expected_range, near_full_speed
 from pytest_perfguard.judge.summary import kept_summary
@@ -49,6 +49,10 @@ CONTENTION: Final = 1.15
 UNKNOWN_SPEED: Final = 1.6
 #: Beyond the limit by this factor, a difference in several processes is told without statistics.
 OBVIOUS: Final = 1.15
+#: From this gain on it is worth recording again.
+MIN_GAIN: Final = 0.05
+#: No luck of one process makes it so many times as fast.
+EVIDENT_GAIN: Final = 1.5
 #: A floor was found where so many processes came within this of the minimum.
 FLOOR_AGREEMENT: Final = 0.02
 FLOOR_PROCESSES: Final = 3
@@ -90,7 +94,28 @@ def judge_stored(
         for name in sorted(wanted & set(now), key=metric_order)
     ]
     findings += over_budget(measurement, settings, final=final)
-    return concluded(nodeid, findings, measurement)
+    return concluded(nodeid, findings, _with_gain(measurement, findings))
+
+
+def _with_gain(measurement: Measurement, findings: Sequence[Finding | None]) -> Measurement:
+    """With a note where it is faster than its baseline: a slowdown back to the old time would pass."""
+    fewer = 1 / (1 + MIN_GAIN)
+    times = [finding for finding in findings if finding is not None and metric_kind(finding.name) == "time"]
+    if not any(finding.ratio is not None and finding.ratio < fewer for finding in times):
+        return measurement
+    note = "faster than its baseline; to hold it to the new time, record again: pytest --perf-baseline"
+    return replace(measurement, notes=(*measurement.notes, note))
+
+
+def looks_much_slower(comparison: Comparison) -> bool:
+    """Is a time still open that seems to have grown so much that it is to be settled whatever it takes?"""
+    return any(
+        finding.verdict is Verdict.INCONCLUSIVE
+        and finding.unit == "s"
+        and metric_kind(finding.name) != "p95"
+        and (finding.ratio or 0.0) > math.exp(SUSPICIOUS)
+        for finding in comparison.findings
+    )
 
 
 def _with_new_imports(record: Record, measurement: Measurement) -> Measurement:
@@ -183,16 +208,21 @@ class _TimeCase:
         case = self.case
         if not self._seems_faster:
             return self._finding(Verdict.UNCHANGED)
-        bound = self._limit / case.base.minimum
-        if (case.measurement.processes in LOOKS or case.final) and self._differs(-math.log(bound)):
+        at_look = case.measurement.processes in LOOKS or case.final
+        if self._gain > EVIDENT_GAIN or (at_look and self._differs(-math.log(self._limit / case.base.minimum))):
             return self._finding(Verdict.IMPROVEMENT)
         return self._finding(Verdict.UNCHANGED) if case.final else None
 
     @property
     def _seems_faster(self) -> bool:
+        return self._gain > self._limit / self.case.base.minimum
+
+    @property
+    def _gain(self) -> float:
+        """How many times as fast it is as the baseline at least, whatever the machine's speed is now."""
         case = self.case
         slowest = min((expected_range(min(1.0, speed), case.busy)[0] for speed in self._speeds), default=1.0)
-        return case.now.minimum * self._limit < case.base.minimum**2 * slowest
+        return case.base.minimum * slowest / case.now.minimum if case.now.minimum > 0 else math.inf
 
     @cached_property
     def _then(self) -> list[float]:

@@ -12,6 +12,7 @@ from pytest_perfguard.baseline.commit import commit_of_record, is_commit
 from pytest_perfguard.baseline.schema import Baseline
 from pytest_perfguard.errors import RevisionError
 from pytest_perfguard.judge import comparable, recording, stored
+from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing_judged
 from pytest_perfguard.plugin.options import run_settings
@@ -51,11 +52,14 @@ class CompareMode(Mode):
     def measured_alone(self, nodeid: str) -> bool:
         return super().measured_alone(nodeid) and (nodeid in self._alone or not self._from_elsewhere(nodeid))
 
-    def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
+    def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         record, settings, reason = self.record_of(nodeid), self._settings[nodeid], self._incomparable(nodeid)
+        final = spent > Spent.LITTLE
         if record is not None and not reason:
             screen = nodeid not in self._alone and self._revision(record) is not None
-            return stored.judge_stored(nodeid, record, measurement, settings, final=final, screen=screen)
+            found = stored.judge_stored(nodeid, record, measurement, settings, final=final, screen=screen)
+            goes_on = spent is Spent.BUDGET and not screen and found is not None and stored.looks_much_slower(found)
+            return None if goes_on else found
         look = recording.judge_look(nodeid, measurement, settings, final=final)
         if look is None or look.verdict is not None:
             return look

@@ -124,8 +124,8 @@ class Mode:
         """The verdict, where nothing needs to be measured for it."""
         return None
 
-    def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
-        return recording.judge_look(nodeid, measurement, self._settings[nodeid], final=final)
+    def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
+        return recording.judge_look(nodeid, measurement, self._settings[nodeid], final=spent > Spent.LITTLE)
 
     def missing(self, harvest: Harvest) -> list[Comparison]:
         """The tests that should have been measured and were not."""
@@ -152,11 +152,11 @@ class BaselineMode(Mode):
         self.store.check_writable()
         self._full_pace = math.inf
 
-    def judge(self, nodeid: str, measurement: Measurement, final: bool) -> Comparison | None:
+    def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         if measurement.kernel:  # 0 where a test only makes claims
             self._full_pace = min(self._full_pace, measurement.kernel)
         return recording.judge_recording(
-            nodeid, measurement, self._settings[nodeid], full_pace=self._full_pace, final=final
+            nodeid, measurement, self._settings[nodeid], full_pace=self._full_pace, final=spent > Spent.LITTLE
         )
 
     def keep(self, comparisons: Sequence[Comparison], harvest: Harvest, *, whole: bool) -> None:

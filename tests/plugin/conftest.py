@@ -61,15 +61,10 @@ class Project:
         return result, json.loads((self.path / name).read_text())
 
     def rewrite_baseline(self, factor: float = 1.0) -> None:
-        """As if the code had been `factor` times faster when it was recorded, on a machine of no doubtful pace.
-
-        A recorded kernel that is far too slow says that the machine is in order now: suspects are judged. One that is
-        far too fast says that the baseline is in order: tests at or below it are cleared.
-        """
+        """As if the code had been `factor` times faster when it was recorded, on a machine of the same speed."""
         data = json.loads(self.baseline.read_text())
         for part in data["classes"].values():
             for record in part["tests"].values():
-                record["kernel"] = 1.0 if factor > 1 else 1e-9
                 for name, kept in record["metrics"].items():
                     if name.startswith(("time", "cpu")):
                         kept["minima"] = [value / factor for value in kept["minima"]]

@@ -12,6 +12,7 @@ from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Ready, Serv
 from pytest_perfguard.abtest.rounds import Subject, essence
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied, ChildTimedOut, WrongCode
+from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.measure.visit import Raised, Take, Taken
 from pytest_perfguard.model import Comparison, Verdict
 from pytest_perfguard.settings import resolve
@@ -94,7 +95,7 @@ class Child:
             return Taken({take.instrument: [1000] * take.rounds})
         wall = [50_000 * take.iterations] * take.rounds
         load = [round(self.world.load * value) for value in wall]
-        return Taken({"time": wall, "cpu": wall, "setup": wall, "load": load})
+        return Taken({"time": wall, "cpu": wall, "lost": [0] * take.rounds, "setup": wall, "load": load})
 
     def receive(self, *, doing, limit):
         if self.behaviour() == "hangs":
@@ -124,8 +125,8 @@ def run(monkeypatch):
     def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None):
         monkeypatch.setattr(module, "Worker", world)
 
-        def judge(nodeid, pairs, final):
-            if pairs.head.processes >= enough or final:
+        def judge(nodeid, pairs, spent):
+            if pairs.head.processes >= enough or spent > Spent.LITTLE:
                 return Comparison(nodeid, Verdict.UNCHANGED, (), pairs.head, "", pairs.pairing())
             return None
 
@@ -270,7 +271,7 @@ def test_a_stateful_test_is_served_once_per_call_in_turn(run, arm):
     comparison = run("a", world, enough=1).comparisons["a"]
     assert len(comparison.measurement.samples["time"].processes[0]) == 10
     assert comparison.measurement.conditions["single"]
-    singles = "".join(name[0] for name, _test, word in world.log if word == "load")
+    singles = "".join(name[0] for name, _test, word in world.log if word in ("load", "time"))
     assert singles.endswith("bhhb" * 5)
 
 

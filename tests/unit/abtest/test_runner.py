@@ -83,7 +83,14 @@ class Child:
         readings = [1000 * take.iterations] * take.rounds
         loads = [reading * (3 if behaviour == "parallel" else 1) for reading in readings]
         return Taken(
-            {"time": readings, "cpu": readings, "setup": readings, "load": loads, "pace": [300_000] * take.rounds}
+            {
+                "time": readings,
+                "cpu": readings,
+                "lost": [0] * take.rounds,
+                "setup": readings,
+                "load": loads,
+                "pace": [300_000] * take.rounds,
+            }
         )
 
     def receive(self, *, doing, limit):

@@ -195,11 +195,14 @@ class _Look:
         """Do so many pairs show a large change in one direction as identical code hardly ever does?
 
         A binomial test: a pair of identical code is beyond LARGE with a chance of at most LARGE_CHANCE, however heavy the
-        tails of its distribution are.
+        tails of its distribution are. Where more pairs than that are beyond LARGE the other way, these pairs differ by more,
+        and the share of those is the chance.
         """
-        side = math.copysign(1.0, self._mean)
-        hits = sum(side * ratio > max(LARGE, self._bound) for ratio in self._ratios)
-        return binomial_tail(hits, len(self._ratios), LARGE_CHANCE) <= self.error
+        side, large = math.copysign(1.0, self._mean), max(LARGE, self._bound)
+        hits = sum(side * ratio > large for ratio in self._ratios)
+        opposite = sum(-side * ratio > large for ratio in self._ratios)
+        chance = max(LARGE_CHANCE, opposite / len(self._ratios))
+        return binomial_tail(hits, len(self._ratios), chance) <= self.error
 
     @cached_property
     def _spread(self) -> Moderated:

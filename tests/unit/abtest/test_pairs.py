@@ -122,17 +122,19 @@ class NoProof:
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None):
+    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None, until=Spent.LITTLE, **known):
         monkeypatch.setattr(module, "Worker", world)
+        spendings = []
 
         def judge(nodeid, pairs, spent):
-            if pairs.head.processes >= enough or spent > Spent.LITTLE:
+            spendings.append(spent)
+            if pairs.head.processes >= enough or spent > until:
                 return Comparison(nodeid, Verdict.UNCHANGED, (), pairs.head, "", pairs.pairing())
             return None
 
         ticks = count()
         runner = PairRunner(
-            [Subject(name, f"/{name}.py", settings, 0.1) for name in names],
+            [Subject(name, f"/{name}.py", settings, 0.1, **known) for name in names],
             Launch([], None, arm="base"),
             Launch([], None, arm="head"),
             judge,
@@ -145,6 +147,7 @@ def run(monkeypatch):
         )
         runner.run()
         assert world.alive == []
+        runner.spendings = spendings
         return runner
 
     return start
@@ -299,3 +302,32 @@ def test_the_budget_ends_a_test(run):
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
     runner = run("a", World(), enough=99, most=20, settings=tight)
     assert runner.comparisons["a"].measurement.processes == 3
+
+
+def test_beyond_the_budget_a_suspect_goes_on_to_five_times_it(run):
+    """A visit takes one second."""
+    tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
+    runner = run("a", World(), enough=99, most=30, settings=tight, until=Spent.BUDGET)
+    assert runner.spendings == [Spent.LITTLE] * 2 + [Spent.BUDGET] * 14 + [Spent.ALL]
+
+
+def test_the_last_pair_spends_all_however_large_the_budget(run):
+    assert run("a", World(), enough=99, most=4).spendings == [Spent.LITTLE] * 3 + [Spent.ALL]
+
+
+def test_memory_is_taken_in_the_first_pairs_only(run):
+    """It was no higher in them, so that no further pair can make it red."""
+    world = World()
+    run("a", world, enough=5)
+    first, *_rest = [index for index, entry in enumerate(world.log) if entry[1:] == ("", "dismiss")][3:]
+    words = [word for _arm, _test, word in world.log]
+    assert "memory" in words[:first]
+    assert "memory" not in words[first:]
+
+
+def test_what_an_earlier_phase_found_out_is_not_found_out_again(run):
+    world = World()
+    comparison = run("a", world, iterations={"": 12}, parallel=False).comparisons["a"]
+    assert comparison.measurement.iterations == {"": 12}
+    assert "load" not in {word for _arm, _test, word in world.log}
+    assert comparison.pairing.pinned

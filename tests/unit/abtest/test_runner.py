@@ -214,6 +214,12 @@ def test_a_stateful_test_is_served_again_for_every_call(run):
     assert runner.comparisons["a"].measurement.samples["time"].processes == ((1e-6,) * 10,)
 
 
+def test_a_small_budget_takes_fewer_calls_of_a_stateful_test(run):
+    tight = resolve(marker={"budget": "1ms"}, command_line={}, ini={})
+    runner, _told = run("a", Children({"a": "stateful"}), enough=1, settings=tight)
+    assert runner.comparisons["a"].measurement.samples["time"].processes == ((1e-6,) * 2,)
+
+
 def test_an_interrupt_keeps_what_was_decided_and_ends_the_child(run):
     children = Children()
     runner, _told = run("ab", children, enough=1, interrupt="b")

@@ -39,7 +39,7 @@ def test_identical_code_is_accused_no_oftener_than_the_level_says(noise, family)
     assert found.count(Verdict.IMPROVEMENT) <= allowed(2000, family)
 
 
-@pytest.mark.parametrize("noise", ["outliers"])
+@pytest.mark.parametrize("noise", ["normal", "outliers"])
 def test_a_run_whose_tests_are_all_noisy_knows_it(noise):
     """The prior is fitted to 49 other tests whose four pairs differ by 10 %."""
     dice = random.Random(2)
@@ -53,7 +53,7 @@ def test_a_run_whose_tests_are_all_noisy_knows_it(noise):
     assert found.count(Verdict.REGRESSION) <= allowed(2000, 50)
 
 
-@pytest.mark.parametrize("noise", ["student", "outliers"])
+@pytest.mark.parametrize("noise", ["normal", "student", "outliers"])
 def test_one_test_noisier_than_the_run_is_accused_no_oftener(noise):
     """The other tests differ by 2 % and are much alike, so that the prior counts as much as it may."""
     found, _pairs = told(2000, noise=noise, spread=0.10, family=50, prior=Prior(0.02**2, 6), seed=4)

@@ -204,10 +204,11 @@ def test_without_processes_at_full_pace_only_large_slowdowns_are_seen():
 
 
 @pytest.mark.parametrize("seconds", [110e-6, 260e-6])
-def test_one_process_without_pairs_is_no_statistics(seconds):
-    finding = judge(record(), measured([seconds])).findings[0]
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fewer_processes_than_a_look_takes_say_so(seconds, count):
+    finding = judge(record(), measured([seconds] * count)).findings[0]
     assert finding.verdict is Verdict.INCONCLUSIVE
-    assert finding.reason == "1 of at least 4 processes that it takes without pairs"
+    assert finding.reason == f"{count} of at least 4 processes that it takes without pairs"
 
 
 def test_doubts_buy_more_processes():
@@ -391,6 +392,44 @@ def sequential(dice, seconds):
         if comparison is not None:
             return comparison.verdict
     raise AssertionError("undecided after the last process")
+
+
+def unseen_minima(dice, seconds, count):
+    """Processes of a machine with two speeds 1.6 apart that the kernel beside them does not show."""
+    return [
+        seconds * dice.uniform(1.0, 1.008) * (1.0 if dice.random() < 0.6 else dice.uniform(1.1, 1.6))
+        for _ in range(count)
+    ]
+
+
+def unseen(dice, base, seconds):
+    """As `sequential`, with this baseline, and every kernel at its best."""
+    minima = unseen_minima(dice, seconds, MAX_PROCESSES)
+    for count in range(1, MAX_PROCESSES + 1):
+        comparison = judge(base, measured(minima[:count]), final=count == MAX_PROCESSES)
+        if comparison is not None:
+            return comparison.verdict
+    raise AssertionError("undecided after the last process")
+
+
+@pytest.fixture(scope="module")
+def found_unseen():
+    """2,000 verdicts each on identical code, and on code that is 10 % slower."""
+    dice = random.Random(7)
+    bases = [
+        replace(record(spread=sorted(unseen_minima(dice, 1.0, PROCESSES))), paces=(KERNEL,) * PROCESSES)
+        for _ in range(50)
+    ]
+    return [[unseen(dice, dice.choice(bases), seconds) for _ in range(2000)] for seconds in (100e-6, 110e-6)]
+
+
+def test_identical_code_raises_no_alarm_where_no_kernel_shows_the_speed(found_unseen):
+    assert found_unseen[0].count(Verdict.REGRESSION) == 0
+
+
+def test_a_slowdown_is_found_where_no_kernel_shows_the_speed(found_unseen):
+    assert found_unseen[1].count(Verdict.REGRESSION) >= 1800, "the others are inconclusive"
+    assert found_unseen[1].count(Verdict.UNCHANGED) == 0
 
 
 def test_identical_code_raises_no_alarm():

@@ -80,7 +80,7 @@ class Runner(SingleRounds):
             yield self._serve(child, subject, following, order, index)
             if not tally.single:
                 return
-        order = Order(order.metrics, single=True)
+        order = replace(order, single=True)
         first = self._serve(child, subject, subject.nodeid, order, index)
         yield first
         for more in single_servings(first, order.budget_ns):

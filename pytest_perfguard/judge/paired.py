@@ -34,6 +34,8 @@ UNPINNED_THRESHOLD: Final = 0.10
 #: Logarithm of a ratio that a pair of identical code reaches with a chance of at most LARGE_CHANCE (docs/verdict.md).
 LARGE: Final = math.log(1.25)
 LARGE_CHANCE: Final = 0.05
+#: Pairs that differ among themselves so much that chance gives their mean its sign this often show no large change.
+SIGN_ERROR: Final = 0.001
 #: The same where the arms are not kept on one CPU.
 UNPINNED_LARGE: Final = math.log(1.6)
 #: Pairs from which on their spread is trusted to tell a small change; before, only a large one is told.
@@ -199,11 +201,20 @@ class _Look:
         """Do so many pairs show a large change in one direction as identical code hardly ever does?
 
         A binomial test: a pair of identical code is beyond LARGE with a chance of at most LARGE_CHANCE, however heavy the
-        tails of its distribution are.
+        tails of its distribution are. Where more pairs than that are beyond LARGE the other way, these pairs differ by more,
+        and the share of those is the chance.
         """
         side, large = math.copysign(1.0, self._mean), LARGE if self.pairs.pinned else UNPINNED_LARGE
         hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)
-        return binomial_tail(hits, len(self._ratios), LARGE_CHANCE) <= self.error
+        opposite = sum(-side * ratio > max(large, self._bound) for ratio in self._ratios)
+        chance = max(LARGE_CHANCE, opposite / len(self._ratios))
+        return self._agree and binomial_tail(hits, len(self._ratios), chance) <= self.error
+
+    @property
+    def _agree(self) -> bool:
+        """Does the spread of the pairs alone, without any prior, allow no other sign?"""
+        error = statistics.stdev(self._ratios) / math.sqrt(len(self._ratios))
+        return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
 
     @cached_property
     def _spread(self) -> Moderated:

@@ -60,6 +60,8 @@ FLOOR_PROCESSES: Final = 3
 ALPHA: Final = 0.001
 #: Spread of the processes near full speed: its standard deviation is 1 to 3 % (docs/verdict.md).
 PROCESS_PRIOR: Final = Prior(0.03**2, 4.0)
+#: Processes near full speed that it takes on each side.
+MIN_NEAR_FULL_SPEED: Final = 3
 #: A test that computes for this share of its time is as fast as the machine, whose pace is known; one that waits for a
 #: disk or a peer has states of its own.
 COMPUTES: Final = 0.95
@@ -151,8 +153,7 @@ class _TimeCase:
             return self._finding(Verdict.INCONCLUSIVE, "the clock was too coarse for it when it was recorded")
         if self._is_cleared:
             return self._cleared()
-        at_look = case.measurement.processes in LOOKS or case.final
-        if at_look and (self._is_obvious or self._differs(math.log(self._allowed))):
+        if self._is_look and (self._is_obvious or self._differs(math.log(self._allowed))):
             return self._finding(Verdict.REGRESSION)
         if not case.final:
             return None
@@ -208,10 +209,15 @@ class _TimeCase:
         case = self.case
         if not self._seems_faster:
             return self._finding(Verdict.UNCHANGED)
-        at_look = case.measurement.processes in LOOKS or case.final
-        if self._gain > EVIDENT_GAIN or (at_look and self._differs(-math.log(self._limit / case.base.minimum))):
+        if self._gain > EVIDENT_GAIN or (self._is_look and self._differs(-math.log(self._limit / case.base.minimum))):
             return self._finding(Verdict.IMPROVEMENT)
         return self._finding(Verdict.UNCHANGED) if case.final else None
+
+    @property
+    def _is_look(self) -> bool:
+        """May a difference be told now? Never by fewer processes than the first look takes, whatever the budget."""
+        count = self.case.measurement.processes
+        return count in LOOKS or (self.case.final and count > LOOKS[0])
 
     @property
     def _seems_faster(self) -> bool:
@@ -267,12 +273,12 @@ class _TimeCase:
     def _test(self) -> tuple[float, float, float] | None:
         """(difference of the mean logarithms, its standard error, degrees of freedom) of the processes near full speed.
 
-        A two-sample t test with a moderated variance; None where one of the sides has fewer than two.
+        A two-sample t test with a moderated variance; None where one of the sides has too few.
         """
         kernel = self.case.record.kernel
         then = _logs(near_full_speed(self._then, self.case.record.paces, kernel))
         now = _logs(near_full_speed(self._now, self.case.measurement.paces, kernel))
-        if len(then) < 2 or len(now) < 2:
+        if min(len(then), len(now)) < MIN_NEAR_FULL_SPEED:
             return None
         spread = moderated([then, now], PROCESS_PRIOR)
         error = math.sqrt(spread.variance * (1 / len(then) + 1 / len(now)))

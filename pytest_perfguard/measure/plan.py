@@ -69,7 +69,7 @@ def plan_visit(order: Order) -> Plan:
     FirstCallRaised
         where not even one call works.
     """
-    first = yield Take("paced", 1, 1)
+    first = yield Take("paced", 1, 1, place=order.place)
     if isinstance(first, Raised):
         raise FirstCallRaised(first.text)
     if order.single:
@@ -94,7 +94,7 @@ def warm_up_rounds(ns_per_round: int, budget_ns: int) -> int:
 
 
 def _repeated_calls(order: Order) -> Plan:
-    second = taken_of((yield Take("paced", 1, 1)))
+    second = taken_of((yield Take("paced", 1, 1, place=order.place)))
     readings, recorded = second.values, second.recorded
     spent = readings["time"][0]
     iterations, one_by_one = 1, ""

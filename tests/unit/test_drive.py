@@ -7,7 +7,9 @@ from itertools import count
 
 import pytest
 
-from pytest_perfguard.drive import PREPARE, Step, drive, drive_async
+from pytest_perfguard import drive as module
+from pytest_perfguard.drive import PREPARE, Step, Timing, drive, drive_async
+from pytest_perfguard.scheduling import Switches
 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 
@@ -141,3 +143,32 @@ def test_where_nothing_was_measured_the_test_has_its_result_all_the_same(kind):
 
     assert driven(kind, (step for step in ()), call) == 42
     assert calls == [1]
+
+
+@KINDS
+@pytest.mark.parametrize("offset", [0, 16, 2032])
+def test_a_shifted_step_calls_and_returns_the_same(kind, offset):
+    calls = []
+
+    def steps():
+        yield Step(3, offset=offset)
+
+    assert driven(kind, steps(), lambda: calls.append(1) or len(calls)) == 3
+    assert len(calls) == 3
+
+
+@KINDS
+@pytest.mark.parametrize(("waits", "lost"), [(0, 400), (1, 0)])
+def test_a_round_that_was_preempted_and_never_waited_counts_its_cpu_time(kind, waits, lost, monkeypatch):
+    """1,000 ns passed, of which 600 were its own."""
+    monkeypatch.setattr(module, "perf_counter_ns", iter([0, 1000]).__next__)
+    monkeypatch.setattr(module, "process_time_ns", iter([0, 600]).__next__)
+    monkeypatch.setattr(module, "switches", iter([Switches(5, 5), Switches(5 + waits, 6)]).__next__)
+    timings = []
+
+    def steps():
+        timings.append((yield Step(1)))
+
+    driven(kind, steps(), lambda: None)
+    assert timings == [Timing(1000, 600, lost_ns=lost)]
+    assert timings[0].own_ns == 1000 - lost

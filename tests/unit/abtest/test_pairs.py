@@ -12,6 +12,7 @@ from pytest_perfguard.abtest.protocol import Done, GoOn, Pin, Point, Ready, Serv
 from pytest_perfguard.abtest.rounds import Subject, essence
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied, ChildTimedOut, WrongCode
+from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.measure.visit import Raised, Take, Taken
 from pytest_perfguard.model import Comparison, Verdict
 from pytest_perfguard.settings import resolve
@@ -94,7 +95,7 @@ class Child:
             return Taken({take.instrument: [1000] * take.rounds})
         wall = [50_000 * take.iterations] * take.rounds
         load = [round(self.world.load * value) for value in wall]
-        return Taken({"time": wall, "cpu": wall, "setup": wall, "load": load})
+        return Taken({"time": wall, "cpu": wall, "lost": [0] * take.rounds, "setup": wall, "load": load})
 
     def receive(self, *, doing, limit):
         if self.behaviour() == "hangs":
@@ -121,17 +122,19 @@ class NoProof:
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None):
+    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None, until=Spent.LITTLE, **known):
         monkeypatch.setattr(module, "Worker", world)
+        spendings = []
 
-        def judge(nodeid, pairs, final):
-            if pairs.head.processes >= enough or final:
+        def judge(nodeid, pairs, spent):
+            spendings.append(spent)
+            if pairs.head.processes >= enough or spent > until:
                 return Comparison(nodeid, Verdict.UNCHANGED, (), pairs.head, "", pairs.pairing())
             return None
 
         ticks = count()
         runner = PairRunner(
-            [Subject(name, f"/{name}.py", settings, 0.1) for name in names],
+            [Subject(name, f"/{name}.py", settings, 0.1, **known) for name in names],
             Launch([], None, arm="base"),
             Launch([], None, arm="head"),
             judge,
@@ -144,6 +147,7 @@ def run(monkeypatch):
         )
         runner.run()
         assert world.alive == []
+        runner.spendings = spendings
         return runner
 
     return start
@@ -270,7 +274,7 @@ def test_a_stateful_test_is_served_once_per_call_in_turn(run, arm):
     comparison = run("a", world, enough=1).comparisons["a"]
     assert len(comparison.measurement.samples["time"].processes[0]) == 10
     assert comparison.measurement.conditions["single"]
-    singles = "".join(name[0] for name, _test, word in world.log if word == "load")
+    singles = "".join(name[0] for name, _test, word in world.log if word in ("load", "time"))
     assert singles.endswith("bhhb" * 5)
 
 
@@ -298,3 +302,32 @@ def test_the_budget_ends_a_test(run):
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
     runner = run("a", World(), enough=99, most=20, settings=tight)
     assert runner.comparisons["a"].measurement.processes == 3
+
+
+def test_beyond_the_budget_a_suspect_goes_on_to_five_times_it(run):
+    """A visit takes one second."""
+    tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
+    runner = run("a", World(), enough=99, most=30, settings=tight, until=Spent.BUDGET)
+    assert runner.spendings == [Spent.LITTLE] * 2 + [Spent.BUDGET] * 14 + [Spent.ALL]
+
+
+def test_the_last_pair_spends_all_however_large_the_budget(run):
+    assert run("a", World(), enough=99, most=4).spendings == [Spent.LITTLE] * 3 + [Spent.ALL]
+
+
+def test_memory_is_taken_in_the_first_pairs_only(run):
+    """It was no higher in them, so that no further pair can make it red."""
+    world = World()
+    run("a", world, enough=5)
+    first, *_rest = [index for index, entry in enumerate(world.log) if entry[1:] == ("", "dismiss")][3:]
+    words = [word for _arm, _test, word in world.log]
+    assert "memory" in words[:first]
+    assert "memory" not in words[first:]
+
+
+def test_what_an_earlier_phase_found_out_is_not_found_out_again(run):
+    world = World()
+    comparison = run("a", world, iterations={"": 12}, parallel=False).comparisons["a"]
+    assert comparison.measurement.iterations == {"": 12}
+    assert "load" not in {word for _arm, _test, word in world.log}
+    assert comparison.pairing.pinned

@@ -36,7 +36,7 @@ messages = st.one_of(
     st.builds(Pin, whole),
     st.builds(Serve, texts, texts),
     st.builds(Point, texts),
-    st.builds(Take, texts, whole, whole),
+    st.builds(Take, texts, whole, whole, st.booleans(), whole),
     st.builds(Taken, st.dictionaries(texts, st.lists(whole, min_size=1))),
     st.builds(Raised, texts),
     st.builds(Examine, whole),
@@ -106,11 +106,11 @@ def test_anything_else_is_refused_by_name(data):
         ({"say": "Point", "label": 5, "memory": True}, "Point.label is 5, expected str"),
         ({"say": "Point", "label": "", "more": 1}, "Point has the fields"),
         (
-            {"say": "Take", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False},
+            {"say": "Take", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False, "place": 0},
             "Take.iterations is 1.5, expected int",
         ),
         (
-            {"say": "Take", "instrument": "time", "iterations": True, "rounds": 1, "rival": False},
+            {"say": "Take", "instrument": "time", "iterations": True, "rounds": 1, "rival": False, "place": 0},
             "Take.iterations is True",
         ),
         ({"say": "Taken", "values": {"time": []}, "recorded": {}}, "Taken.values is"),

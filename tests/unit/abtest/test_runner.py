@@ -83,7 +83,14 @@ class Child:
         readings = [1000 * take.iterations] * take.rounds
         loads = [reading * (3 if behaviour == "parallel" else 1) for reading in readings]
         return Taken(
-            {"time": readings, "cpu": readings, "setup": readings, "load": loads, "pace": [300_000] * take.rounds}
+            {
+                "time": readings,
+                "cpu": readings,
+                "lost": [0] * take.rounds,
+                "setup": readings,
+                "load": loads,
+                "pace": [300_000] * take.rounds,
+            }
         )
 
     def receive(self, *, doing, limit):
@@ -205,6 +212,12 @@ def test_a_stateful_test_is_served_again_for_every_call(run):
     runner, _told = run("ab", children, enough=1)
     assert children.served == [("a", "b"), *[("a", "a")] * 9, ("a", "b"), ("b", "")]
     assert runner.comparisons["a"].measurement.samples["time"].processes == ((1e-6,) * 10,)
+
+
+def test_a_small_budget_takes_fewer_calls_of_a_stateful_test(run):
+    tight = resolve(marker={"budget": "1ms"}, command_line={}, ini={})
+    runner, _told = run("a", Children({"a": "stateful"}), enough=1, settings=tight)
+    assert runner.comparisons["a"].measurement.samples["time"].processes == ((1e-6,) * 2,)
 
 
 def test_an_interrupt_keeps_what_was_decided_and_ends_the_child(run):

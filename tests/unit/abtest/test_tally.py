@@ -87,3 +87,17 @@ def test_a_claim_is_measured_once_in_a_process():
     tally.close_process(1.0)
     assert tally.fights("a<b")
     assert tally.measurement.contests["a<b"].log_ratios == (0.5,)
+
+
+def test_the_time_that_was_lost_is_that_of_the_process_where_it_was_most():
+    tally = Tally({})
+    for lost in (0.1, 0.4, 0.2):
+        tally.add({"": visit(1.0, lost=lost)})
+        tally.close_process(1.0)
+    assert tally.measurement.lost == 0.4
+
+
+def test_why_a_round_is_one_call_is_kept_for_the_next_process():
+    tally = Tally({})
+    tally.add({"": visit(1.0, one_by_one="ValueError: x"), "parse": visit(1.0)})
+    assert tally.one_by_one == {"": "ValueError: x"}

@@ -79,7 +79,7 @@ def test_an_imported_record_is_a_baseline_that_can_be_read_and_judged_against():
 
     def verdict(seconds):
         samples = {"time": Samples("s", ((seconds,),) * 30), "memory": Samples("B", ((5.0,),) * 30)}
-        taken = Measurement(samples, {"": 1}, 1e-4, (1e-4,) * 30, 1.0, 30)
+        taken = Measurement(samples, {"": 1}, 1e-4, (1e-4,) * 30, 1.0, processes=30)
         return judge_stored("a.py::test_a", record, taken, SETTINGS, final=True).verdict
 
     assert [verdict(seconds) for seconds in (1e-3, 1.2e-3, 5e-3)] == [

@@ -22,7 +22,7 @@ TIME, MEMORY = Samples("s", ((1e-4,),)), Samples("B", ((500.0,),))
 )
 def test_a_budget_of_what_was_not_taken_is_open_in_its_own_unit(marker, taken, name, unit):
     settings = resolve(marker=marker, command_line={}, ini={})
-    measurement = Measurement(taken, {"": 3}, 3e-4, (3e-4,), 1.0, 1, 2.0)
+    measurement = Measurement(taken, {"": 3}, 3e-4, (3e-4,), 1.0, processes=1, seconds=2.0)
     (finding,) = over_budget(measurement, settings, final=True)
     assert (finding.name, finding.unit, finding.verdict) == (name, unit, Verdict.INCONCLUSIVE)
     assert over_budget(measurement, settings, final=False) == []

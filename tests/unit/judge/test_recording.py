@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pytest_perfguard.judge.recording import (
-    LEAST_PROCESSES,
     LOOK_PROCESSES,
+    MIN_RECORDED_PROCESSES,
+    RECORDED_PROCESSES,
+    RECORDING_SECONDS,
     judge_look,
     judge_recording,
     to_record,
@@ -18,23 +20,46 @@ KERNEL = 0.000312345678
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 
 
-def measured(minima, paces=None, **more):
+def measured(minima, *, lost=0.0, seconds=0.5, kernel=KERNEL, **more):
     samples = {"time": Samples("s", tuple((value,) for value in minima)), **more}
-    return Measurement(samples, {"": 3}, KERNEL, paces or (KERNEL,) * len(minima), 1.0, len(minima), 2.0)
+    return Measurement(
+        samples, {"": 3}, kernel, (kernel,) * len(minima), 1.0, lost, processes=len(minima), seconds=seconds
+    )
 
 
-def test_recording_goes_on_until_enough_processes_ran_at_full_pace():
-    few = measured([1e-4] * LEAST_PROCESSES, paces=(KERNEL,) * (LEAST_PROCESSES - 1) + (KERNEL * 1.4,))
-    assert judge_recording("t", few, SETTINGS, full_pace=KERNEL, final=False) is None
-    assert judge_recording("t", few, SETTINGS, full_pace=KERNEL, final=True).verdict is None
-    enough = measured([1e-4] * LEAST_PROCESSES)
-    assert judge_recording("t", enough, SETTINGS, full_pace=KERNEL, final=False) is not None
+def recorded(measurement, *, full_pace=KERNEL, final=False):
+    return judge_recording("t", measurement, SETTINGS, full_pace=full_pace, final=final)
 
 
-def test_the_pace_of_a_machine_that_is_slow_for_a_while_is_not_full():
-    slow = measured([1e-4] * LEAST_PROCESSES)
-    assert judge_recording("t", slow, SETTINGS, full_pace=KERNEL / 1.4, final=False) is None
-    assert judge_recording("t", slow, SETTINGS, full_pace=KERNEL / 1.05, final=False) is not None
+def test_recording_takes_a_fixed_number_of_processes():
+    assert recorded(measured([1e-4] * (RECORDED_PROCESSES - 1))) is None
+    comparison = recorded(measured([1e-4] * RECORDED_PROCESSES))
+    assert (comparison.verdict, comparison.measurement.notes) == (None, ())
+
+
+def test_a_slow_test_is_recorded_in_fewer():
+    assert recorded(measured([1e-4] * MIN_RECORDED_PROCESSES, seconds=RECORDING_SECONDS)) is not None
+    assert recorded(measured([1e-4] * MIN_RECORDED_PROCESSES, seconds=RECORDING_SECONDS - 0.1)) is None
+    assert recorded(measured([1e-4] * (MIN_RECORDED_PROCESSES - 1), seconds=60.0)) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_budget_that_ends_a_recording_keeps_what_there_is(count):
+    comparison = recorded(measured([1e-4] * count), final=True)
+    assert comparison.measurement.processes == count
+
+
+def test_a_recording_on_a_busy_machine_says_so():
+    busy = measured([1e-4] * RECORDED_PROCESSES, lost=0.42, kernel=2 * KERNEL)
+    (note,) = recorded(busy).measurement.notes
+    assert note.startswith("recorded while other processes had the CPU for up to 42% of the time: comparisons with it")
+    assert recorded(measured([1e-4] * RECORDED_PROCESSES, lost=0.10)).measurement.notes == ()
+
+
+def test_a_recording_on_a_slow_machine_says_so():
+    (note,) = recorded(measured([1e-4] * RECORDED_PROCESSES, kernel=1.4 * KERNEL)).measurement.notes
+    assert note.startswith("recorded while the machine was 1.4 times slower than at its best: comparisons with it")
+    assert recorded(measured([1e-4] * RECORDED_PROCESSES, kernel=1.1 * KERNEL)).measurement.notes == ()
 
 
 def test_a_look_takes_a_few_processes_and_judges_nothing():

@@ -1,13 +1,11 @@
-"""A pair that says nothing acquits nobody."""
+"""A pair that was hardly measured settles nothing."""
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.judge.screened import settled
-from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Verdict
-
-RED = Comparison("t", Verdict.REGRESSION, (Finding("time", "s", Verdict.REGRESSION, 2.0, 1.0),))
+from pytest_perfguard.judge.screened import SUSPECT, settles, why_unsettled
+from pytest_perfguard.model import JUDGED, Comparison, Finding, Measurement, Pairing, Verdict
 
 
 def paired(verdict, *, pairs=6, **more):
@@ -15,12 +13,9 @@ def paired(verdict, *, pairs=6, **more):
     return Comparison("t", verdict, (), measurement, pairing=Pairing("main", measurement, "", True), **more)
 
 
-@pytest.mark.parametrize(
-    "verdict", [Verdict.REGRESSION, Verdict.UNCHANGED, Verdict.IMPROVEMENT, Verdict.INCONCLUSIVE, Verdict.OVER_BUDGET]
-)
+@pytest.mark.parametrize("verdict", sorted(JUDGED, key=str))
 def test_a_pair_that_was_measured_has_the_last_word(verdict):
-    pair = paired(verdict)
-    assert settled(RED, pair) is pair
+    assert settles(paired(verdict))
 
 
 @pytest.mark.parametrize(
@@ -32,13 +27,20 @@ def test_a_pair_that_was_measured_has_the_last_word(verdict):
         paired(Verdict.INCONCLUSIVE, pairs=3, reason="no such module"),
     ],
 )
-def test_a_pair_that_was_not_leaves_the_suspect_suspected(pair):
-    told = settled(RED, pair)
-    assert (told.verdict, told.findings, told.pairing) == (Verdict.REGRESSION, RED.findings, None)
-    assert told.reason == "measuring it side by side with main settled nothing: no such module"
+def test_a_pair_that_was_not_settles_nothing_and_says_why(pair):
+    assert not settles(pair)
+    assert why_unsettled(pair) == "measuring it side by side with main settled nothing: no such module"
 
 
-def test_without_a_suspicion_the_pair_is_all_there_is():
-    pair = paired(Verdict.NEW)
-    assert settled(None, pair) is pair
-    assert settled(Comparison("t", Verdict.INCOMPARABLE), pair) is pair
+def test_a_broken_pair_is_no_verdict_whatever_it_found():
+    assert not settles(paired(Verdict.REGRESSION, broken="SIGSEGV"))
+
+
+def test_the_reasons_of_the_findings_are_told_once_each():
+    findings = tuple(Finding(name, "s", Verdict.INCONCLUSIVE, 1.0, reason="too few") for name in ("time", "cpu"))
+    pair = Comparison("t", Verdict.INCONCLUSIVE, findings, Measurement(processes=2))
+    assert why_unsettled(pair) == "measuring it side by side with its commit settled nothing: too few"
+
+
+def test_what_the_file_cleared_is_no_suspect():
+    assert {Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_BUDGET} == SUSPECT

@@ -11,6 +11,7 @@ from pytest_perfguard.drive import PREPARE, Timing, drive
 from pytest_perfguard.measure import instruments as module
 from pytest_perfguard.measure.instruments import INSTRUMENTS, read_blocks, read_memory, read_paced, read_time
 from pytest_perfguard.measure.probe import Probe
+from pytest_perfguard.stack import stack_offset
 
 
 def readings_of(instrument, call, setup=None):
@@ -35,6 +36,28 @@ def test_times_are_totals_of_a_round():
     assert [step.iterations for step in script] == [0, 7, 0, 7]
     readings = stop.value.value
     assert (readings["time"], readings["cpu"], len(readings["setup"])) == ([700, 800], [300, 400], 2)
+
+
+def test_time_leaves_out_what_other_processes_took():
+    instrument = read_time(1, 1, Probe(tuple))
+    next(instrument)
+    instrument.send(Timing(0, 0))
+    with pytest.raises(StopIteration) as stop:
+        instrument.send(Timing(1000, 600, lost_ns=400))
+    readings = stop.value.value
+    assert (readings["time"], readings["cpu"], readings["lost"]) == ([600], [600], [400])
+
+
+@pytest.mark.parametrize("name", ["time", "paced", "turn", "load"])
+def test_every_round_has_a_stack_offset_of_its_own(name):
+    """That of its place among all rounds of the test; untimed calls before it are made at the same."""
+    instrument, offsets = INSTRUMENTS[name](2, 3, Probe(tuple), 5), []
+    step = next(instrument)
+    with pytest.raises(StopIteration):
+        while True:
+            offsets += [step.offset] if step.iterations else []
+            step = instrument.send(Timing(10, 10))
+    assert offsets == [stack_offset(5 + index) for index in range(3) for _ in range(1 + (name == "turn"))]
 
 
 def test_the_peak_is_that_of_one_round_above_its_start():

@@ -35,7 +35,13 @@ class Arms:
         if take.instrument in ("memory", "blocks"):
             return Taken({take.instrument: [1000] * take.rounds})
         return Taken(
-            {"time": wall, "cpu": wall, "setup": [0] * take.rounds, "load": [int(self.load * w) for w in wall]}
+            {
+                "time": wall,
+                "cpu": wall,
+                "lost": [0] * take.rounds,
+                "setup": [0] * take.rounds,
+                "load": [int(self.load * w) for w in wall],
+            }
         )
 
     def slices(self):
@@ -75,6 +81,31 @@ def test_both_arms_make_the_same_number_of_calls_per_slice():
 
 def test_a_known_number_of_calls_is_kept():
     assert play(Arms(50_000), pinned=True, iterations=12).base.iterations == 12
+
+
+def test_a_later_pair_calibrates_nothing_and_takes_no_load():
+    """Two calls, a slice and the warm-up of each arm come before the slices."""
+    arms = Arms(50_000)
+    play(arms, pinned=True, iterations=10, memory=False)
+    assert {ask.take.instrument for ask in arms.asked} == {"time", "turn"}
+    assert len(arms.asked) - len(arms.slices()) == 2 * 4
+    first = Arms(50_000)
+    play(first, memory=False)
+    assert "load" in {ask.take.instrument for ask in first.asked}
+
+
+def test_a_reason_for_slices_of_one_call_is_not_found_out_again():
+    arms = Arms(50_000)
+    visit = play(arms, pinned=True, iterations=1, one_by_one="CalledTwice: once")
+    assert visit.head.one_by_one == "CalledTwice: once"
+    assert {ask.take.iterations for ask in arms.asked} == {1}
+
+
+def test_both_arms_take_each_slice_at_the_same_place_and_each_pair_at_others():
+    arms = Arms(50_000)
+    play(arms, pinned=True, place=82)
+    places = [ask.take.place for ask in arms.slices()]
+    assert places[::2] == places[1::2] == list(range(82, 82 + 40))
 
 
 @pytest.mark.parametrize(("ns", "instrument"), [(50_000, "turn"), (249_000, "turn"), (251_000, "time")])
@@ -134,7 +165,7 @@ def test_calls_that_are_processes_of_their_own_are_taken_more_often():
 def test_memory_is_taken_of_both_arms_last():
     arms = Arms(50_000)
     visit = play(arms, pinned=True)
-    assert visit.base.values["memory"] == visit.head.values["memory"] == (1000.0,) * 5
+    assert visit.base.values["memory"] == visit.head.values["memory"] == (1000.0,) * 3
     tail = [(ask.arm, ask.take.instrument) for ask in arms.asked[-6:]]
     assert tail == [(arm, name) for arm in ("base", "head") for name in ("memory", "blocks", "blocks")]
     assert "memory" not in play(Arms(50_000), pinned=True, memory=False).base.values

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.measure.plan import (
-    MOST_CALIBRATIONS,
-    PATIENCE,
+    MAX_CALIBRATIONS,
+    MAX_WARM_UP_ROUNDS,
     ROUND_NS,
     ROUNDS,
     WARM_UP_NS,
     FirstCallRaised,
     plan_visit,
     rounds_for,
+    warm_up_rounds,
 )
 from pytest_perfguard.measure.visit import Order, Raised, Take, Taken, Visit
 
@@ -52,6 +53,7 @@ class Subject:
         timed = {
             "time": readings,
             "cpu": [reading // 2 for reading in readings],
+            "lost": [reading // 4 for reading in readings],
             "setup": [self.setup_ns] * take.rounds,
         }
         return Taken(
@@ -84,7 +86,7 @@ def test_a_short_call_is_timed_in_rounds_of_half_a_millisecond(ns):
 def test_cpu_memory_and_blocks_are_per_iteration():
     visit = Subject(1_000).visit()
     assert visit.values["cpu"][0] == pytest.approx(500e-9, rel=0.01)
-    assert visit.values["memory"] == (1000.0,) * 5
+    assert visit.values["memory"] == (1000.0,) * 3
     assert visit.values["blocks"] == (2.0,) * 3, "what the apparatus itself leaves is taken off"
 
 
@@ -120,11 +122,24 @@ def test_every_timed_round_has_its_pace():
     assert visit.paces == (0.0003,) * ROUNDS
 
 
-def test_a_visit_waits_a_while_for_a_machine_that_is_slower_than_known():
+def test_what_other_processes_took_is_told_as_a_share():
+    """A quarter of the own time more: a fifth of the wall time."""
+    assert Subject(1_000).visit().lost == pytest.approx(0.2, abs=0.001)
+
+
+@pytest.mark.parametrize("ns", [1_000, 400_000_000])
+def test_the_rounds_of_each_process_have_places_of_their_own(ns):
+    subject = Subject(ns)
+    subject.visit(Order(("time",), place=3 * ROUNDS))
+    assert subject.timed().place == 3 * ROUNDS
+
+
+def test_a_small_budget_bounds_rounds_and_warm_up():
     subject = Subject(1_000)
-    subject.pace = 450_000
-    assert len(subject.visit(Order(("time",), pace=0.0003)).values["time"]) == PATIENCE * ROUNDS
-    assert len(subject.visit(Order(("time",), pace=0.00044)).values["time"]) == ROUNDS
+    subject.visit(Order(("time",), budget_ns=10_000_000))
+    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "paced")][-2:]
+    assert timed.rounds == 4, "each with its kernel: half of the budget"
+    assert warm_up.rounds * warm_up.iterations * 1_000 == pytest.approx(10_000_000 / 8, rel=0.4)
 
 
 def test_memory_is_never_taken_in_a_timed_round():
@@ -195,10 +210,10 @@ def test_blocks_are_not_to_be_had_of_a_call_that_cannot_be_repeated():
 
 
 def test_a_short_round_of_one_call_cannot_tell_whether_it_runs_in_parallel():
-    readings = {"time": [1_000], "cpu": [1_900]}
+    readings = {"time": [1_000], "cpu": [1_900], "lost": [0]}
     assert Visit.of(("time",), 1, readings, {}, {}, "ValueError: again").busy == 1.0
     assert Visit.of(("time",), 1, readings, {}, {}).busy == 1.9
-    long = {"time": [9_000_000], "cpu": [18_000_000]}
+    long = {"time": [9_000_000], "cpu": [18_000_000], "lost": [0]}
     assert Visit.of(("time",), 1, long, {}, {}, "ValueError: again").busy == 2.0
 
 
@@ -213,7 +228,9 @@ def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
         if take.instrument in ("memory", "blocks"):
             return Taken({take.instrument: [7] * take.rounds})
         values = [next(source, 1) for _ in range(take.rounds)]
-        return Taken({"time": values, "cpu": values, "setup": values, "load": values, "pace": values})
+        return Taken(
+            {"time": values, "cpu": values, "lost": [0] * take.rounds, "setup": values, "load": values, "pace": values}
+        )
 
     plan = plan_visit(Order(ALL, iterations=hint))
     reply = None
@@ -223,9 +240,18 @@ def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
             assert take.iterations >= 1
             assert take.rounds >= 1
             reply = answer(take)
-    assert len(subject.asked) <= MOST_CALIBRATIONS + 12
+    assert len(subject.asked) <= MAX_CALIBRATIONS + 12
 
 
-@given(st.integers(1, 10**13))
-def test_rounds_are_never_none_and_never_more_than_the_most(ns):
-    assert 1 <= rounds_for(ns) <= ROUNDS
+@given(st.integers(1, 10**13), st.integers(1, 10**13))
+def test_rounds_are_never_none_and_never_more_than_the_most(ns, budget):
+    assert 1 <= rounds_for(ns, budget) <= ROUNDS
+    assert rounds_for(ns, budget) <= rounds_for(ns, 2 * budget)
+    assert rounds_for(ns, budget) == 1 or rounds_for(ns, budget) * ns <= budget
+
+
+@given(st.integers(1, 10**13), st.integers(1, 10**13))
+def test_the_warm_up_lasts_no_longer_than_its_part_of_the_budget_and_one_round(ns, budget):
+    rounds = warm_up_rounds(ns, budget)
+    assert 1 <= rounds <= MAX_WARM_UP_ROUNDS
+    assert (rounds - 1) * ns <= min(WARM_UP_NS, budget / 8)

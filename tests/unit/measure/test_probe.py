@@ -51,7 +51,7 @@ def test_timers_are_times():
 
 def test_what_was_not_recorded_in_every_round_is_no_metric():
     recorded = {"time:db": [2.0, 4.0], "time:rare": [0.0, 1.0], "time:late": [1.0], "p95:db": [0.5]}
-    readings = {"time": [10, 10], "cpu": [10, 10]}
+    readings = {"time": [10, 10], "cpu": [10, 10], "lost": [0, 0]}
     values = Visit.of(("time",), 2, readings, {}, recorded).values
     assert values == {"time": (5e-9, 5e-9), "time:db": (1.0, 2.0), "p95:db": (0.5,)}
     assert Visit.of(("memory",), 2, readings, {"memory": (1.0,)}, recorded).values == {"memory": (1.0,)}
@@ -59,7 +59,7 @@ def test_what_was_not_recorded_in_every_round_is_no_metric():
 
 def test_a_label_that_looks_like_a_tail_is_none():
     recorded = {'time:db{q="p95:"}': [2.0, 4.0]}
-    values = Visit.of(("time",), 2, {"time": [1, 1], "cpu": [1, 1]}, {}, recorded).values
+    values = Visit.of(("time",), 2, {"time": [1, 1], "cpu": [1, 1], "lost": [0, 0]}, {}, recorded).values
     assert values['time:db{q="p95:"}'] == (1.0, 2.0)
 
 

@@ -26,7 +26,13 @@ RECORD = Record("h", "abc123", 3e-4, {"": 3}, {"time": Recorded("s", (1e-6,), (1
 TIME = Finding("time", "s", Verdict.REGRESSION, 2e-6, 1e-6, (1.9, 2.1), 1.05e-6, 80)
 MEMORY = Finding("memory", "B", Verdict.UNCHANGED, 1000.0, 1000.0, (1.0, 1.0), 2024.0, 9)
 MEASURED = Measurement(
-    {"time": Samples("s", ((2e-6, 2.2e-6), (2.1e-6, 2.1e-6)))}, {"": 3}, 3e-4, (3e-4,) * 2, 1.0, 2, 1.5
+    {"time": Samples("s", ((2e-6, 2.2e-6), (2.1e-6, 2.1e-6)))},
+    {"": 3},
+    3e-4,
+    (3e-4,) * 2,
+    1.0,
+    processes=2,
+    seconds=1.5,
 )
 RED = Entry(
     Comparison("tests/test_a.py::test_slow", Verdict.REGRESSION, (TIME, MEMORY), MEASURED),

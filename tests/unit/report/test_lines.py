@@ -18,7 +18,14 @@ SETTINGS = resolve(marker={}, command_line={}, ini={})
 SLOWER = Finding("time", "s", Verdict.REGRESSION, 25.1e-6, 12.3e-6, (1.98, 2.1), 12.9e-6, 800)
 SAME = Finding("memory", "B", Verdict.UNCHANGED, 1000.0, 1000.0, (1.0, 1.0), 2024.0, 9)
 MEASURED = Measurement(
-    {"time": Samples("s", ((25.1e-6,) * 40,) * 20)}, {"": 41}, 0.00032, (), 1.0, 20, 2.31, ("a note",)
+    {"time": Samples("s", ((25.1e-6,) * 40,) * 20)},
+    {"": 41},
+    0.00032,
+    (),
+    1.0,
+    processes=20,
+    seconds=2.31,
+    notes=("a note",),
 )
 RED = Comparison("tests/test_a.py::test_parse[big]", Verdict.REGRESSION, (SAME, SLOWER), MEASURED)
 RECORD = Record("h", "abc123", 0.00031, {"": 41}, {"time": Recorded("s", (12.3e-6,), (12.3e-6,), 40)})

@@ -8,8 +8,16 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from pytest_perfguard.stats.sequential import log_ratio, margin, t_quantile, trimmed_mean
+from pytest_perfguard.stats.sequential import (
+    binomial_tail,
+    log_ratio,
+    margin,
+    t_quantile,
+    trimmed_error,
+    trimmed_mean,
+)
 
 numbers = st.floats(-1e6, 1e6)
 times = st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=50)
@@ -63,3 +71,29 @@ def test_the_true_mean_is_missed_as_rarely_as_claimed():
         values = [dice.gauss(0, 1) for _ in range(6)]
         missed += sum(values) / 6 - margin(values, 0.05) > 0
     assert 0.04 < missed / 4000 < 0.06
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(0, 1))
+def test_the_binomial_tail_is_that_of_scipy(hits, count, chance):
+    assert binomial_tail(hits, count, chance) == pytest.approx(stats.binom.sf(hits - 1, count, chance), abs=1e-12)
+
+
+def test_the_error_of_a_trimmed_mean_is_yuens():
+    """[-9, 1, 2, 3, 9] winsorized is [1, 1, 2, 3, 3], of variance 1: 1 / (0.6^2 * 5)."""
+    assert trimmed_error([-9, 1, 2, 3, 9]) == pytest.approx(1 / (0.36 * 5))
+    assert trimmed_error([3.0, 1.0], share=0) == pytest.approx(1.0)
+    assert trimmed_error([5.0]) == trimmed_error([]) == 0
+
+
+@given(st.lists(numbers, min_size=2), st.floats(-1e3, 1e3))
+def test_the_error_does_not_depend_on_where_the_values_lie(values, shift):
+    moved = trimmed_error([value + shift for value in values])
+    assert moved == pytest.approx(trimmed_error(values), rel=1e-3, abs=1e-3)
+
+
+def test_the_error_is_about_the_variance_of_trimmed_means():
+    dice = random.Random(8)
+    samples = [[dice.gauss(0, 1) for _ in range(40)] for _ in range(2000)]
+    means = [trimmed_mean(values) for values in samples]
+    truth = sum(mean**2 for mean in means) / len(means)
+    assert sum(map(trimmed_error, samples)) / len(samples) == pytest.approx(truth, rel=0.1)

@@ -35,7 +35,7 @@ UNPINNED_THRESHOLD: Final = 0.10
 LARGE: Final = math.log(1.25)
 LARGE_CHANCE: Final = 0.05
 #: Pairs that differ among themselves so much that chance gives their mean its sign this often show no large change.
-SIGN_ERROR: Final = 0.001
+SIGN_ERROR: Final = 0.0025
 #: The same where the arms are not kept on one CPU.
 UNPINNED_LARGE: Final = math.log(1.6)
 #: Pairs from which on their spread is trusted to tell a small change; before, only a large one is told.

@@ -37,7 +37,9 @@ def test_a_point_is_announced_served_and_left():
     announced, taken = link.said
     assert announced == Point("parse")
     assert isinstance(taken, Taken)
-    assert {name: len(values) for name, values in taken.values.items()} == {"time": 3, "cpu": 3, "setup": 3}
+    assert {name: len(values) for name, values in taken.values.items()} == {
+        "time": 3, "cpu": 3, "lost": 3, "setup": 3,
+    }  # fmt: skip
 
 
 def test_a_claim_is_announced_and_each_side_is_called_as_asked():

@@ -78,13 +78,15 @@ def test_identical_code_is_unchanged_at_the_first_look():
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (0.10, Verdict.REGRESSION),
         (0.04, None),
         (0.02, None),
         (0.005, Verdict.UNCHANGED),
         (-0.005, Verdict.UNCHANGED),
         (-0.04, None),
-        (-0.10, Verdict.IMPROVEMENT),
+        (-0.10, None),
+        (0.10, None),
+        (0.30, Verdict.REGRESSION),
+        (-0.30, Verdict.IMPROVEMENT),
     ],
 )
 def test_four_steady_pairs_settle_what_is_far_from_the_bound(change, expected):
@@ -109,12 +111,19 @@ def test_unchanged_means_that_the_interval_ends_below_the_limit(mean):
     assert reported[0] < 1 < 1.03 < reported[1]
 
 
-@pytest.mark.parametrize("slowdown", [1.5, 2, 5, 50])
+@pytest.mark.parametrize("slowdown", [2, 5, 50])
 def test_a_large_slowdown_is_settled_by_four_pairs_that_disagree_on_its_size(slowdown):
     """As with a call of 300 ms on a busy machine: four times between 2.9 and 6.1 are slower, whatever their spread."""
     changes = [math.log(slowdown * factor) for factor in (0.9, 1.22, 0.88, 1.0)]
     assert verdict(pairs(changes), family=50) is Verdict.REGRESSION
     assert verdict(pairs([-change for change in changes]), family=50) is Verdict.IMPROVEMENT
+
+
+def test_pairs_whose_spread_explains_their_sign_need_more_of_them():
+    """As with pairs of identical code that differ by 30 %: four on one side are nothing special."""
+    wide = (0.3, 1.4, 0.35, 1.2)
+    assert judge(pairs(wide)) is None
+    assert verdict(pairs(wide * 2)) is Verdict.REGRESSION
 
 
 def test_one_pair_that_shows_no_large_slowdown_leaves_it_to_the_next():
@@ -188,10 +197,10 @@ def test_an_apparent_improvement_is_looked_into_as_a_slowdown_is():
 
 
 def test_what_the_run_knows_of_its_spread_narrows_and_widens():
-    near = pairs([0.06 + value for value in STEADY])
+    near = pairs([0.034 + value for value in (*STEADY, 0.0, 0.0)])
     assert judge(near) is None
     assert verdict(near, prior=Prior(0.005**2, 6)) is Verdict.REGRESSION
-    ten = pairs([0.10 + value for value in STEADY])
+    ten = pairs([0.10 + value for value in (*STEADY, 0.0, 0.0)])
     assert verdict(ten) is Verdict.REGRESSION
     assert judge(ten, prior=Prior(0.08**2, 6)) is None
 
@@ -203,8 +212,8 @@ def test_pairs_that_differ_more_than_the_prior_are_believed():
 
 def test_slices_that_scatter_widen_the_interval_although_the_pairs_agree():
     def scattered(width):
-        base = [(100e-6,) * 6] * 4
-        head = [tuple(100e-6 * math.exp(0.1 + sign * width) for sign in (1, -1) * 3)] * 4
+        base = [(100e-6,) * 6] * 6
+        head = [tuple(100e-6 * math.exp(0.1 + sign * width) for sign in (1, -1) * 3)] * 6
         return judge(Pairs("r", measured(base), measured(head), True), spent=Spent.ALL).findings[0]
 
     steady, wild = scattered(0.001), scattered(0.5)
@@ -213,9 +222,9 @@ def test_slices_that_scatter_widen_the_interval_although_the_pairs_agree():
 
 
 def test_metrics_of_a_test_share_its_chance_of_a_false_alarm():
-    alone = pairs([0.067 + value for value in STEADY])
+    alone = pairs([0.040 + value for value in (*STEADY, 0.0, 0.0)])
     assert verdict(alone) is Verdict.REGRESSION
-    twice = [(100e-6,) * 3] * 4
+    twice = [(100e-6,) * 3] * 6
     timed = with_timer(alone, twice, twice, "time")
     for name in ("time:a", "time:b", "time:c"):
         samples = timed.base.samples["time"]
@@ -246,13 +255,13 @@ def test_the_spread_of_a_test_is_that_of_its_time():
 
 
 def test_the_interval_and_both_medians_are_told():
-    (finding,) = judge(pairs([0.1 + value for value in STEADY])).findings
-    assert finding.baseline == pytest.approx(150e-6)
-    assert finding.candidate == pytest.approx(150e-6 * math.exp(0.1), rel=1e-3)
+    (finding,) = judge(pairs([0.1 + value for value in (*STEADY, 0.0, 0.0)])).findings
+    assert finding.baseline == pytest.approx(200e-6)
+    assert finding.candidate == pytest.approx(200e-6 * math.exp(0.1), rel=1e-3)
     assert finding.interval[0] < finding.ratio < finding.interval[1]
     assert finding.ratio == pytest.approx(math.exp(0.1), rel=1e-6)
-    assert finding.rounds == 12
-    assert finding.limit == pytest.approx(150e-6 * 1.03)
+    assert finding.rounds == 18
+    assert finding.limit == pytest.approx(200e-6 * 1.03)
 
 
 def test_differences_below_the_floor_are_nothing():
@@ -274,8 +283,8 @@ def test_cpu_time_counts_in_proportion_to_the_time_of_the_test():
     before = measured(waiting, cpu=[(300e-6,) * 3] * 4)
     after = measured(waiting, cpu=[(330e-6,) * 3] * 4)
     assert verdict(Pairs("r", before, after, True)) is Verdict.UNCHANGED
-    busy_before = measured([(300e-6,) * 3] * 4, cpu=[(300e-6,) * 3] * 4)
-    busy_after = measured([(300e-6,) * 3] * 4, cpu=[(330e-6,) * 3] * 4)
+    busy_before = measured([(300e-6,) * 3] * 6, cpu=[(300e-6,) * 3] * 6)
+    busy_after = measured([(300e-6,) * 3] * 6, cpu=[(330e-6,) * 3] * 6)
     assert verdict(Pairs("r", busy_before, busy_after, True)) is Verdict.REGRESSION
 
 
@@ -330,7 +339,7 @@ def test_the_verdict_knows_its_base():
 
 def test_more_tests_need_stronger_evidence_each():
     """The run's chance of a false alarm is shared by its tests."""
-    suspicious = pairs([0.07, 0.09, 0.08, 0.07])
+    suspicious = pairs([0.05, 0.06, 0.055, 0.05, 0.055, 0.06])
     assert verdict(suspicious, family=1) is Verdict.REGRESSION
     assert judge(suspicious, family=100_000) is None
 

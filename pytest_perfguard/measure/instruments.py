@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import sys
 from collections.abc import Callable, Generator, Mapping
-from time import perf_counter_ns
 from typing import Final
 
 from pytest_perfguard.drive import PREPARE, Step, Timing
 from pytest_perfguard.measure.kernel import kernel
 from pytest_perfguard.measure.probe import Probe
+from pytest_perfguard.originals import CLOCKS, gc, sys
 from pytest_perfguard.peaks import take_peaks
+from pytest_perfguard.processes import descendants_ns
 
 #: Before a timed round of a process that had to wait for its turn.
 UNTIMED_CALLS: Final = 2
@@ -29,9 +27,9 @@ def read_time(iterations: int, rounds: int, probe: Probe) -> Instrument:
     wall_ns, cpu_ns, setup_ns = [], [], []
     gc.collect()
     for _ in range(rounds):
-        start = perf_counter_ns()
+        start = CLOCKS.perf_counter_ns()
         yield PREPARE
-        setup_ns.append(perf_counter_ns() - start)
+        setup_ns.append(CLOCKS.perf_counter_ns() - start)
         probe.round_begins()
         timing = yield Step(iterations)
         probe.round_ends()
@@ -66,9 +64,9 @@ def read_paced(iterations: int, rounds: int, probe: Probe) -> Instrument:
 
 
 def _kernel_ns() -> int:
-    start = perf_counter_ns()
+    start = CLOCKS.perf_counter_ns()
     kernel()
-    return perf_counter_ns() - start
+    return CLOCKS.perf_counter_ns() - start
 
 
 def read_turn(iterations: int, rounds: int, probe: Probe) -> Instrument:
@@ -113,14 +111,7 @@ def _ended_children_ns() -> int:
 
 def _children_ns() -> int:
     """CPU time of all child processes, of those that ended and of those that live."""
-    import psutil
-
-    seconds = 0.0
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile
-            times = child.cpu_times()
-            seconds += times.user + times.system
-    return _ended_children_ns() + round(seconds * 1e9)
+    return _ended_children_ns() + descendants_ns()
 
 
 def read_memory(iterations: int, rounds: int, _probe: Probe) -> Instrument:

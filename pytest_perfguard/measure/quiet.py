@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from typing import Final
 
+from pytest_perfguard.originals import gc, sys, threading
 from pytest_perfguard.unkept import nothing_kept
 
 _PR_SET_PDEATHSIG: Final = 1

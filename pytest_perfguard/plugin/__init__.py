@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
+from pytest_perfguard import originals  # noqa: F401  # captured before any test runs
 from pytest_perfguard.plugin import benchmark, benchmark_names, benchmark_options, options
 from pytest_perfguard.plugin.fixtures import (
     cache,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from pytest_perfguard.abtest.protocol import (
@@ -29,6 +30,7 @@ from pytest_perfguard.measure.instruments import INSTRUMENTS, Instrument, Readin
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.probe import Distribution, Probe
 from pytest_perfguard.measure.quiet import quiet, thaw
+from pytest_perfguard.measure.tracers import in_the_way
 from pytest_perfguard.measure.visit import Raised, Take, Taken
 from pytest_perfguard.monitor.points import Claim
 from pytest_perfguard.originals import CLOCKS
@@ -93,11 +95,13 @@ class Conversation:
         self._link = link
         self._setup = setup
         self._pinning = pinning
-        self._quiet = partial(quiet, output=output, records=records)
+        self._keep_quiet = partial(quiet, output=output, records=records)
         self._counters = counters
         self._distributions = distributions
         self._forget = forget
         self._labels: list[str] = []
+        self.instruments: dict[str, None] = {}
+        """What was active at the points of the test and could not be paused, in the order of its appearance."""
         self.last_rounds: Sequence[float] = ()
         """Of the latest request for times: seconds per call."""
 
@@ -129,6 +133,12 @@ class Conversation:
         """Serve a claim about two coroutine functions, inside the running loop."""
         with self._quiet():
             await drive_async(self._steps(_label_of(claim), claim), call, self._setup, rival)
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        self.instruments |= dict.fromkeys(in_the_way())
+        with self._keep_quiet():
+            yield
 
     def __str__(self) -> str:
         return "measuring"

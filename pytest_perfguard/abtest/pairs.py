@@ -208,6 +208,7 @@ class PairRunner(Rounds[Crew]):
         base_done, head_done = self._run_out(crew.base, subject, base), self._run_out(crew.head, subject, head)
         self._proof.check(base_done.modules, head_done.modules)
         self._sides[subject.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
+        self._sides[subject.nodeid].note_instruments(base_done.instruments, head_done.instruments)
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:

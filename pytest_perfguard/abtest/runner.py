@@ -95,6 +95,7 @@ class Runner(SingleRounds):
                 if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
                     raise TestFailed.of(message.problem, raised)
                 self._tallies[subject.nodeid].note_imports(message.imports)
+                self._tallies[subject.nodeid].note_instruments(message.instruments)
                 return visits
             if not isinstance(message, Point | Duel):
                 raise ProtocolError(f"expected Point, Duel or Done while {doing}, got {message!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,3 +27,8 @@ class Sides:
     """By label: is the point kept on one CPU?"""
     only_head: Set[str] = frozenset()
     """The modules that only the head's fresh interpreters import."""
+
+    def note_instruments(self, base: Sequence[str], head: Sequence[str]) -> None:
+        """What was active in the two processes and could not be paused."""
+        self.base.note_instruments(base)
+        self.head.note_instruments(head)

@@ -82,6 +82,7 @@ class ChildSession:
         self._reports: list[pytest.TestReport] = []
         self._items: dict[str, pytest.Item] = {}
         self._conversation: Conversation | None = None
+        self._instruments: list[str] = []
 
     # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
 
@@ -156,7 +157,7 @@ class ChildSession:
             problem = self._serve(request)
             freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
             files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
-            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly)))
+            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly), self._instruments))
             freshly.clear()
         return True
 
@@ -206,6 +207,7 @@ class ChildSession:
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         finally:
+            self._instruments = list(self._conversation.instruments)
             self._conversation = None
         self._served += 1
         if self._served % THAW_EVERY == 0:

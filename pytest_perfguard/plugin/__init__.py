@@ -61,9 +61,9 @@ def pytest_load_initial_conftests(
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.option.perf_child is not None:
-        from pytest_perfguard.plugin import child
+        from pytest_perfguard.plugin import neutral
 
-        child.neutralise_options(config)
+        neutral.neutralise_options(config)
 
 
 @pytest.hookimpl(tryfirst=True)

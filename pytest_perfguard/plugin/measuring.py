@@ -12,7 +12,7 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
-from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS
+from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS, WATCHING
 from pytest_perfguard.plugin.modes import Mode, open_mode
 from pytest_perfguard.plugin.options import MODES, run_settings, test_settings
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
@@ -20,6 +20,7 @@ from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.reports import Reporting, check_reports
 from pytest_perfguard.plugin.selection import is_shard
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
+from pytest_perfguard.plugin.watching import Watching
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
 
 
@@ -30,7 +31,11 @@ def register(config: pytest.Config, mode: str) -> None:
     is_controller = not is_worker and config.getoption("dist", "no") != "no"
     if os.name != "posix":
         raise pytest.UsageError(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
-    ordinary = OrdinaryRun()
+    watching = None
+    if not (is_worker or is_controller):  # a worker of xdist is gone before the verdicts
+        watching = config.stash[WATCHING] = Watching(config)
+        manager.register(watching, "perfguard-watching")
+    ordinary = OrdinaryRun(watching)
     if not is_controller:
         manager.register(ordinary, "perfguard-ordinary")
     if is_worker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from pytest_perfguard.abtest.duels import serve_duel
@@ -47,6 +48,25 @@ class Runner(SingleRounds):
         self._judge = judge
         self._tallies = {subject.nodeid: Tally(subject.iterations) for subject in subjects}
         self._best_pace = 0.0
+        self.modules: dict[str, str] = {}
+        """The files of all modules that the processes have imported."""
+
+    def fresh_process(self, subject: Subject) -> AbstractContextManager[Worker]:
+        """A process for this test alone."""
+        return self._start([subject])
+
+    def measure_once(self, child: Worker, subject: Subject, index: int) -> None:
+        """Measure the test in this process, and decide nothing."""
+        self.modules |= child.ready.modules
+        self._visit(child, subject, "", index)
+
+    def measurement_of(self, nodeid: str) -> Measurement:
+        """What the processes gave so far."""
+        return self._tallies[nodeid].measurement
+
+    def is_last(self, subject: Subject, index: int) -> bool:
+        """Is there no more budget for another process?"""
+        return index + 1 == self._most or self._tallies[subject.nodeid].next_would_exceed(subject.settings.budget)
 
     def _visit(self, crew: Worker, subject: Subject, following: str, index: int) -> None:
         tally = self._tallies[subject.nodeid]
@@ -63,8 +83,7 @@ class Runner(SingleRounds):
         tally.close_process(seconds, notes, collector=crew.ready.collector)
         if tally.measurement.kernel:  # 0 where a test only makes claims
             self._best_pace = min(self._best_pace or tally.measurement.kernel, tally.measurement.kernel)
-        last = index + 1 == self._most or tally.next_would_exceed(subject.settings.budget)
-        comparison = self._judge(subject.nodeid, tally.measurement, last)
+        comparison = self._judge(subject.nodeid, tally.measurement, self.is_last(subject, index))
         if comparison is not None:
             self._decide(subject, comparison)
 
@@ -94,6 +113,7 @@ class Runner(SingleRounds):
             if isinstance(message, Done):
                 if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
                     raise TestFailed.of(message.problem, raised)
+                self.modules |= message.modules
                 self._tallies[subject.nodeid].note_imports(message.imports)
                 self._tallies[subject.nodeid].note_instruments(message.instruments)
                 return visits

@@ -168,6 +168,10 @@ class Worker:
         except (EOFError, OSError):
             raise self._died() from None
 
+    def has_answered(self, seconds: float) -> bool:
+        """Is there a message, or the end of the process, within so many seconds?"""
+        return self._connection.poll(seconds)
+
     def ask(self, request: Take, *, doing: str, limit: float) -> Taken | Raised:
         """Have something measured."""
         return self._ask(request, Taken, doing, limit)

@@ -14,7 +14,7 @@ from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
 from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS, WATCHING
 from pytest_perfguard.plugin.modes import Mode, open_mode
-from pytest_perfguard.plugin.options import MODES, run_settings, test_settings
+from pytest_perfguard.plugin.options import MODES, run_settings, test_settings, unnamed_plugins
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
 from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.reports import Reporting, check_reports
@@ -124,9 +124,15 @@ class MeasuringPhase:
         finally:
             progress.close()
             self._processes, self._seconds = phases.processes, monotonic() - start
-            self._remarks = phases.remarks
+            self._remarks = [*self._unloaded(), *phases.remarks]
             self._log_verdicts(phases)
             self._finish(session)
+
+    def _unloaded(self) -> list[str]:
+        return [
+            f"measuring processes cannot load the plugin object {name} that pytest.main was given: give a module, or its name"
+            for name in unnamed_plugins(self._config)
+        ]
 
     def _subject(self, withheld: Withheld) -> Subject:
         settings = test_settings(self._config, withheld.marker, withheld.nodeid)

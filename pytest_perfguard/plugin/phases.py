@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from pytest_perfguard.abtest.arms import Build, Suite, two_arms
 from pytest_perfguard.abtest.examiner import Examiner
+from pytest_perfguard.abtest.one_at_a_time import OneAtATime
 from pytest_perfguard.abtest.pairs import PairRunner
 from pytest_perfguard.abtest.rounds import Progress, Subject
 from pytest_perfguard.abtest.runner import Runner
@@ -126,7 +127,7 @@ class Phases:
         tests = [Path(subject.path) for subject in handover.subjects]
         suite = Suite(rootdir, tests, inifile)
         build = Build(settings.base_command, settings.base_python)
-        family = len(handover.subjects)
+        family, screened = len(handover.subjects), dict(self.comparisons)
 
         def judge(nodeid: str, pairs: Pairs, final: bool) -> Comparison | None:
             return self._mode.judge_pair(nodeid, pairs, family, final)
@@ -141,9 +142,19 @@ class Phases:
                 handover.subjects, arms.base, arms.head, judge, arms.proof,
                 revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
             )  # fmt: skip
-            try:
-                runner.run()
-            finally:
-                for nodeid, paired in runner.comparisons.items():
-                    self.comparisons[nodeid] = settled(self.comparisons.get(nodeid), paired)
-                self.processes += runner.processes
+            self._run_beside(runner, screened)
+            if collided := [subject for subject in handover.subjects if subject.nodeid in runner.collisions]:
+                self._say("perf: what some tests need exists once: measuring them with one arm alive at a time")
+                one_at_a_time = OneAtATime(
+                    collided, arms.base, arms.head, judge, arms.proof, revision=handover.revision.label,
+                    collisions=runner.collisions, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
+                )  # fmt: skip
+                self._run_beside(one_at_a_time, screened)
+
+    def _run_beside(self, runner: PairRunner | OneAtATime, screened: Mapping[str, Comparison]) -> None:
+        try:
+            runner.run()
+        finally:
+            for nodeid, paired in runner.comparisons.items():
+                self.comparisons[nodeid] = settled(screened.get(nodeid), paired)
+            self.processes += runner.processes

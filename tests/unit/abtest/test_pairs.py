@@ -62,6 +62,9 @@ class Child:
         facts = {"pins": True, "python": "3.11.0"} | self.world.ready.get(self.arm, {})
         return Ready(found, problems, [], True, facts["pins"], facts["python"], {})
 
+    def has_answered(self, seconds):
+        return self.behaviour() != "waits" or "base" not in self.world.alive or self.arm == "base"
+
     def dismiss(self):
         self.world.log.append((self.arm, "", "dismiss"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,20 +22,27 @@ from pytest_perfguard.abtest.sides import Crew
 from pytest_perfguard.abtest.single import not_collected
 from pytest_perfguard.abtest.worker import Launch, Worker
 from pytest_perfguard.errors import ChildError
-from pytest_perfguard.judge.paired import UNPINNED_THRESHOLD, Pairs
+from pytest_perfguard.judge.looks import LOOKS
+from pytest_perfguard.judge.paired import PLAIN, UNPINNED_THRESHOLD, Pairs
+from pytest_perfguard.metrics import metric_kind
 from pytest_perfguard.model import Comparison, Measurement, Samples, Verdict
 
 #: Once one arm is ready, the other one may take so many seconds more, and so many times as long.
 PATIENCE: Final = 10.0
 PATIENCE_FACTOR: Final = 3.0
+#: Pairs after which a clear slowdown counts as open for good.
+PLAIN_PAIRS: Final = LOOKS[4]
 #: Between two looks at whether an arm has answered.
 _LOOK_SECONDS: Final = 0.005
 #: What programs say when somebody else has what they want.
 _HELD: Final = re.compile(
     r"address already in use|already in use|already running|already exists|already locked|is locked|errno 98\b|errno 48\b"
-    r"|resource temporarily unavailable|could not acquire|could not be acquired|only one usage of each|lock held|port \d+ is",
+    r"|resource temporarily unavailable|could not acquire|could not be acquired|only one usage of each|lock held|port \d+ is|file exists",
     re.IGNORECASE,
 )
+
+#: An exception with its message.
+_ERROR: Final = re.compile(r"\b\w*(?:Error|Exception|Timeout)\b: .*")
 
 #: (node id, what was measured so far, will no more be measured?) -> the verdict, or None to measure on.
 PairJudge = Callable[[str, Pairs, bool], Comparison | None]
@@ -79,7 +87,10 @@ def collision(error: Exception | str) -> str:
     if isinstance(error, NeverReady):
         return f"one arm {error.what_happened()}"
     lines = [line.strip() for line in str(error).splitlines() if _HELD.search(line)]
-    return essence(lines[-1]) if lines else ""
+    if not lines:
+        return ""
+    named = _ERROR.search(lines[-1])
+    return named[0] if named else lines[-1]
 
 
 class OneAtATime(Rounds[None]):
@@ -123,8 +134,9 @@ class OneAtATime(Rounds[None]):
             self._take_turn(runner, subject, index)
         base, head = self._runners
         self._proof.check(base.modules, head.modules)
-        last = index + 1 == self._most or head.is_last(subject, index)
-        comparison = self._judge(subject.nodeid, self._pairs(subject), last)
+        pairs = self._pairs(subject)
+        last = index + 1 == self._most or (head.is_last(subject, index) and not _is_open_and_slower(pairs))
+        comparison = self._judge(subject.nodeid, pairs, last)
         if comparison is not None:
             self._decide(subject, comparison)
 
@@ -175,12 +187,22 @@ def in_step(base: Measurement, head: Measurement) -> tuple[Measurement, Measurem
 
 def _cut(base: Samples, head: Samples) -> tuple[Samples, Samples]:
     lengths = [min(len(one), len(other)) for one, other in zip(base.processes, head.processes, strict=False)]
-    sides = (
-        Samples(side.unit, tuple(rounds[:length] for rounds, length in zip(side.processes, lengths, strict=False)))
-        for side in (base, head)
-    )
+    sides = (Samples(side.unit, tuple(map(_spread, side.processes, lengths))) for side in (base, head))
     one, other = sides
     return one, other
+
+
+def _spread(rounds: Sequence[float], length: int) -> tuple[float, ...]:
+    """So many of the rounds, evenly from the fastest to the slowest: the i-th of one process has no part in that of another."""
+    ordered = sorted(rounds)
+    return tuple(ordered[(2 * index + 1) * len(ordered) // (2 * length)] for index in range(length))
+
+
+def _is_open_and_slower(pairs: Pairs) -> bool:
+    """Does a clear slowdown need more pairs, whatever the budget? Two processes apart in time differ by more than a pair."""
+    times = [name for name in pairs.head.samples if metric_kind(name) == "time" and name in pairs.base.samples]
+    ratios = [pairs.log_ratios(name) for name in times]
+    return pairs.head.processes < PLAIN_PAIRS and any(each and statistics.fmean(each) > PLAIN for each in ratios)
 
 
 def _never(_nodeid: str, _measurement: Measurement, _last: bool) -> Comparison | None:

@@ -7,13 +7,13 @@ those plugins, too, until `log_reports` tells the others. A phase that fails is 
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
 
+from pytest_perfguard.drive import describe
 from pytest_perfguard.plugin.foreign import MAKEREPORT, watchers
 from pytest_perfguard.plugin.repeating import hooks_replaced
 
@@ -43,10 +43,15 @@ class Watching:
         self._manager = config.pluginmanager
         self._waiting: dict[str, _Waiting] = {}
         self._told: pytest.TestReport | None = None
+        self._problems: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self) -> pytest.TestReport | None:
         return self._told
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for problem in self._problems:
+            terminalreporter.write_line(f"perf: {problem}", yellow=True)
 
     @contextlib.contextmanager
     def withheld(self, item: pytest.Item) -> Iterator[None]:
@@ -96,12 +101,8 @@ class Watching:
         try:
             hook(item=item, call=call)
         except Exception as error:  # such as of a hook that looks at fixtures of a test that is over
-            warnings.warn(
-                pytest.PytestWarning(
-                    f"a hook {MAKEREPORT} could not be told the final result of {item.nodeid}: "
-                    f"{type(error).__name__}: {error}"
-                ),
-                stacklevel=1,
+            self._problems.append(
+                f"a hook {MAKEREPORT} could not be told the final result of {item.nodeid}: {describe(error)}"
             )
         finally:
             self._told = None

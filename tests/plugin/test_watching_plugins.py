@@ -210,7 +210,8 @@ def test_an_ordinary_test_that_depends_on_a_perf_test_runs(watched):
 
 def test_what_a_fixture_skips_is_told(watched):
     """That is no plugin's decision: the test itself is another one in the worker."""
-    tests = "\n@pytest.fixture\ndef picky():\n    IN_CHILD and pytest.skip('not here')\n\n@pytest.mark.perf\ndef test_it(picky):\n    pass\n"
+    picky = "\n@pytest.fixture\ndef picky():\n    IN_CHILD and pytest.skip('not here')\n"
+    tests = picky + "\n@pytest.mark.perf\ndef test_it(picky):\n    pass\n"
     result, _saw = watched("", tests)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*skipped in setup: *not here*"])

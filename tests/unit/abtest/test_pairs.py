@@ -63,7 +63,7 @@ class Child:
         return Ready(found, problems, [], True, facts["pins"], facts["python"], {})
 
     def has_answered(self, seconds):
-        return self.behaviour() != "waits" or "base" not in self.world.alive or self.arm == "base"
+        return self.behaviour() != "waits"
 
     def dismiss(self):
         self.world.log.append((self.arm, "", "dismiss"))
@@ -76,7 +76,8 @@ class Child:
             self.world.pins.append((self.arm, message.cpu))
         elif isinstance(message, GoOn):
             behaviour = self.behaviour()
-            self.queue.append(Done("AssertionError: not here" if behaviour == "fails" else "", {}, []))
+            problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
+            self.queue.append(Done(problems.get(behaviour, ""), {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
@@ -124,7 +125,7 @@ class NoProof:
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None):
+    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None, more=()):
         monkeypatch.setattr(module, "Worker", world)
 
         def judge(nodeid, pairs, final):
@@ -134,7 +135,10 @@ def run(monkeypatch):
 
         ticks = count()
         runner = PairRunner(
-            [Subject(name, f"/{name}.py", settings, 0.1) for name in names],
+            [
+                *(Subject(name, f"/{name}.py", settings, 0.1) for name in names),
+                *(Subject(name, f"/{names[0]}.py", settings, 0.1) for name in more),
+            ],
             Launch([], None, arm="base"),
             Launch([], None, arm="head"),
             judge,
@@ -301,3 +305,20 @@ def test_the_budget_ends_a_test(run):
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
     runner = run("a", World(), enough=99, most=20, settings=tight)
     assert runner.comparisons["a"].measurement.processes == 3
+
+
+@pytest.mark.parametrize("arm", ["base", "head"])
+def test_a_test_whose_arms_need_the_same_port_is_named(run, arm):
+    runner = run("ab", World({(arm, "a"): "held"}))
+    assert runner.collisions == {"a": "OSError: [Errno 98] Address already in use"}
+    assert runner.comparisons["b"].verdict is Verdict.UNCHANGED
+
+
+def test_an_arm_that_waits_sets_its_file_aside(run):
+    world = World({("head", "a"): "waits"})
+    runner = run("ab", world)
+    assert set(runner.collisions) == {"a"}
+    assert "was not ready" in runner.collisions["a"]
+    assert runner.comparisons["b"].verdict is Verdict.UNCHANGED
+    same_file = run("a", World({("head", "a"): "waits"}), more=["c"])
+    assert set(same_file.collisions) == {"a", "c"}

@@ -136,8 +136,12 @@ class Conversation:
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
-        self.instruments |= dict.fromkeys(in_the_way())
-        with self._keep_quiet():
+        with contextlib.ExitStack() as stack:
+            try:
+                self.instruments |= dict.fromkeys(in_the_way())
+                stack.enter_context(self._keep_quiet())
+            except Exception as error:
+                raise InstrumentFailed(describe(error)) from error
             yield
 
     def __str__(self) -> str:

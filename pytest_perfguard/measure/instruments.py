@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import Final
 
 from pytest_perfguard.drive import PREPARE, Step, Timing
@@ -103,9 +104,7 @@ def read_load(iterations: int, rounds: int, probe: Probe) -> Instrument:
 
 
 def _ended_children_ns() -> int:
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = getrusage(RUSAGE_CHILDREN)
     return round((usage.ru_utime + usage.ru_stime) * 1e9)
 
 

@@ -340,3 +340,72 @@ def test_it():
     lines = (project.path / "seen").read_text().splitlines()
     assert len(lines) > 1
     assert len(set(lines)) == 1
+
+
+LIMITS = """
+import resource
+
+@pytest.fixture
+def few():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if IN_CHILD:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+@pytest.mark.perf
+def test_it(few):
+    pass
+
+@pytest.mark.perf
+def test_good():
+    pass
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
+def test_a_limit_that_stops_an_instrument_is_told_and_costs_no_other_test(watched):
+    result, _saw = watched("", LIMITS)
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*an instrument of perfguard could not read: OSError: *Too many open files*the measured call did not raise this*"
+        ]
+    )
+
+
+FAKES = """
+import gc, resource
+from unittest import mock
+
+@pytest.mark.perf
+def test_mocks():
+    with mock.patch("time.perf_counter_ns", return_value=1), mock.patch("gc.collect", side_effect=OSError("mine")):
+        sum(range(100))
+
+@pytest.fixture
+def nothing_works(monkeypatch):
+    def refuse(*_arguments, **_more):
+        raise OSError("mine")
+    for name in ("perf_counter_ns", "process_time_ns", "monotonic", "sleep"):
+        monkeypatch.setattr(time, name, lambda *_: -1)
+    for name in ("listdir", "readlink", "sched_setaffinity", "sched_getaffinity"):
+        monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(gc, "collect", refuse)
+    monkeypatch.setattr(sys, "getallocatedblocks", refuse)
+    monkeypatch.setattr(resource, "getrusage", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    psutil = sys.modules.get("psutil")
+    if psutil is not None:
+        monkeypatch.setattr(psutil, "PROCFS_PATH", "/nowhere")
+
+@pytest.mark.perf
+def test_fixture(nothing_works):
+    sum(range(100))
+"""
+
+
+def test_a_test_that_replaces_what_the_instruments_use_is_measured_and_checked(watched):
+    result, _saw = watched("", FAKES, "--perf", "--perf-leaks", "--perf-budget=4s")
+    result.assert_outcomes(passed=2)
+    assert last_perf_line(result).startswith("perf: 2 measured")

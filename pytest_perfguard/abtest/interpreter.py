@@ -8,8 +8,8 @@ from typing import Final
 
 #: Flags without a value, by the name of their field in `sys.flags`; a field above 1 repeats its flag.
 _LETTERS: Final = {
-    "bytes_warning": "b", "dont_write_bytecode": "B", "isolated": "I", "ignore_environment": "E", "no_site": "S",
-    "no_user_site": "s", "optimize": "O", "safe_path": "P", "verbose": "v",
+    "bytes_warning": "b", "debug": "d", "dont_write_bytecode": "B", "isolated": "I", "ignore_environment": "E", "no_site": "S",
+    "no_user_site": "s", "optimize": "O", "quiet": "q", "safe_path": "P", "verbose": "v",
 }  # fmt: skip
 #: What `-I` sets by itself.
 _ISOLATED: Final = frozenset({"ignore_environment", "no_user_site", "safe_path"})

@@ -1,7 +1,6 @@
 """The loops that call the measured function: one for plain callables, one for coroutine functions.
 
-Both obey the same generator of steps, which decides what is called how often and never calls anything itself. The
-clocks are bound at import, so that a test which patches `time` is measured all the same.
+Both obey the same generator of steps, which decides what is called how often and never calls anything itself.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from itertools import repeat
-from time import perf_counter_ns, process_time_ns
 from typing import Final, NamedTuple
 
+from pytest_perfguard.originals import CLOCKS
 from pytest_perfguard.scheduling import lost_ns, switches
 from pytest_perfguard.stack import AwaitShifted, call_shifted
 
@@ -114,6 +113,7 @@ def time_calls(call: Callable[[], object], iterations: int) -> tuple[Timing, obj
     own: Callable[[int], tuple[Timing, object]] | None = getattr(call, "time_itself", None)
     if own is not None:
         return own(iterations)
+    perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
     before = switches()
     cpu_ns = process_time_ns()
@@ -128,6 +128,7 @@ def time_calls(call: Callable[[], object], iterations: int) -> tuple[Timing, obj
 
 async def time_awaits(call: Callable[[], Awaitable[object]], iterations: int) -> tuple[Timing, object]:
     """Time `iterations` awaited calls; also returns what the last of them returned."""
+    perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
     before = switches()
     cpu_ns = process_time_ns()

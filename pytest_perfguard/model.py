@@ -117,8 +117,8 @@ class Measurement:
     """Measuring time, set-ups included."""
     notes: tuple[str, ...] = ()
     conditions: Mapping[str, bool] = field(default_factory=dict)
-    """What makes two measurements of one test different in kind: was the garbage `collector` on; was it measured one
-    `single` call per set-up; did it run in `parallel`, so that it was not kept on one CPU?"""
+    """What makes two measurements of one test different in kind: was the garbage `collector` on; was it measured one `single`
+    call per set-up; did it run in `parallel`, not kept on one CPU; was it `instrumented` by what cannot be paused?"""
     contests: Mapping[str, Contest] = field(default_factory=dict)
     """The claims of the test, by label."""
     imports: Sequence[str] = ()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator
 
 from pytest_perfguard.drive import PREPARE, SETTLE, Step, Timing
+from pytest_perfguard.originals import gc
 
 
 def take_peaks(iterations: int, rounds: int) -> Generator[Step, Timing, list[int]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator
 from typing import Final
+
+from pytest_perfguard.originals import os
 
 #: A log record without its values; what a growing buffer has taken beyond its content.
 _RECORD_BYTES: Final = 500
@@ -79,7 +80,7 @@ def _silenced_output() -> Iterator[None]:
     for stream in streams:
         stream.flush()
     saved = [(fd, os.dup(fd)) for fd in (1, 2)]
-    with open(os.devnull, "w", encoding="utf-8") as null:  # noqa: PTH123  # the null device is no path
+    with io.TextIOWrapper(io.FileIO(os.open(os.devnull, os.O_WRONLY), "w"), encoding="utf-8") as null:
         try:
             for fd, _copy in saved:
                 os.dup2(null.fileno(), fd)

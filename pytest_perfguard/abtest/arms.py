@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pytest_perfguard.abtest.interpreter import for_another, without_bytecode_in_place
 from pytest_perfguard.abtest.places import Places
 from pytest_perfguard.abtest.proof import Proof, project_roots
 from pytest_perfguard.abtest.revision import Revision
@@ -111,6 +112,7 @@ def _base(head: Launch, places: Places, roots: Sequence[Path], build: Build, tar
         python=build.python or head.python,
         path=path,
         environment=environment,
+        flags=for_another(head.flags) if build.python else head.flags,
         arm="base",
         place=places.moved,
     )
@@ -123,9 +125,10 @@ def _without_bytecode_in_place(head: Launch, folder: Path) -> Launch:
     would differ in how their code lies in memory.
     """
     environment = dict(head.environment)
-    if not environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+    if not environment.pop("PYTHONDONTWRITEBYTECODE", "") and "-B" not in head.flags:
         return head
-    return replace(head, environment={**environment, "PYTHONPYCACHEPREFIX": os.fspath(folder)})
+    environment.setdefault("PYTHONPYCACHEPREFIX", os.fspath(folder))  # for programs that a test starts
+    return replace(head, environment=environment, flags=without_bytecode_in_place(head.flags, os.fspath(folder)))
 
 
 def _run(build: Build, folder: Path, target: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from time import perf_counter_ns
 
 from pytest_perfguard.abtest.protocol import (
     MAX_MESSAGE_BYTES,
@@ -19,6 +19,7 @@ from pytest_perfguard.abtest.protocol import (
     decode,
     encode,
 )
+from pytest_perfguard.attribution import InstrumentFailed, attributed
 from pytest_perfguard.drive import Step, Steps, Timing, describe, drive, drive_async
 from pytest_perfguard.errors import CannotCheck, ProtocolError
 from pytest_perfguard.leaks.check import Order, examine
@@ -29,8 +30,10 @@ from pytest_perfguard.measure.instruments import INSTRUMENTS, Instrument, Readin
 from pytest_perfguard.measure.pinning import Pinning
 from pytest_perfguard.measure.probe import Distribution, Probe
 from pytest_perfguard.measure.quiet import quiet, thaw
+from pytest_perfguard.measure.tracers import in_the_way
 from pytest_perfguard.measure.visit import Raised, Take, Taken
 from pytest_perfguard.monitor.points import Claim
+from pytest_perfguard.originals import CLOCKS
 
 
 def _label_of(claim: Claim) -> str:
@@ -92,11 +95,13 @@ class Conversation:
         self._link = link
         self._setup = setup
         self._pinning = pinning
-        self._quiet = partial(quiet, output=output, records=records)
+        self._keep_quiet = partial(quiet, output=output, records=records)
         self._counters = counters
         self._distributions = distributions
         self._forget = forget
         self._labels: list[str] = []
+        self.instruments: dict[str, None] = {}
+        """What was active at the points of the test and could not be paused, in the order of its appearance."""
         self.last_rounds: Sequence[float] = ()
         """Of the latest request for times: seconds per call."""
 
@@ -129,6 +134,16 @@ class Conversation:
         with self._quiet():
             await drive_async(self._steps(_label_of(claim), claim), call, self._setup, rival)
 
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                self.instruments |= dict.fromkeys(in_the_way())
+                stack.enter_context(self._keep_quiet())
+            except Exception as error:
+                raise InstrumentFailed(describe(error)) from error
+            yield
+
     def __str__(self) -> str:
         return "measuring"
 
@@ -155,6 +170,8 @@ class Conversation:
                 raise
             except ProtocolError:
                 raise
+            except InstrumentFailed as error:
+                answer = Raised(str(error), by_instrument=True)
             except BaseException as error:  # whatever the measured code raised, pytest's outcomes included
                 answer = Raised(describe(error))
             self._link.send(answer)
@@ -163,19 +180,19 @@ class Conversation:
         """Have it measured, or examined."""
         if isinstance(request, Examine):
             thaw()  # caches that are set aside could not be found
-            start = perf_counter_ns()
+            start = CLOCKS.perf_counter_ns()
             meter = Meter(self._counters(), self._forget)
             try:
-                found = yield from examine(Order(budget_ns=request.budget_ns), meter)
+                found = yield from attributed(examine(Order(budget_ns=request.budget_ns), meter))
             except CannotCheck as error:
                 found = Examination(0, unsettled=str(error))
-            self.last_rounds = [(perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
+            self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
             return Found(found)
         if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
         self._probe.drain()
         steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe, request.place)
-        values = yield from (_on_rival(steps) if request.rival else steps)
+        values = yield from attributed(_on_rival(steps) if request.rival else steps)
         if "time" in values:
             self.last_rounds = [ns / 1e9 / request.iterations for ns in values["time"]]
         return Taken(values, self._probe.drain())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_perfguard.abtest.duels import serve_duel
+from pytest_perfguard.abtest.one_at_a_time import NeverReady, collision, receive_both
 from pytest_perfguard.abtest.proof import Proof
 from pytest_perfguard.abtest.protocol import Done, Duel, GoOn, Message, Pin, Point, Serve
 from pytest_perfguard.abtest.rounds import (
@@ -64,6 +65,8 @@ class PairRunner(Rounds[Crew]):
         self._revision = revision
         self._reasons = reasons
         self._sides = {subject.nodeid: Sides.of(subject) for subject in subjects}
+        self.collisions: dict[str, str] = {}
+        """Tests whose arms cannot be alive at once, and why: their verdict is provisional."""
 
     @contextlib.contextmanager
     def _start(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
@@ -85,6 +88,8 @@ class PairRunner(Rounds[Crew]):
                 self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head, subject))))
             elif subject.nodeid not in base.found:
                 reason = f"not to be had with {self._revision}: {essence(not_collected(crew.base, subject))}"
+                if why := collision(reason):
+                    self.collisions[subject.nodeid] = why
                 self._decide(subject, self._told(subject, Verdict.NEW, reason))
         return [subject for subject in subjects if subject.nodeid not in self.comparisons]
 
@@ -165,7 +170,7 @@ class PairRunner(Rounds[Crew]):
         for worker in crew:
             worker.send(Serve(subject.nodeid, following))
         while True:
-            base, head = (worker.receive(doing=f"measuring {subject.nodeid}", limit=limit) for worker in crew)
+            base, head = receive_both(crew, doing=f"measuring {subject.nodeid}", limit=limit)
             if isinstance(head, Duel) and isinstance(base, Duel):
                 self._fight(crew, subject, head, index)
                 continue
@@ -226,6 +231,7 @@ class PairRunner(Rounds[Crew]):
         base_done, head_done = self._run_out(crew.base, subject, base), self._run_out(crew.head, subject, head)
         self._proof.check(base_done.modules, head_done.modules)
         self._sides[subject.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
+        self._sides[subject.nodeid].note_instruments(base_done.instruments, head_done.instruments)
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
@@ -242,9 +248,20 @@ class PairRunner(Rounds[Crew]):
         return message
 
     def _broken(self, subject: Subject, error: Exception) -> Comparison:
+        if why := collision(error):
+            self.collisions[subject.nodeid] = why
+            if isinstance(error, NeverReady):
+                self._set_aside(subject.path, why)
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
             return self._told(subject, Verdict.INCOMPARABLE, str(error))
         return broken_down(subject, error, self._sides[subject.nodeid].head.measurement)
+
+    def _set_aside(self, path: str, why: str) -> None:
+        """The undecided tests of a file most likely need what one of them waited for: each would cost the same wait."""
+        for subject in self._undecided():
+            if subject.path == path:
+                self.collisions[subject.nodeid] = why
+                self._decide(subject, self._told(subject, Verdict.INCOMPARABLE, why))
 
     def _told(self, subject: Subject, verdict: Verdict, reason: str) -> Comparison:
         pairs = self._pairs(subject)

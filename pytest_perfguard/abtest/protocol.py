@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Protocol, TypeAlias
 
 from pytest_perfguard.errors import ProtocolError
@@ -123,6 +123,8 @@ class Done:
     """The files of the modules that were imported since the last message of this kind."""
     imports: list[str]
     """Of them, the modules that fresh interpreters imported for this test, and what is built in."""
+    instruments: list[str] = field(default_factory=list)
+    """What made the test slower or larger and could not be paused."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def decode(data: bytes) -> Message:
 
 def _built(kind: type[Any], content: object) -> Any:
     """An instance of a message, or of what is in one, from its fields."""
-    expected = {field.name: str(field.type) for field in fields(kind)}
+    expected = {each.name: str(each.type) for each in fields(kind)}
     if not isinstance(content, dict):
         raise ProtocolError(f"{kind.__name__} is {content!r:.80}, expected an object")
     if set(content) != set(expected):
@@ -225,10 +227,6 @@ def _is_amount(value: object) -> bool:
     )
 
 
-def _is_amounts(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_is_amount, value.values()))
-
-
 #: What is no plain value, by the annotation of the field; and is it a list of them?
 _PARTS: Final[Mapping[str, tuple[type, bool]]] = {
     "Examination": (Examination, False),
@@ -242,7 +240,7 @@ _CHECKS: Final = {
     "float": _is_amount,
     "list[str]": _is_texts,
     "Sequence[str]": _is_texts,
-    "Mapping[str, float]": _is_amounts,
+    "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_amount, value.values())),
     "dict[str, str]": _is_names,
     "Mapping[str, list[int]]": _is_readings,
     "Recorded": _is_recorded,

@@ -128,7 +128,8 @@ class Rounds(ABC, Generic[Crew]):
                 break
             start = self._clock()
             while undecided:
-                undecided = self._one_round(index, undecided)
+                left = self._one_round(index, undecided)
+                undecided = [subject for subject in left if subject.nodeid not in self.comparisons]
             self._round_seconds.append(self._clock() - start)
             self._undecided_after.append(len(self._undecided()))
 

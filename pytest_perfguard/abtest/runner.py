@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from pytest_perfguard.abtest.duels import serve_duel
@@ -47,6 +48,26 @@ class Runner(SingleRounds):
         super().__init__(subjects, launch, tell=tell, most=most, clock=clock)
         self._judge = judge
         self._tallies = {subject.nodeid: Tally(subject.iterations) for subject in subjects}
+        self.modules: dict[str, str] = {}
+        """The files of all modules that the processes have imported."""
+
+    def fresh_process(self, subject: Subject) -> AbstractContextManager[Worker]:
+        """A process for this test alone."""
+        return self._start([subject])
+
+    def measure_once(self, child: Worker, subject: Subject, index: int) -> None:
+        """Measure the test in this process, and decide nothing."""
+        self.modules |= child.ready.modules
+        self._visit(child, subject, "", index)
+
+    def measurement_of(self, nodeid: str) -> Measurement:
+        """What the processes gave so far."""
+        return self._tallies[nodeid].measurement
+
+    def spent(self, subject: Subject, index: int) -> Spent:
+        """Return how much of the test's budget is spent after this process."""
+        tally = self._tallies[subject.nodeid]
+        return Spent.of(tally.next_would_exceed, subject.settings.budget, last=index + 1 == self._most)
 
     def _visit(self, crew: Worker, subject: Subject, following: str, index: int) -> None:
         tally = self._tallies[subject.nodeid]
@@ -61,8 +82,7 @@ class Runner(SingleRounds):
         seconds = self._clock() - self._reached if self._reached is not None else 0.0
         notes = [*crew.ready.notes, *_notes(tally, pins=crew.ready.pins)]
         tally.close_process(seconds, notes, collector=crew.ready.collector)
-        spent = Spent.of(tally.next_would_exceed, subject.settings.budget, last=index + 1 == self._most)
-        comparison = self._judge(subject.nodeid, tally.measurement, spent)
+        comparison = self._judge(subject.nodeid, tally.measurement, self.spent(subject, index))
         if comparison is not None:
             self._decide(subject, comparison)
 
@@ -96,7 +116,9 @@ class Runner(SingleRounds):
             if isinstance(message, Done):
                 if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
                     raise TestFailed.of(message.problem, raised)
+                self.modules |= message.modules
                 self._tallies[subject.nodeid].note_imports(message.imports)
+                self._tallies[subject.nodeid].note_instruments(message.instruments)
                 return visits
             if not isinstance(message, Point | Duel):
                 raise ProtocolError(f"expected Point, Duel or Done while {doing}, got {message!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,3 +40,8 @@ class Sides:
         iterations = {label: count for label, count in subject.iterations.items() if count > 1}
         known = {} if subject.parallel is None else dict.fromkeys(subject.iterations, not subject.parallel)
         return cls(Tally(iterations), Tally({}), known_pinned=known)
+
+    def note_instruments(self, base: Sequence[str], head: Sequence[str]) -> None:
+        """What was active in the two processes and could not be paused."""
+        self.base.note_instruments(base)
+        self.head.note_instruments(head)

@@ -40,6 +40,7 @@ class Tally:
         self._current: dict[str, tuple[float, ...]] = {}
         self._fought: set[str] = set()
         self._seconds = 0.0
+        self._instrumented = False
 
     def add(self, visits: Mapping[str, Visit]) -> None:
         """Take over one serving of the test: a visit for each of its measurement points."""
@@ -80,6 +81,12 @@ class Tally:
         if modules:
             self.measurement = replace(self.measurement, imports=tuple(modules))
 
+    def note_instruments(self, names: Sequence[str]) -> None:
+        """What was active in the process and could not be paused."""
+        for name in names:
+            self._instrumented = True
+            self._note(f"measured while {name}: only to be compared with measurements made in the same way")
+
     def close_process(self, seconds: float, notes: Sequence[str] = (), *, collector: bool = True) -> None:
         """Count what was added as one process that took `seconds`."""
         samples = dict(self.measurement.samples)
@@ -109,7 +116,12 @@ class Tally:
             busy=min(self._busy.values(), default=0.0),
             lost=lost,
             processes=processes,
-            conditions={"collector": collector, "single": self.single, "parallel": any(self.parallel.values())},
+            conditions={
+                "collector": collector,
+                "single": self.single,
+                "parallel": any(self.parallel.values()),
+                **({"instrumented": True} if self._instrumented else {}),
+            },
             seconds=self.measurement.seconds + seconds,
         )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
+from pytest_perfguard.abtest.interpreter import interpreter_flags
 from pytest_perfguard.abtest.protocol import (
     MAX_MESSAGE_BYTES,
     Examine,
@@ -27,7 +28,14 @@ from pytest_perfguard.abtest.protocol import (
     decode,
     encode,
 )
-from pytest_perfguard.errors import ChildDied, ChildError, ChildTimedOut, PerfguardError, ProtocolError
+from pytest_perfguard.attribution import ReadingFailed
+from pytest_perfguard.errors import (
+    ChildDied,
+    ChildError,
+    ChildTimedOut,
+    PerfguardError,
+    ProtocolError,
+)
 from pytest_perfguard.measure.visit import Raised, Take, Taken
 
 if TYPE_CHECKING:
@@ -44,10 +52,11 @@ LOG_LINES: Final = 25
 _Answer = TypeVar("_Answer", Taken, Found)
 
 #: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
-#: interpreter's own, without the current folder that `-c` puts before it. Before anything is imported, a random number
-#: of objects of every size is allocated and kept, so that what is imported lies elsewhere in each process.
+#: interpreter's own, without the current folder that `-c` puts before it unless `-I` or `-P` forbids that. Before
+#: anything is imported, a random number of objects of every size is allocated and kept, so that what is imported lies
+#: elsewhere in each process.
 _BOOT: Final = (
-    "import sys, os, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[1:]; "
+    "import sys, os, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[sys.path[:1] == ['']:]; "
     "heap = [bytes(16 * size - 33) for size in range(3, 33) for _ in range(os.urandom(1)[0] * 4 // size)], "
     "bytearray(256 * os.urandom(1)[0]); "
     "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
@@ -67,6 +76,8 @@ class Launch:
     path: Sequence[str] | None = field(default_factory=lambda: own_import_path())
     """None: the interpreter's own."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    flags: Sequence[str] = field(default_factory=lambda: interpreter_flags())
+    """Of the interpreter."""
 
     arm: str = ""
     """"base" or "head" where two are measured side by side."""
@@ -75,12 +86,11 @@ class Launch:
 
     def command(self, descriptor: int) -> list[str]:
         """The command line; the child talks over the inherited file descriptor."""
-        options = ["-O"] * sys.flags.optimize
         child = f"--perf-child={descriptor}"
         path = json.dumps(None if self.path is None else list(self.path)) + " " * (
             int.from_bytes(os.urandom(2), "big") % MAX_STACK_SHIFT
         )
-        return [self.python, *options, "-c", _BOOT, path, child, *self.arguments]
+        return [self.python, *self.flags, "-c", _BOOT, path, child, *self.arguments]
 
 
 def own_import_path() -> tuple[str, ...]:
@@ -166,6 +176,10 @@ class Worker:
         except (EOFError, OSError):
             raise self._died() from None
 
+    def has_answered(self, seconds: float) -> bool:
+        """Is there a message, or the end of the process, within so many seconds?"""
+        return self._connection.poll(seconds)
+
     def ask(self, request: Take, *, doing: str, limit: float) -> Taken | Raised:
         """Have something measured."""
         return self._ask(request, Taken, doing, limit)
@@ -179,6 +193,8 @@ class Worker:
         answer = self.receive(doing=doing, limit=limit)
         if not isinstance(answer, kind | Raised):
             raise ProtocolError(f"expected {kind.__name__} or Raised while {doing}, got {answer!r}")
+        if isinstance(answer, Raised) and answer.by_instrument:
+            raise ReadingFailed(doing, answer.text, arm=self._launch.arm)
         return answer
 
     @functools.cached_property

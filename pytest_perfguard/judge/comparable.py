@@ -36,4 +36,9 @@ def other_conditions(record: Record, measurement: Measurement) -> str:
         return "one side ran in parallel and was free to use several CPUs, the other was kept on one; record it again"
     if record.conditions.get("collector", True) != measurement.conditions.get("collector", True):
         return "the garbage collector was on when one side was measured and off for the other"
+    if record.conditions.get("instrumented", False) != measurement.conditions.get("instrumented", False):
+        return (
+            "one side was measured under an instrument that cannot be paused (memray, tracemalloc, -X dev, a profiler), "
+            "the other without; measure both in the same way"
+        )
     return ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -13,6 +11,7 @@ from pytest_perfguard.leaks.caches import Caches
 from pytest_perfguard.leaks.counters import Counters, Held, new_things, noun_of
 from pytest_perfguard.leaks.explain import things_since
 from pytest_perfguard.leaks.sites import FRAMES, growth_sites
+from pytest_perfguard.originals import CLOCKS, gc
 from pytest_perfguard.units import format_size
 from pytest_perfguard.unkept import kept_by_pytest
 
@@ -70,7 +69,7 @@ class WatchedBlock:
         try:
             if error is None:
                 for seconds in self._waits():
-                    time.sleep(seconds)
+                    CLOCKS.sleep(seconds)
                 self._judge()
         finally:
             self._end()
@@ -96,8 +95,8 @@ class WatchedBlock:
         """How long to wait while there are things that were not there before."""
         self._note_peaks()
         gc.collect()
-        end = time.monotonic() + PATIENCE_SECONDS
-        while self._resources and new_things(self._held, self._counters.read()) and time.monotonic() < end:
+        end = CLOCKS.monotonic() + PATIENCE_SECONDS
+        while self._resources and new_things(self._held, self._counters.read()) and CLOCKS.monotonic() < end:
             yield WAIT_SECONDS
 
     def _note_peaks(self) -> None:

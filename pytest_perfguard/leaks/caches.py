@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
+
+from pytest_perfguard.originals import gc, sys
 
 #: Python 3.12 starts with some hundred objects frozen, which nobody misses there.
 FROZEN_BY_PYTHON: Final = 1000

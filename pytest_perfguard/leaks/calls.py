@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from pytest_perfguard.attribution import InstrumentFailed
 from pytest_perfguard.drive import PREPARE, SETTLE, Step, Timing, describe
 from pytest_perfguard.errors import CannotRepeat
 
@@ -59,7 +60,7 @@ def attempted(steps: Steps) -> Generator[Step, Timing, str]:
     """Take the steps; returns what one of their calls raised, "" if none did."""
     try:
         yield from steps
-    except GeneratorExit:
+    except (GeneratorExit, InstrumentFailed):
         raise
     except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
         return describe(error)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
-import os
 import stat
-import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final
+
+from pytest_perfguard.originals import gc, os, sys
+from pytest_perfguard.originals import threading as the_threading
+from pytest_perfguard.processes import children
+from pytest_perfguard.processes import threads as native_threads
 
 #: Kind -> what one of it is called.
 KINDS: Final[Mapping[str, str]] = {
@@ -42,13 +44,10 @@ class Counters:
     """
 
     def __init__(self, own: Mapping[str, Counter] | None = None) -> None:
-        import psutil
-
         taken = sorted(set(own or {}) & {*KINDS, "memory", "native", "mapped"})
         if taken:
             raise ValueError(f"a counter cannot be called {taken[0]!r}: perfguard counts that itself")
         self._own = dict(own or {})
-        self._process = psutil.Process()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -56,7 +55,7 @@ class Counters:
 
     def read(self) -> Held:
         """All that is held now, by kind."""
-        threads: dict[Hashable, threading.Thread] = {thread.ident: thread for thread in threading.enumerate()}
+        threads: dict[Hashable, threading.Thread] = {thread.ident: thread for thread in the_threading.enumerate()}
         files, sockets = _descriptors()
         tracker_pid, tracker_fd = _resource_tracker()
         held: dict[str, Mapping[Hashable, Any]] = {
@@ -64,7 +63,7 @@ class Counters:
             "sockets": dict.fromkeys(sockets),
             "threads": {key: thread for key, thread in threads.items() if not thread.name.startswith(_LOOPS_OWN)},
             "native-threads": self._native_threads(threads),
-            "children": {child.pid: child for child in self._process.children() if child.pid != tracker_pid},
+            "children": {pid: None for pid in children() if pid != tracker_pid},
             "tasks": _tasks(),
             "uncollectable": {id(thing): thing for thing in gc.garbage},
         }
@@ -78,7 +77,7 @@ class Counters:
     def _native_threads(self, threads: Mapping[Hashable, threading.Thread]) -> Mapping[Hashable, None]:
         known = {thread.native_id for thread in threads.values()}
         with contextlib.suppress(Exception):  # macOS asks for privileges that a test run does not have
-            return {thread.id: None for thread in self._process.threads() if thread.id not in known}
+            return {thread: None for thread in native_threads() if thread not in known}
         return {}
 
 
@@ -103,7 +102,7 @@ def _descriptors() -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """(files, sockets) by number and name: a number that was closed is given out again."""
     files: list[tuple[int, str]] = []
     sockets: list[tuple[int, str]] = []
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208  # numbers, not paths; read again and again
+    for name in os.listdir("/dev/fd"):  # numbers, not paths; read again and again
         descriptor = int(name)
         with contextlib.suppress(OSError):  # closed meanwhile, such as that of the listing itself
             is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
@@ -114,7 +113,7 @@ def _descriptors() -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
 def path_of(descriptor: int) -> str:
     """The file behind a descriptor, as the system names it; "" where it cannot."""
     if sys.platform == "linux":
-        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # what it says need not be a path
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # what it says need not be a path
     if hasattr(fcntl, "F_GETPATH"):  # macOS
         with contextlib.suppress(OSError):
             return fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode(errors="replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from pytest_perfguard.leaks.heap import type_name
 from pytest_perfguard.leaks.holders import census, growth_since
 from pytest_perfguard.leaks.meter import Meter
 from pytest_perfguard.leaks.sites import FRAMES, creation, growth_sites
+from pytest_perfguard.originals import gc
 
 #: Things of one kind that are shown.
 EXAMPLES: Final = 3
@@ -92,7 +92,7 @@ def _described(kind: str, key: Any, thing: Any) -> Iterator[str]:
     elif kind == "native-threads":
         yield f"thread {key}, which Python does not know of"
     elif kind == "children":
-        yield _process(thing)
+        yield _process(key)
         thing = next((child for child in _all_of(subprocess.Popen) if child.pid == key), None)
     else:
         yield f"{thing!r:.200}"
@@ -128,11 +128,12 @@ def _address(thing: Any) -> str:
     return " -> ".join(":".join(map(str, name[:2])) if isinstance(name, tuple) else repr(name) for name in names)
 
 
-def _process(process: Any) -> str:
+def _process(number: int) -> str:
     import psutil
 
     try:
+        process = psutil.Process(number)
         command = " ".join(process.cmdline())[:150] or process.name()
         return f"{command} (process {process.pid}, {process.status()})"
     except psutil.Error:
-        return f"process {process.pid}"
+        return f"process {number}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from pytest_perfguard.attribution import InstrumentFailed
+from pytest_perfguard.drive import describe
 from pytest_perfguard.leaks.caches import Caches, only_new_objects
 from pytest_perfguard.leaks.counters import Counter, Counters, Held
 from pytest_perfguard.leaks.growth import MOST_WINDOWS, rate
+from pytest_perfguard.originals import sys
+from pytest_perfguard.processes import memory, private_bytes
 
 #: Readings before the first that counts: reading has a warm-up of its own.
 IDLE_READINGS: Final = 2
@@ -25,7 +28,6 @@ class Meter:
 
         self._counters = Counters(own)
         self._forget = forget
-        self._process = psutil.Process()
         # Since psutil 7.2, and only where the C library tells.
         self._heap_info = getattr(psutil, "heap_info", None)
         self._caches: Caches | None = None
@@ -74,7 +76,7 @@ class Meter:
 
         self.empty_caches()
         levels = {"memory": tracemalloc.get_traced_memory()[0], **self._heap()}
-        levels["mapped"] = self._process.memory_info().vms
+        levels["mapped"] = memory().vms
         if counted:
             levels.update({kind: len(things) for kind, things in self.held().items()})
         return levels
@@ -99,9 +101,9 @@ class Meter:
 
     def resident(self) -> tuple[int, int]:
         """(RSS, USS) in bytes; USS is 0 where it cannot be had."""
-        rss, uss = self._process.memory_info().rss, 0
+        rss, uss = memory().rss, 0
         with contextlib.suppress(Exception):  # macOS and containers may refuse it
-            uss = self._process.memory_full_info().uss
+            uss = private_bytes()
         return rss, uss
 
 
@@ -121,7 +123,11 @@ class Series:
     def read(self) -> None:
         """Add the levels of now."""
         self.windows += 1
-        for kind, level in self._read().items():
+        try:
+            levels = self._read()
+        except Exception as error:
+            raise InstrumentFailed(describe(error)) from error
+        for kind, level in levels.items():
             self._levels[kind][self.windows] = level
 
     @property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.leaks.counters import Counters, noun_of
 from pytest_perfguard.leaks.heap import type_name
+from pytest_perfguard.originals import gc, sys
+from pytest_perfguard.processes import memory
 from pytest_perfguard.units import format_size
 
 MOST_TYPES: Final = 10
@@ -69,11 +69,9 @@ def take_snapshot(counters: Counters) -> MemorySnapshot:
     """Collect garbage and read everything."""
     import tracemalloc
 
-    import psutil
-
     gc.collect()
     python = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else None
-    blocks, rss = sys.getallocatedblocks(), psutil.Process().memory_info().rss
+    blocks, rss = sys.getallocatedblocks(), memory().rss
     objects: dict[str, int] = {}
     for thing in gc.get_objects():
         name = type_name(type(thing))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import sys
 from collections.abc import Callable, Generator, Mapping
-from time import perf_counter_ns
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import Final
 
 from pytest_perfguard.drive import PREPARE, Step, Timing, time_calls
 from pytest_perfguard.measure.kernel import kernel
 from pytest_perfguard.measure.probe import Probe
+from pytest_perfguard.originals import CLOCKS, gc, sys
 from pytest_perfguard.peaks import take_peaks
+from pytest_perfguard.processes import descendants_ns
 from pytest_perfguard.stack import stack_offset
 
 #: Before a timed round of a process that had to wait for its turn.
@@ -31,9 +30,9 @@ def read_time(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Ins
     times, setup_ns = _Times(), []
     gc.collect()
     for index in range(rounds):
-        start = perf_counter_ns()
+        start = CLOCKS.perf_counter_ns()
         yield PREPARE
-        setup_ns.append(perf_counter_ns() - start)
+        setup_ns.append(CLOCKS.perf_counter_ns() - start)
         probe.round_begins()
         timing = yield Step(iterations, offset=stack_offset(place + index))
         probe.round_ends()
@@ -115,22 +114,13 @@ class _Times:
 
 
 def _ended_children_ns() -> int:
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = getrusage(RUSAGE_CHILDREN)
     return round((usage.ru_utime + usage.ru_stime) * 1e9)
 
 
 def _children_ns() -> int:
     """CPU time of all child processes, of those that ended and of those that live."""
-    import psutil
-
-    seconds = 0.0
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile
-            times = child.cpu_times()
-            seconds += times.user + times.system
-    return _ended_children_ns() + round(seconds * 1e9)
+    return _ended_children_ns() + descendants_ns()
 
 
 def read_memory(iterations: int, rounds: int, _probe: Probe, _place: int = 0) -> Instrument:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
-from pathlib import Path
+
+from pytest_perfguard.originals import os, read_bytes
 
 
 class Pinning:
@@ -54,8 +54,8 @@ def _place(task: int) -> set[int]:
 def _tasks(process: int | str = "self") -> Iterator[int]:
     """The threads of a process, and of all that descend from it as far as the kernel tells."""
     with contextlib.suppress(OSError):
-        for folder in Path(f"/proc/{process}/task").iterdir():
-            yield int(folder.name)
+        for name in os.listdir(f"/proc/{process}/task"):
+            yield int(name)
             with contextlib.suppress(OSError):  # a kernel without this list
-                for child in (folder / "children").read_text().split():
+                for child in read_bytes(f"/proc/{process}/task/{name}/children").split():
                     yield from _tasks(int(child))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from typing import Final
 
+from pytest_perfguard.measure.tracers import unlimited, untraced
+from pytest_perfguard.originals import gc, sys
 from pytest_perfguard.unkept import nothing_kept
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -17,7 +16,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 @contextlib.contextmanager
 def quiet(*, output: bool = True, records: bool = True) -> Iterator[None]:
-    """Set the heap aside, pause tracers and profilers, keep nothing of output, warnings and log records.
+    """Set the heap aside, pause tracers, profilers and time limits, keep nothing of output, warnings and log records.
 
     All but the heap is put back afterwards. `output` and `records` are False for a test that looks at its own. The
     collector stays as the user has it: with it off, code that makes cycles would look cheaper than it is. What lives
@@ -26,16 +25,10 @@ def quiet(*, output: bool = True, records: bool = True) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(nothing_kept(output=output, records=records))
+        stack.enter_context(unlimited())
         stack.enter_context(untraced())
         gc.collect()
         gc.freeze()
-        yield
-
-
-@contextlib.contextmanager
-def untraced() -> Iterator[None]:
-    """Pause tracers and profilers: coverage, debuggers."""
-    with _paused_tracers(), _paused_monitoring():
         yield
 
 
@@ -59,48 +52,5 @@ def end_with_parent() -> None:
 
 
 def doubtful_conditions() -> tuple[str, ...]:
-    """What changes times here and cannot be paused."""
-    tracers = []
-    if not gc.isenabled():
-        tracers.append("the garbage collector is off")
-    if "tracemalloc" in sys.modules and sys.modules["tracemalloc"].is_tracing():
-        tracers.append("tracemalloc is tracing")
-    if sys.flags.dev_mode:
-        tracers.append("Python runs in development mode (-X dev)")
-    return tuple(tracers)
-
-
-@contextlib.contextmanager
-def _paused_tracers() -> Iterator[None]:
-    """`sys.settrace` and `sys.setprofile`: coverage, debuggers, profilers; for new threads as well."""
-    trace, profile = sys.gettrace(), sys.getprofile()
-    thread_trace, thread_profile = threading.gettrace(), threading.getprofile()
-    sys.settrace(None)
-    sys.setprofile(None)
-    threading.settrace(None)
-    threading.setprofile(None)
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
-        sys.setprofile(profile)
-        threading.settrace(thread_trace)
-        threading.setprofile(thread_profile)
-
-
-@contextlib.contextmanager
-def _paused_monitoring() -> Iterator[None]:
-    """`sys.monitoring` (3.12 and newer): the global events of every tool that has some."""
-    monitoring = getattr(sys, "monitoring", None)
-    if monitoring is None:
-        yield
-        return
-    used = [tool for tool in range(6) if monitoring.get_tool(tool) is not None]
-    events = {tool: monitoring.get_events(tool) for tool in used}
-    for tool in events:
-        monitoring.set_events(tool, 0)
-    try:
-        yield
-    finally:
-        for tool, mask in events.items():
-            monitoring.set_events(tool, mask)
+    """What changes times here and is the same for all tests."""
+    return () if gc.isenabled() else ("the garbage collector is off",)

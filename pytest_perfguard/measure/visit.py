@@ -40,6 +40,8 @@ class Raised:
     """Answer: a call raised; the text is the exception's type and message."""
 
     text: str
+    by_instrument: bool = False
+    """Was it an instrument that raised, and not the call? Nothing is known of the test then."""
 
 
 @dataclass(frozen=True)

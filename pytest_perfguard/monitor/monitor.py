@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
@@ -14,6 +13,7 @@ from pytest_perfguard.monitor.recorder import Recorder
 from pytest_perfguard.monitor.registry import MOST_SERIES
 from pytest_perfguard.monitor.system import SystemCollector
 from pytest_perfguard.monitor.ticker import Ticker, Ticking
+from pytest_perfguard.originals import CLOCKS
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,7 +51,7 @@ class PerformanceMonitor(Recorder, Ticking):
         max_series: int = MOST_SERIES,
         interval: float = INTERVAL,
         server: PointServer | None = None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = CLOCKS.perf_counter,
     ) -> None:
         super().__init__(window=window, max_series=max_series, clock=clock)
         self._server = server if server is not None else ServesOnce()

@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
+from pytest_perfguard import originals  # noqa: F401  # captured before any test runs
 from pytest_perfguard.plugin import benchmark, benchmark_names, benchmark_options, options
 from pytest_perfguard.plugin.fixtures import (
     cache,
@@ -60,9 +61,9 @@ def pytest_load_initial_conftests(
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.option.perf_child is not None:
-        from pytest_perfguard.plugin import child
+        from pytest_perfguard.plugin import neutral
 
-        child.neutralise_options(config)
+        neutral.neutralise_options(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import os
 import platform
 import shutil
 import sys
@@ -24,34 +23,19 @@ from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
 from pytest_perfguard.plugin.benchmark_options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
 from pytest_perfguard.plugin.keys import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
+from pytest_perfguard.plugin.neutral import neutralise_plugins
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
-from pytest_perfguard.plugin.repeating import RERUNFAILURES
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
 if TYPE_CHECKING:
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
 
-#: Options of pytest and its plugins that would stop, reorder, parallelise or report a run: off in a child.
-_NEUTRAL: Final[dict[str, object]] = {
-    "cacheclear": False, "dist": "no", "durations": None, "failedfirst": False, "htmlpath": None, "lf": False,
-    "log_file": os.devnull, "looponfail": False, "maxfail": 0, "newfirst": False, "no_summary": True,
-    "numprocesses": None, "pastebin": None, "report_log": None, "reruns": 0, "stepwise": False,
-    "store_durations": False, "trace": False, "tx": [], "usepdb": False, "xmlpath": None,
-}  # fmt: skip
 #: Fixtures by which a test may hand a part of itself over.
 _HANDING_OVER: Final = frozenset(("perf_monitor", *BENCHMARK_FIXTURES))
+_NAME: Final = "perfguard-child"
 #: Tests served between two collections of what died while it was frozen.
 THAW_EVERY: Final = 25
-#: Plugins that write files at the end, or that limit or repeat a test whose calls are repeated here.
-_UNWANTED: Final = ("lfplugin", "nfplugin", "stepwiseplugin", "timeout", "pytest_timeout", *RERUNFAILURES, "flaky")
-
-
-def neutralise_options(config: pytest.Config) -> None:
-    """Switch off what does not belong into a measuring process, before the other plugins look at it."""
-    for name, value in _NEUTRAL.items():
-        if hasattr(config.option, name):
-            setattr(config.option, name, value)
 
 
 def register(config: pytest.Config) -> None:
@@ -64,7 +48,7 @@ def register(config: pytest.Config) -> None:
     config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
     config.add_cleanup(functools.partial(shutil.rmtree, hello.folder, ignore_errors=True))  # the controller may be gone
     config.stash[MEASURER] = session = ChildSession(config, link, hello)
-    config.pluginmanager.register(session, "perfguard-child")
+    config.pluginmanager.register(session, _NAME)
 
 
 class ChildSession:
@@ -82,6 +66,7 @@ class ChildSession:
         self._reports: list[pytest.TestReport] = []
         self._items: dict[str, pytest.Item] = {}
         self._conversation: Conversation | None = None
+        self._instruments: list[str] = []
 
     # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
 
@@ -115,9 +100,10 @@ class ChildSession:
         return self._config.stash.get(MONITOR, None)
 
     def pytest_sessionstart(self) -> None:
-        for name in _UNWANTED:
-            if self._config.pluginmanager.hasplugin(name):
-                self._config.pluginmanager.unregister(name=name)
+        manager = self._config.pluginmanager
+        neutralise_plugins(manager)
+        manager.unregister(self)  # the last to come is the first that is asked to run a test
+        manager.register(self, _NAME)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Skip files without wanted tests; what the command line names must be collected, or pytest objects."""
@@ -156,7 +142,7 @@ class ChildSession:
             problem = self._serve(request)
             freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
             files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
-            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly)))
+            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly), self._instruments))
             freshly.clear()
         return True
 
@@ -206,6 +192,7 @@ class ChildSession:
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         finally:
+            self._instruments = list(self._conversation.instruments)
             self._conversation = None
         self._served += 1
         if self._served % THAW_EVERY == 0:

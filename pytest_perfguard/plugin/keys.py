@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from pytest_perfguard.plugin.endings import Ending
     from pytest_perfguard.plugin.metrics import SessionMetrics
     from pytest_perfguard.plugin.pools import Pool
+    from pytest_perfguard.plugin.watching import Watching
 
 #: In a measuring process: what serves the measurement points of the running test.
 MEASURER: Final[pytest.StashKey[PointServer]] = pytest.StashKey()
+#: In a run that measures: what plugins that watch results are told.
+WATCHING: Final[pytest.StashKey[Watching]] = pytest.StashKey()
 #: The running test's own monitor.
 MONITOR: Final[pytest.StashKey[PerformanceMonitor]] = pytest.StashKey()
 #: What all tests of this run have recorded; there where a file of it was asked for.

@@ -12,14 +12,15 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
-from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS
+from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS, WATCHING
 from pytest_perfguard.plugin.modes import Mode, open_mode
-from pytest_perfguard.plugin.options import MODES, run_settings, test_settings
+from pytest_perfguard.plugin.options import MODES, run_settings, test_settings, unnamed_plugins
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
 from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.reports import Reporting, check_reports
 from pytest_perfguard.plugin.selection import is_shard
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
+from pytest_perfguard.plugin.watching import Watching
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
 
 
@@ -30,7 +31,11 @@ def register(config: pytest.Config, mode: str) -> None:
     is_controller = not is_worker and config.getoption("dist", "no") != "no"
     if os.name != "posix":
         raise pytest.UsageError(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
-    ordinary = OrdinaryRun()
+    watching = None
+    if not (is_worker or is_controller):  # a worker of xdist is gone before the verdicts
+        watching = config.stash[WATCHING] = Watching(config)
+        manager.register(watching, "perfguard-watching")
+    ordinary = OrdinaryRun(watching)
     if not is_controller:
         manager.register(ordinary, "perfguard-ordinary")
     if is_worker:
@@ -119,9 +124,15 @@ class MeasuringPhase:
         finally:
             progress.close()
             self._processes, self._seconds = phases.processes, monotonic() - start
-            self._remarks = phases.remarks
+            self._remarks = [*self._unloaded(), *phases.remarks]
             self._log_verdicts(phases)
             self._finish(session)
+
+    def _unloaded(self) -> list[str]:
+        return [
+            f"measuring processes cannot load the plugin object {name} that pytest.main was given: give a module, or its name"
+            for name in unnamed_plugins(self._config)
+        ]
 
     def _subject(self, withheld: Withheld) -> Subject:
         settings = test_settings(self._config, withheld.marker, withheld.nodeid)

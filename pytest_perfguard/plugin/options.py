@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Final, Literal, NamedTuple
 
 import pytest
@@ -115,12 +116,35 @@ def test_settings(config: pytest.Config, marker: Mapping[str, object], nodeid: s
 def child_arguments(config: pytest.Config) -> list[str]:
     """This run's arguments for a measuring process: with what cannot be switched off later, before any `--`."""
     given = [str(argument) for argument in config.invocation_params.args]
-    own = ["--capture=no", *(["--no-cov"] if config.pluginmanager.hasplugin("pytest_cov") else [])]
-    seed = config.getoption("randomly_seed", None)
-    if isinstance(seed, int):  # pytest-randomly draws another one in each process, and tests would work on other data
-        own.append(f"--randomly-seed={seed}")
+    own = [*_added_options(config), *_added_plugins(config)]
     end = given.index("--") if "--" in given else len(given)
     return [*given[:end], *own, *given[end:]]
+
+
+def _added_options(config: pytest.Config) -> Iterator[str]:
+    """Options of plugins that this run has: pytest refuses the others, such as `--capture` after `-p no:capture`."""
+    if hasattr(config.option, "capture"):
+        yield "--capture=no"
+    if hasattr(config.option, "no_cov"):
+        yield "--no-cov"
+    if config.pluginmanager.hasplugin("faulthandler"):  # it limits a test whose calls are repeated
+        yield from ("-o", "faulthandler_timeout=0")
+    seed = config.getoption("randomly_seed", None)
+    if isinstance(seed, int):  # pytest-randomly draws another one in each process, and tests would work on other data
+        yield f"--randomly-seed={seed}"
+
+
+def _added_plugins(config: pytest.Config) -> Iterator[str]:
+    """The plugins that `pytest.main(..., plugins=[...])` was given and that a command line can name."""
+    for plugin in config.invocation_params.plugins or ():
+        if isinstance(plugin, str | ModuleType):
+            yield from ("-p", plugin if isinstance(plugin, str) else plugin.__name__)
+
+
+def unnamed_plugins(config: pytest.Config) -> list[str]:
+    """The plugins of this run that no measuring process can load: objects that a program handed to `pytest.main`."""
+    given = config.invocation_params.plugins or ()
+    return [type(plugin).__name__ for plugin in given if not isinstance(plugin, str | ModuleType)]
 
 
 def marker_keywords(item: pytest.Item) -> dict[str, object] | None:

@@ -5,6 +5,7 @@ Runs where tests run: in a plain pytest process or in a worker of xdist.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from _pytest.runner import runtestprotocol
 
 from pytest_perfguard.measure.source import source_hash
 from pytest_perfguard.plugin import repeating
+from pytest_perfguard.plugin.keys import WATCHING
 from pytest_perfguard.plugin.options import marker_keywords, test_settings
+from pytest_perfguard.plugin.watching import Watching
 
 #: Begins the report of a test that was expected to fail and did not, under `xfail(strict=True)`.
 STRICT_XPASS = "[XPASS(strict)]"
@@ -88,8 +91,9 @@ class Harvest:
 class OrdinaryRun:
     """Hooks around collection and the run of each test."""
 
-    def __init__(self) -> None:
+    def __init__(self, watching: Watching | None = None) -> None:
         self.harvest = Harvest()
+        self._watching = watching
         self._perf: dict[pytest.Item, _PerfTest] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -129,9 +133,10 @@ class OrdinaryRun:
         test = self._perf.get(item)
         if test is None:
             return None
-        attempts = repeating.attempts(item, nextitem)
-        if attempts is None:
-            attempts = [runtestprotocol(item, log=False, nextitem=nextitem)]
+        with self._watching.withheld(item) if self._watching else contextlib.nullcontext():
+            attempts = repeating.attempts(item, nextitem)
+            if attempts is None:
+                attempts = [runtestprotocol(item, log=False, nextitem=nextitem)]
         for repeated in attempts[:-1]:
             log_reports(item.config, item.nodeid, item.location, repeated)
         if attempts:
@@ -143,6 +148,8 @@ class OrdinaryRun:
         self.harvest.ran.append(test.nodeid)
         if _passed(reports):
             plain = {name: value for name, value in test.keywords.items() if not callable(value)}
+            if self._watching:
+                self._watching.passed(item)
             source = source_hash(getattr(item, "function", item.runtest))
             self.harvest.withheld.append(Withheld(test.nodeid, str(item.path), item.location, plain, source, reports))
         else:
@@ -168,6 +175,8 @@ def log_reports(
     config: pytest.Config, nodeid: str, location: tuple[str, int | None, str], reports: list[pytest.TestReport]
 ) -> None:
     """Tell pytest of a test that has run, as its own protocol does."""
+    if (watching := config.stash.get(WATCHING, None)) is not None:
+        watching.tell(nodeid, reports)
     config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
     for report in reports:
         config.hook.pytest_runtest_logreport(report=report)

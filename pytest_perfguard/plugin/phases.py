@@ -11,6 +11,7 @@ import pytest
 
 from pytest_perfguard.abtest.arms import Build, Suite, two_arms
 from pytest_perfguard.abtest.examiner import Examiner
+from pytest_perfguard.abtest.one_at_a_time import OneAtATime
 from pytest_perfguard.abtest.pairs import PairRunner
 from pytest_perfguard.abtest.rounds import Progress, Subject
 from pytest_perfguard.abtest.runner import Runner
@@ -154,12 +155,22 @@ class Phases:
                 [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.proof,
                 revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
             )  # fmt: skip
-            try:
-                runner.run()
-            finally:
-                for nodeid, paired in runner.comparisons.items():
-                    self._take_over(nodeid, paired)
-                self.processes += runner.processes
+            self._run_beside(runner)
+            if collided := [subject for subject in handover.subjects if subject.nodeid in runner.collisions]:
+                self._say("perf: what some tests need exists once: measuring them with one arm alive at a time")
+                one_at_a_time = OneAtATime(
+                    collided, arms.base, arms.head, judge, arms.proof, revision=handover.revision.label,
+                    collisions=runner.collisions, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
+                )  # fmt: skip
+                self._run_beside(one_at_a_time)
+
+    def _run_beside(self, runner: PairRunner | OneAtATime) -> None:
+        try:
+            runner.run()
+        finally:
+            for nodeid, paired in runner.comparisons.items():
+                self._take_over(nodeid, paired)
+            self.processes += runner.processes
 
     def _take_over(self, nodeid: str, paired: Comparison) -> None:
         """Take the pair's verdict; where it is none, the file that did not clear the test has to give one."""

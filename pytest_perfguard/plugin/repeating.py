@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -18,13 +19,24 @@ def attempts(item: pytest.Item, nextitem: pytest.Item | None) -> list[list[pytes
     if plugin is None:
         return None
     found: list[list[pytest.TestReport]] = []
-    session, lookup = item.session, item.session.gethookproxy
-    vars(session)["gethookproxy"] = lambda path: _Listening(lookup(path), found)
-    try:
+    with hooks_replaced(item.session, lambda hooks: _Listening(hooks, found)):
         took_part = plugin.pytest_runtest_protocol(item=item, nextitem=nextitem)
-    finally:
-        del vars(session)["gethookproxy"]
     return found if took_part else None
+
+
+@contextlib.contextmanager
+def hooks_replaced(session: pytest.Session, replace: Callable[[object], object]) -> Iterator[None]:
+    """Within the block, tests find the hooks of pytest as they are replaced here."""
+    own, lookup = vars(session), session.gethookproxy
+    before = own.get("gethookproxy")
+    own["gethookproxy"] = lambda path: replace(lookup(path))
+    try:
+        yield
+    finally:
+        if before is None:
+            del own["gethookproxy"]
+        else:
+            own["gethookproxy"] = before
 
 
 class _Listening:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -338,3 +339,55 @@ def test_a_baseline_from_elsewhere_is_worth_a_pair(suspected):
     result, tests = suspected.report("--perf-compare", "--perf-confirm=off")
     assert result.ret == 5
     assert tests["test_lib.py::test_work"]["verdict"] == "incomparable"
+
+
+HOLDS = """
+import fcntl, socket
+import pytest
+import lib
+
+@pytest.fixture(scope="session")
+def server():
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", {port}))
+        held.listen()
+        yield
+
+@pytest.fixture(scope="session")
+def locked():
+    with open("{lock}", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+@pytest.mark.perf
+def test_work({fixture}):
+    lib.work()
+"""
+
+
+@pytest.mark.parametrize(
+    ("fixture", "told"),
+    [("server", "Address already in use"), ("locked", "one arm was not ready after 1 s more than the ")],
+)
+def test_what_exists_once_is_measured_with_one_arm_alive(versioned, tmp_path_factory, fixture, told):
+    """A port that both arms bind, and a lock for which the second one waits without end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    lock = tmp_path_factory.mktemp("held") / "lock"
+    test = HOLDS.replace("{port}", str(port)).replace("{lock}", str(lock)).replace("{fixture}", fixture)
+    short = (
+        "import pytest_perfguard.abtest.one_at_a_time as module\nmodule.PATIENCE = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
+    )
+    versioned.commit(
+        {"pytest.ini": INI.format(root="."), "conftest.py": short, "lib.py": FAST, "tests/test_lib.py": test}
+    )
+    versioned.write({"lib.py": SLOW})
+    result, tests = versioned.report("--perf-against=HEAD")
+    assert result.ret == 1
+    (found,) = tests.values()
+    assert found["verdict"] == "regression"
+    (note,) = [note for note in found["notes"] if "one arm alive at a time" in note]
+    assert told in note
+    assert not found["paired"]["pinned"]

@@ -25,9 +25,9 @@ def arms(repository):
     repository.write({"lib.py": "new", "tests/test_lib.py": "new"})
     top = repository.path
 
-    def start(build=TREE, *, environment=None, arguments=("tests",), path=("/lib", SITE), settings=None):
+    def start(build=TREE, *, environment=None, arguments=("tests",), path=("/lib", SITE), settings=None, flags=()):
         suite = Suite(top, [top / "tests/test_lib.py"], settings)
-        head = Launch(arguments, top, path=path, environment=environment or {})
+        head = Launch(arguments, top, path=path, environment=environment or {}, flags=flags)
         return two_arms(find_revision(top, "HEAD"), head, suite, build)
 
     return start
@@ -68,7 +68,15 @@ def test_bytecode_that_may_not_be_written_in_place_is_kept_elsewhere_for_both(ar
         assert list(both.head.environment) == ["PYTHONPYCACHEPREFIX"]
         assert both.base.environment["PYTHONPYCACHEPREFIX"] == both.head.environment["PYTHONPYCACHEPREFIX"]
     with arms(environment={}) as both:
-        assert both.head.environment == {}
+        assert (both.head.environment, both.head.flags) == ({}, ())
+
+
+def test_flags_of_the_interpreter_reach_both_and_b_becomes_a_folder_for_both(arms):
+    with arms(environment={}, flags=("-B", "-O", "-P")) as both:
+        folder = both.head.environment["PYTHONPYCACHEPREFIX"]
+        assert both.head.flags == both.base.flags == ("-O", "-P", "-X", f"pycache_prefix={folder}")
+    with arms(flags=("-P", "-O"), build=Build(python=sys.executable)) as both:
+        assert (both.head.flags, both.base.flags) == (("-P", "-O"), ("-O",))  # the other one may be too old for -P
 
 
 def test_a_command_installs_the_base_into_its_target(arms):

@@ -63,6 +63,9 @@ class Child:
         facts = {"pins": True, "python": "3.11.0"} | self.world.ready.get(self.arm, {})
         return Ready(found, problems, [], True, facts["pins"], facts["python"], {})
 
+    def has_answered(self, seconds):
+        return self.behaviour() != "waits"
+
     def dismiss(self):
         self.world.log.append((self.arm, "", "dismiss"))
 
@@ -74,7 +77,8 @@ class Child:
             self.world.pins.append((self.arm, message.cpu))
         elif isinstance(message, GoOn):
             behaviour = self.behaviour()
-            self.queue.append(Done("AssertionError: not here" if behaviour == "fails" else "", {}, []))
+            problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
+            self.queue.append(Done(problems.get(behaviour, ""), {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
@@ -122,7 +126,7 @@ class NoProof:
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None, until=Spent.LITTLE, **known):
+    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None, until=Spent.LITTLE, more=(), **known):
         monkeypatch.setattr(module, "Worker", world)
         spendings = []
 
@@ -134,7 +138,10 @@ def run(monkeypatch):
 
         ticks = count()
         runner = PairRunner(
-            [Subject(name, f"/{name}.py", settings, 0.1, **known) for name in names],
+            [
+                *(Subject(name, f"/{name}.py", settings, 0.1, **known) for name in names),
+                *(Subject(name, f"/{names[0]}.py", settings, 0.1) for name in more),
+            ],
             Launch([], None, arm="base"),
             Launch([], None, arm="head"),
             judge,
@@ -331,3 +338,20 @@ def test_what_an_earlier_phase_found_out_is_not_found_out_again(run):
     assert comparison.measurement.iterations == {"": 12}
     assert "load" not in {word for _arm, _test, word in world.log}
     assert comparison.pairing.pinned
+
+
+@pytest.mark.parametrize("arm", ["base", "head"])
+def test_a_test_whose_arms_need_the_same_port_is_named(run, arm):
+    runner = run("ab", World({(arm, "a"): "held"}))
+    assert runner.collisions == {"a": "OSError: [Errno 98] Address already in use"}
+    assert runner.comparisons["b"].verdict is Verdict.UNCHANGED
+
+
+def test_an_arm_that_waits_sets_its_file_aside(run):
+    world = World({("head", "a"): "waits"})
+    runner = run("ab", world)
+    assert set(runner.collisions) == {"a"}
+    assert "was not ready" in runner.collisions["a"]
+    assert runner.comparisons["b"].verdict is Verdict.UNCHANGED
+    same_file = run("a", World({("head", "a"): "waits"}), more=["c"])
+    assert set(same_file.collisions) == {"a", "c"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_perfguard import originals
 from pytest_perfguard.measure.pinning import Pinning
 
 needs_pinning = pytest.mark.skipif(
@@ -26,8 +27,8 @@ def cpus(monkeypatch):
         place.clear()
         place.update(wanted)
 
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(place), raising=False)
-    monkeypatch.setattr(os, "sched_setaffinity", set_affinity, raising=False)
+    monkeypatch.setattr(originals.os, "sched_getaffinity", lambda _pid: set(place), raising=False)
+    monkeypatch.setattr(originals.os, "sched_setaffinity", set_affinity, raising=False)
     return place
 
 
@@ -52,7 +53,7 @@ def test_a_container_that_forbids_it_says_so(cpus, monkeypatch):
     def refuse(_pid, _cpus):
         raise PermissionError
 
-    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    monkeypatch.setattr(originals.os, "sched_setaffinity", refuse)
     pinning = Pinning()
     pinning.pin(1)
     assert not pinning.possible
@@ -60,7 +61,7 @@ def test_a_container_that_forbids_it_says_so(cpus, monkeypatch):
 
 
 def test_a_system_that_cannot_pin_says_so(monkeypatch):
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    monkeypatch.delattr(originals.os, "sched_setaffinity", raising=False)
     pinning = Pinning()
     pinning.pin(1)
     assert not pinning.possible

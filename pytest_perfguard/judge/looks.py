@@ -19,6 +19,8 @@ TEST_ALPHA: Final = 0.001
 SUSPICIOUS: Final = math.log(1.25)
 #: ... for up to so many times the budget.
 BUDGET_FACTOR: Final = 5
+#: ... and in any case for so many seconds: a small budget must not hide what four pairs show.
+MIN_LIMIT_SECONDS: Final = 10.0
 
 
 class Spent(IntEnum):
@@ -34,6 +36,6 @@ class Spent(IntEnum):
     @classmethod
     def of(cls, next_would_exceed: Callable[[float], bool], budget: float, *, last: bool) -> Spent:
         """Return it from whether the next one would exceed so many seconds; `last`: there can be no other whatever is left."""
-        if last or next_would_exceed(BUDGET_FACTOR * budget):
+        if last or next_would_exceed(max(MIN_LIMIT_SECONDS, BUDGET_FACTOR * budget)):
             return cls.ALL
         return cls.BUDGET if next_would_exceed(budget) else cls.LITTLE

@@ -161,8 +161,8 @@ def test_a_shifted_step_calls_and_returns_the_same(kind, offset):
 @pytest.mark.parametrize(("waits", "lost"), [(0, 400), (1, 0)])
 def test_a_round_that_was_preempted_and_never_waited_counts_its_cpu_time(kind, waits, lost, monkeypatch):
     """1,000 ns passed, of which 600 were its own."""
-    monkeypatch.setattr(module, "perf_counter_ns", iter([0, 1000]).__next__)
-    monkeypatch.setattr(module, "process_time_ns", iter([0, 600]).__next__)
+    clocks = module.CLOCKS._replace(perf_counter_ns=iter([0, 1000]).__next__, process_time_ns=iter([0, 600]).__next__)
+    monkeypatch.setattr(module, "CLOCKS", clocks)
     monkeypatch.setattr(module, "switches", iter([Switches(5, 5), Switches(5 + waits, 6)]).__next__)
     timings = []
 

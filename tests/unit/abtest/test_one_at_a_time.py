@@ -150,7 +150,14 @@ class Child:
     def ask(self, take, *, doing, limit):
         readings = [self.world.ns[self.arm] * take.iterations] * take.rounds
         return Taken(
-            {"time": readings, "cpu": readings, "setup": readings, "load": readings, "pace": [300_000] * take.rounds}
+            {
+                "time": readings,
+                "cpu": readings,
+                "setup": readings,
+                "load": readings,
+                "lost": [0] * take.rounds,
+                "pace": [300_000] * take.rounds,
+            }
         )
 
     def receive(self, *, doing, limit):
@@ -176,7 +183,7 @@ def run(monkeypatch):
         ticks, proof = count(), Proof()
         runner = OneAtATime(
             [Subject("a", "/a.py", settings, 0.1)], Launch([], None, arm="base"), Launch([], None, arm="head"),
-            lambda nodeid, pairs, final: judge_paired(nodeid, pairs, settings, family=1, final=final), proof,
+            lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), proof,
             revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
             tell=lambda _state: None, most=30, clock=lambda: float(next(ticks)),
         )  # fmt: skip

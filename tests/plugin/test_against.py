@@ -336,3 +336,37 @@ def test_a_baseline_from_elsewhere_is_worth_a_pair(suspected):
     result, tests = suspected.report("--perf-compare", "--perf-confirm=off")
     assert result.ret == 5
     assert tests["test_lib.py::test_work"]["verdict"] == "incomparable"
+
+
+@pytest.mark.parametrize("mode", ["--perf-baseline", "--perf-compare", "--perf-against=HEAD"])
+def test_a_repository_that_git_refuses_is_an_error_before_anything_runs(suspected, monkeypatch, mode):
+    """As in containers and on mounted volumes; an empty commit in the baseline could never be measured beside."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    before = suspected.project.baseline.read_bytes()
+    told = suspected.refused(mode)
+    assert "detected dubious ownership in repository" in told
+    assert "git config --global --add safe.directory" in told
+    assert "inside a git repository" not in told
+    assert suspected.project.baseline.read_bytes() == before
+
+
+def test_a_look_needs_no_repository(suspected, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert suspected.project.run("--perf", "--perf-report=look.json").ret == 0
+    assert suspected.project.run("--perf-compare", "-o", "perf_confirm=off", "--collect-only").ret == 0
+
+
+@pytest.mark.parametrize("mode", ["--perf-baseline", "--perf-compare"])
+def test_where_git_is_not_installed_the_top_of_the_run_says_what_that_costs(suspected, monkeypatch, mode):
+    monkeypatch.setenv("PATH", "")
+    result = suspected.project.run(mode)
+    result.stdout.fnmatch_lines(["perfguard: git is not installed: *"])
+    assert result.ret in (0, 1)
+
+
+def test_what_a_run_left_is_no_change(versioned):
+    versioned.write({".gitignore": "stdout\nstderr\nrunpytest-*\n"})
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    assert versioned.project.run("-p", "cacheprovider").ret == 0
+    assert versioned.git("status", "--porcelain", "--ignored")
+    assert "is equal to this tree" in versioned.refused("--perf-against=HEAD")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,24 @@ from pytest_perfguard.judge.screened import settled
 from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
+from pytest_perfguard.plugin.surroundings import environment_at_start
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
-#: Not handed to children: a fixed hash seed would be one draw of a chance that fresh processes are to average over.
-_NOT_INHERITED = (*_COVERAGE_ENVIRONMENT, "PYTHONHASHSEED")
 
 
 class Phases:
     """`comparisons` holds what is decided, also when the measuring was interrupted."""
 
     def __init__(
-        self, config: pytest.Config, mode: Mode, tell: Callable[[Progress], None], say: Callable[[str], None]
+        self,
+        config: pytest.Config,
+        mode: Mode,
+        tell: Callable[[Progress], None],
+        say: Callable[[str], None],
+        *,
+        path: Sequence[str],
+        fingerprints: Mapping[str, str],
     ) -> None:
         self._config = config
         self._mode = mode
@@ -41,7 +46,11 @@ class Phases:
         self._launch = Launch(
             child_arguments(config),
             config.invocation_params.dir,
-            environment={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
+            path=path,
+            environment={
+                name: value for name, value in environment_at_start(config).items() if name not in _COVERAGE_ENVIRONMENT
+            },
+            fingerprints=fingerprints,
         )
         self.comparisons: dict[str, Comparison] = {}
         self.alone: dict[str, Measurement] = {}
@@ -133,17 +142,15 @@ class Phases:
 
         self._say(f"perf: checking out {handover.revision.label}")
         with two_arms(handover.revision, self._launch, suite, build) as arms:
-            if arms.only_tests_differ:
-                self.remarks.append(
-                    f"all Python files that differ from {handover.revision.label} are tests, which both arms share"
-                )
             runner = PairRunner(
                 handover.subjects, arms.base, arms.head, judge, arms.proof,
                 revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MOST_PAIRS,
+                at_base=arms.tests.has,
             )  # fmt: skip
             try:
                 runner.run()
             finally:
+                self.remarks += arms.remarks(handover.revision)
                 for nodeid, paired in runner.comparisons.items():
                     self.comparisons[nodeid] = settled(self.comparisons.get(nodeid), paired)
                 self.processes += runner.processes

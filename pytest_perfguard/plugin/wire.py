@@ -58,6 +58,7 @@ class WorkerWire:
             "location": withheld.location,
             "marker": json.dumps(withheld.marker),  # execnet takes no subclass of float, such as numpy's
             "source": withheld.source,
+            "fingerprint": withheld.fingerprint,
             "reports": [serialize(config=self._config, report=report) for report in withheld.reports],
         }
 
@@ -118,4 +119,7 @@ class ControllerWire:
             for report in reports:
                 report.node = node
         file = os.path.normpath(self._config.rootpath / data["path"])
-        return Withheld(data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports)
+        return Withheld(
+            data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports,
+            data["fingerprint"],
+        )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import re
+import sys
 import tempfile
 import types
 from collections import deque
@@ -15,11 +17,13 @@ from pathlib import PurePath
 from time import perf_counter, time
 from typing import Any, Final
 
+from pytest_perfguard.abtest.places import is_installed
+
 #: Longer containers and texts are data, which a test may draw anew in each process: their length counts.
 MAX_ITEMS: Final = 32
 MAX_TEXT: Final = 256
 #: Values within a value that are looked at, and how deep; beyond, the type counts.
-MAX_VALUES: Final = 500
+MAX_VALUES: Final = 300
 MAX_DEPTH: Final = 6
 #: Seconds around now in which a number is taken for the time; no whole number beyond the second is one.
 _NEAR: Final = 86_400.0
@@ -28,14 +32,17 @@ _LARGEST: Final = 10**20
 _PASSING: Final = re.compile(
     r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|\b[0-9a-f]{16,}\b"
 )
+#: A moment, where it is one of today.
+_TODAY: Final = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
 #: Types of which the text is the value.
 _TEXTUAL: Final = {
     "datetime.timedelta", "datetime.timezone", "decimal.Decimal", "fractions.Fraction", "re.Pattern", "builtins.range",
     "builtins.slice", "builtins.complex", "builtins.NoneType", "builtins.bool", "builtins.ellipsis", "builtins.NotImplementedType",
+    "operator.itemgetter", "operator.attrgetter", "operator.methodcaller",
 }  # fmt: skip
 _DATES: Final = {"datetime.date", "datetime.datetime"}
 #: Types of which each object is another one in each process.
-_DRAWN: Final = {"uuid.UUID", "random.Random", "random.SystemRandom"}
+_DRAWN: Final = {"uuid.UUID", "random.Random", "random.SystemRandom", "time.struct_time"}
 _PLAIN: Final = (int, float, str, bytes, bool, tuple)
 _CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, dict, deque)
 _BUILTIN_CALLABLES: Final = (
@@ -112,7 +119,10 @@ class Describer:
             return self._joined((value.func, value.args, value.keywords))
         if kind.__module__.partition(".")[0] == "numpy":
             return f"{getattr(value, 'shape', '')}{getattr(value, 'dtype', '')}"
-        return self._container(value) + self._mapping(dict(_state(value)))
+        state = dict(_state(value))
+        if _is_foreign(kind.__module__):  # counters, tokens and caches of a library are its own affair
+            state = {name: held for name, held in state.items() if not name.startswith("_") or name == "__wrapped__"}
+        return self._container(value) + self._mapping(state)
 
     def _container(self, value: Any) -> str:
         """Return what it contains, by the methods of the built-in type: a class of the project may have its own."""
@@ -148,6 +158,7 @@ class Describer:
             return str(len(text))
         for root in self._roots:
             text = text.replace(root, "ROOT")
+        text = _TODAY.sub("?", text) if str(datetime.date.today()) in text else text
         return _PASSING.sub("?", self._folders.sub("?", text))
 
 
@@ -167,6 +178,14 @@ def _is_passing(number: float) -> bool:
         and 0 <= perf_counter() - number < _NEAR
         and number > 1.0
     )
+
+
+@functools.cache
+def _is_foreign(module: str) -> bool:
+    """Is this a module of the standard library or of an installed package, and not of the project?"""
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return True
+    return is_installed(str(getattr(sys.modules.get(module), "__file__", None) or ""))
 
 
 def _date(value: datetime.date) -> datetime.date:

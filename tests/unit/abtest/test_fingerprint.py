@@ -15,6 +15,7 @@ from collections import OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache, partial, wraps
+from operator import itemgetter, methodcaller
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,8 @@ def test_values_differ_where_what_they_hold_differs(maker, one, other):
         (lru_cache(small), lru_cache(big)),
         (decorated(small), decorated(big)),
         (range(3), range(4)),
+        (itemgetter(1), itemgetter(2)),
+        (methodcaller("a"), methodcaller("b")),
         (b"a", b"b"),
         (None, False),
         ([1] * (MAX_ITEMS + 1), [1] * (MAX_ITEMS + 2)),
@@ -149,11 +152,19 @@ def test_different_values_differ(one, other):
         datetime.datetime.now,
         lambda: uuid.uuid4().hex, lambda: f"<Codec at {hex(id(object()))}> {uuid.uuid4()}", lambda: os.urandom(100),
         lambda: [random.SystemRandom().random() for _ in range(100)], lambda: (number for number in ()),
-        lambda: Plain(Plain(uuid.uuid4())),
+        lambda: Plain(Plain(uuid.uuid4())), time.localtime, lambda: f"made {datetime.datetime.now()}",
     ],
 )  # fmt: skip
 def test_what_passes_with_the_process_does_not_count(make):
     assert text(make()) == text(make())
+
+
+def test_what_a_library_keeps_to_itself_does_not_count():
+    one, other = threading.Event(), threading.Event()
+    other._flag = True
+    assert text(one) == text(other)
+    assert text(Plain(1)) != text(Plain(2))
+    assert text(partial(print, end="")) != text(partial(print, end="x"))
 
 
 def test_the_place_of_the_project_does_not_count(tmp_path):

@@ -6,6 +6,7 @@ in each process anew.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ def fingerprint(function: Callable[..., object], parameters: Mapping[str, object
 
     The text has one part for the function's source, one for the function, and one for each parameter.
     """
-    describer = Describer(root)
+    describer = _describer(root)
     parts = {"source": (_source(function), ""), "function": (describer.kind(function), describer.value(function))}
     parts |= {
         f"parameter {name}": (describer.kind(value), describer.value(value)) for name, value in parameters.items()
@@ -54,6 +55,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
+_describer = functools.lru_cache(maxsize=4)(Describer)
+
+
+@functools.lru_cache(maxsize=256)
 def _source(function: Callable[..., object]) -> str:
     try:
         return inspect.getsource(inspect.unwrap(function))

@@ -53,6 +53,6 @@ class Surroundings:
         if not changed:
             return []
         return [
-            f"tests left changed behind: {', '.join(changed)}; measuring processes start without it, from what was there when "
-            "the run began"
+            f"tests left these changed: {', '.join(changed)}; measuring processes do not see that, and start from what was there "
+            "when the run began"
         ]

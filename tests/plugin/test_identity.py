@@ -131,6 +131,7 @@ def test_perf_tests_are_those_of_the_end_of_all_collection_hooks(project, hooks)
 
 
 def inset(text):
+    """The text as it stands at the margin."""
     lines = text.strip("\n").splitlines()
     return "\n".join(line.removeprefix(" " * 8) for line in lines)
 
@@ -307,7 +308,6 @@ def test_the_user_s_hash_seed_is_kept_and_none_is_drawn_anew(project, monkeypatc
 
 
 def test_two_tests_of_one_node_id_are_refused_with_both_files(project, distribution):
-    project.write = lambda name, text: project.path.joinpath(name).write_text(text)
     for folder in ("config", "a", "b"):
         (project.path / folder).mkdir()
         (project.path / folder / "test_same.py").write_text(
@@ -408,10 +408,10 @@ def test_what_a_test_leaves_in_the_environment_stays_out_of_the_measuring_and_is
     seen = (project.path / "seen").read_text().splitlines()
     assert seen[0] == "slow None True set by a conftest", "in the run"
     assert set(seen[1:]) == {"None yes False set by a conftest"}
-    told = [line for line in result.outlines if "left changed behind" in line]
+    told = [line for line in result.outlines if "tests left these changed" in line]
     assert told == [
-        "perf: tests left changed behind: APP_KEPT, APP_MODE, sys.path; measuring processes start without it, from what was "
-        "there when the run began"
+        "perf: tests left these changed: APP_KEPT, APP_MODE, sys.path; measuring processes do not see that, and start from what "
+        "was there when the run began"
     ]
 
 
@@ -419,6 +419,6 @@ def test_where_no_test_leaves_anything_nothing_is_told(project, distribution):
     project.pytester.makepyfile(test_a=PLAIN.replace("def test_b", "import pytest\n@pytest.mark.perf\ndef test_b"))
     project.pytester.makeconftest("import os\nos.environ['OURS'] = 'set by a conftest'\n")
     result = project.run(*QUICK, *distribution)
-    assert "left changed" not in result.stdout.str()
+    assert "tests left" not in result.stdout.str()
     assert last_perf_line(result).startswith("perf: 1 measured")
     assert os.environ.get("OURS") is None

@@ -103,19 +103,22 @@ class OrdinaryRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if hasattr(session.config, "workerinput"):  # xdist is about to tell its controller of the items
-            self._take_stock(session)
+        # xdist is about to report the items to its controller, and loses the text of a worker's usage error, so that the
+        # controller has to raise it: no test runs then.
+        if hasattr(session.config, "workerinput") and self._take_stock(session):
+            session.items.clear()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        if not hasattr(session.config, "workerinput"):
-            self._take_stock(session)
+        problem = self._take_stock(session)
+        self._marked_before = {}
+        if problem and not hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(problem)
         return (yield)
 
-    def _take_stock(self, session: pytest.Session) -> None:
-        """Find the perf tests, as they are now that all collection hooks are done."""
+    def _take_stock(self, session: pytest.Session) -> str:
+        """Find the perf tests, as they are now that all collection hooks are done; returns what is wrong with one."""
         stock = take_stock(session.items, self._marked_before)
-        self._marked_before = {}
         self._perf = stock.tests
         self.harvest.found = stock.found
         self.harvest.collected = list(dict.fromkeys(test.nodeid for test in self._perf.values()))
@@ -129,11 +132,8 @@ class OrdinaryRun:
                 _check_item(item, test)
             check_distinct(self._perf)
         except pytest.UsageError as error:
-            if not hasattr(session.config, "workerinput"):
-                raise
-            # xdist loses the text of a worker's usage error: the controller raises it.
             self.harvest.usage_error = str(error)
-            session.items.clear()
+        return self.harvest.usage_error
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if not report.passed:  # a module that was skipped or broke may hold perf tests

@@ -27,9 +27,10 @@ class WorkerWire:
         self._ordinary = ordinary
         self._channel: Any = config.workerinput[_KEY]  # type: ignore[attr-defined]  # set by xdist
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self) -> None:
-        self._hand_over()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        self._hand_over()  # before any test can crash this worker: the tests that it has collected
+        return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:

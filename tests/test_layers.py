@@ -117,5 +117,6 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         "plugin.fixtures",
         "plugin.keys",
         "plugin.options",
+        "plugin.surroundings",
     }
     assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{room}" for room in rooms)])

@@ -7,11 +7,13 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from pytest_perfguard.abtest.base_tests import BaseTests
+from pytest_perfguard.abtest.generated import copy_generated
 from pytest_perfguard.abtest.interpreter import for_another, without_bytecode_in_place
 from pytest_perfguard.abtest.places import Places
 from pytest_perfguard.abtest.proof import Proof, project_roots
@@ -54,6 +56,25 @@ class Arms:
     proof: Proof
     only_tests_differ: bool
     """Do both arms run the same library, as far as Python files go?"""
+    tests: BaseTests
+    """What tests the revision itself has."""
+    copied: Sequence[str]
+    """What the build of this tree has written and the base got a copy of, relative to the top."""
+
+    def remarks(self, revision: Revision) -> list[str]:
+        """Return what is to be known of the arms once they were measured."""
+        used = [name for name in self.copied if self._is_used(revision.top / name)]
+        remarks = []
+        if used:
+            remarks.append(
+                f"copied from this tree to {revision.label}, as git ignores them and the build writes them: {', '.join(used)}"
+            )
+        if self.only_tests_differ:
+            remarks.append(f"all Python files that differ from {revision.label} are tests, which both arms share")
+        return remarks
+
+    def _is_used(self, file: Path) -> bool:
+        return file.suffix != ".py" or os.path.realpath(file) in self.proof.head_files
 
 
 @contextlib.contextmanager
@@ -71,15 +92,16 @@ def two_arms(revision: Revision, head: Launch, suite: Suite, build: Build) -> It
         target = extra / "target" if build.command else None
         if target is not None:  # before the tests come, and with them the head's configuration of the build
             target.mkdir()
-            _run(build, Path(places.moved(os.fspath(suite.rootdir))), target)
+            _run(build, Path(places.moved(os.fspath(suite.rootdir))), target, head.environment)
         tests = Tests.around(_inside(top, suite.tests))
         transplant(top, tree, tests, suite.settings)
+        copied = [] if build.command or build.python else copy_generated(top, tree)
         roots = project_roots(top, suite.rootdir)
         head = _without_bytecode_in_place(head, extra / "bytecode")
         base = _base(head, places, roots, build, target)
         proof = Proof(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
         only_tests = only_tests_differ(top, revision.commit, tests)
-        yield Arms(base, replace(head, arm="head"), proof, only_tests)
+        yield Arms(base, replace(head, arm="head"), proof, only_tests, BaseTests(revision), copied)
 
 
 def _inside(top: Path, files: Sequence[Path]) -> Iterator[PurePosixPath]:
@@ -115,6 +137,7 @@ def _base(head: Launch, places: Places, roots: Sequence[Path], build: Build, tar
         flags=for_another(head.flags) if build.python else head.flags,
         arm="base",
         place=places.moved,
+        fingerprints=head.fingerprints,
     )
 
 
@@ -131,7 +154,7 @@ def _without_bytecode_in_place(head: Launch, folder: Path) -> Launch:
     return replace(head, environment=environment, flags=without_bytecode_in_place(head.flags, os.fspath(folder)))
 
 
-def _run(build: Build, folder: Path, target: Path) -> None:
+def _run(build: Build, folder: Path, target: Path, environment: Mapping[str, str]) -> None:
     """The user's command that installs the base."""
     command = build.command or ""
     words = [
@@ -140,7 +163,7 @@ def _run(build: Build, folder: Path, target: Path) -> None:
     ]
     try:
         done = subprocess.run(
-            words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            words, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", check=False,
         )  # fmt: skip
     except OSError as error:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_perfguard.abtest.base_tests import IF_BUILT, UNBUILT
 from pytest_perfguard.abtest.duels import serve_duel
 from pytest_perfguard.abtest.one_at_a_time import NeverReady, collision, receive_both
 from pytest_perfguard.abtest.proof import Proof
@@ -24,7 +25,7 @@ from pytest_perfguard.abtest.rounds import (
 )
 from pytest_perfguard.abtest.sides import Crew, Sides
 from pytest_perfguard.abtest.single import not_collected
-from pytest_perfguard.abtest.worker import START_LIMIT, Launch, Worker
+from pytest_perfguard.abtest.worker import START_LIMIT, STARTING, Launch, Worker
 from pytest_perfguard.errors import ChildError, ProtocolError
 from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.judge.memory import MEMORY_PAIRS, MIN_MEMORY_PAIRS, is_higher
@@ -57,9 +58,12 @@ class PairRunner(Rounds[Crew]):
         tell: Callable[[Progress], None],
         most: int,
         clock: Callable[[], float] = time.monotonic,
+        at_base: Callable[[str, str], bool] = lambda _nodeid, _path: False,
     ) -> None:
+        """`at_base`: has the revision itself a test of this node id, in this file?"""
         super().__init__(subjects, tell=tell, most=most, clock=clock)
         self._launches = (base, head)
+        self._at_base = at_base
         self._judge = judge
         self._proof = proof
         self._revision = revision
@@ -87,11 +91,21 @@ class PairRunner(Rounds[Crew]):
             if subject.nodeid not in head.found:
                 self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head, subject))))
             elif subject.nodeid not in base.found:
-                reason = f"not to be had with {self._revision}: {essence(not_collected(crew.base, subject))}"
-                if why := collision(reason):
+                if why := collision(not_collected(crew.base, subject)):
                     self.collisions[subject.nodeid] = why
-                self._decide(subject, self._told(subject, Verdict.NEW, reason))
+                self._decide(subject, self._absent(crew, subject))
         return [subject for subject in subjects if subject.nodeid not in self.comparisons]
+
+    def _absent(self, crew: Crew, subject: Subject) -> Comparison:
+        """The verdict on a test that the base does not collect: it is new, unless the revision has it."""
+        base, why = crew.base.ready, essence(not_collected(crew.base, subject))
+        if reason := base.unlike.get(subject.nodeid):
+            return self._told(subject, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
+        if subject.nodeid in base.other_ids or not self._at_base(subject.nodeid, subject.path):
+            return self._told(subject, Verdict.NEW, f"not to be had with {self._revision}: {why}")
+        return self._told(
+            subject, Verdict.INCOMPARABLE, f"{self._revision} has this test and cannot run it: {why}; {IF_BUILT}"
+        )
 
     def _visit(self, crew: Crew, subject: Subject, following: str, index: int) -> None:
         sides = self._sides[subject.nodeid]
@@ -235,7 +249,9 @@ class PairRunner(Rounds[Crew]):
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
-            raise OtherTest(f"fails with {self._revision}: {essence(base_done.problem)}")
+            why = essence(base_done.problem)
+            remedy = f"; {IF_BUILT}" if why.startswith(UNBUILT) else ""
+            raise OtherTest(f"fails with {self._revision}: {why}{remedy}")
         if not same:
             raise OtherTest(f"reaches other measurement points with {self._revision}")
 
@@ -253,7 +269,8 @@ class PairRunner(Rounds[Crew]):
             if isinstance(error, NeverReady):
                 self._set_aside(subject.path, why)
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
-            return self._told(subject, Verdict.INCOMPARABLE, str(error))
+            remedy = f"\n{IF_BUILT}" if isinstance(error, ChildError) and error.doing == STARTING else ""
+            return self._told(subject, Verdict.INCOMPARABLE, f"{error}{remedy}")
         return broken_down(subject, error, self._sides[subject.nodeid].head.measurement)
 
     def _set_aside(self, path: str, why: str) -> None:

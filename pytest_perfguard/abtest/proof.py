@@ -12,7 +12,7 @@ from pytest_perfguard.abtest.places import Places, import_roots, is_in_tree
 from pytest_perfguard.errors import WrongCode
 from pytest_perfguard.git import git
 
-_BUILD: Final = (
+BUILD: Final = (
     "set perf_base_command to a command that installs the base, such as "
     "`{python} -m pip install --no-deps --target {target} .`, or --perf-base-python to an environment that holds it"
 )
@@ -51,6 +51,8 @@ class Proof:
         self._head: dict[str, str] = {}
         self.base_is_used = False
         """Has the base imported anything of its own but tests?"""
+        self.head_files: set[str] = set()
+        """The files of all that the heads have imported so far."""
 
     def begin(self) -> None:
         """A fresh pair of processes."""
@@ -66,6 +68,7 @@ class Proof:
         """
         self._base |= {name: os.path.realpath(file) for name, file in base.items()}
         self._head |= {name: os.path.realpath(file) for name, file in head.items()}
+        self.head_files.update(self._head[name] for name in head)
         for name in {*base, *head} & self._head.keys():
             file = self._head[name]
             if Path(file).is_relative_to(self._places.base):
@@ -77,7 +80,7 @@ class Proof:
         for name in base:
             file = self._base[name]
             if is_in_tree(file, self._places.head):
-                raise WrongCode("base", name, file, "that is this tree's, and not the revision's", _BUILD)
+                raise WrongCode("base", name, file, "that is this tree's, and not the revision's", BUILD)
             self.base_is_used |= self._apart or (self._is_bases_own(file) and not self._is_copied(file))
 
     def _check_counterpart(self, name: str, file: str) -> None:
@@ -85,10 +88,10 @@ class Proof:
         other = self._base.get(name)
         compiled = file.endswith(_EXTENSIONS)
         if compiled and self._target is None and not self._apart and (other is None or not other.endswith(_EXTENSIONS)):
-            raise WrongCode("head", name, file, "it is compiled, and the base has no such file", _BUILD)
+            raise WrongCode("head", name, file, "it is compiled, and the base has no such file", BUILD)
         if other is None or self._apart or self._is_bases_own(other) or is_in_tree(other, self._places.head):
             return
-        raise WrongCode("base", name, other, "that is the installed copy, and not the revision's", _BUILD)
+        raise WrongCode("base", name, other, "that is the installed copy, and not the revision's", BUILD)
 
     def _is_project(self, name: str, file: str) -> bool:
         if is_in_tree(file, self._places.head):

@@ -17,7 +17,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, get_args
 
 from pytest_perfguard.errors import ProtocolError
 from pytest_perfguard.leaks.findings import Examination, Leak
@@ -40,6 +40,10 @@ class Hello:
     """The files that hold these tests, absolute: nothing else needs to be collected."""
     folder: str
     """An empty folder for temporary files, removed with the process."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """What the tests are in the run, by node id."""
+    other_code: bool = False
+    """Does the process run another revision, so that parameters may differ in their values?"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class Ready:
     """Version of the interpreter."""
     modules: dict[str, str]
     """The files of all modules that are imported, by name."""
+    unlike: dict[str, str] = field(default_factory=dict)
+    """Why the test of this node id is not the run's."""
+    other_ids: dict[str, str] = field(default_factory=dict)
+    """What ids the function of a test has here that is not to be had."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +143,7 @@ class Quit:
 Message: TypeAlias = (
     Hello | Ready | Serve | Point | Duel | Pin | Take | Taken | Raised | Examine | Found | GoOn | Done | Quit
 )
-_KINDS: Final[Mapping[str, type[Message]]] = {
-    kind.__name__: kind
-    for kind in (Hello, Ready, Serve, Point, Duel, Pin, Take, Taken, Raised, Examine, Found, GoOn, Done, Quit)
-}
+_KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 class Link(Protocol):
@@ -216,10 +221,6 @@ def _is_recorded(value: object) -> bool:
     )
 
 
-def _is_names(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
 def _is_amount(value: object) -> bool:
     # A whole number of hundreds of digits cannot even be asked whether it is finite.
     return (
@@ -241,7 +242,7 @@ _CHECKS: Final = {
     "list[str]": _is_texts,
     "Sequence[str]": _is_texts,
     "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_amount, value.values())),
-    "dict[str, str]": _is_names,
+    "dict[str, str]": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
     "Mapping[str, list[int]]": _is_readings,
     "Recorded": _is_recorded,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.errors import RevisionError
-from pytest_perfguard.git import git, git_or_nothing, is_shallow, top_of
+from pytest_perfguard.git import git, git_if_found, git_or_nothing, is_shallow, repository_around
 
 MERGE_BASE: Final = "merge-base:"
 _FULL_HISTORY: Final = (
@@ -41,23 +41,30 @@ def find_revision(folder: Path, name: str) -> Revision:
     Raises
     ------
     RevisionError
-        where there is no git, no repository, or no such commit.
+        where there is no git, no repository, a repository that git refuses, or no such commit.
     """
     try:
-        top = top_of(folder)
+        return _found(folder, name)
     except RevisionError as error:
-        raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy or _NOT_GIT) from None
+        raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy) from None
+
+
+def _found(folder: Path, name: str) -> Revision:
+    top = repository_around(folder)
+    if top is None:
+        raise RevisionError(f"{folder}: not a git repository", _NOT_GIT)
     wanted = name.removeprefix(MERGE_BASE)
-    commit = _commit(top, wanted)
+    try:
+        commit = _commit(top, wanted)
+    except RevisionError as error:  # an ambiguous hash, no commit, beyond the log of references
+        raise RevisionError(f"there is no such revision in {top}: {error.problem}") from None
     if commit and name.startswith(MERGE_BASE):
-        commit = git_or_nothing(top, "merge-base", "HEAD", commit)
+        commit = git_if_found(top, "merge-base", "HEAD", commit)
         if not commit:
             remedy = _FULL_HISTORY if is_shallow(top) else "name a commit instead of a merge base"
-            raise RevisionError(
-                f"cannot measure against {name}: HEAD and {wanted} have no common ancestor here", remedy
-            )
+            raise RevisionError(f"HEAD and {wanted} have no common ancestor here", remedy)
     if not commit:
-        raise RevisionError(f"cannot measure against {name}: there is no such revision in {top}", _remedy(top, wanted))
+        raise RevisionError(f"there is no such revision in {top}", _remedy(top, wanted))
     return Revision(name, commit, top)
 
 
@@ -81,7 +88,9 @@ def check_useful(revision: Revision) -> None:
             "another commit than the one recorded)",
             f"commit it here, or reset it: git submodule update {dirty[0]}",
         )
-    untracked = git(top, "ls-files", "--others", "--exclude-standard", "--directory")
+    # Folders whose files are all ignored, such as .pytest_cache, are no change.
+    excluded = [f"--exclude={pattern}" for pattern in _WRITTEN_BY_RUNS]
+    untracked = git(top, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory", *excluded)
     if not git(top, "diff", "--name-only", "--no-ext-diff", revision.commit, "--") and not untracked:
         raise RevisionError(
             f"nothing to compare: {revision.label} is equal to this tree",
@@ -89,16 +98,18 @@ def check_useful(revision: Revision) -> None:
         )
 
 
+#: What test runs leave in a tree that has no file of ignored names.
+_WRITTEN_BY_RUNS: Final = ("__pycache__/", "*.pyc", ".pytest_cache/", ".hypothesis/", "*.json.lock")
 _NOT_GIT: Final = "run pytest inside a git repository"
 
 
 def _commit(top: Path, name: str) -> str:
     # A leading dash would be an option; git before 2.30 has no word that ends them here.
-    return "" if name.startswith("-") else git_or_nothing(top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return "" if name.startswith("-") else git_if_found(top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
 
 
 def _remedy(top: Path, wanted: str) -> str:
     if is_shallow(top):
         return _FULL_HISTORY
-    remote = _commit(top, f"origin/{wanted}")
+    remote = git_or_nothing(top, "rev-parse", "--verify", "--quiet", f"origin/{wanted}^{{commit}}")
     return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"

@@ -37,7 +37,11 @@ class SingleRounds(Rounds[Worker]):
 
 
 def not_collected(crew: Worker, subject: Subject) -> str:
-    """Why a test cannot be found, as pytest tells it."""
+    """Return why a test cannot be found, or is another one than in the run."""
+    if reason := crew.ready.unlike.get(subject.nodeid):
+        return reason
     file = subject.nodeid.partition("::")[0]
+    if reason := crew.ready.other_ids.get(subject.nodeid):
+        return reason
     problems = [problem for problem in crew.ready.problems if problem.startswith((f"{file}:", f"{file}::"))]
     return "\n".join(problems) or "a fresh pytest process with the same arguments did not collect this test"

@@ -48,6 +48,8 @@ END_LIMIT: Final = 30.0
 #: After an interrupt a process may tear down its fixtures for so many seconds.
 GRACE: Final = 5.0
 LOG_LINES: Final = 25
+#: What a process does first.
+STARTING: Final = "starting and collecting"
 
 _Answer = TypeVar("_Answer", Taken, Found)
 
@@ -83,6 +85,8 @@ class Launch:
     """"base" or "head" where two are measured side by side."""
     place: Callable[[str], str] = str
     """Where this process finds a file of the head."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """What the tests are in the run, by node id."""
 
     def command(self, descriptor: int) -> list[str]:
         """The command line; the child talks over the inherited file descriptor."""
@@ -108,7 +112,7 @@ class Worker:
         self._launch = launch
         self._nodeids = list(nodeids)
         self._files = sorted({launch.place(file) for file in files})
-        self._doing = "starting"
+        self._doing = STARTING
         self._dismissed = False
 
     def __enter__(self) -> Worker:
@@ -121,11 +125,16 @@ class Worker:
         with contextlib.closing(theirs):
             self._process = self._start(theirs.fileno())
         try:
-            self.send(Hello(self._nodeids, self._files, self._folder.name))
+            self.send(self._greeting())
         except BaseException:
             self._end()
             raise
         return self
+
+    def _greeting(self) -> Hello:
+        known = self._launch.fingerprints
+        wanted = {nodeid: known[nodeid] for nodeid in self._nodeids if nodeid in known}
+        return Hello(self._nodeids, self._files, self._folder.name, wanted, self._launch.arm == "base")
 
     def _start(self, descriptor: int) -> subprocess.Popen[bytes]:
         try:
@@ -200,7 +209,7 @@ class Worker:
     @functools.cached_property
     def ready(self) -> Ready:
         """What the process says once it has collected."""
-        answer = self.receive(doing="starting and collecting", limit=START_LIMIT)
+        answer = self.receive(doing=STARTING, limit=START_LIMIT)
         if not isinstance(answer, Ready):
             raise ProtocolError(f"expected Ready from a new measuring process, got {answer!r}")
         return answer

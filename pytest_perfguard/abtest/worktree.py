@@ -86,7 +86,7 @@ def clear_leftovers(top: Path) -> int:
 
 def _add(top: Path, tree: Path, commit: str) -> None:
     git(top, "worktree", "add", "--detach", "--force", str(tree), commit)
-    for line in git_or_nothing(top, "ls-tree", "-r", "-z", "--full-tree", commit).split("\0"):
+    for line in git(top, "ls-tree", "-r", "-z", "--full-tree", commit).split("\0"):
         mode, _, rest = line.partition(" ")
         if mode != "160000":  # a submodule
             continue

@@ -7,20 +7,27 @@ from pathlib import Path
 
 from pytest_perfguard.baseline.schema import record_text
 from pytest_perfguard.errors import RevisionError
-from pytest_perfguard.git import git, git_or_nothing, top_of
+from pytest_perfguard.git import git, git_if_found, git_or_nothing, is_installed, repository_around
 from pytest_perfguard.model import Record
 
 
 def current_commit(folder: Path, besides: Path | None = None) -> str:
-    """The revision checked out in `folder`, with `+` behind it if files differ from it; "" outside git.
+    """Return the revision checked out in `folder`, with `+` behind it if files differ from it; "" outside git.
 
     A change of the file `besides` does not count: recording a baseline changes the baseline.
+
+    Raises
+    ------
+    RevisionError
+        where there is a repository that git refuses.
     """
-    head = git_or_nothing(folder, "rev-parse", "--short=12", "HEAD")
-    if not head:
+    if not is_installed():
+        return ""
+    top = repository_around(folder)
+    head = git_if_found(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD") if top is not None else ""
+    if top is None or not head:  # or nothing was committed so far
         return ""
     try:
-        top = top_of(folder)
         excluded = [f":(exclude){besides}"] if besides is not None and besides.is_relative_to(top) else []
         changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
     except RevisionError:  # nobody knows: that is no clean tree

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from pytest_perfguard import originals  # noqa: F401  # captured before any test runs
-from pytest_perfguard.plugin import benchmark, benchmark_names, benchmark_options, options
+from pytest_perfguard.plugin import benchmark, benchmark_names, benchmark_options, options, surroundings
 from pytest_perfguard.plugin.fixtures import (
     cache,
     conn_pool,
@@ -40,6 +40,7 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    surroundings.note_environment(pluginmanager)
     options.add_options(parser)
     if getattr(
         pluginmanager, "_conftest_plugins", None

@@ -26,6 +26,7 @@ from pytest_perfguard.plugin.keys import COUNTERS, FRESHLY_IMPORTED, MEASURER, M
 from pytest_perfguard.plugin.neutral import neutralise_plugins
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
+from pytest_perfguard.plugin.stock import find_tests
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ class ChildSession:
     def __init__(self, config: pytest.Config, link: PipeLink, hello: Hello) -> None:
         self._config = config
         self._link = link
-        self._wanted = hello.nodeids
+        self._hello = hello
         self._pinning = Pinning()
         self._files = {Path(file) for file in hello.files}
         self._served = 0
         self._problems: list[str] = []
         self._told_modules: set[str] = set()
         self._reports: list[pytest.TestReport] = []
+        self._collected: list[pytest.Item] = []
         self._items: dict[str, pytest.Item] = {}
         self._conversation: Conversation | None = None
         self._instruments: list[str] = []
@@ -121,21 +123,25 @@ class ChildSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
         # Before the others: plugins that leave tests out by their number see another number here.
-        self._items = {item.nodeid: item for item in items}
-        result = yield
-        items[:] = [self._items[nodeid] for nodeid in self._wanted if nodeid in self._items]
-        return result
+        self._collected = list(items)
+        return (yield)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._problems.append(f"{report.nodeid}: {report.longreprtext[-2000:]}")
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self._problems.append(f"{report.nodeid}: {reason[-2000:]}")
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self) -> bool:
-        found = [nodeid for nodeid in self._wanted if nodeid in self._items]
-        notes, python = list(doubtful_conditions()), platform.python_version()
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        # As they are when all collection hooks are done, and those that hooks left out as they were.
+        self._items, tests = find_tests(self._hello, [*session.items, *self._collected])
+        session.items[:] = self._items.values()
+        found, notes, python = list(self._items), list(doubtful_conditions()), platform.python_version()
         pins = self._pinning.possible
-        self._link.send(Ready(found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules()))
+        known = (found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules())
+        self._link.send(Ready(*known, tests.unlike, tests.other_ids))
         for request in iter(self._link.receive, Quit()):
             if not isinstance(request, Serve):
                 raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")

@@ -11,10 +11,11 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.baseline.commit import commit_of_record, is_commit
 from pytest_perfguard.baseline.schema import Baseline
 from pytest_perfguard.errors import RevisionError
+from pytest_perfguard.git import is_installed, repository_around
 from pytest_perfguard.judge import comparable, recording, stored
 from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.model import Comparison, Measurement, Record, Verdict
-from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing_judged
+from pytest_perfguard.plugin.modes import Handover, Mode, baseline_name, nothing_judged, without_git
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection
@@ -33,6 +34,15 @@ class CompareMode(Mode):
         self._confirm = run_settings(config).confirm
         self._alone: set[str] = set()
         self._revisions: dict[str, Revision | None] = {}
+        if self._confirm and is_installed():
+            repository_around(config.rootpath)  # one that git refuses is an error before anything runs
+
+    def header(self) -> list[str]:
+        if not self._confirm:
+            return []
+        return without_git(
+            self.config.rootpath, "what the baseline file leaves open cannot be measured beside its commit"
+        )
 
     def title(self) -> str:
         return f"perfguard: compared with {baseline_name(self)}"

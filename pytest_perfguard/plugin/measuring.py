@@ -19,6 +19,7 @@ from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log
 from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.reports import Reporting, check_reports
 from pytest_perfguard.plugin.selection import is_shard
+from pytest_perfguard.plugin.surroundings import Surroundings
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.watching import Watching
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
@@ -36,15 +37,16 @@ def register(config: pytest.Config, mode: str) -> None:
         watching = config.stash[WATCHING] = Watching(config)
         manager.register(watching, "perfguard-watching")
     ordinary = OrdinaryRun(watching)
-    if not is_controller:
-        manager.register(ordinary, "perfguard-ordinary")
     if is_worker:
+        manager.register(ordinary, "perfguard-ordinary")
         manager.register(WorkerWire(config, ordinary), "perfguard-wire")
         return
     if is_controller:
         manager.register(ControllerWire(config, ordinary.harvest), "perfguard-wire")
     check_reports(config)
     manager.register(MeasuringPhase(config, open_mode(config, mode), ordinary.harvest), "perfguard-measuring")
+    if not is_controller:  # after the phase: what is wrong with the markers is raised before that begins
+        manager.register(ordinary, "perfguard-ordinary")
 
 
 class MeasuringPhase:
@@ -61,12 +63,14 @@ class MeasuringPhase:
         self._seconds = 0.0
         self._untold = ""
         self._remarks: list[str] = []
+        self._surroundings = Surroundings.now()
 
     def pytest_report_header(self) -> list[str]:
         return self._mode.header()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, bool, bool]:
+        self._surroundings = Surroundings.now()
         try:
             result = yield
         except BaseException:
@@ -113,7 +117,12 @@ class MeasuringPhase:
     def _measure_and_tell(self, session: pytest.Session) -> None:
         start = monotonic()
         progress = telling.ProgressTeller(self._config)
-        phases = Phases(self._config, self._mode, progress.tell, progress.say)
+        left = self._surroundings.left_by_tests(Surroundings.now()) if self._harvest.withheld else []
+        fingerprints = {withheld.nodeid: withheld.fingerprint for withheld in self._harvest.withheld}
+        phases = Phases(
+            self._config, self._mode, progress.tell, progress.say,
+            path=self._surroundings.path, fingerprints=fingerprints,
+        )  # fmt: skip
         try:
             # One subject per test: under `--dist=each` every worker ran it.
             subjects = {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
@@ -124,7 +133,7 @@ class MeasuringPhase:
         finally:
             progress.close()
             self._processes, self._seconds = phases.processes, monotonic() - start
-            self._remarks = [*self._unloaded(), *phases.remarks]
+            self._remarks = [*left, *self._unloaded(), *phases.remarks]
             self._log_verdicts(phases)
             self._finish(session)
 

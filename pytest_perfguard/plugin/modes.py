@@ -15,6 +15,7 @@ from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.baseline.commit import current_commit
 from pytest_perfguard.baseline.store import Store, merged
 from pytest_perfguard.errors import BaselineError, RevisionError
+from pytest_perfguard.git import is_installed
 from pytest_perfguard.judge import recording, stored
 from pytest_perfguard.judge.looks import Spent
 from pytest_perfguard.judge.paired import PAIR_PRIOR, Pairs, judge_paired, spread_of
@@ -150,7 +151,11 @@ class BaselineMode(Mode):
         # What would stop the writing is told before minutes of measuring.
         self.store.read_or_empty()
         self.store.check_writable()
+        self._commit = current_commit(config.rootpath, self.store.path)
         self._full_pace = math.inf
+
+    def header(self) -> list[str]:
+        return without_git(self.config.rootpath, "no commit is recorded, so that no later run can measure beside it")
 
     def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         if measurement.kernel:  # 0 where a test only makes claims
@@ -160,10 +165,9 @@ class BaselineMode(Mode):
         )
 
     def keep(self, comparisons: Sequence[Comparison], harvest: Harvest, *, whole: bool) -> None:
-        commit = current_commit(self.config.rootpath, self.store.path)
         records = {
             comparison.nodeid: recording.to_record(
-                comparison.measurement, source=self._sources[comparison.nodeid], commit=commit
+                comparison.measurement, source=self._sources[comparison.nodeid], commit=self._commit
             )
             for comparison in comparisons
             if comparison.measurement.samples and not comparison.broken
@@ -202,6 +206,13 @@ def nothing_judged(comparisons: Sequence[Comparison]) -> str:
     if any(comparison.verdict in JUDGED or comparison.broken for comparison in comparisons):
         return ""
     return "no test was judged: a gate that measured nothing is not green"
+
+
+def without_git(folder: Path, consequence: str) -> list[str]:
+    """Return the line for the top of a run in a repository where git is not installed."""
+    if is_installed() or not any((above / ".git").exists() for above in (folder, *folder.parents)):
+        return []
+    return [f"perfguard: git is not installed: {consequence}"]
 
 
 def baseline_name(mode: Mode) -> str:

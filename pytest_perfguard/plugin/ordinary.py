@@ -9,7 +9,6 @@ import contextlib
 import inspect
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -18,6 +17,7 @@ from pytest_perfguard.measure.source import source_hash
 from pytest_perfguard.plugin import repeating
 from pytest_perfguard.plugin.keys import WATCHING
 from pytest_perfguard.plugin.options import marker_keywords, test_settings
+from pytest_perfguard.plugin.stock import PerfTest, check_distinct, keywords_of, take_stock
 from pytest_perfguard.plugin.watching import Watching
 
 #: Begins the report of a test that was expected to fail and did not, under `xfail(strict=True)`.
@@ -36,6 +36,8 @@ class Withheld:
     """Keywords without callables: plain data."""
     source: str
     reports: list[pytest.TestReport]
+    fingerprint: str
+    """Of the test as this process has collected it."""
 
     @property
     def seconds(self) -> float:
@@ -52,7 +54,7 @@ class Harvest:
     collected: list[str] = field(default_factory=list)
     """Node ids of all perf tests that were selected."""
     renamed: dict[str, str] = field(default_factory=dict)
-    """Node ids by what xdist calls the test, where that differs (`--dist=loadgroup`)."""
+    """Names of tests by their node ids, where these differ: by xdist's group, or by an address."""
     deselected: bool = False
     """Was any perf test left out by -k, -m, --lf or a shard plugin?"""
     partial: bool = False
@@ -94,35 +96,48 @@ class OrdinaryRun:
     def __init__(self, watching: Watching | None = None) -> None:
         self.harvest = Harvest()
         self._watching = watching
-        self._perf: dict[pytest.Item, _PerfTest] = {}
+        self._marked_before: dict[pytest.Item, bool] = {}
+        self._perf: dict[pytest.Item, PerfTest] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> Generator[None, object, object]:
-        # Before the others: they may leave tests out without saying so, and xdist may change node ids.
-        candidates = {
-            item: _PerfTest(item.nodeid, keywords) for item in items if (keywords := _keywords(item)) is not None
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        # The other hooks may leave tests out without a word.
+        self._marked_before = {item: keywords_of(item) is not None for item in items}
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        # xdist is about to report the items to its controller, and loses the text of a worker's usage error, so that the
+        # controller has to raise it: no test runs then.
+        if hasattr(session.config, "workerinput") and self._take_stock(session):
+            session.items.clear()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        problem = self._take_stock(session)
+        self._marked_before = {}
+        if problem and not hasattr(session.config, "workerinput"):
+            raise pytest.UsageError(problem)
+        return (yield)
+
+    def _take_stock(self, session: pytest.Session) -> str:
+        """Find the perf tests, as they are now that all collection hooks are done; returns what is wrong with one."""
+        stock = take_stock(session.items, self._marked_before)
+        self._perf = stock.tests
+        self.harvest.found = stock.found
+        self.harvest.collected = list(dict.fromkeys(test.nodeid for test in self._perf.values()))
+        self.harvest.deselected |= stock.deselected
+        self.harvest.renamed = {
+            item.nodeid: test.nodeid for item, test in self._perf.items() if item.nodeid != test.nodeid
         }
-        result = yield
-        left = set(items)
-        self._perf = {item: test for item, test in candidates.items() if item in left}
-        self.harvest.deselected |= len(self._perf) < len(candidates)
-        self.harvest.found = [test.nodeid for test in candidates.values()]
-        chosen = [(item, self._perf[item]) for item in items if item in self._perf]
-        self.harvest.collected = [test.nodeid for _item, test in chosen]
-        self.harvest.renamed = {item.nodeid: test.nodeid for item, test in chosen if item.nodeid != test.nodeid}
         try:
             for item, test in self._perf.items():
-                test_settings(config, test.keywords, test.nodeid)
+                test_settings(session.config, test.keywords, test.nodeid)
                 _check_item(item, test)
+            check_distinct(self._perf)
         except pytest.UsageError as error:
-            if not hasattr(config, "workerinput"):
-                raise
-            # xdist loses the text of a worker's usage error: the controller raises it.
             self.harvest.usage_error = str(error)
-            items.clear()
-        return result
+        return self.harvest.usage_error
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if not report.passed:  # a module that was skipped or broke may hold perf tests
@@ -143,7 +158,7 @@ class OrdinaryRun:
             self._note(item, test, attempts[-1])
         return True
 
-    def _note(self, item: pytest.Item, test: _PerfTest, reports: list[pytest.TestReport]) -> None:
+    def _note(self, item: pytest.Item, test: PerfTest, reports: list[pytest.TestReport]) -> None:
         """Withhold or tell the reports of a test that has run."""
         self.harvest.ran.append(test.nodeid)
         if _passed(reports):
@@ -151,24 +166,13 @@ class OrdinaryRun:
             if self._watching:
                 self._watching.passed(item)
             source = source_hash(getattr(item, "function", item.runtest))
-            self.harvest.withheld.append(Withheld(test.nodeid, str(item.path), item.location, plain, source, reports))
+            self.harvest.withheld.append(
+                Withheld(test.nodeid, str(item.path), item.location, plain, source, reports, test.fingerprint)
+            )
         else:
             if any(report.failed for report in reports):
                 self.harvest.failed.append(test.nodeid)
             log_reports(item.config, item.nodeid, item.location, reports)
-
-
-class _PerfTest(NamedTuple):
-    nodeid: str
-    keywords: dict[str, object]
-
-
-def _keywords(item: pytest.Item) -> dict[str, object] | None:
-    """The item's marker keywords; a wrong marker counts as one here and is told once the selection is known."""
-    try:
-        return marker_keywords(item)
-    except pytest.UsageError:
-        return {}
 
 
 def log_reports(
@@ -193,7 +197,7 @@ def _passed(reports: list[pytest.TestReport]) -> bool:
     return called and all(report.passed or is_strict_xpass(report) for report in reports)
 
 
-def _check_item(item: pytest.Item, test: _PerfTest) -> None:
+def _check_item(item: pytest.Item, test: PerfTest) -> None:
     """Refuse what cannot be measured.
 
     Raises

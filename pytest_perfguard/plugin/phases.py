@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,18 +23,24 @@ from pytest_perfguard.judge.screened import SUSPECT, settles, why_unsettled
 from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
+from pytest_perfguard.plugin.surroundings import environment_at_start
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
-#: Not handed to children: a fixed hash seed would be one draw of a chance that fresh processes are to average over.
-_NOT_INHERITED = (*_COVERAGE_ENVIRONMENT, "PYTHONHASHSEED")
 
 
 class Phases:
     """`comparisons` holds what is decided, also when the measuring was interrupted."""
 
     def __init__(
-        self, config: pytest.Config, mode: Mode, tell: Callable[[Progress], None], say: Callable[[str], None]
+        self,
+        config: pytest.Config,
+        mode: Mode,
+        tell: Callable[[Progress], None],
+        say: Callable[[str], None],
+        *,
+        path: Sequence[str],
+        fingerprints: Mapping[str, str],
     ) -> None:
         self._config = config
         self._mode = mode
@@ -44,7 +49,11 @@ class Phases:
         self._launch = Launch(
             child_arguments(config),
             config.invocation_params.dir,
-            environment={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
+            path=path,
+            environment={
+                name: value for name, value in environment_at_start(config).items() if name not in _COVERAGE_ENVIRONMENT
+            },
+            fingerprints=fingerprints,
         )
         self.comparisons: dict[str, Comparison] = {}
         self.alone: dict[str, Measurement] = {}
@@ -147,15 +156,13 @@ class Phases:
 
         self._say(f"perf: checking out {handover.revision.label}")
         with two_arms(handover.revision, self._launch, suite, build) as arms:
-            if arms.only_tests_differ:
-                self.remarks.append(
-                    f"all Python files that differ from {handover.revision.label} are tests, which both arms share"
-                )
             runner = PairRunner(
                 [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.proof,
                 revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
+                at_base=arms.tests.has,
             )  # fmt: skip
             self._run_beside(runner)
+            self.remarks += arms.remarks(handover.revision)
             if collided := [subject for subject in handover.subjects if subject.nodeid in runner.collisions]:
                 self._say("perf: what some tests need exists once: measuring them with one arm alive at a time")
                 one_at_a_time = OneAtATime(

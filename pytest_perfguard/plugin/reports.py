@@ -84,7 +84,10 @@ class Reporting:
 
     @cached_property
     def _commit(self) -> str:
-        return current_commit(self._config.rootpath, self._mode.store.path)
+        try:
+            return current_commit(self._config.rootpath, self._mode.store.path)
+        except RevisionError:  # a mode that needs the repository has refused it before anything ran
+            return ""
 
     def write(self, *, complete: bool, notes: Iterable[str]) -> list[str]:
         """Write every report that was asked for; returns what could not be written. Relative paths start at the rootdir."""

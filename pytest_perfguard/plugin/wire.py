@@ -27,9 +27,10 @@ class WorkerWire:
         self._ordinary = ordinary
         self._channel: Any = config.workerinput[_KEY]  # type: ignore[attr-defined]  # set by xdist
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self) -> None:
-        self._hand_over()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        self._hand_over()  # before any test can crash this worker: the tests that it has collected
+        return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
@@ -58,6 +59,7 @@ class WorkerWire:
             "location": withheld.location,
             "marker": json.dumps(withheld.marker),  # execnet takes no subclass of float, such as numpy's
             "source": withheld.source,
+            "fingerprint": withheld.fingerprint,
             "reports": [serialize(config=self._config, report=report) for report in withheld.reports],
         }
 
@@ -118,4 +120,7 @@ class ControllerWire:
             for report in reports:
                 report.node = node
         file = os.path.normpath(self._config.rootpath / data["path"])
-        return Withheld(data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports)
+        return Withheld(
+            data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports,
+            data["fingerprint"],
+        )  # fmt: skip

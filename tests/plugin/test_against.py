@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.plugin.conftest import last_perf_line
-from tests.repository import Repository
+from tests.repository import VERSION_FILE, Repository
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -391,3 +391,140 @@ def test_what_exists_once_is_measured_with_one_arm_alive(versioned, tmp_path_fac
     (note,) = [note for note in found["notes"] if "one arm alive at a time" in note]
     assert told in note
     assert not found["paired"]["pinned"]
+
+
+@pytest.mark.parametrize("mode", ["--perf-baseline", "--perf-compare", "--perf-against=HEAD"])
+def test_a_repository_that_git_refuses_is_an_error_before_anything_runs(suspected, monkeypatch, mode):
+    """As in containers and on mounted volumes; an empty commit in the baseline could never be measured beside."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    before = suspected.project.baseline.read_bytes()
+    told = suspected.refused(mode)
+    assert "detected dubious ownership in repository" in told
+    assert "git config --global --add safe.directory" in told
+    assert "inside a git repository" not in told
+    assert suspected.project.baseline.read_bytes() == before
+
+
+def test_a_look_needs_no_repository(suspected, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert suspected.project.run("--perf", "--perf-report=look.json").ret == 0
+    assert suspected.project.run("--perf-compare", "-o", "perf_confirm=off", "--collect-only").ret == 0
+
+
+@pytest.mark.parametrize("mode", ["--perf-baseline", "--perf-compare"])
+def test_where_git_is_not_installed_the_top_of_the_run_says_what_that_costs(suspected, monkeypatch, mode):
+    monkeypatch.setenv("PATH", "")
+    result = suspected.project.run(mode)
+    result.stdout.fnmatch_lines(["perfguard: git is not installed: *"])
+    assert result.ret in (0, 1)
+
+
+def test_what_a_run_left_is_no_change(versioned):
+    versioned.write({".gitignore": "stdout\nstderr\nrunpytest-*\n"})
+    versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
+    assert versioned.project.run("-p", "cacheprovider").ret == 0
+    assert versioned.git("status", "--porcelain", "--ignored")
+    assert "is equal to this tree" in versioned.refused("--perf-against=HEAD")
+
+
+PACKAGE = "from lib._version import __version__\n" + FAST
+
+
+@pytest.fixture
+def generated(versioned):
+    """A package that imports a module which its build writes and git ignores."""
+    versioned.write({".gitignore": (versioned.path / ".gitignore").read_text() + "_version.py\n_tables.py\n"})
+    versioned.commit({"src/lib/__init__.py": PACKAGE, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root="src")})
+    versioned.write({"src/lib/_version.py": VERSION_FILE})
+    return versioned
+
+
+def test_a_version_file_that_the_build_wrote_is_copied_to_the_base(generated):
+    generated.write({"src/lib/__init__.py": PACKAGE.replace(FAST, SLOW)})
+    result, tests = generated.report("--perf-against=HEAD", "--perf-strict")
+    assert tests["tests/test_lib.py::test_work"]["verdict"] == "regression"
+    result.stdout.fnmatch_lines(
+        ["perf: copied from this tree to HEAD (*), as git ignores them and the build writes them: src/lib/_version.py"]
+    )
+
+
+def test_a_generated_module_that_holds_code_is_not_copied_and_its_tests_are_incomparable(generated):
+    generated.commit({"src/lib/__init__.py": "from lib._tables import work\n"})
+    generated.write({"src/lib/_tables.py": FAST, "src/lib/__init__.py": "from lib._tables import work\n# changed\n"})
+    result, tests = generated.report("--perf-against=HEAD", "--perf-strict")
+    assert result.ret == 1
+    told = tests["tests/test_lib.py::test_work"]
+    assert told["verdict"] == "incomparable"
+    assert "has this test and cannot run it: ModuleNotFoundError: No module named 'lib._tables'" in told["reason"]
+    assert "perf_base_command" in told["reason"]
+    result.stdout.fnmatch_lines(["FAILED tests/test_lib.py::test_work*"])
+
+
+@pytest.mark.parametrize("where", ["conftest", "skip", "call"])
+def test_wherever_a_base_that_was_not_built_fails_it_is_incomparable(versioned, where):
+    generated = "from generated import FACTOR"
+    files = {
+        "lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root="."),
+        ".gitignore": (versioned.path / ".gitignore").read_text() + "generated.py\n",
+    }  # fmt: skip
+    if where == "conftest":
+        files["conftest.py"] = generated
+    elif where == "skip":
+        files["test_lib.py"] = "import pytest\npytest.importorskip('generated')\n" + TEST
+    else:
+        files["lib.py"] = f"def work():\n    {generated}\n"
+    versioned.commit(files)
+    versioned.write({"generated.py": "FACTOR = 3\ndef code(): pass\n", "more.py": ""})
+    result, tests = versioned.report("--perf-against=HEAD", "--perf-strict")
+    assert result.ret == 1
+    assert tests["test_lib.py::test_work"]["verdict"] == "incomparable"
+    assert "perf_base_command" in tests["test_lib.py::test_work"]["reason"]
+
+
+def test_new_tests_and_new_parameters_are_new(versioned):
+    """Of a module that is there and cannot be imported, because its new tests need something new, the old are incomparable."""
+    versioned.commit(
+        {
+            "lib.py": "CASES = ['a']\n" + FAST,
+            "test_lib.py": TEST,
+            "test_cases.py": TEST.replace(
+                "def test_work()", "@pytest.mark.parametrize('case', lib.CASES)\ndef test_work(case)"
+            ),
+            "pytest.ini": INI.format(root="."),
+        }
+    )
+    versioned.write({"lib.py": "CASES = ['a', 'b']\nNEW = 1\n" + FAST})
+    versioned.write({"test_lib.py": TEST + "from lib import NEW\n@pytest.mark.perf\ndef test_new():\n    lib.work()\n"})
+    _result, tests = versioned.report("--perf-against=HEAD", "--perf-threshold=100%")
+    assert {name: test["verdict"] for name, test in tests.items()} == {
+        "test_lib.py::test_work": "incomparable",
+        "test_lib.py::test_new": "new",
+        "test_cases.py::test_work[a]": "unchanged",
+        "test_cases.py::test_work[b]": "new",
+    }
+
+
+def test_both_arms_measure_what_an_id_means_in_the_run(versioned):
+    """Parameters in another order in each process: a pair of different tests would be told as a change."""
+    test = (
+        "import random\nimport pytest\nimport lib\n"
+        "jobs = [lib.small, lib.big]\nrandom.SystemRandom().shuffle(jobs)\n"
+        "@pytest.mark.perf\n@pytest.mark.parametrize('job', jobs, ids=['job0', 'job1'])\ndef test_job(job):\n    job()\n"
+    )
+    library = "def small():\n    sum(range(1_000))\n\ndef big():\n    sum(range(100_000))\n"
+    versioned.commit({"lib.py": library, "test_lib.py": test, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": library + "# a remark\n"})
+    result, tests = versioned.report("--perf-against=HEAD", "--perf-threshold=100%")
+    assert result.ret == 0
+    assert [test["verdict"] for test in tests.values()] == ["unchanged", "unchanged"]
+
+
+def test_the_same_in_a_hooked_suite(versioned):
+    """A marker of a hook is one in both arms."""
+    hook = "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n        item.add_marker('perf')\n"
+    test = "import lib\ndef test_work():\n    lib.work()\n"
+    versioned.commit({"lib.py": FAST, "test_lib.py": test, "conftest.py": hook, "pytest.ini": INI.format(root=".")})
+    versioned.write({"lib.py": SLOW})
+    result, tests = versioned.report("--perf-against=HEAD", "--perf-strict")
+    assert result.ret == 1
+    assert tests["test_lib.py::test_work"]["verdict"] == "regression"

@@ -61,7 +61,8 @@ class Child:
         if self.world.behaviours.get((self.arm, "start")) == "dies":
             raise ChildDied("starting and collecting", "no conftest", status=4, arm=self.arm)
         facts = {"pins": True, "python": "3.11.0"} | self.world.ready.get(self.arm, {})
-        return Ready(found, problems, [], True, facts["pins"], facts["python"], {})
+        more = [facts.get("unlike", {}), facts.get("other_ids", {})]
+        return Ready(found, problems, [], True, facts["pins"], facts["python"], {}, *more)
 
     def has_answered(self, seconds):
         return self.behaviour() != "waits"
@@ -126,7 +127,19 @@ class NoProof:
 
 @pytest.fixture
 def run(monkeypatch):
-    def start(names, world, *, enough=2, most=5, settings=SETTINGS, proof=None, until=Spent.LITTLE, more=(), **known):
+    def start(
+        names,
+        world,
+        *,
+        enough=2,
+        most=5,
+        settings=SETTINGS,
+        proof=None,
+        until=Spent.LITTLE,
+        more=(),
+        at_base=lambda *_test: False,
+        **known,
+    ):
         monkeypatch.setattr(module, "Worker", world)
         spendings = []
 
@@ -148,6 +161,7 @@ def run(monkeypatch):
             proof or NoProof(),
             revision="main (abc)",
             reasons={"a": "suspected"},
+            at_base=at_base,
             tell=lambda _state: None,
             most=most,
             clock=lambda: float(next(ticks)),
@@ -212,6 +226,32 @@ def test_a_test_that_the_base_cannot_collect_is_new(run):
     assert comparisons["a"].verdict is Verdict.NEW
     assert "cannot import name 'new'" in comparisons["a"].reason
     assert comparisons["b"].verdict is Verdict.UNCHANGED
+
+
+def test_a_test_that_the_base_has_and_cannot_run_is_incomparable(run):
+    world = World({("base", "a"): "lost", ("base", "b"): "lost"})
+    comparisons = run("abc", world, at_base=lambda nodeid, path: (nodeid, path) == ("a", "/a.py")).comparisons
+    assert comparisons["a"].verdict is Verdict.INCOMPARABLE
+    assert "main (abc) has this test and cannot run it: a: ImportError" in comparisons["a"].reason
+    assert "perf_base_command" in comparisons["a"].reason
+    assert comparisons["b"].verdict is Verdict.NEW
+
+
+def test_parameters_that_the_library_of_the_base_lacks_are_new(run):
+    world = World(
+        {("base", "a"): "lost"}, ready={"base": {"other_ids": {"a": "there this test has the parameters [x]"}}}
+    )
+    told = run("ab", world, at_base=lambda *_test: True).comparisons["a"]
+    assert told.verdict is Verdict.NEW
+    assert told.reason == "not to be had with main (abc): there this test has the parameters [x]"
+
+
+@pytest.mark.parametrize(("arm", "verdict"), [("base", Verdict.INCOMPARABLE), ("head", None)])
+def test_a_process_that_means_another_test_is_not_believed(run, arm, verdict):
+    world = World({(arm, "a"): "lost"}, ready={arm: {"unlike": {"a": "this test is another one"}}})
+    told = run("ab", world).comparisons["a"]
+    assert told.verdict is verdict
+    assert "this test is another one" in (told.reason if arm == "base" else told.broken)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from time import perf_counter_ns
 
@@ -24,6 +25,7 @@ from pytest_perfguard.errors import CannotCheck, ProtocolError
 from pytest_perfguard.leaks.check import Order, examine
 from pytest_perfguard.leaks.counters import Counter
 from pytest_perfguard.leaks.findings import Examination
+from pytest_perfguard.leaks.heap import Owners
 from pytest_perfguard.leaks.meter import Meter
 from pytest_perfguard.measure.instruments import INSTRUMENTS, Instrument, Readings
 from pytest_perfguard.measure.pinning import Pinning
@@ -88,14 +90,17 @@ class Conversation:
         counters: Callable[[], Mapping[str, Counter]] = dict,
         distributions: Callable[[], Iterable[Distribution]] = tuple,
         forget: Callable[[], object] = lambda: None,
+        owners: Callable[[], Owners] = Owners,
+        quieting: Callable[..., AbstractContextManager[None]] = quiet,
     ) -> None:
         self._link = link
         self._setup = setup
         self._pinning = pinning
-        self._quiet = partial(quiet, output=output, records=records)
+        self._quiet = partial(quieting, output=output, records=records)
         self._counters = counters
         self._distributions = distributions
         self._forget = forget
+        self._owners = owners
         self._labels: list[str] = []
         self.last_rounds: Sequence[float] = ()
         """Of the latest request for times: seconds per call."""
@@ -164,9 +169,9 @@ class Conversation:
         if isinstance(request, Examine):
             thaw()  # caches that are set aside could not be found
             start = perf_counter_ns()
-            meter = Meter(self._counters(), self._forget)
+            meter = Meter(self._counters(), self._forget, self._owners)
             try:
-                found = yield from examine(Order(budget_ns=request.budget_ns), meter)
+                found = yield from examine(Order(budget_ns=request.budget_ns, share=request.share), meter)
             except CannotCheck as error:
                 found = Examination(0, unsettled=str(error))
             self.last_rounds = [(perf_counter_ns() - start) / 1e9 / max(1, found.calls)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 
 from pytest_perfguard.abtest.protocol import (
@@ -25,6 +26,7 @@ from pytest_perfguard.errors import CannotCheck, ProtocolError
 from pytest_perfguard.leaks.check import Order, examine
 from pytest_perfguard.leaks.counters import Counter
 from pytest_perfguard.leaks.findings import Examination
+from pytest_perfguard.leaks.heap import Owners
 from pytest_perfguard.leaks.meter import Meter
 from pytest_perfguard.measure.instruments import INSTRUMENTS, Instrument, Readings
 from pytest_perfguard.measure.pinning import Pinning
@@ -91,14 +93,17 @@ class Conversation:
         counters: Callable[[], Mapping[str, Counter]] = dict,
         distributions: Callable[[], Iterable[Distribution]] = tuple,
         forget: Callable[[], object] = lambda: None,
+        owners: Callable[[], Owners] = Owners,
+        quieting: Callable[..., AbstractContextManager[None]] = quiet,
     ) -> None:
         self._link = link
         self._setup = setup
         self._pinning = pinning
-        self._keep_quiet = partial(quiet, output=output, records=records)
+        self._keep_quiet = partial(quieting, output=output, records=records)
         self._counters = counters
         self._distributions = distributions
         self._forget = forget
+        self._owners = owners
         self._labels: list[str] = []
         self.instruments: dict[str, None] = {}
         """What was active at the points of the test and could not be paused, in the order of its appearance."""
@@ -181,9 +186,10 @@ class Conversation:
         if isinstance(request, Examine):
             thaw()  # caches that are set aside could not be found
             start = CLOCKS.perf_counter_ns()
-            meter = Meter(self._counters(), self._forget)
+            meter = Meter(self._counters(), self._forget, self._owners)
             try:
-                found = yield from attributed(examine(Order(budget_ns=request.budget_ns), meter))
+                order = Order(budget_ns=request.budget_ns, share=request.share)
+                found = yield from attributed(examine(order, meter))
             except CannotCheck as error:
                 found = Examination(0, unsettled=str(error))
             self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, found.calls)]

@@ -9,6 +9,11 @@ and for a leak check
 
     controller                               Examine                 GoOn
     child                             Point           Found|Raised         Done
+
+and for the second check of a suspect, between two tests
+
+    controller  Recheck
+    child              Found
 """
 
 from __future__ import annotations
@@ -105,9 +110,26 @@ class Pin:
 
 @dataclass(frozen=True)
 class Examine:
-    """Call again and again and say what grows; within so many nanoseconds of calls."""
+    """Call again and again and say what grows."""
 
     budget_ns: int
+    """The most time for all checks of the test."""
+    share: float
+    """The part of it that is left for this one."""
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """Check a test in place of serving it: what of its suspects outlives the set-up in which it is called?"""
+
+    nodeid: str
+    next_nodeid: str
+    label: str
+    """Of the measurement point."""
+    suspects: Mapping[str, float]
+    """Kinds, with their growth per call."""
+    budget_ns: int
+    share: float
 
 
 @dataclass(frozen=True)
@@ -141,7 +163,7 @@ class Quit:
 
 
 Message: TypeAlias = (
-    Hello | Ready | Serve | Point | Duel | Pin | Take | Taken | Raised | Examine | Found | GoOn | Done | Quit
+    Hello | Ready | Serve | Point | Duel | Pin | Take | Taken | Raised | Examine | Recheck | Found | GoOn | Done | Quit
 )
 _KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 

@@ -25,6 +25,7 @@ from pytest_perfguard.abtest.protocol import (
     Message,
     Quit,
     Ready,
+    Recheck,
     decode,
     encode,
 )
@@ -193,7 +194,7 @@ class Worker:
         """Have something measured."""
         return self._ask(request, Taken, doing, limit)
 
-    def examine(self, request: Examine, *, doing: str, limit: float) -> Found | Raised:
+    def examine(self, request: Examine | Recheck, *, doing: str, limit: float) -> Found | Raised:
         """Have something checked for leaks."""
         return self._ask(request, Found, doing, limit)
 

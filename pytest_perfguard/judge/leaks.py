@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.judge.conclusion import worst
-from pytest_perfguard.leaks.findings import Examination
+from pytest_perfguard.leaks.findings import Examination, Leak
 from pytest_perfguard.metrics import metric_name
 from pytest_perfguard.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.settings import Settings
@@ -23,7 +23,8 @@ def judge_leaks(
 ) -> Comparison | None:
     """The verdict on one test after these checks, each by measurement point; None: check it in another process.
 
-    Clean after one clean check; leaking only if every process says so.
+    Clean after one clean check; leaking only if every process says so. The first check makes its calls in one set-up, the
+    second in several: what a teardown frees is no leak.
     """
     labels = [label for label in found[0] if all(label in checks for checks in found)]
     findings = [
@@ -52,11 +53,12 @@ def with_leaks(measured: Comparison, checked: Comparison) -> Comparison:
 
 def _of_point(label: str, checks: Sequence[Examination], settings: Settings) -> Iterator[Finding]:
     last = checks[-1]
-    if last.unsettled:
+    if last.unsettled and (settings.leaks or not last.calls):
         yield Finding(metric_name(LEAK, label), "B", Verdict.INCONCLUSIVE, 0.0, reason=f"leaks: {last.unsettled}")
-        return
-    if settings.leaks:
+    elif settings.leaks:
         yield from _leaks(label, checks)
+    if not last.calls:
+        return
     if settings.max_rss_growth is not None:
         over = min(check.rss for check in checks) > settings.max_rss_growth
         verdict, reason = (Verdict.OVER_BUDGET, f"the growth of the resident set {last.extent}") if over else (None, "")
@@ -65,16 +67,39 @@ def _of_point(label: str, checks: Sequence[Examination], settings: Settings) -> 
 
 
 def _leaks(label: str, checks: Sequence[Examination]) -> Iterator[Finding]:
-    leaks = {leak.kind: leak for check in checks for leak in check.leaks}
-    last = checks[-1]
-    for kind, leak in leaks.items():
-        name = metric_name(f"{LEAK}.{kind}", label)
-        if all(kind in {other.kind for other in check.leaks} for check in checks):
-            details = (*leak.lines, f"in each of {len(checks)} fresh processes, {last.extent}")
-            yield Finding(name, leak.unit, Verdict.LEAK, leak.per_call, details=details)
-        else:
-            reason = f"{leak}: seen in one of {len(checks)} processes only"
-            yield Finding(name, leak.unit, Verdict.INCONCLUSIVE, leak.per_call, reason=reason)
-    if not leaks:
+    leaks: dict[str, Leak] = {}
+    for leak in (leak for check in checks for leak in check.leaks):
+        leaks.setdefault(leak.kind, leak)  # the first check is the one that explains
+    findings = [finding for leak in leaks.values() if (finding := _of_kind(label, leak, checks)) is not None]
+    yield from findings
+    if not findings:
+        last = checks[-1]
+        freed = f"; its teardown frees {' and '.join(map(str, leaks.values()))}" if leaks else ""
         growth = max(0.0, last.growth.get("memory", 0.0))
-        yield Finding(metric_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.extent}")
+        yield Finding(metric_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.extent}{freed}")
+
+
+def _of_kind(label: str, leak: Leak, checks: Sequence[Examination]) -> Finding | None:
+    """What is to be said of one kind that grew in one set-up; None: its teardown frees it, and nothing speaks against that."""
+    name, last = metric_name(f"{LEAK}.{leak.kind}", label), checks[-1]
+    keepers = {fixture: scope for check in checks for fixture, scope in check.keepers.items()}
+    if leak.kind in last.released:
+        fixtures = [fixture for fixture in keepers if fixture]
+        if not fixtures:
+            return None
+    elif any(leak.kind not in {other.kind for other in check.leaks} for check in checks):
+        reason = f"{leak}: seen in one of {len(checks)} processes only"
+        return Finding(name, leak.unit, Verdict.INCONCLUSIVE, leak.per_call, reason=reason)
+    else:
+        fixtures = _shared(keepers)
+    if fixtures:
+        reason = f"leaks cannot be checked: the fixture {' and '.join(fixtures)} keeps {leak} until its teardown"
+        return Finding(name, leak.unit, Verdict.INCONCLUSIVE, leak.per_call, reason=reason)
+    details = (*leak.lines, f"in each of {len(checks)} fresh processes, {last.extent}")
+    per_call = next(other.per_call for other in last.leaks if other.kind == leak.kind)
+    return Finding(name, leak.unit, Verdict.LEAK, per_call, details=details)
+
+
+def _shared(keepers: Mapping[str, str]) -> list[str]:
+    """Fixtures that outlive a test, where these and other fixtures are all that keeps what grew."""
+    return [] if "" in keepers else [fixture for fixture, scope in keepers.items() if scope != "function"]

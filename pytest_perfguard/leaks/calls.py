@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from array import array
+from collections.abc import Callable, Generator
 
 from pytest_perfguard.attribution import InstrumentFailed
 from pytest_perfguard.drive import PREPARE, SETTLE, Step, Timing, describe
 from pytest_perfguard.errors import CannotRepeat
+from pytest_perfguard.leaks.clock import undisturbed_ns
 
 Steps = Generator[Step, Timing, None]
 
 
 class Calls:
-    """Makes calls, and knows what one takes."""
+    """Makes calls, and knows what one takes and how much of the budget is left.
 
-    def __init__(self, budget_ns: int) -> None:
-        self._left_ns = budget_ns
+    Everything counts against the budget: calls, their set-up, and the readings between them.
+    """
+
+    def __init__(self, budget_ns: int, clock: Callable[[], int] = undisturbed_ns) -> None:
+        self._budget_ns = budget_ns
+        self._clock = clock
+        self._start_ns = clock()
         self._one_by_one = False
-        self.call_ns = 1
-        """Of the latest calls, on average."""
+        # Of a call, of a reading, of the quickest call. In an array: a number that is kept here would look like growth.
+        self._ns = array("d", (1.0, 0.0, math.inf))
 
-    def warm_up(self, wanted: int, windows: int) -> Generator[Step, Timing, int]:
+    @property
+    def call_ns(self) -> float:
+        """Of the latest calls, on average, with their set-up."""
+        return self._ns[0]
+
+    @property
+    def quickest_ns(self) -> float:
+        """The smallest such average: that of calls which had a processor to themselves."""
+        return self._ns[2]
+
+    def warm_up(self, wanted: int, windows: int, share: float) -> Generator[Step, Timing, int]:
         """Make as many calls as a window has; returns their number.
 
-        That is `wanted`, or fewer where so many `windows` of that would not fit into the budget; 0: not even of one.
+        That is `wanted`, or fewer where so many `windows` of that would not fit into the share of the budget; 0: not even
+        of one.
 
         Raises
         ------
@@ -33,27 +52,38 @@ class Calls:
         yield from self.make(1)  # what only a first call does
         if problem := (yield from attempted(self.make(1))):
             raise CannotRepeat(problem)
-        fits = min(wanted, self._left_ns // (self.call_ns * (windows + 1)))
+        fits = min(wanted, self.affordable(share) // (windows + 1))
         if fits > 1 and (yield from attempted(self.make(fits))):
             self._one_by_one = True
             if problem := (yield from attempted(self.make(fits))):
                 raise CannotRepeat(problem)
-        return max(0, fits)
+        return fits
 
     def make(self, calls: int) -> Steps:
         """So many calls; then the event loop catches up."""
-        spent = 0
+        start = self._clock()
         for _ in range(calls) if self._one_by_one else range(1):
             yield PREPARE
-            timing = yield Step(1 if self._one_by_one else calls)
-            spent += timing.wall_ns
-        self.call_ns = max(1, spent // calls)
-        self._left_ns -= spent
+            yield Step(1 if self._one_by_one else calls)
+        self._ns[0] = max(1.0, (self._clock() - start) / calls)
+        self._ns[2] = min(self._ns[2], self._ns[0])
         yield SETTLE
 
-    def affords(self, calls: int) -> bool:
-        """Is there time for so many more?"""
-        return calls * self.call_ns <= self._left_ns
+    def read(self, reading: Callable[[], object]) -> None:
+        """Take a reading, and note what it took."""
+        start = self._clock()
+        reading()
+        self._ns[1] = self._clock() - start
+
+    @property
+    def spent_ns(self) -> int:
+        """Of the budget."""
+        return self._clock() - self._start_ns
+
+    def affordable(self, share: float, *, readings: int = 0) -> int:
+        """How many calls fit into what is left of this share of the budget, beside so many readings."""
+        left = share * self._budget_ns - self.spent_ns - readings * self._ns[1]
+        return max(0, int(left // self.call_ns))
 
 
 def attempted(steps: Steps) -> Generator[Step, Timing, str]:

@@ -24,8 +24,11 @@ CYCLE_CALLS: Final = 5
 Lines = dict[str, list[str]]
 
 
-def explain(lines: Lines, meter: Meter, calls: Calls, number: int) -> Steps:
-    """Fill in the lines of each kind: what `number` calls left behind, where it was made, and what keeps it."""
+def explain(lines: Lines, keepers: dict[str, str], meter: Meter, calls: Calls, number: int) -> Steps:
+    """Fill in the lines of each kind: what `number` calls left behind, where it was made, and what keeps it.
+
+    The keepers are fixtures, each with its scope; "" is anything else.
+    """
     import tracemalloc
 
     meter.trace(FRAMES)
@@ -40,10 +43,12 @@ def explain(lines: Lines, meter: Meter, calls: Calls, number: int) -> Steps:
     lines |= {"memory": list(growth_sites(before, after, number)), "native": [native], "mapped": [native]}
     del before, after, held
     meter.trace(0)
-    counted = census()
+    counted = census(meter.owners())
     yield from calls.make(number)
     meter.empty_caches()
-    lines["memory"] += [f"kept by {line}" for line in growth_since(counted, number)]
+    holders = list(growth_since(counted, number, meter.owners()))
+    lines["memory"] += [f"kept by {holder.line}" for holder in holders]
+    keepers |= {holder.fixture: holder.scope for holder in holders}
 
 
 def things_since(before: Held, after: Held, problem: str = "") -> dict[str, list[str]]:

@@ -56,11 +56,19 @@ class Examination:
     uss: int = 0
     """The same of what this process has for itself; 0 where the system does not tell."""
     notes: Sequence[str] = ()
+    released: Mapping[str, float] = field(default_factory=dict)
+    """Per call, what grew within each set-up and was gone after its teardown."""
+    set_ups: int = 0
+    """In how many set-ups the calls were made; 0: all in one."""
+    keepers: dict[str, str] = field(default_factory=dict)
+    """The fixtures that keep what grew, each with its scope; "" stands for anything else that does."""
 
     @property
     def extent(self) -> str:
         """How much was looked at, and what the system saw of it."""
         own = f", by {format_size(self.uss)} its own part of it" if self.uss else ""
+        if self.set_ups:
+            return f"over {self.calls} calls in {self.set_ups} set-ups, each torn down"
         return f"over {self.calls} calls, in which the resident set (RSS) grew by {format_size(self.rss)}{own}"
 
     def lines(self) -> list[str]:

@@ -83,9 +83,18 @@ def _steps(levels: Sequence[int]) -> list[int]:
 
 
 def _goes_on(steps: Sequence[int]) -> bool:
+    """Is the later half no less than half of the earlier one, by the mean or by the median?
+
+    One reallocation of a large container moves the mean of its half, not the median. The median of what grows now and
+    then is 0.
+    """
     half = len(steps) // 2
-    earlier, later = _mean(steps[:half]), _mean(steps[-half:])
-    return later > 0 and later >= GOES_ON * earlier
+    return any(
+        later > 0 and later >= GOES_ON * earlier
+        for earlier, later in (
+            (average(steps[:half]), average(steps[-half:])) for average in (_mean, statistics.median)
+        )
+    )
 
 
 def _mean(steps: Sequence[int]) -> float:

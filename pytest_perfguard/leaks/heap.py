@@ -9,12 +9,33 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import CellType, FrameType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 
 _OWN: Final = __name__.partition(".")[0]
 _SEQUENCES: Final = (list, tuple, deque)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What a fixture keeps alive until its teardown."""
+
+    fixture: str
+    scope: str
+    own: bool
+    """Is it a fixture of the project, not one that is installed?"""
+    value: object
+
+
+@dataclass(frozen=True)
+class Owners:
+    """The fixtures that are set up."""
+
+    values: Sequence[Owner] = ()
+    apart: tuple[type, ...] = ()
+    """Types of what holds all fixtures and is no part of any: not passed on the way from a module or a fixture."""
 
 
 class Heap:
@@ -24,25 +45,37 @@ class Heap:
     it lives: drop it soon.
     """
 
-    def __init__(self, skipped: type) -> None:
+    def __init__(self, skipped: type, owners: Owners | None = None) -> None:
         self.reached: list[Any] = []
         """In the order of their distance."""
         self._parents: dict[int, Any] = {}
         self._skipped = skipped
         self._mine = {id(self), id(self.reached), id(self._parents)}
-        # What a module holds is said of it, though a local variable of a frame may be nearer.
-        self._walk(list(_modules()))
+        owners = owners or Owners()
+        self._owners: dict[int, Owner] = {}
+        # What a module holds is said of it, though a fixture or a local variable of a frame may be nearer.
+        self._walk(list(_modules()), owners.apart)
+        self._walk(self._owned(owners), owners.apart)
         self._walk(list(_frames()))
 
-    def _walk(self, layer: list[Any]) -> None:
-        """Reach all that can be reached from these roots, one layer after the other."""
+    def _owned(self, owners: Owners) -> list[Any]:
+        """The values of fixtures that no module holds; these are things themselves."""
+        for owner in owners.values:
+            if self._is_new(owner.value) and gc.is_tracked(owner.value):
+                self._owners[id(owner.value)] = owner
+        values = [owner.value for owner in self._owners.values()]
+        self.reached += values
+        return values
+
+    def _walk(self, layer: list[Any], apart: tuple[type, ...] = ()) -> None:
+        """Reach all that can be reached from these roots, one layer after the other, not through what is `apart`."""
         self._parents.update((id(root), None) for root in layer)
         while layer:
             following: list[Any] = []
             self._mine |= {id(layer), id(following)}
             for parent in layer:
                 for child in _referents(parent):
-                    if self._is_new(child):
+                    if self._is_new(child) and not (apart and _is_one_of(child, apart)):
                         self._parents[id(child)] = parent
                         following.append(child)
             self.reached += following
@@ -54,14 +87,29 @@ class Heap:
 
     def chain(self, thing: object) -> str:
         """`app.registry.handlers[17]`: the shortest chain of references to something that was reached."""
+        path = self._path(thing)
+        owner_of_all = self.owner(thing)
+        text = f"the fixture {owner_of_all.fixture}" if owner_of_all is not None else _root_name(path[0])
+        for owner, parent, child in zip((None, *path), path, path[1:], strict=False):
+            text += _link(owner, parent, child)
+        return text
+
+    def owner(self, thing: object) -> Owner | None:
+        """The fixture that keeps it; None where a module or a frame does."""
+        return self._owners.get(id(self._path(thing)[0]))
+
+    def _path(self, thing: object) -> list[Any]:
+        """From a root to the thing."""
         path: list[Any] = [thing]
         while (parent := self._parents[id(path[-1])]) is not None:
             path.append(parent)
         path.reverse()
-        text = _root_name(path[0])
-        for owner, parent, child in zip((None, *path), path, path[1:], strict=False):
-            text += _link(owner, parent, child)
-        return text
+        return path
+
+
+def _is_one_of(thing: object, types: tuple[type, ...]) -> bool:
+    """As `isinstance`, without waking up lazy proxies or filling the caches of abstract classes."""
+    return any(kind in types for kind in type(thing).__mro__)
 
 
 def type_name(kind: type) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_perfguard.leaks.heap import Heap, type_name
+from pytest_perfguard.leaks.heap import Heap, Owners, type_name
 
 MOST_HOLDERS: Final = 3
 MOST_TYPES: Final = 3
@@ -28,16 +28,25 @@ class Census:
     identities: frozenset[int]
 
 
-def census() -> Census:
+@dataclass(frozen=True)
+class Holder:
+    """What has grown, in words, and the fixture that keeps it; "" where something else does."""
+
+    line: str
+    fixture: str = ""
+    scope: str = ""
+
+
+def census(owners: Owners | None = None) -> Census:
     """Count what is alive, without what is ours."""
-    reached = Heap(skipped=Census).reached
+    reached = Heap(Census, owners).reached
     lengths = {id(thing): len(thing) for thing in reached if _is_container(thing)}
     return Census(_types(reached), lengths, frozenset(map(id, reached)))
 
 
-def growth_since(before: Census, calls: int) -> Iterator[str]:
+def growth_since(before: Census, calls: int, owners: Owners | None = None) -> Iterator[Holder]:
     """What has grown since: containers by their length, types by the number of their objects, the most first."""
-    heap = Heap(skipped=Census)
+    heap = Heap(Census, owners)
     yield from _longer(heap, before, calls)
     more = [
         ((count - before.types.get(kind, 0)) / calls, kind)
@@ -50,7 +59,8 @@ def growth_since(before: Census, calls: int) -> Iterator[str]:
             (thing for thing in heap.reached if type(thing) is kind and id(thing) not in before.identities), None
         )
         if per_call >= LEAST_PER_CALL and example is not None:
-            yield f"{per_call:.3g} {type_name(kind)} per call; one is {heap.chain(example)}"
+            line = f"{per_call:.3g} {type_name(kind)} per call; one is {heap.chain(example)}"
+            yield _holder(heap, example, line)
 
 
 def _types(things: Iterable[Any]) -> dict[type, int]:
@@ -61,7 +71,7 @@ def _types(things: Iterable[Any]) -> dict[type, int]:
     return types
 
 
-def _longer(heap: Heap, before: Census, calls: int) -> Iterator[str]:
+def _longer(heap: Heap, before: Census, calls: int) -> Iterator[Holder]:
     more = [
         ((len(thing) - before.lengths[id(thing)]) / calls, thing)
         for thing in heap.reached
@@ -70,7 +80,17 @@ def _longer(heap: Heap, before: Census, calls: int) -> Iterator[str]:
     more.sort(key=lambda item: -item[0])
     for per_call, thing in more[:MOST_HOLDERS]:
         if per_call >= LEAST_PER_CALL:
-            yield f"{heap.chain(thing)}: a {type_name(type(thing))} of {len(thing)}, {per_call:.3g} more per call"
+            kind = type_name(type(thing))
+            line = f"{heap.chain(thing)}: a {kind} of {len(thing)}, {per_call:.3g} more per call"
+            yield _holder(heap, thing, line)
+
+
+def _holder(heap: Heap, thing: object, line: str) -> Holder:
+    """With the fixture that keeps it, if the project made that fixture or several tests share it."""
+    owner = heap.owner(thing)
+    if owner is None or (owner.scope == "function" and not owner.own):
+        return Holder(line)
+    return Holder(line, owner.fixture, owner.scope)
 
 
 def _is_container(thing: Any) -> bool:

@@ -13,6 +13,7 @@ from pytest_perfguard.drive import describe
 from pytest_perfguard.leaks.caches import Caches, only_new_objects
 from pytest_perfguard.leaks.counters import Counter, Counters, Held
 from pytest_perfguard.leaks.growth import MOST_WINDOWS, rate
+from pytest_perfguard.leaks.heap import Owners
 from pytest_perfguard.originals import sys
 from pytest_perfguard.processes import memory, private_bytes
 
@@ -23,11 +24,18 @@ IDLE_READINGS: Final = 2
 class Meter:
     """Reads this process. To be used inside `with meter.open():`."""
 
-    def __init__(self, own: Mapping[str, Counter] | None = None, forget: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        own: Mapping[str, Counter] | None = None,
+        forget: Callable[[], object] = lambda: None,
+        owners: Callable[[], Owners] = Owners,
+    ) -> None:
         import psutil
 
         self._counters = Counters(own)
         self._forget = forget
+        self.owners = owners
+        """The fixtures that are set up."""
         # Since psutil 7.2, and only where the C library tells.
         self._heap_info = getattr(psutil, "heap_info", None)
         self._caches: Caches | None = None

@@ -65,13 +65,14 @@ def _frames(traceback: Traceback, word: str) -> Iterator[str]:
     """The allocating line; and where that is installed code, the line of the user's own that led there."""
     frames = list(reversed(traceback))
     yield f"{word} {place(frames[0].filename, frames[0].lineno)}"
-    if _is_installed(frames[0].filename):
-        own = next((frame for frame in frames if not _is_installed(frame.filename)), None)
+    if is_installed(frames[0].filename):
+        own = next((frame for frame in frames if not is_installed(frame.filename)), None)
         if own is not None:
             yield f"    called from {place(own.filename, own.lineno)}"
 
 
-def _is_installed(file: str) -> bool:
+def is_installed(file: str) -> bool:
+    """Is the file one of Python's, of an installed distribution's or of perfguard's?"""
     return file.startswith((*_INSTALLED, _OWN, "<"))
 
 

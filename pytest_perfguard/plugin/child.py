@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import platform
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +16,13 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from pytest_perfguard.abtest.child import Conversation, PipeLink
-from pytest_perfguard.abtest.protocol import Done, Hello, Quit, Ready, Serve
+from pytest_perfguard.abtest.protocol import Done, Found, Hello, Link, Quit, Ready, Recheck, Serve
+from pytest_perfguard.abtest.rounds import essence
 from pytest_perfguard.errors import ProtocolError
+from pytest_perfguard.leaks.findings import Examination
 from pytest_perfguard.measure.pinning import Pinning
-from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, thaw
+from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, quiet, thaw
+from pytest_perfguard.measure.tracers import untraced
 from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
 from pytest_perfguard.plugin.benchmark_options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
@@ -26,8 +30,10 @@ from pytest_perfguard.plugin.keys import COUNTERS, FRESHLY_IMPORTED, MEASURER, M
 from pytest_perfguard.plugin.neutral import neutralise_plugins
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.ordinary import is_strict_xpass
+from pytest_perfguard.plugin.set_ups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.stock import find_tests
 from pytest_perfguard.plugin.wrapping import wrapped_function
+from pytest_perfguard.unkept import nothing_kept
 
 if TYPE_CHECKING:
     from pytest_perfguard.monitor.monitor import PerformanceMonitor
@@ -69,6 +75,8 @@ class ChildSession:
         self._items: dict[str, pytest.Item] = {}
         self._conversation: Conversation | None = None
         self._instruments: list[str] = []
+        self._fixtures = LiveFixtures()
+        config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
 
     # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
 
@@ -140,9 +148,13 @@ class ChildSession:
         session.items[:] = self._items.values()
         found, notes, python = list(self._items), list(doubtful_conditions()), platform.python_version()
         pins = self._pinning.possible
+        self._mute_reporters()
         known = (found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules())
         self._link.send(Ready(*known, tests.unlike, tests.other_ids))
         for request in iter(self._link.receive, Quit()):
+            if isinstance(request, Recheck):
+                self._link.send(Found(self._recheck(request)))
+                continue
             if not isinstance(request, Serve):
                 raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")
             problem = self._serve(request)
@@ -151,6 +163,12 @@ class ChildSession:
             self._link.send(Done(problem, self._new_modules() | files, sorted(freshly), self._instruments))
             freshly.clear()
         return True
+
+    def _mute_reporters(self) -> None:
+        """Report no sub-tests: reporters keep every report, of each of thousands of calls."""
+        manager = self._config.pluginmanager
+        name = "pytest_runtest_logreport"
+        setattr(manager.hook, name, manager.subset_hook_caller(name, manager.get_plugins()))
 
     def _new_modules(self) -> dict[str, str]:
         """The files of what was imported since the last time."""
@@ -180,33 +198,77 @@ class ChildSession:
     def _serve(self, request: Serve) -> str:
         """Run one test with its measurement points; returns what failed, "" if nothing did."""
         item = self._items[request.nodeid]
+        # The parent as the next "item" tears down this item alone: the same test is served again.
+        again = request.next_nodeid == request.nodeid
+        following = item.parent if again else self._items.get(request.next_nodeid)
+        problem = self._run(item, following, self._link)
+        self._served += 1
+        if self._served % THAW_EVERY == 0:
+            thaw()
+        if problem and again:  # it will not be served again: leave nothing set up that the next test does not know
+            item.session._setupstate.teardown_exact(None)
+        return problem
+
+    def _run(
+        self,
+        item: pytest.Item,
+        following: Any,
+        link: Link,
+        quieting: Callable[..., contextlib.AbstractContextManager[None]] = quiet,
+    ) -> str:
+        """Set one test up, serve its measurement points over the link, tear it down; returns what failed."""
         keywords: dict[str, Any] = marker_keywords(item) or {}
         fixtures = set(getattr(item, "fixturenames", ()))
         self._conversation = Conversation(
-            self._link,
+            link,
             keywords.get("setup"),
             self._pinning,
             output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
             records="caplog" not in fixtures,
             counters=lambda: self._config.stash.get(COUNTERS, {}),
             distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
-            forget=lambda: monitor.forget() if (monitor := self._monitor) else None,
+            forget=self._forget,
+            owners=self._fixtures.owners,
+            quieting=quieting,
         )
-        # The parent as the next "item" tears down this item alone: the same test is served again.
-        again = request.next_nodeid == request.nodeid
-        following = item.parent if again else self._items.get(request.next_nodeid)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         finally:
             self._instruments = list(self._conversation.instruments)
             self._conversation = None
-        self._served += 1
-        if self._served % THAW_EVERY == 0:
-            thaw()
-        problems = [_problem(report) for report in self._reports if not (report.passed or is_strict_xpass(report))]
-        if problems and again:  # it will not be served again: leave nothing set up that the next test does not know
-            item.session._setupstate.teardown_exact(None)
+        reports, self._reports = self._reports, []
+        problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
         return problems[0] if problems else ""
+
+    def _forget(self) -> None:
+        if (monitor := self._monitor) is not None:
+            monitor.forget()
+
+    def _recheck(self, request: Recheck) -> Examination:
+        """Check one test for leaks that outlive its set-up, by setting it up again and again."""
+        item = self._items[request.nodeid]
+        thaw()
+
+        def run(link: Link) -> str:
+            # The parent as the next "item" tears down this item alone.
+            return essence(self._run(item, item.parent, link, _unfrozen))
+
+        set_ups = SetUps(
+            request, item, self._fixtures, run,
+            counters=lambda: self._config.stash.get(COUNTERS, {}), forget=self._forget,
+        )  # fmt: skip
+        found = set_ups.check()
+        # What fails in the teardown of a shared fixture is told of the ordinary run.
+        with contextlib.suppress(Exception):
+            item.session._setupstate.teardown_exact(self._items.get(request.next_nodeid))
+        return found
+
+
+@contextlib.contextmanager
+def _unfrozen(*, output: bool = True, records: bool = True) -> Iterator[None]:
+    """As `quiet`; what is set up stays in the collector's sight, since it is to be gone after the teardown."""
+    with nothing_kept(output=output, records=records), untraced():
+        yield
 
 
 class _WholeTest:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.abtest.arms import Build, Suite, two_arms
-from pytest_perfguard.abtest.examiner import Examiner
+from pytest_perfguard.abtest.examiner import Examiner, leak_budget
 from pytest_perfguard.abtest.one_at_a_time import OneAtATime
 from pytest_perfguard.abtest.pairs import PairRunner
 from pytest_perfguard.abtest.rounds import Progress, Subject
@@ -135,6 +135,8 @@ class Phases:
         waiting = [subject for subject in subjects if subject.nodeid in known and not known[subject.nodeid].broken]
         if not waiting:
             return
+        most = sum(leak_budget(subject.settings) for subject in waiting)
+        self._say(f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s")
         examiner = Examiner(waiting, self._launch, tell=self._tell)
         try:
             examiner.run()

@@ -54,7 +54,7 @@ def test_a_leak_fails_its_test_and_is_explained(leaking, distribution):
             "  leak.memory 1.0* KB per call  leak",
             "*1.0* KB in 1 block per call at library.py:*  HANDLERS.append(b?x? * size)",
             "*kept by library.HANDLERS: a list of *, 1 more per call",
-            "*in each of 2 fresh processes, over 100 calls, in which the resident set (RSS) grew by *",
+            "*in each of 2 fresh processes, over * calls in 10 set-ups, each torn down",
             "*measure it again, alone: *pytest --perf --perf-leaks test_library.py::test_leaking",
             "test *time *leaks *verdict",
             "*test_leaking *KB *leak",
@@ -144,7 +144,7 @@ def test_async_and_threaded_tests_and_measurement_points(project):
             return "asyncio"
         """,
     )
-    result, report = project.report("--perf", "--perf-leaks", *QUICK)
+    result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=8s")
     assert result.ret == 1
     assert verdicts(report) == {
         "test_async_leaking": "leak", "test_async_clean": None, "test_task": "leak", "test_anyio_leaking": "leak",
@@ -171,6 +171,139 @@ def test_what_pytest_keeps_is_no_leak(project):
     result, report = project.report("--perf", "--perf-leaks", "-W", "ignore::pytest.PytestWarning", *QUICK)
     assert verdicts(report) == {"test_talks": None}
     assert result.ret == 0
+
+
+FIXTURES = """
+import contextlib, logging, socket, unittest, warnings
+import pytest
+
+KEPT = []
+
+class Config:
+    mode = 1
+
+@pytest.fixture
+def make_socket():
+    made = []
+    def make():
+        made.append(socket.socket())
+    yield make
+    for one in made:
+        one.close()
+
+@pytest.fixture(scope="module")
+def shared_list():
+    return []
+
+@pytest.mark.perf
+def test_monkeypatch(monkeypatch):
+    monkeypatch.setattr(Config, "mode", 2)
+
+@pytest.mark.perf
+def test_monkeypatch_over_a_leak(monkeypatch):
+    monkeypatch.setattr(Config, "mode", 2)
+    KEPT.append(bytes(100))
+
+@pytest.mark.perf
+def test_finalizer(request):
+    request.addfinalizer(socket.socket().close)
+
+@pytest.mark.perf
+def test_record(record_property):
+    record_property("a", 1)
+
+@pytest.mark.perf
+def test_caplog(caplog):
+    logging.getLogger("app").warning("hello")
+
+@pytest.mark.perf
+def test_factory(make_socket):
+    make_socket()
+
+@pytest.mark.perf
+def test_factory_over_a_leak(request):
+    request.getfixturevalue("make_socket")()
+    KEPT.append(bytes(10_000))
+
+@pytest.mark.perf
+def test_shared(shared_list):
+    shared_list.append(bytes(100))
+
+class TestCase(unittest.TestCase):
+    @pytest.mark.perf
+    def test_cleanup(self):
+        self.addCleanup(socket.socket().close)
+
+    @pytest.mark.perf
+    def test_subtest(self):
+        for number in range(3):
+            with self.subTest(number=number):
+                sum(range(10))
+"""
+
+
+def test_what_a_teardown_frees_is_no_leak_and_hides_none(project):
+    project.pytester.makepyfile(FIXTURES)
+    result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=8s")
+    found = verdicts(report)
+    assert {name for name, verdict in found.items() if verdict == "leak"} == {
+        "test_monkeypatch_over_a_leak", "test_factory_over_a_leak",
+    }  # fmt: skip
+    assert {name for name, verdict in found.items() if verdict == "inconclusive"} <= {
+        "test_factory", "test_shared", "TestCase::test_subtest",
+    }  # fmt: skip
+    reasons = {
+        test["nodeid"].rpartition("::")[2]: [item["reason"] for item in test["metrics"] if "leak" in item["name"]]
+        for test in report["tests"]
+    }
+    assert reasons["test_monkeypatch"][0].endswith("its teardown frees 71.5 B of memory per call")
+    assert reasons["test_factory"][0] == (
+        "leaks cannot be checked: the fixture make_socket keeps 1 socket per call until its teardown"
+    )
+    assert reasons["test_shared"][0].startswith("leaks cannot be checked: the fixture shared_list keeps 1")
+    (leak,) = [item for item in by_name(report, "test_monkeypatch_over_a_leak") if item["name"] == "leak.memory"]
+    assert leak["candidate"] == pytest.approx(141, abs=10)  # what the teardown frees is not part of it
+    assert result.stdout.str().count("perf: checking 10 tests for leaks, within their budgets: at most about 80 s") == 1
+
+
+def by_name(report, name):
+    return next(test["metrics"] for test in report["tests"] if test["nodeid"].endswith(f"::{name}"))
+
+
+def test_what_an_async_fixture_closes_is_no_leak_and_what_the_loop_keeps_is(project):
+    project.pytester.makepyfile(
+        """
+        import asyncio, socket, unittest
+        import pytest
+        import pytest_asyncio
+
+        @pytest_asyncio.fixture
+        async def made():
+            made = []
+            yield made
+            for one in made:
+                one.close()
+
+        @pytest.mark.perf
+        @pytest.mark.asyncio
+        async def test_fixture(made):
+            made.append(socket.socket())
+
+        @pytest.mark.perf
+        @pytest.mark.asyncio
+        async def test_task():
+            asyncio.ensure_future(asyncio.sleep(1000))
+
+        @pytest.mark.perf
+        @pytest.mark.asyncio
+        async def test_timer():
+            asyncio.get_running_loop().call_later(1000, len, "abc")
+        """
+    )
+    _result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=8s")
+    found = verdicts(report)
+    assert found.pop("test_fixture") in (None, "inconclusive")
+    assert found == {"test_task": "leak", "test_timer": "leak"}
 
 
 def test_what_a_test_counts_itself_is_checked_in_a_mode_too(project):

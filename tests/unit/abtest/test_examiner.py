@@ -8,7 +8,7 @@ import pytest
 
 from pytest_perfguard.abtest import single as module
 from pytest_perfguard.abtest.examiner import Examiner
-from pytest_perfguard.abtest.protocol import Done, Examine, Found, GoOn, Point, Ready, Serve
+from pytest_perfguard.abtest.protocol import Done, Examine, Found, GoOn, Point, Ready, Recheck, Serve
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.errors import ChildDied
@@ -54,6 +54,8 @@ class Child:
 
     def examine(self, order, *, doing, limit):
         self.orders.append(order)
+        if isinstance(order, Recheck):
+            self.answer = self.answers[order.nodeid].pop(0)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -61,12 +63,12 @@ class Child:
 
 @pytest.fixture
 def examine(monkeypatch):
-    def start(**answers):
+    def start(settings=SETTINGS, **answers):
         child = type("Scripted", (Child,), {"started": [], "answers": answers, "orders": []})
         monkeypatch.setattr(module, "Worker", child)
         ticks = count()
-        subjects = [Subject(name, f"/{name}.py", SETTINGS, 0.1) for name in answers]
-        examiner = Examiner(subjects, Launch([], None), tell=lambda _progress: None, clock=lambda: float(next(ticks)))
+        subjects = [Subject(name, f"/{name}.py", settings, 0.1) for name in answers]
+        examiner = Examiner(subjects, Launch([], None), tell=lambda _progress: None, clock=lambda: next(ticks) / 10)
         examiner.run()
         return examiner.comparisons, child
 
@@ -79,7 +81,24 @@ def test_only_suspects_are_checked_in_a_second_process(examine):
     assert {name: comparison.verdict for name, comparison in comparisons.items()} == {
         "clean": None, "leaking": Verdict.LEAK, "once": Verdict.INCONCLUSIVE,
     }  # fmt: skip
-    assert child.orders[0] == Examine(7_000_000_000)
+    first, second = child.orders[1], child.orders[3]
+    assert (first.budget_ns, first.share) == (7_000_000_000, pytest.approx(0.6, abs=0.05))
+    # The second check is another one: it sets the test up again and again.
+    assert second == Recheck("leaking", "once", "", {"memory": 1033.0}, 7_000_000_000, second.share)
+    assert 0.4 <= second.share <= 1.0
+
+
+def test_a_tiny_budget_counts_as_the_smallest_with_which_a_check_can_work(examine):
+    settings = resolve(marker={"leaks": True, "budget": "100ms"}, command_line={}, ini={})
+    _comparisons, child = examine(settings, clean=[CLEAN])
+    assert child.orders[0].budget_ns == 4_000_000_000
+
+
+def test_the_resident_set_is_read_in_one_set_up_in_both_processes(examine):
+    settings = resolve(marker={"leaks": True, "max_rss_growth": "1MB"}, command_line={}, ini={})
+    comparisons, child = examine(settings, leaking=[LEAKING, CLEAN, LEAKING])
+    assert [type(order) for order in child.orders] == [Examine, Examine, Recheck]
+    assert comparisons["leaking"].verdict is Verdict.LEAK
 
 
 def test_a_process_that_dies_takes_only_its_test_with_it(examine):

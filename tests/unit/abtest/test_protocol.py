@@ -18,6 +18,7 @@ from pytest_perfguard.abtest.protocol import (
     Point,
     Quit,
     Ready,
+    Recheck,
     Serve,
     decode,
     encode,
@@ -39,7 +40,8 @@ messages = st.one_of(
     st.builds(Take, texts, whole, whole, st.booleans(), whole),
     st.builds(Taken, st.dictionaries(texts, st.lists(whole, min_size=1))),
     st.builds(Raised, texts),
-    st.builds(Examine, whole),
+    st.builds(Examine, whole, amounts),
+    st.builds(Recheck, texts, texts, texts, st.dictionaries(texts, amounts), whole, amounts),
     st.builds(
         Found,
         st.builds(
@@ -51,6 +53,9 @@ messages = st.one_of(
             whole,
             whole,
             st.lists(texts),
+            st.dictionaries(texts, amounts),
+            whole,
+            names,
         ),
     ),
     st.builds(Done, texts, names),
@@ -122,7 +127,7 @@ def test_anything_else_is_refused_by_name(data):
         ({"say": "Found", "examination": 5}, "Examination is 5, expected an object"),
         (
             {"say": "Found", "examination": {}},
-            r"Examination has the fields \[\], expected \['calls', 'growth', 'leaks'",
+            r"Examination has the fields \[\], expected \['calls', 'growth', 'keepers', 'leaks'",
         ),
         ({"say": "Found", "examination": {**FOUND, "leaks": 5}}, "Examination.leaks is 5, expected a list"),
         ({"say": "Found", "examination": {**FOUND, "leaks": [{"kind": "x"}]}}, r"Leak has the fields \['kind'\]"),

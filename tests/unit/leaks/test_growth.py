@@ -44,6 +44,8 @@ def test_what_is_counted_needs_no_floor():
     [
         ([100] * 20, Trend.LEAKING),
         ([0, 0, 0, 0, 5000] * 4, Trend.LEAKING),  # one in 100 calls
+        ([56_000 + 330_000] + [56_000] * 19, Trend.LEAKING),  # a leak, and a container that was enlarged
+        ([56_000] * 3 + [386_000, 56_000, 200_000] + [56_000] * 14, Trend.LEAKING),  # two of them
         ([0] * 20, Trend.SETTLED),
         ([0] * 10 + [50_000] + [0] * 9, Trend.SETTLED),  # one table that was enlarged
         ([0] * 15 + [50_000] + [0] * 3 + [90_000], Trend.SETTLED),  # two of them

@@ -73,7 +73,7 @@ def test_what_grew_is_named_with_its_rate_and_its_chain():
     for index in range(40):
         Registry.handlers.append(Node())
         REGISTRY.by_name[f"n{index}"] = bytes(10)
-    lines = list(growth_since(before, 20))
+    lines = [holder.line for holder in growth_since(before, 20)]
     Registry.handlers.clear()
     REGISTRY.by_name.clear()
     assert f"{HERE}.Registry.handlers: a list of 40, 2 more per call" in lines

@@ -17,7 +17,7 @@ from pytest_perfguard.baseline.schema import Baseline, MachineClass, from_text
 from pytest_perfguard.errors import BaselineUnreadable, CommandError, ReportUnreadable
 from pytest_perfguard.report.document import Report
 from pytest_perfguard.report.read import read_report
-from pytest_perfguard.report.words import printable
+from pytest_perfguard.text import printable_lines
 
 Verbs = Any  # argparse keeps the type of its subparsers to itself
 _ENDLESS: Final = 1e9
@@ -122,7 +122,7 @@ def print_json(data: object) -> None:
 def say(*lines: str, error: bool = False) -> None:
     """Print lines without what would steer a terminal: names come from tests and from files of others."""
     for line in lines:
-        print(printable(line), file=sys.stderr if error else sys.stdout, flush=error)
+        print(*printable_lines(line), sep="\n", file=sys.stderr if error else sys.stdout, flush=error)
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], float]:

@@ -19,8 +19,10 @@ from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log
 from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.reports import Reporting, check_reports
 from pytest_perfguard.plugin.selection import is_shard
+from pytest_perfguard.plugin.shown import usage_error, write_command, write_text
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
+from pytest_perfguard.text import printable
 
 
 def register(config: pytest.Config, mode: str) -> None:
@@ -29,7 +31,7 @@ def register(config: pytest.Config, mode: str) -> None:
     is_worker = hasattr(config, "workerinput")
     is_controller = not is_worker and config.getoption("dist", "no") != "no"
     if os.name != "posix":
-        raise pytest.UsageError(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
+        raise usage_error(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
     ordinary = OrdinaryRun()
     if not is_controller:
         manager.register(ordinary, "perfguard-ordinary")
@@ -58,7 +60,7 @@ class MeasuringPhase:
         self._remarks: list[str] = []
 
     def pytest_report_header(self) -> list[str]:
-        return self._mode.header()
+        return list(map(printable, self._mode.header()))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, bool, bool]:
@@ -73,7 +75,7 @@ class MeasuringPhase:
             Reporting(self._config, self._mode).write(complete=False, notes=[self._untold])
             raise
         if self._harvest.usage_error:
-            raise pytest.UsageError(self._harvest.usage_error)
+            raise usage_error(self._harvest.usage_error)
         if self._harvest.lost_workers and (lost := self._harvest.never_ran):
             self._harvest.finished = False
             self._untold = f"a worker crashed before these perf tests ran, so they have no verdict: {', '.join(lost)}"
@@ -99,8 +101,9 @@ class MeasuringPhase:
             terminalreporter, self._mode, self._comparisons, self._processes, self._seconds, self._untold
         )
         for remark in self._remarks:
-            terminalreporter.write_line(f"perf: {remark}", yellow=True)
-        self._reporting.annotate(terminalreporter.write_line)
+            write_text(terminalreporter, f"perf: {remark}", yellow=True)
+        for command in self._reporting.annotations():
+            write_command(terminalreporter, command)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         return test_status(report)
@@ -153,13 +156,14 @@ class MeasuringPhase:
         self._comparisons += missing
         for comparison in missing:
             told = comparison.nodeid in self._harvest.failed
-            location = (comparison.nodeid.partition("::")[0], None, comparison.nodeid)
+            name = printable(comparison.nodeid)  # it comes from a file
+            location = (name.partition("::")[0], None, name)
             fails = comparison.fails(strict=self._settings.strict)
             explanation = telling.explanation(comparison, self._mode, location) if fails else None
             self._reporting.add(comparison, location, explanation)
             if not told and explanation is not None:
-                report = missing_report(comparison.nodeid, location, explanation)
-                log_reports(self._config, comparison.nodeid, location, [report])
+                report = missing_report(name, location, explanation)
+                log_reports(self._config, name, location, [report])
         whole = self._harvest.finished and not (
             session.testsfailed or self._harvest.deselected or self._harvest.partial
         )
@@ -176,4 +180,4 @@ class MeasuringPhase:
         notes = filter(None, [self._untold, *self._remarks])
         problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
         if problems:
-            raise pytest.UsageError("\n".join(problems))
+            raise usage_error("\n".join(problems))

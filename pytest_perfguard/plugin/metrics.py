@@ -15,6 +15,7 @@ from pytest_perfguard.model import Comparison, Finding
 from pytest_perfguard.monitor.exposition import Format
 from pytest_perfguard.monitor.monitor import PerformanceMonitor
 from pytest_perfguard.plugin.keys import SESSION_METRICS
+from pytest_perfguard.plugin.shown import usage_error, write_text
 
 _KEY: Final = "perfguard_metrics"
 _UNITS: Final = {"s": "seconds", "B": "bytes"}
@@ -34,7 +35,7 @@ def register_metrics(config: pytest.Config, name: str) -> None:
     try:
         metrics.text()
     except MissingExtra as error:
-        raise pytest.UsageError(f"--perf-metrics-file={name}: {error}, or name a file.json") from None
+        raise usage_error(f"--perf-metrics-file={name}: {error}, or name a file.json") from None
     config.stash[SESSION_METRICS] = metrics
     config.pluginmanager.register(metrics, "perfguard-metrics")
 
@@ -90,7 +91,7 @@ class SessionMetrics:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._problem:
-            terminalreporter.write_line(f"perf: {self._problem}", red=True)
+            write_text(terminalreporter, f"perf: {self._problem}", red=True)
 
     def _merge(self, state: Mapping[str, Any]) -> None:
         for series, recorded in state.items():

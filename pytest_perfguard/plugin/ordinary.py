@@ -16,6 +16,7 @@ from _pytest.runner import runtestprotocol
 from pytest_perfguard.measure.source import source_hash
 from pytest_perfguard.plugin import repeating
 from pytest_perfguard.plugin.options import marker_keywords, test_settings
+from pytest_perfguard.plugin.shown import usage_error
 
 #: Begins the report of a test that was expected to fail and did not, under `xfail(strict=True)`.
 STRICT_XPASS = "[XPASS(strict)]"
@@ -195,9 +196,9 @@ def _check_item(item: pytest.Item, test: _PerfTest) -> None:
     marker_keywords(item)
     setup, function = test.keywords.get("setup"), getattr(item, "obj", None)
     if function is None:
-        raise pytest.UsageError(f"marker perf of {test.nodeid}: only test functions can be measured, not {item!r}")
+        raise usage_error(f"marker perf of {test.nodeid}: only test functions can be measured, not {item!r}")
     if inspect.iscoroutinefunction(setup) and not inspect.iscoroutinefunction(function):
-        raise pytest.UsageError(
+        raise usage_error(
             f"marker perf of {test.nodeid}: setup {setup!r} is a coroutine function and the test is not; "
             "give a plain function"
         )

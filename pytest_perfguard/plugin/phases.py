@@ -21,6 +21,7 @@ from pytest_perfguard.judge.screened import settled
 from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
+from pytest_perfguard.plugin.shown import usage_error
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
@@ -68,7 +69,7 @@ class Phases:
                 self._side_by_side(handover)
             except (RevisionError, WrongCode) as error:
                 if not self._mode.may_fall_back:
-                    raise pytest.UsageError(str(error)) from None
+                    raise usage_error(error) from None
                 self.remarks.append(f"not measured side by side with {handover.revision.label}: {error}")
                 self._mode.do_without_pairs()
                 self.comparisons |= self._alone([subject for rest in handovers[index:] for subject in rest.subjects])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from pytest_perfguard.judge.recording import to_record
 from pytest_perfguard.model import Comparison, Measurement
 from pytest_perfguard.plugin.modes import Mode
 from pytest_perfguard.plugin.options import run_settings
+from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.document import Entry, Report, sides_of
 from pytest_perfguard.report.formats import check_formats, rendered
@@ -39,11 +40,11 @@ def check_reports(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` where a report cannot be written: before minutes of measuring."""
     for name in run_settings(config).report:
         if (config.rootpath / name).is_dir():
-            raise pytest.UsageError(f"--perf-report={name}: this is a folder; name a file in it")
+            raise usage_error(f"--perf-report={name}: this is a folder; name a file in it")
     try:
         check_formats(run_settings(config).report)
     except MissingExtra as error:
-        raise pytest.UsageError(f"--perf-report: {error}") from None
+        raise usage_error(f"--perf-report: {error}") from None
 
 
 class Reporting:
@@ -107,12 +108,11 @@ class Reporting:
                 problems.append(f"GITHUB_STEP_SUMMARY={summary} could not be written: {error.strerror or error}")
         return problems
 
-    def annotate(self, write_line: Callable[[str], None]) -> None:
-        """Under GitHub Actions: what makes failed tests visible at their lines."""
+    def annotations(self) -> Iterator[str]:
+        """Under GitHub Actions: the commands that make failed tests visible at their lines."""
         if _on_github():
             workspace = os.environ.get("GITHUB_WORKSPACE", "")
-            for line in error_commands(self._report(), _below(self._config.rootpath, workspace)):
-                write_line(line)
+            yield from error_commands(self._report(), _below(self._config.rootpath, workspace))
 
     def _report(self) -> Report:
         settings = run_settings(self._config)

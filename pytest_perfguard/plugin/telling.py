@@ -12,11 +12,12 @@ from pytest_perfguard.abtest.rounds import Progress
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Mode, baseline_name
 from pytest_perfguard.plugin.options import revision_name
+from pytest_perfguard.plugin.shown import write_line, write_section, write_text
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.explain import Context, explain, headline
 from pytest_perfguard.report.progress import Pace, progress_line
 from pytest_perfguard.report.terminal import count_line, summary_lines
-from pytest_perfguard.report.words import printable
+from pytest_perfguard.text import printable
 
 
 class ProgressTeller:
@@ -47,9 +48,9 @@ class ProgressTeller:
             self._reporter._tw.line()
         self._told = True
         if self._live:
-            self._reporter.rewrite(line, erase=True)
+            self._reporter.rewrite(printable(line), erase=True)
         else:
-            self._reporter.write_line(line)
+            write_line(self._reporter, line)
 
     def close(self) -> None:
         """Leave the terminal as tests expect it."""
@@ -78,10 +79,10 @@ def tell_summary(
     if not comparisons and not untold:
         return
     if reporter.verbosity >= 0:
-        reporter.section(mode.title())
+        write_section(reporter, mode.title())
         told = summary_lines(comparisons, mode=mode.name, width=reporter._tw.fullwidth, verbosity=reporter.verbosity)
         for text, tone in told:
-            reporter.write_line(printable(text), **({tone: True} if tone else {}))  # pytest heeds NO_COLOR and --color
-    reporter.write_line(count_line(comparisons, seconds=seconds, processes=processes))
+            write_line(reporter, text, **({tone: True} if tone else {}))  # pytest heeds NO_COLOR and --color
+    write_line(reporter, count_line(comparisons, seconds=seconds, processes=processes))
     if untold:
-        reporter.write_line(printable(f"perf: {untold}"), red=True)
+        write_text(reporter, f"perf: {untold}", red=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from time import monotonic  # a test may have patched it by the time it is called
+from typing import Final
 
 import pytest
 
@@ -22,7 +23,11 @@ from pytest_perfguard.plugin.selection import is_shard
 from pytest_perfguard.plugin.shown import usage_error, write_command, write_text
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
+from pytest_perfguard.report.words import plural
 from pytest_perfguard.text import printable
+
+#: So many of the tests that could not be measured are named.
+_NAMED: Final = 3
 
 
 def register(config: pytest.Config, mode: str) -> None:
@@ -122,7 +127,7 @@ class MeasuringPhase:
         finally:
             progress.close()
             self._processes, self._seconds = phases.processes, monotonic() - start
-            self._remarks = phases.remarks
+            self._remarks = [*phases.remarks, *_unmeasured(self._harvest.unmeasurable)]
             self._log_verdicts(phases)
             self._finish(session)
 
@@ -181,3 +186,10 @@ class MeasuringPhase:
         problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
         if problems:
             raise usage_error("\n".join(problems))
+
+
+def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:
+    """A line on marked tests that ran as ordinary tests only."""
+    if nodeids:
+        first = ", ".join(nodeids[:_NAMED]) + (", ..." if len(nodeids) > _NAMED else "")
+        yield f"marked perf and not measured, since only test functions can be: {plural(len(nodeids), 'test')} ({first})"

@@ -59,6 +59,8 @@ class Harvest:
     """Perf tests whose ordinary run is over."""
     failed: list[str] = field(default_factory=list)
     """Of them, those that failed: told already."""
+    unmeasurable: list[str] = field(default_factory=list)
+    """Node ids of selected tests that are marked and cannot be measured: doctests, and what other plugins collect."""
     usage_error: str = ""
     """What a worker of xdist found wrong with the markers."""
     lost_workers: int = 0
@@ -78,6 +80,7 @@ class Harvest:
             self.found = list(dict.fromkeys([*self.found, *news.found]))
             self.collected = list(dict.fromkeys([*self.collected, *news.collected]))
             self.renamed |= news.renamed
+        self.unmeasurable = list(dict.fromkeys([*self.unmeasurable, *news.unmeasurable]))
         self.deselected |= news.deselected
         self.partial |= news.partial
         self.ran += news.ran
@@ -99,10 +102,15 @@ class OrdinaryRun:
     ) -> Generator[None, object, object]:
         # Before the others: they may leave tests out without saying so, and xdist may change node ids.
         candidates = {
-            item: _PerfTest(item.nodeid, keywords) for item in items if (keywords := _keywords(item)) is not None
+            item: _PerfTest(item.nodeid, keywords)
+            for item in items
+            if is_measurable(item) and (keywords := _keywords(item)) is not None
         }
         result = yield
         left = set(items)
+        self.harvest.unmeasurable = [
+            item.nodeid for item in items if not is_measurable(item) and _keywords(item) is not None
+        ]
         self._perf = {item: test for item, test in candidates.items() if item in left}
         self.harvest.deselected |= len(self._perf) < len(candidates)
         self.harvest.found = [test.nodeid for test in candidates.values()]
@@ -157,6 +165,11 @@ class _PerfTest(NamedTuple):
     keywords: dict[str, object]
 
 
+def is_measurable(item: pytest.Item) -> bool:
+    """Has the item a function that can be called again and again? A doctest has none, nor has what a plugin makes of a file."""
+    return isinstance(item, pytest.Function)
+
+
 def _keywords(item: pytest.Item) -> dict[str, object] | None:
     """The item's marker keywords; a wrong marker counts as one here and is told once the selection is known."""
     try:
@@ -195,8 +208,6 @@ def _check_item(item: pytest.Item, test: _PerfTest) -> None:
     """
     marker_keywords(item)
     setup, function = test.keywords.get("setup"), getattr(item, "obj", None)
-    if function is None:
-        raise usage_error(f"marker perf of {test.nodeid}: only test functions can be measured, not {item!r}")
     if inspect.iscoroutinefunction(setup) and not inspect.iscoroutinefunction(function):
         raise usage_error(
             f"marker perf of {test.nodeid}: setup {setup!r} is a coroutine function and the test is not; "

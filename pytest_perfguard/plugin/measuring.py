@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from time import monotonic  # a test may have patched it by the time it is called
 from typing import Final
 
@@ -11,6 +13,7 @@ import pytest
 
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
+from pytest_perfguard.measure.process_limits import ProcessLimits
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
 from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS
@@ -24,6 +27,7 @@ from pytest_perfguard.plugin.shown import usage_error, write_command, write_text
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
 from pytest_perfguard.report.words import plural
+from pytest_perfguard.system_errors import explained
 from pytest_perfguard.text import printable
 
 #: So many of the tests that could not be measured are named.
@@ -46,7 +50,14 @@ def register(config: pytest.Config, mode: str) -> None:
     if is_controller:
         manager.register(ControllerWire(config, ordinary.harvest), "perfguard-wire")
     check_reports(config)
+    _load_ahead()
     manager.register(MeasuringPhase(config, open_mode(config, mode), ordinary.harvest), "perfguard-measuring")
+
+
+def _load_ahead() -> None:
+    """Import what is needed after the tests have run: they may leave a process behind that can open no file."""
+    for name in ("filelock", "multiprocessing.connection", "tabulate"):
+        importlib.import_module(name)
 
 
 class MeasuringPhase:
@@ -63,6 +74,9 @@ class MeasuringPhase:
         self._seconds = 0.0
         self._untold = ""
         self._remarks: list[str] = []
+        self._problems: list[str] = []
+        """What ends the run with exit status 4, once all that is known is reported and kept."""
+        self._limits = ProcessLimits.now()
 
     def pytest_report_header(self) -> list[str]:
         return list(map(printable, self._mode.header()))
@@ -72,6 +86,7 @@ class MeasuringPhase:
         try:
             result = yield
         except BaseException:
+            self._limits.put_back()
             self._harvest.finished = False
             self._untold = "nothing was measured: the run stopped before its end"
             for withheld in self._harvest.withheld:
@@ -79,6 +94,7 @@ class MeasuringPhase:
             # An old report must not pass for this run's; what stopped the run is told.
             Reporting(self._config, self._mode).write(complete=False, notes=[self._untold])
             raise
+        self._limits.put_back()
         if self._harvest.usage_error:
             raise usage_error(self._harvest.usage_error)
         if self._harvest.lost_workers and (lost := self._harvest.never_ran):
@@ -117,10 +133,16 @@ class MeasuringPhase:
         start = monotonic()
         progress = telling.ProgressTeller(self._config)
         phases = Phases(self._config, self._mode, progress.tell, progress.say)
+        subjects: dict[str, Subject] = {}
         try:
             # One subject per test: under `--dist=each` every worker ran it.
-            subjects = {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
+            subjects |= {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
             phases.run(list(subjects.values()))
+        except pytest.UsageError as error:
+            self._stopped(str(error))
+        except Exception as error:  # the system refused something: what is decided already counts, the other tests fail
+            self._stopped(f"the measuring stopped: {explained(error)}")
+            phases.give_up([subject for name, subject in subjects.items() if name not in phases.comparisons], error)
         except BaseException:
             self._harvest.finished = False
             raise
@@ -128,8 +150,14 @@ class MeasuringPhase:
             progress.close()
             self._processes, self._seconds = phases.processes, monotonic() - start
             self._remarks = [*phases.remarks, *_unmeasured(self._harvest.unmeasurable)]
-            self._log_verdicts(phases)
-            self._finish(session)
+            try:
+                self._log_verdicts(phases)
+            finally:  # another plugin may fail at a verdict
+                self._finish(session)
+
+    def _stopped(self, problem: str) -> None:
+        self._harvest.finished = False
+        self._problems.append(problem)
 
     def _subject(self, withheld: Withheld) -> Subject:
         settings = test_settings(self._config, withheld.marker, withheld.nodeid)
@@ -172,20 +200,25 @@ class MeasuringPhase:
         whole = self._harvest.finished and not (
             session.testsfailed or self._harvest.deselected or self._harvest.partial
         )
+        # The numbers first: a report that cannot be written must not cost minutes of measuring.
+        self._attempt(partial(self._mode.keep, self._comparisons, self._harvest, whole=whole))
         if (metrics := self._config.stash.get(SESSION_METRICS, None)) is not None:
-            metrics.add_comparisons(self._comparisons)
+            self._attempt(partial(metrics.add_comparisons, self._comparisons))
         if (benchmarks := self._config.stash.get(BENCHMARKS, None)) is not None:
-            benchmarks.keep_measured(self._comparisons)
-        problems = []
-        try:
-            # The numbers first: a report that cannot be written must not cost minutes of measuring.
-            self._mode.keep(self._comparisons, self._harvest, whole=whole)
-        except (BaselineError, OSError) as error:
-            problems.append(str(error))
+            self._attempt(partial(benchmarks.keep_measured, self._comparisons))
         notes = filter(None, [self._untold, *self._remarks])
-        problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
-        if problems:
-            raise usage_error("\n".join(problems))
+        self._problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
+        if self._problems:
+            raise usage_error("\n".join(self._problems))
+
+    def _attempt(self, step: Callable[[], object]) -> None:
+        """Do one of several things of which none may cost the others."""
+        try:
+            step()
+        except BaselineError as error:
+            self._problems.append(str(error))
+        except Exception as error:
+            self._problems.append(explained(error))
 
 
 def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pytest_perfguard.monitor.exposition import Format
 from pytest_perfguard.monitor.monitor import PerformanceMonitor
 from pytest_perfguard.plugin.keys import SESSION_METRICS
 from pytest_perfguard.plugin.shown import usage_error, write_text
+from pytest_perfguard.system_errors import explained
 
 _KEY: Final = "perfguard_metrics"
 _UNITS: Final = {"s": "seconds", "B": "bytes"}
@@ -86,8 +87,8 @@ class SessionMetrics:
             return
         try:
             write_whole(self._path, self.text())
-        except OSError as error:
-            self._problem = f"{self._path} could not be written: {error}"
+        except Exception as error:  # the verdicts count for more than this file
+            self._problem = f"{self._path} could not be written: {explained(error)}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._problem:

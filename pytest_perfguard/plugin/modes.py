@@ -24,6 +24,7 @@ from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection, is_whole_suite
 from pytest_perfguard.plugin.shown import usage_error, write_text
 from pytest_perfguard.settings import Settings
+from pytest_perfguard.system_errors import explained
 
 
 def open_mode(config: pytest.Config, name: str) -> Mode:
@@ -42,6 +43,8 @@ def open_mode(config: pytest.Config, name: str) -> Mode:
         return kinds[name](config)
     except (BaselineError, RevisionError) as error:
         raise usage_error(error) from None
+    except OSError as error:
+        raise usage_error(explained(error)) from None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 from _pytest.runner import runtestprotocol
 
+from pytest_perfguard.measure.process_limits import ProcessLimits
 from pytest_perfguard.measure.source import source_hash
 from pytest_perfguard.plugin import repeating
 from pytest_perfguard.plugin.options import marker_keywords, test_settings
@@ -94,6 +95,7 @@ class OrdinaryRun:
 
     def __init__(self) -> None:
         self.harvest = Harvest()
+        self._limits = ProcessLimits.now()
         self._perf: dict[pytest.Item, _PerfTest] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -152,7 +154,8 @@ class OrdinaryRun:
         self.harvest.ran.append(test.nodeid)
         if _passed(reports):
             plain = {name: value for name, value in test.keywords.items() if not callable(value)}
-            source = source_hash(getattr(item, "function", item.runtest))
+            with self._limits.held():  # the test may have lowered them
+                source = source_hash(getattr(item, "function", item.runtest))
             self.harvest.withheld.append(Withheld(test.nodeid, str(item.path), item.location, plain, source, reports))
         else:
             if any(report.failed for report in reports):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 from pytest_perfguard.plugin.shown import usage_error
+from pytest_perfguard.system_errors import explained
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
@@ -77,6 +79,12 @@ class Phases:
             self._hold_to_budgets(handover.subjects)
         self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
 
+    def give_up(self, subjects: Sequence[Subject], error: Exception) -> None:
+        """Of these subjects nothing is known, since the measuring ended with this error."""
+        for subject in subjects:
+            known = self.comparisons.get(subject.nodeid) or Comparison(subject.nodeid, None)
+            self.comparisons[subject.nodeid] = replace(known, broken=f"the measuring stopped: {explained(error)}")
+
     def _alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
         """Measure by themselves those of the subjects that can be judged in that way."""
         chosen = [subject for subject in subjects if self._mode.measured_alone(subject.nodeid)]
@@ -116,6 +124,9 @@ class Phases:
         examiner = Examiner(waiting, self._launch, tell=self._tell)
         try:
             examiner.run()
+        except Exception as error:
+            self.give_up([subject for subject in waiting if subject.nodeid not in examiner.comparisons], error)
+            raise
         finally:
             for nodeid, checked in examiner.comparisons.items():
                 self.comparisons[nodeid] = with_leaks(self.comparisons[nodeid], checked)

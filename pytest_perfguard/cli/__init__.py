@@ -17,8 +17,8 @@ from pytest_perfguard.knobs import KNOBS
 #: Modules of verbs: `add` declares them, and sets the function that runs it.
 _VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
 _EPILOG = """\
-exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), or did
-not end as it should (noise, demo);
+exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), did
+not end as it should (noise, demo), or a PATTERN matches nothing;
 2 wrong usage; 4 a file or a name cannot be used; 5 nothing was judged; 141 the reader of a pipe went away
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -97,6 +99,21 @@ def chosen_mode(config: pytest.Config) -> str | None:
 def revision_name(config: pytest.Config) -> str:
     """What `--perf-against` names."""
     return (config.getoption(_mode_dest("against")) or "").strip()
+
+
+def place_of(config: pytest.Config, nodeid: str) -> str:
+    """Return the argument that names a test in the folder where pytest was started: node ids start at the rootdir."""
+    file, colons, names = nodeid.partition("::")
+    here = config.invocation_params.dir
+    return f"{os.path.relpath(config.rootpath / file, here)}{colons}{names}"
+
+
+def needed_options(config: pytest.Config) -> str:
+    """Return the options by which the command line chose the rootdir or the configuration file, for another command line."""
+    given = {"-c": config.getoption("inifilename", None), "--rootdir": config.getoption("rootdir", None)}
+    return " ".join(
+        f"{option}={shlex.quote(str(value))}".replace("-c=", "-c ") for option, value in given.items() if value
+    )
 
 
 def metrics_file(config: pytest.Config) -> str | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import pytest
 
 from pytest_perfguard.abtest.rounds import Progress
+from pytest_perfguard.knobs import KNOBS
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Mode, baseline_name
-from pytest_perfguard.plugin.options import revision_name
+from pytest_perfguard.plugin.options import needed_options, place_of, revision_name
 from pytest_perfguard.plugin.shown import write_line, write_section, write_text
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.explain import Context, explain, headline
@@ -63,8 +67,19 @@ class ProgressTeller:
 def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | None, str]) -> Explanation:
     """What a failed test shows."""
     settings, record = mode.settings_of(comparison.nodeid), mode.record_of(comparison.nodeid)
-    context = Context(mode.name, baseline_name(mode), settings, record, revision_name(mode.config))
+    context = Context(
+        mode.name, baseline_name(mode), settings, record, revision_name(mode.config),
+        place=partial(place_of, mode.config), options=needed_options(mode.config), prune_options=_prune_options(mode),
+    )  # fmt: skip
     return Explanation(headline(comparison), list(explain(comparison, context)), location)
+
+
+def _prune_options(mode: Mode) -> str:
+    """Return what `perfguard prune` needs to find the baseline file; "" where it is the file that the command takes by itself."""
+    here = mode.config.invocation_params.dir
+    default = next(str(knob.default) for knob in KNOBS if knob.name == "file")
+    file = os.path.relpath(mode.store.path, os.path.realpath(here))
+    return "" if file == default else f"--file={shlex.quote(file)} "
 
 
 def tell_summary(

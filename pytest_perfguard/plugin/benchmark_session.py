@@ -27,7 +27,7 @@ from pytest_perfguard.plugin.benchmark_options import IGNORED, flag_of, given_op
 from pytest_perfguard.plugin.benchmark_runs import BenchmarkRuns
 from pytest_perfguard.plugin.keys import BENCHMARKS, MEASURER
 from pytest_perfguard.plugin.options import chosen_mode, run_settings
-from pytest_perfguard.plugin.shown import fail, usage_error, write_section, write_text
+from pytest_perfguard.plugin.shown import fail, usage_error, write_line, write_section, write_text
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
 
@@ -136,7 +136,7 @@ class BenchmarkSession:
                 self._groups, columns=asked.columns, sort=asked.sort, name=asked.name, scale=scale
             )  # fmt: skip
             for line in lines:
-                write_text(terminalreporter, line)
+                write_line(terminalreporter, line)
         for text, bad in self.notes.lines():
             write_text(terminalreporter, f"perfguard: {text}", yellow=not bad, red=bad)
 

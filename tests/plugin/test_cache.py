@@ -145,7 +145,6 @@ def test_a_key_that_escapes_is_refused(pytester):
 
 
 def test_workers_of_xdist_compute_once(pytester):
-    pytest.importorskip("xdist", reason="needs pytest-xdist")
     pytester.makepyfile(
         """
         import pytest, time

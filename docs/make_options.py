@@ -19,7 +19,9 @@ Made from the settings table by `docs/make_options.py`.
 
 Precedence: marker > command line > ini file > default. Of several `perf` markers (function, class, module) the closest wins,
 keyword by keyword. Values are written with their unit: `5%`, `50us`, `1.5s`, `10MB` (10,000,000 bytes), `10MiB` (10,485,760).
-A wrong value or an unknown keyword is a usage error (exit status 4) that names the value, the place and the valid choices.
+A wrong value or an unknown keyword is a usage error (exit status 4) that names the value, the place and the valid choices; one of an
+option or an ini key in every run, also where nothing is measured. TOML files may use their own types, in `[tool.pytest]` (pytest 9) as
+well: `perf_strict = true`, `perf_metrics = ["time", "memory"]`, `perf_report = "perf.html"`.
 
 ## Modes: one at a time
 

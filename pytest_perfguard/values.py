@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from pytest_perfguard.errors import SeriesError, SettingError
@@ -52,7 +53,7 @@ DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 def parse_metrics(value: object) -> tuple[str, ...]:
     """`time,memory` or a list of names -> the names in the table's order, each once."""
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not names:
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
         raise SettingError(f"{value!r} is not a list of metrics such as time,memory")
     unknown = [name for name in names if name not in METRICS]
     if unknown:
@@ -61,9 +62,9 @@ def parse_metrics(value: object) -> tuple[str, ...]:
 
 
 def parse_floor(value: object) -> Floor:
-    """`50us`, `1KB`, or both: `50us,1KB`; what is not named keeps its default."""
+    """`50us`, `1KB`, or both: `50us,1KB` or a list of them; what is not named keeps its default."""
     seconds, size = DEFAULT_FLOOR.seconds, DEFAULT_FLOOR.bytes
-    for part in value.split(",") if isinstance(value, str) else [value]:
+    for part in value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]:
         try:
             seconds = parse_duration(part)
         except SettingError:
@@ -105,9 +106,10 @@ def parse_alpha(value: object) -> float:
 def parse_reports(value: object) -> tuple[str, ...]:
     """Paths whose suffix names a format that can be written."""
     paths = [value] if isinstance(value, str) else value
-    if not isinstance(paths, list | tuple):
-        raise SettingError(f"{value!r} is not a path")
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | PurePath) for path in paths):
+        raise SettingError(f"{value!r} is not a path, or a list of paths, such as report.html")
     for path in paths:
+        _refuse_nul(path)
         if not str(path).endswith(REPORT_SUFFIXES):
             raise SettingError(f"{path!r} has no known report format (valid suffixes: {', '.join(REPORT_SUFFIXES)})")
     return tuple(str(path) for path in paths)
@@ -117,6 +119,7 @@ def parse_path(value: object) -> str:
     """A path that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise SettingError(f"{value!r} is not a path")
+    _refuse_nul(value)
     return value
 
 
@@ -130,7 +133,10 @@ def parse_url(value: object) -> str:
 
 
 def parse_command(value: object) -> str:
-    """A command line that the shell's rules of quoting can split."""
+    """A command line that the shell's rules of quoting can split, or the list of its words."""
+    if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+        value = shlex.join(value)
+    _refuse_nul(value)
     try:
         words = shlex.split(value) if isinstance(value, str) else []
     except ValueError as error:
@@ -138,6 +144,11 @@ def parse_command(value: object) -> str:
     if not words:
         raise SettingError(f"{value!r} is not a command line")
     return str(value)
+
+
+def _refuse_nul(value: object) -> None:
+    if "\0" in str(value):
+        raise SettingError(f"{value!r} holds a NUL character, which no path and no command can")
 
 
 def parse_callable(value: object) -> Callable[[], object]:

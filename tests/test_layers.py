@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "pytest_perfguard"
 #: A room may import from rooms of a lower number, and from itself. Rooms of one number never import one another.
 FLOORS = {
-    "__init__": 9, "errors": 0, "tool_errors": 0.5, "units": 1, "model": 1, "git": 1, "files": 1, "series": 1, "metrics": 1,
+    "__init__": 9, "errors": 0, "text": 0, "system_errors": 0,
+    "tool_errors": 0.5, "units": 1, "model": 1, "git": 1, "files": 1, "series": 1, "metrics": 1,
     "scheduling": 1, "stack": 1,
     "originals": 0.5, "processes": 1, "attribution": 2,
     "values": 1.5, "drive": 1.5, "forking": 1, "unkept": 1.5, "knobs": 2, "peaks": 2, "settings": 2.5, "stats": 3,
@@ -72,6 +73,32 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
     assert not [name for name, top in imports(path) if top and name.split(".")[0] in HEAVY]
 
 
+#: How text gets to a terminal or to the user otherwise.
+SHOWING = {"write_line", "line", "rewrite", "section", "UsageError", "fail", "print", "writerow"}
+#: What makes it printable first; commands that print fixed texts of their own.
+SHOWN_SAFELY = {
+    "plugin/shown.py": {"write_line", "section", "UsageError", "fail"},
+    "plugin/verdicts.py": {"line"},
+    "plugin/telling.py": {"line", "rewrite"},
+    "compat/exchange.py": {"writerow"},
+    "compat/table.py": {"writerow"},
+    "cli/common.py": {"print"},
+    "cli/demo.py": {"print"},
+    "cli/exchange.py": {"print"},
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_text_is_shown_in_one_way(path):
+    """What a test, a file or a worker wrote passes `text.printable` before anybody sees it."""
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
+    own = {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+    imported = {"fail", "write_line"} if "from pytest_perfguard.plugin.shown import" in path.read_text() else set()
+    allowed = SHOWN_SAFELY.get(path.relative_to(PACKAGE).as_posix(), set())
+    assert not (names & SHOWING) - own - imported - allowed
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_hold_one_thought(path):
     """A file that outgrows 400 lines holds more than one thought."""
@@ -108,6 +135,7 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         "knobs",
         "originals",
         "settings",
+        "text",
         "plugin",
         "plugin.benchmark",
         "plugin.benchmark_fixtures",
@@ -118,5 +146,6 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         "plugin.keys",
         "plugin.options",
         "plugin.surroundings",
+        "plugin.shown",
     }
     assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{room}" for room in rooms)])

@@ -22,6 +22,7 @@ from pytest_perfguard.abtest.transplant import Tests, only_tests_differ, transpl
 from pytest_perfguard.abtest.worker import Launch
 from pytest_perfguard.abtest.worktree import beside, checked_out
 from pytest_perfguard.errors import RevisionError
+from pytest_perfguard.system_errors import explained
 
 LOG_LINES: Final = 15
 
@@ -87,21 +88,29 @@ def two_arms(revision: Revision, head: Launch, suite: Suite, build: Build) -> It
         where the revision cannot be checked out or built.
     """
     with checked_out(revision) as tree:
-        top, places, extra = revision.top, Places(revision.top, tree), beside(tree)
-        build = replace(build, python=_absolute(build.python, suite.rootdir))
-        target = extra / "target" if build.command else None
-        if target is not None:  # before the tests come, and with them the head's configuration of the build
-            target.mkdir()
-            _run(build, Path(places.moved(os.fspath(suite.rootdir))), target, head.environment)
-        tests = Tests.around(_inside(top, suite.tests))
-        transplant(top, tree, tests, suite.settings)
-        copied = [] if build.command or build.python else copy_generated(top, tree)
-        roots = project_roots(top, suite.rootdir)
-        head = _without_bytecode_in_place(head, extra / "bytecode")
-        base = _base(head, places, roots, build, target)
-        proof = Proof(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
-        only_tests = only_tests_differ(top, revision.commit, tests)
-        yield Arms(base, replace(head, arm="head"), proof, only_tests, BaseTests(revision), copied)
+        try:
+            arms = _prepared(revision, head, suite, build, tree)
+        except OSError as error:
+            raise RevisionError(f"cannot prepare {revision.label} in {tree}: {explained(error)}") from None
+        yield arms
+
+
+def _prepared(revision: Revision, head: Launch, suite: Suite, build: Build, tree: Path) -> Arms:
+    top, places, extra = revision.top, Places(revision.top, tree), beside(tree)
+    build = replace(build, python=_absolute(build.python, suite.rootdir))
+    target = extra / "target" if build.command else None
+    if target is not None:  # before the tests come, and with them the head's configuration of the build
+        target.mkdir()
+        _run(build, Path(places.moved(os.fspath(suite.rootdir))), target, head.environment)
+    tests = Tests.around(_inside(top, suite.tests))
+    transplant(top, tree, tests, suite.settings)
+    copied = [] if build.command or build.python else copy_generated(top, tree)
+    roots = project_roots(top, suite.rootdir)
+    head = _without_bytecode_in_place(head, extra / "bytecode")
+    base = _base(head, places, roots, build, target)
+    proof = Proof(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
+    only_tests = only_tests_differ(top, revision.commit, tests)
+    return Arms(base, replace(head, arm="head"), proof, only_tests, BaseTests(revision), copied)
 
 
 def _inside(top: Path, files: Sequence[Path]) -> Iterator[PurePosixPath]:

@@ -35,7 +35,7 @@ class Places:
         """
         option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
         path, colons, names = value.partition("::")
-        if not path or not (folder / path).exists():
+        if not path or not os.path.exists(folder / path):  # noqa: PTH110 - False for what no path can be, such as a long -k
             return argument
         if not Path(path).is_absolute() and is_in_tree(os.path.realpath(folder), self.head):
             return argument
@@ -56,7 +56,7 @@ class Places:
 def import_roots(folder: Path) -> list[Path]:
     """The folder from which a project's packages are imported: its `src` if that holds any, else itself."""
     source = folder / "src"
-    return [source if source.is_dir() and _holds_code(source) else folder]
+    return [source if _holds_code(source) else folder]
 
 
 def is_in_tree(file: str, tree: Path) -> bool:
@@ -79,4 +79,7 @@ def is_installed(file: str) -> bool:
 
 
 def _holds_code(folder: Path) -> bool:
-    return any(folder.glob("*.py")) or any(folder.glob("*/*.py")) or any(folder.glob("*/*/*.py"))
+    try:
+        return any(folder.glob("*.py")) or any(folder.glob("*/*.py")) or any(folder.glob("*/*/*.py"))
+    except OSError:  # it may not be read: nothing is imported from it either
+        return False

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_perfguard.abtest.places import Places, import_roots, is_in_tree
+from pytest_perfguard.abtest.strangers import Strangers
 from pytest_perfguard.errors import WrongCode
 from pytest_perfguard.git import git
 
@@ -17,6 +18,7 @@ BUILD: Final = (
     "`{python} -m pip install --no-deps --target {target} .`, or --perf-base-python to an environment that holds it"
 )
 _INSTALL: Final = "install this tree (pip install .), best as an editable install (pip install -e .)"
+_RENAME: Final = "rename that file, or keep the packages that are imported in a folder src"
 _EXTENSIONS: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 #: Names that many trees have at their top, and that say nothing.
 _EVERYBODYS: Final = {"setup", "conftest", "tests", "test", "docs", "examples", "noxfile", "tasks", "benchmarks"}
@@ -47,6 +49,7 @@ class Proof:
         self._apart = apart
         """Has the base an environment of its own?"""
         self._named, self._certain = _tree_modules(places.head, roots)
+        self._strangers = Strangers(places.head)
         self._base: dict[str, str] = {}
         self._head: dict[str, str] = {}
         self.base_is_used = False
@@ -76,12 +79,20 @@ class Proof:
             if self._is_project(name, file):
                 self._check_counterpart(name, file)
             elif name in self._certain:
-                raise WrongCode("head", name, file, "that is not what this tree has", _INSTALL)
+                self._check_stranger(name, file)
         for name in base:
             file = self._base[name]
             if is_in_tree(file, self._places.head):
                 raise WrongCode("base", name, file, "that is this tree's, and not the revision's", BUILD)
             self.base_is_used |= self._apart or (self._is_bases_own(file) and not self._is_copied(file))
+
+    def _check_stranger(self, name: str, file: str) -> None:
+        """A module of the head that bears a name of the tree and is not in it: it is another project's, in both arms."""
+        if not self._strangers.include(name, file):
+            raise WrongCode("head", name, file, "that is not what this tree has", _INSTALL)
+        other = self._base.get(name, "")
+        if other and self._is_bases_own(other):
+            raise WrongCode("base", name, other, f"the head has {file} under this name, and not the tree's", _RENAME)
 
     def _check_counterpart(self, name: str, file: str) -> None:
         """The same module in the base: its own, and of the same kind."""
@@ -97,7 +108,7 @@ class Proof:
         if is_in_tree(file, self._places.head):
             return True
         if file.endswith(_EXTENSIONS):  # generated: git knows the package that it belongs to
-            return name.partition(".")[0] in self._certain
+            return name.partition(".")[0] in self._certain and not self._strangers.include(name, file)
         return any(_equal(Path(file), source) for source in self._named.get(name, ()))
 
     def _is_bases_own(self, file: str) -> bool:

@@ -105,7 +105,9 @@ _NOT_GIT: Final = "run pytest inside a git repository"
 
 def _commit(top: Path, name: str) -> str:
     # A leading dash would be an option; git before 2.30 has no word that ends them here.
-    return "" if name.startswith("-") else git_if_found(top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    found = "" if name.startswith("-") else git_if_found(top, "rev-parse", "--verify", "--quiet", name)
+    # In two steps: behind `:/text` all that follows belongs to the text.
+    return git_if_found(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}") if found.isalnum() else ""
 
 
 def _remedy(top: Path, wanted: str) -> str:

@@ -2,20 +2,23 @@
 
 A benchmark must not change between the arms. Taken for tests are: the whole folder called `test` or `tests` that is closest around
 a perf test, or else the outermost one called `benchmarks`, `perf` and the like; the test files beside a perf test that lies in
-no such folder; and every conftest.py.
+no such folder; and every conftest.py. Left out is what git leaves out and cannot be copied: named pipes, sockets and devices, and
+folders and files that may not be read and that git ignores, such as the data of a database in a container.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_perfguard.errors import RevisionError
-from pytest_perfguard.git import git
+from pytest_perfguard.git import git, git_or_nothing
+from pytest_perfguard.system_errors import explained
 
 _TEST_FOLDERS: Final = {"test", "tests"}
 _BENCHMARK_FOLDERS: Final = {"bench", "benchmark", "benchmarks", "perf", "performance"}
@@ -71,16 +74,19 @@ def transplant(head: Path, base: Path, tests: Tests, settings: Path | None) -> N
         for outdated in filter(tests.cover, _listed(base, "--cached")):
             (base / outdated).unlink(missing_ok=True)  # the head may have done away with it
         for folder in tests.folders:
-            _copy_folder(head / folder, base / folder)
+            _copy_folder(head, folder, base)
         loose = [file for file in _listed(head, "--cached", "--others", "--exclude-standard") if tests.cover(file)]
         loose += tests.files
         if settings is not None and settings.is_relative_to(head):
             loose.append(PurePosixPath(settings.relative_to(head).as_posix()))
         for file in set(loose):
-            if not tests.cover_whole(file) and (head / file).is_file():
+            if not tests.cover_whole(file) and os.path.isfile(head / file):  # noqa: PTH113 - False where it may not be looked at
                 _copy_file(head / file, base / file)
-    except (OSError, shutil.Error) as error:
-        raise RevisionError(f"cannot copy this tree's tests to the base: {error}") from None
+    except OSError as error:
+        raise RevisionError(
+            f"cannot copy this tree's tests to the base: {_first_problem(error)}",
+            "let it be read and leave some room on the disk; what may not be read can be left out by having git ignore it",
+        ) from None
 
 
 def only_tests_differ(head: Path, commit: str, tests: Tests) -> bool:
@@ -103,11 +109,50 @@ def _listed(tree: Path, *options: str) -> list[PurePosixPath]:
     return [PurePosixPath(name) for name in dict.fromkeys(names) if name]
 
 
-def _copy_folder(source: Path, target: Path) -> None:
+def _copy_folder(head: Path, folder: PurePosixPath, base: Path) -> None:
+    def left_out(place: str, names: list[str]) -> set[str]:
+        paths = [Path(place, name) for name in names]
+        return _NOT_COPIED(place, names) | {path.name for path in paths if _is_left_out(head, path)}
+
+    source, target = head / folder, base / folder
     if target.is_symlink():
         target.unlink()
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, symlinks=True, ignore=_NOT_COPIED)
+    shutil.copytree(source, target, symlinks=True, ignore=left_out, copy_function=_copy_if_there)
+
+
+def _is_left_out(head: Path, path: Path) -> bool:
+    """Does git leave this out, and is it impossible to copy?"""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:  # it vanished
+        return True
+    except OSError:  # copying it fails as well, and says why
+        return False
+    if stat.S_ISLNK(mode):
+        return False
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):  # pipes, sockets, devices
+        return True
+    needed = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
+    return not os.access(path, needed) and bool(git_or_nothing(head, "check-ignore", "--", os.fspath(path)))
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    try:
+        shutil.copy2(source, target)
+    except FileNotFoundError:
+        if os.path.lexists(source):
+            raise
+        # A lock or a journal that a service has removed meanwhile.
+
+
+def _first_problem(error: OSError) -> str:
+    """Return the first of the problems that `shutil.copytree` collects, and how many more there are."""
+    if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
+        return explained(error)
+    source, _target, why = error.args[0][0]
+    others = len(error.args[0]) - 1
+    return f"{source}: {why}" + (f", and {others} more" if others else "")
 
 
 def _copy_file(source: Path, target: Path) -> None:

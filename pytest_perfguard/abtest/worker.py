@@ -38,6 +38,7 @@ from pytest_perfguard.errors import (
     ProtocolError,
 )
 from pytest_perfguard.measure.visit import Raised, Take, Taken
+from pytest_perfguard.system_errors import explained
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -117,14 +118,13 @@ class Worker:
         self._dismissed = False
 
     def __enter__(self) -> Worker:
-        from multiprocessing.connection import Pipe
-
-        self._folder = tempfile.TemporaryDirectory(prefix="perfguard-", ignore_cleanup_errors=True)
-        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="perfguard-")
-        self._connection: Connection[bytes, bytes]
-        self._connection, theirs = Pipe()
-        with contextlib.closing(theirs):
-            self._process = self._start(theirs.fileno())
+        with contextlib.ExitStack() as opened:
+            try:
+                self._open(opened)
+            except OSError as error:
+                problem = f"starting {self._launch.python}: {explained(error)}"
+                raise ChildError(problem, arm=self._launch.arm) from None
+            self._opened = opened.pop_all()
         try:
             self.send(self._greeting())
         except BaseException:
@@ -135,25 +135,33 @@ class Worker:
     def _greeting(self) -> Hello:
         known = self._launch.fingerprints
         wanted = {nodeid: known[nodeid] for nodeid in self._nodeids if nodeid in known}
-        return Hello(self._nodeids, self._files, self._folder.name, wanted, self._launch.arm == "base")
+        return Hello(self._nodeids, self._files, self._folder, wanted, self._launch.arm == "base")
+
+    def _open(self, opened: contextlib.ExitStack) -> None:
+        """Make what the process needs, and start it; `opened` closes all of it."""
+        from multiprocessing.connection import Pipe
+
+        folder = tempfile.TemporaryDirectory(prefix="perfguard-", ignore_cleanup_errors=True)
+        self._folder = opened.enter_context(folder)
+        self._log: IO[bytes] = opened.enter_context(tempfile.TemporaryFile(prefix="perfguard-"))  # noqa: SIM115 - `opened` is one
+        self._connection: Connection[bytes, bytes]
+        self._connection, theirs = Pipe()
+        opened.callback(self._connection.close)
+        with contextlib.closing(theirs):
+            self._process = self._start(theirs.fileno())
 
     def _start(self, descriptor: int) -> subprocess.Popen[bytes]:
-        try:
-            # A session of its own: Ctrl-C at the terminal reaches the controller alone, which ends the whole group.
-            return subprocess.Popen(
-                self._launch.command(descriptor),
-                cwd=self._launch.folder,
-                env=dict(self._launch.environment),
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=(descriptor,),
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._log.close()
-            self._folder.cleanup()
-            raise ChildError(f"starting {self._launch.python}: {error}", arm=self._launch.arm) from None
+        # A session of its own: Ctrl-C at the terminal reaches the controller alone, which ends the whole group.
+        return subprocess.Popen(
+            self._launch.command(descriptor),
+            cwd=self._launch.folder,
+            env=dict(self._launch.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=(descriptor,),
+            start_new_session=True,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -228,10 +236,8 @@ class Worker:
             self._process.wait(END_LIMIT)
 
     def _end(self) -> None:
-        self._kill()
-        self._connection.close()
-        self._log.close()
-        self._folder.cleanup()
+        with self._opened:
+            self._kill()
 
     def _kill(self) -> None:
         """End the process and all that it started: politely first, so that its fixtures are torn down."""
@@ -257,7 +263,10 @@ class Worker:
         return ChildDied(self._doing, self._last_lines(), status=status, arm=self._launch.arm)
 
     def _last_lines(self) -> str:
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - 10_000))
-        text = self._log.read().decode(errors="replace")
+        try:
+            size = self._log.seek(0, os.SEEK_END)
+            self._log.seek(max(0, size - 10_000))
+            text = self._log.read().decode(errors="replace")
+        except OSError as error:  # the disk fails: what happened to the process matters more
+            return f"(its output cannot be read: {error})"
         return "\n".join(text.splitlines()[-LOG_LINES:])

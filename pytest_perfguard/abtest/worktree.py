@@ -16,6 +16,7 @@ from typing import Final
 from pytest_perfguard.abtest.revision import Revision
 from pytest_perfguard.errors import RevisionError
 from pytest_perfguard.git import git, git_or_nothing
+from pytest_perfguard.system_errors import explained
 
 FOLDER: Final = "perfguard"
 
@@ -39,15 +40,20 @@ def checked_out(revision: Revision) -> Iterator[Path]:
         clear_leftovers(revision.top)
         lock.acquire()
     except OSError as error:
-        raise RevisionError(f"cannot check out {revision.label} in {home}: {error}") from None
+        raise RevisionError(f"cannot check out {revision.label} in {home}: {explained(error)}") from None
     try:
-        _add(revision.top, tree, revision.commit)
+        try:
+            _add(revision.top, tree, revision.commit)
+        except OSError as error:
+            raise RevisionError(f"cannot check out {revision.label} in {tree}: {explained(error)}") from None
         yield tree
     finally:
-        _remove(revision.top, tree)
-        tree.with_suffix(".lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be removed now, the next run tries to clear
+            _remove(revision.top, tree)
+            tree.with_suffix(".lock").unlink(missing_ok=True)
         lock.release()
-        clear_leftovers(revision.top)  # once more: the children of a killed run may have outlived it by a moment
+        with contextlib.suppress(OSError):
+            clear_leftovers(revision.top)  # once more: the children of a killed run may have outlived it by a moment
 
 
 def home_of(top: Path) -> Path:
@@ -77,10 +83,14 @@ def clear_leftovers(top: Path) -> int:
             lock.acquire(blocking=False)
         except (Timeout, OSError):  # its run is alive, or somebody else's
             continue
-        _remove(top, home / name)
-        (home / f"{name}.lock").unlink(missing_ok=True)
-        lock.release()
-        cleared += 1
+        try:
+            _remove(top, home / name)
+            (home / f"{name}.lock").unlink(missing_ok=True)
+            cleared += 1
+        except OSError:  # another user's, say: it stays
+            continue
+        finally:
+            lock.release()
     return cleared
 
 

@@ -70,12 +70,22 @@ def cached(
 
 
 def _key_maker(cache: object, function: Callable[..., Any]) -> MakeKey:
-    name = f"{function.__module__}.{function.__qualname__}"
     if isinstance(cache, MemoryCache):
         return functools.partial(_hashable_key, function)
+    called, arguments, keywords = _unbound(function)
+    if not hasattr(called, "__qualname__"):
+        raise CacheValueError(repr(called), "it has no name that another process knows it by; give cached() a key=")
+    name = f"{called.__module__}.{called.__qualname__}"
     if "<" in name:
         raise CacheValueError(name, "other functions have this name, too; give cached() a key=")
-    return functools.partial(_text_key, name)
+    return functools.partial(_text_key, name, *arguments, **keywords)
+
+
+def _unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Return the function of a `functools.partial`, and what is bound: arguments like those of a call."""
+    if isinstance(function, functools.partial):
+        return function.func, function.args, function.keywords
+    return function, (), {}
 
 
 def _hashable_key(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -10,14 +10,15 @@ import sys
 from collections.abc import Sequence
 
 from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
+from pytest_perfguard.cli.common import say
 from pytest_perfguard.errors import PerfguardError, SettingError
 from pytest_perfguard.knobs import KNOBS
 
 #: Modules of verbs: `add` declares them, and sets the function that runs it.
 _VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
 _EPILOG = """\
-exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), or did
-not end as it should (noise, demo);
+exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), did
+not end as it should (noise, demo), or a PATTERN matches nothing;
 2 wrong usage; 4 a file or a name cannot be used; 5 nothing was judged; 141 the reader of a pipe went away
 """
 
@@ -33,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except PerfguardError as error:
-        print(f"perfguard: {error}", file=sys.stderr)
+        say(f"perfguard: {error}", error=True)
         return 2 if isinstance(error, SettingError) else 4
     except BrokenPipeError:  # `perfguard show | head`: nothing more can be said, and nothing is green
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        print(f"perfguard: {error}", file=sys.stderr)
+        say(f"perfguard: {error}", error=True)
         return 4
     finally:
         if collecting:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from pytest_perfguard.baseline.schema import Baseline, MachineClass, from_text
 from pytest_perfguard.errors import BaselineUnreadable, CommandError, ReportUnreadable
 from pytest_perfguard.report.document import Report
 from pytest_perfguard.report.read import read_report
-from pytest_perfguard.report.words import printable
+from pytest_perfguard.text import printable_lines
 
 Verbs = Any  # argparse keeps the type of its subparsers to itself
 _ENDLESS: Final = 1e9
@@ -44,6 +44,16 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
         return not patterns or nodeid in patterns or any(fnmatch.fnmatchcase(nodeid, pattern) for pattern in quoted)
 
     return matches
+
+
+def report_unmatched(patterns: Sequence[str], names: Iterable[str], file: str, *, kind: str = "test") -> int:
+    """Report each pattern that none of the names matches; return the exit status of a verb that lists: 1 if there is one."""
+    names = list(names)
+    idle = [pattern for pattern in patterns if not any(map(matcher([pattern]), names))]
+    for pattern in idle:
+        hint = f"; to read that file: --file={pattern}" if Path(pattern).is_file() else ""
+        say(f"perfguard: no {kind} in {file} matches {pattern!r}{hint}", error=True)
+    return 1 if idle else 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ def print_json(data: object) -> None:
 def say(*lines: str, error: bool = False) -> None:
     """Print lines without what would steer a terminal: names come from tests and from files of others."""
     for line in lines:
-        print(printable(line), file=sys.stderr if error else sys.stdout, flush=error)
+        print(*printable_lines(line), sep="\n", file=sys.stderr if error else sys.stdout, flush=error)
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], float]:

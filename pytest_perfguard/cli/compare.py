@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, matcher, print_json, say, terminal_width
+from pytest_perfguard.cli.common import (
+    Loaded,
+    Verbs,
+    add_verb,
+    load,
+    matcher,
+    print_json,
+    report_unmatched,
+    say,
+    terminal_width,
+)
 from pytest_perfguard.errors import CommandError, SettingError
 from pytest_perfguard.files import write_whole
 from pytest_perfguard.judge.conclusion import worst
@@ -67,7 +77,9 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"classes": {name: json.loads(json_report(report)) for name, report in reports.items()}})
     else:
         _tell(reports, options.verbose)
-    return _status(reports, before, after)
+    nodeids = [entry.nodeid for report in reports.values() for entry in report.entries]
+    unmatched = report_unmatched(options.patterns, nodeids, "either file")
+    return _status(reports, before, after) or unmatched
 
 
 def compared(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.baseline.store import Store, merged
-from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, read_text, say
+from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, read_text, report_unmatched, say
 from pytest_perfguard.compat.exchange import (
     benchmark_json_from_records,
     csv_from_records,
@@ -97,6 +97,7 @@ def _export(options: argparse.Namespace) -> int:
         )
     wanted = matcher(options.patterns)
     records = {nodeid: record for nodeid, record in sorted(baseline.tests_of(machine).items()) if wanted(nodeid)}
+    status = report_unmatched(options.patterns, records, options.file)
     text = _exported(records, options.format, baseline.classes[machine].machine)
     if options.output:
         write_whole(Path(options.output), text)
@@ -113,7 +114,7 @@ def _export(options: argparse.Namespace) -> int:
         say(f"{plural(len(records), 'test')} written to {options.output}", error=True)
     else:
         print(text, end="")
-    return 0
+    return status
 
 
 def _exported(records: Mapping[str, Record], form: str, machine: Mapping[str, object]) -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from pytest_perfguard.baseline.store import Store, pruned
-from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, say
+from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, report_unmatched, say
 from pytest_perfguard.report.words import plural
 
 
@@ -36,8 +36,8 @@ def _run(options: argparse.Namespace) -> int:
         store.update(lambda current: pruned(current, gone)[0])
     if options.json:
         print_json({"dropped": names, "file": str(store.path)})
-        return 0
+        return report_unmatched(options.patterns, names, str(store.path))
     for name in names:
         say(f"dropped {name}")
     say(f"{plural(len(names), 'test')} dropped from {store.path}")
-    return 0
+    return report_unmatched(options.patterns, names, str(store.path))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_perfguard.baseline.schema import MachineClass, record_data
-from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, say
+from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, report_unmatched, say
 from pytest_perfguard.errors import CommandError
 from pytest_perfguard.metrics import metric_order
 from pytest_perfguard.model import Record
@@ -34,8 +34,12 @@ def _run(options: argparse.Namespace) -> int:
         print_json({name: _data(loaded.baseline.classes[name], tests) for name, tests in sorted(classes.items())})
     else:
         for name, tests in sorted(classes.items()):
+            if not tests and options.patterns:
+                continue
             say(*_lines(name, loaded.baseline.classes[name], tests))
-    return 0
+    if not classes and options.machine != "*":
+        return report_unmatched([options.machine], loaded.baseline.classes, options.file, kind="machine class")
+    return report_unmatched(options.patterns, (nodeid for tests in classes.values() for nodeid in tests), options.file)
 
 
 def _chosen(part: MachineClass, wanted: Callable[[str], bool], sort: str) -> dict[str, Record]:

@@ -15,6 +15,7 @@ from pytest_perfguard.baseline.fields import is_finite
 from pytest_perfguard.compat.stats import Stats
 from pytest_perfguard.metrics import metric_kind, metric_order
 from pytest_perfguard.model import Record, Recorded
+from pytest_perfguard.text import csv_cell
 from pytest_perfguard.tool_errors import BenchmarkFileError
 
 #: The version of pytest-benchmark whose form this is: consumers look at it.
@@ -108,10 +109,11 @@ def csv_from_records(records: Mapping[str, Record]) -> str:
         for name, kept in sorted(record.metrics.items(), key=lambda item: metric_order(item[0])):
             median = Stats(kept.medians).median
             iterations = record.iterations.get(name.partition(":")[2], "")
-            writer.writerow(
-                [nodeid, name, kept.unit, kept.estimate, kept.minimum, median, len(kept.minima), kept.rounds, iterations,
-                 record.commit]
-            )  # fmt: skip
+            cells = [
+                nodeid, name, kept.unit, kept.estimate, kept.minimum, median, len(kept.minima), kept.rounds, iterations,
+                record.commit,
+            ]  # fmt: skip
+            writer.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pytest_perfguard.compat.grouping import NAMES, Group, Row, extremes
+from pytest_perfguard.text import csv_cell, printable
 
 #: (unit, rows, best, worst, sort) -> (prefix of the unit, factor): pytest-benchmark's hook `scale_unit`.
 Scale = Callable[..., tuple[str, float]]
@@ -57,19 +58,18 @@ def csv_text(groups: Sequence[Group], *, columns: Sequence[str], sort: str) -> s
     names = sorted({name for _title, rows in groups for row in rows for name in row["params"] or ()})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *(f"param:{name}" for name in names), *columns])
+    writer.writerow(["name", *(csv_cell(f"param:{name}") for name in names), *columns])
     for _title, rows in groups:
         for row in sorted(rows, key=lambda row: row[sort]):
             params = row["params"] or {}
-            writer.writerow(
-                [row["fullname"], *(params.get(name, "") for name in names), *(row[name] for name in columns)]
-            )
+            cells = [row["fullname"], *(params.get(name, "") for name in names), *(row[name] for name in columns)]
+            writer.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 
 def _name(row: Row, form: str) -> str:
     name = NAMES[form](row)
-    return f"{name} (failed)" if row.get("has_error") else name
+    return printable(f"{name} (failed)" if row.get("has_error") else name)
 
 
 def _cell(row: Row, column: str, factors: dict[str, float], best: dict[str, float]) -> str:

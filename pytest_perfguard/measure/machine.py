@@ -42,7 +42,7 @@ def _facts() -> dict[str, object]:
         "cpu_flags": flags,
         "cpus": os.cpu_count() or 1,
         "implementation": sys.implementation.name,
-        "libc": " ".join(platform.libc_ver()).strip(),
+        "libc": _libc(),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "python_version": platform.python_version(),
         "release": platform.release(),
@@ -61,6 +61,13 @@ def _cpu() -> tuple[str, str]:
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     digest = hashlib.sha256(" ".join(sorted(flags[1].split())).encode()).hexdigest()[:8] if flags else ""
     return model[1].strip() if model else platform.machine(), digest
+
+
+def _libc() -> str:
+    try:
+        return " ".join(platform.libc_ver()).strip()
+    except OSError:  # it reads the interpreter's file, which may be there to be run only
+        return ""
 
 
 def _slug(text: str) -> str:

@@ -16,7 +16,7 @@ class Pinning:
     """
 
     def __init__(self) -> None:
-        self._allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+        self._allowed = sorted(_place(0)) if hasattr(os, "sched_setaffinity") else []
         self._before: dict[int, set[int]] = {}
         self.possible = bool(self._allowed) and _moved(0, {self._allowed[0]}) and _moved(0, set(self._allowed))
 
@@ -47,7 +47,7 @@ def _moved(task: int, cpus: set[int]) -> bool:
 def _place(task: int) -> set[int]:
     try:
         return os.sched_getaffinity(task)
-    except OSError:  # it ended meanwhile
+    except OSError:  # it ended meanwhile, or a container forbids to look
         return set()
 
 

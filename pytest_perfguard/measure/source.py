@@ -18,7 +18,12 @@ def source_hash(function: Callable[..., object]) -> str:
     try:
         source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
         tree = ast.parse(source)
-    except (OSError, TypeError, SyntaxError):  # no source, not a function, a lambda in the middle of an expression
+    except (
+        OSError,
+        TypeError,
+        ValueError,
+        SyntaxError,
+    ):  # no source, not a function, a lambda inside an expression, a loop of wrappers
         return ""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

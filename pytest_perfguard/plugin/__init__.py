@@ -70,6 +70,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.MARKER_HELP)
+    options.check_settings(config)
     benchmark.register(config)
     if config.option.perf_child is not None:
         from pytest_perfguard.plugin import child

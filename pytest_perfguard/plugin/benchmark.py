@@ -10,6 +10,7 @@ import pytest
 from pytest_perfguard.plugin import benchmark_fixtures, benchmark_hooks
 from pytest_perfguard.plugin import benchmark_options as options
 from pytest_perfguard.plugin.keys import OFFERED
+from pytest_perfguard.plugin.shown import write_text
 
 MARKERS: Final = (
     "benchmark(**options): a benchmark: how it is measured, as with pytest-benchmark; without the fixture it is measured as a "
@@ -95,7 +96,8 @@ class _Distributed:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._called_once:
-            terminalreporter.write_line(
+            write_text(
+                terminalreporter,
                 f"perfguard: benchmarks were called once and not timed ({self._called_once} of them), since tests that run side "
                 "by side disturb one another; perf modes measure them after the workers have ended",
                 yellow=True,

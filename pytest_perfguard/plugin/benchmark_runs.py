@@ -14,6 +14,7 @@ from pytest_perfguard.compat.places import saved_runs, source_name
 from pytest_perfguard.compat.requests import Requested
 from pytest_perfguard.errors import SettingError
 from pytest_perfguard.plugin.benchmark_files import BenchmarkFiles
+from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.tool_errors import BenchmarkFileError
 
 
@@ -54,14 +55,14 @@ class BenchmarkRuns:
             files = saved_runs(storage, self._asked.compared)
             runs = {source_name(storage, file): read_benchmarks(_text_of(file), str(file)) for file in files}
         except (SettingError, BenchmarkFileError) as error:
-            raise pytest.UsageError(str(error)) from None
+            raise usage_error(error) from None
         if not files:
             wanted = (
                 f"matches {self._asked.compared!r}" if self._asked.compared else "was saved on this kind of machine"
             )
             problem = f"--benchmark-compare: no run in {storage} {wanted}; save one with: pytest --benchmark-autosave"
             if self._asked.limits:
-                raise pytest.UsageError(problem)
+                raise usage_error(problem)
             self._notes.warning(problem)
         for name, run in runs.items():
             self._config.hook.pytest_benchmark_compare_machine_info(

@@ -27,6 +27,7 @@ from pytest_perfguard.plugin.benchmark_options import IGNORED, flag_of, given_op
 from pytest_perfguard.plugin.benchmark_runs import BenchmarkRuns
 from pytest_perfguard.plugin.keys import BENCHMARKS, MEASURER
 from pytest_perfguard.plugin.options import chosen_mode, run_settings
+from pytest_perfguard.plugin.shown import fail, usage_error, write_line, write_section, write_text
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
 
@@ -97,7 +98,7 @@ class BenchmarkSession:
             result = yield
         problem = self._problem(item)
         if problem:
-            pytest.fail(problem, pytrace=False)
+            fail(problem)
         return result
 
     def keep_measured(self, comparisons: Sequence[Comparison]) -> None:
@@ -129,15 +130,15 @@ class BenchmarkSession:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         asked = self.requested
         if self._groups and not asked.quiet:
-            terminalreporter.section("benchmarks")
+            write_section(terminalreporter, "benchmarks")
             scale = partial(self.config.hook.pytest_benchmark_scale_unit, config=self.config)
             lines = table_lines(
                 self._groups, columns=asked.columns, sort=asked.sort, name=asked.name, scale=scale
             )  # fmt: skip
             for line in lines:
-                terminalreporter.write_line(line)
+                write_line(terminalreporter, line)
         for text, bad in self.notes.lines():
-            terminalreporter.write_line(f"perfguard: {text}", yellow=not bad, red=bad)
+            write_text(terminalreporter, f"perfguard: {text}", yellow=not bad, red=bad)
 
     def _made(self, item: pytest.Item, *, hands_over: bool) -> BenchmarkFixture:
         choices = self._choices(item)
@@ -162,7 +163,7 @@ class BenchmarkSession:
             place = f"marker {marker.name} of {item.nodeid}"
             return with_marker(self.requested.choices, marker.kwargs, marker.args, place)
         except SettingError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise usage_error(error) from None
 
     def _way(self, choices: Choices) -> Way:
         server: Any = self.config.stash.get(MEASURER, None)
@@ -203,7 +204,7 @@ def _requested(config: pytest.Config) -> Requested:
     try:
         return requested(option_values(config), path_like=path_like)
     except SettingError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise usage_error(error) from None
 
 
 def _runs_in_a_loop(item: pytest.Item) -> bool:

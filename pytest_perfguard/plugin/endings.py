@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from pytest_perfguard.plugin.keys import ENDINGS, MEASURER
+from pytest_perfguard.plugin.shown import fail
 
 _NAME: Final = "perfguard-endings"
 
@@ -45,5 +46,5 @@ class _Hooks:
         result = yield
         problems = [problem for ending in endings if (problem := ending.problems())]
         if problems:
-            pytest.fail("\n".join(problems), pytrace=False)
+            fail("\n".join(problems))
         return result

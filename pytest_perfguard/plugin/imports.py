@@ -8,6 +8,7 @@ import pytest
 
 from pytest_perfguard.monitor.monitor import PerformanceMonitor
 from pytest_perfguard.plugin.keys import FRESHLY_IMPORTED, MEASURER
+from pytest_perfguard.plugin.shown import fail
 from pytest_perfguard.startup.import_budget import ImportBudget, ImportGroup, ImportReport
 from pytest_perfguard.startup.import_tree import heaviest
 from pytest_perfguard.startup.imports import FreshImport, check_import
@@ -68,7 +69,7 @@ class PerfImports:
         else:
             problem = ""
         if problem:
-            pytest.fail(problem, pytrace=False)
+            fail(problem)
         # Shown if the test fails, such as by a verdict.
         lines = "\n".join(heaviest(report.trees))
         self._request.node.add_report_section("call", f"import of {fresh.module}, heaviest branches", lines)

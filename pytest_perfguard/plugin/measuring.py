@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from time import monotonic  # a test may have patched it by the time it is called
+from typing import Final
 
 import pytest
 
 from pytest_perfguard.abtest.rounds import Subject
 from pytest_perfguard.errors import BaselineError
+from pytest_perfguard.measure.process_limits import ProcessLimits
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin import telling
 from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS, WATCHING
@@ -19,10 +23,17 @@ from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log
 from pytest_perfguard.plugin.phases import Phases
 from pytest_perfguard.plugin.reports import Reporting, check_reports
 from pytest_perfguard.plugin.selection import is_shard
+from pytest_perfguard.plugin.shown import usage_error, write_command, write_text
 from pytest_perfguard.plugin.surroundings import Surroundings
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.watching import Watching
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
+from pytest_perfguard.report.words import plural
+from pytest_perfguard.system_errors import explained
+from pytest_perfguard.text import printable
+
+#: So many of the tests that could not be measured are named.
+_NAMED: Final = 3
 
 
 def register(config: pytest.Config, mode: str) -> None:
@@ -31,7 +42,7 @@ def register(config: pytest.Config, mode: str) -> None:
     is_worker = hasattr(config, "workerinput")
     is_controller = not is_worker and config.getoption("dist", "no") != "no"
     if os.name != "posix":
-        raise pytest.UsageError(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
+        raise usage_error(f"{MODES[mode].flag}: measuring needs a POSIX system (Linux, macOS)")
     watching = None
     if not (is_worker or is_controller):  # a worker of xdist is gone before the verdicts
         watching = config.stash[WATCHING] = Watching(config)
@@ -44,9 +55,16 @@ def register(config: pytest.Config, mode: str) -> None:
     if is_controller:
         manager.register(ControllerWire(config, ordinary.harvest), "perfguard-wire")
     check_reports(config)
+    _load_ahead()
     manager.register(MeasuringPhase(config, open_mode(config, mode), ordinary.harvest), "perfguard-measuring")
     if not is_controller:  # after the phase: what is wrong with the markers is raised before that begins
         manager.register(ordinary, "perfguard-ordinary")
+
+
+def _load_ahead() -> None:
+    """Import what is needed after the tests have run: they may leave a process behind that can open no file."""
+    for name in ("filelock", "multiprocessing.connection", "tabulate"):
+        importlib.import_module(name)
 
 
 class MeasuringPhase:
@@ -63,10 +81,13 @@ class MeasuringPhase:
         self._seconds = 0.0
         self._untold = ""
         self._remarks: list[str] = []
+        self._problems: list[str] = []
+        """What ends the run with exit status 4, once all that is known is reported and kept."""
+        self._limits = ProcessLimits.now()
         self._surroundings = Surroundings.now()
 
     def pytest_report_header(self) -> list[str]:
-        return self._mode.header()
+        return list(map(printable, self._mode.header()))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, bool, bool]:
@@ -74,6 +95,7 @@ class MeasuringPhase:
         try:
             result = yield
         except BaseException:
+            self._limits.put_back()
             self._harvest.finished = False
             self._untold = "nothing was measured: the run stopped before its end"
             for withheld in self._harvest.withheld:
@@ -81,8 +103,9 @@ class MeasuringPhase:
             # An old report must not pass for this run's; what stopped the run is told.
             Reporting(self._config, self._mode).write(complete=False, notes=[self._untold])
             raise
+        self._limits.put_back()
         if self._harvest.usage_error:
-            raise pytest.UsageError(self._harvest.usage_error)
+            raise usage_error(self._harvest.usage_error)
         if self._harvest.lost_workers and (lost := self._harvest.never_ran):
             self._harvest.finished = False
             self._untold = f"a worker crashed before these perf tests ran, so they have no verdict: {', '.join(lost)}"
@@ -108,8 +131,9 @@ class MeasuringPhase:
             terminalreporter, self._mode, self._comparisons, self._processes, self._seconds, self._untold
         )
         for remark in self._remarks:
-            terminalreporter.write_line(f"perf: {remark}", yellow=True)
-        self._reporting.annotate(terminalreporter.write_line)
+            write_text(terminalreporter, f"perf: {remark}", yellow=True)
+        for command in self._reporting.annotations():
+            write_command(terminalreporter, command)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         return test_status(report)
@@ -123,19 +147,31 @@ class MeasuringPhase:
             self._config, self._mode, progress.tell, progress.say,
             path=self._surroundings.path, fingerprints=fingerprints,
         )  # fmt: skip
+        subjects: dict[str, Subject] = {}
         try:
             # One subject per test: under `--dist=each` every worker ran it.
-            subjects = {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
+            subjects |= {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
             phases.run(list(subjects.values()))
+        except pytest.UsageError as error:
+            self._stopped(str(error))
+        except Exception as error:  # the system refused something: what is decided already counts, the other tests fail
+            self._stopped(f"the measuring stopped: {explained(error)}")
+            phases.give_up([subject for name, subject in subjects.items() if name not in phases.comparisons], error)
         except BaseException:
             self._harvest.finished = False
             raise
         finally:
             progress.close()
             self._processes, self._seconds = phases.processes, monotonic() - start
-            self._remarks = [*left, *self._unloaded(), *phases.remarks]
-            self._log_verdicts(phases)
-            self._finish(session)
+            self._remarks = [*left, *self._unloaded(), *phases.remarks, *_unmeasured(self._harvest.unmeasurable)]
+            try:
+                self._log_verdicts(phases)
+            finally:  # another plugin may fail at a verdict
+                self._finish(session)
+
+    def _stopped(self, problem: str) -> None:
+        self._harvest.finished = False
+        self._problems.append(problem)
 
     def _unloaded(self) -> list[str]:
         return [
@@ -173,27 +209,40 @@ class MeasuringPhase:
         self._comparisons += missing
         for comparison in missing:
             told = comparison.nodeid in self._harvest.failed
-            location = (comparison.nodeid.partition("::")[0], None, comparison.nodeid)
+            name = printable(comparison.nodeid)  # it comes from a file
+            location = (name.partition("::")[0], None, name)
             fails = comparison.fails(strict=self._settings.strict)
             explanation = telling.explanation(comparison, self._mode, location) if fails else None
             self._reporting.add(comparison, location, explanation)
             if not told and explanation is not None:
-                report = missing_report(comparison.nodeid, location, explanation)
-                log_reports(self._config, comparison.nodeid, location, [report])
+                report = missing_report(name, location, explanation)
+                log_reports(self._config, name, location, [report])
         whole = self._harvest.finished and not (
             session.testsfailed or self._harvest.deselected or self._harvest.partial
         )
+        # The numbers first: a report that cannot be written must not cost minutes of measuring.
+        self._attempt(partial(self._mode.keep, self._comparisons, self._harvest, whole=whole))
         if (metrics := self._config.stash.get(SESSION_METRICS, None)) is not None:
-            metrics.add_comparisons(self._comparisons)
+            self._attempt(partial(metrics.add_comparisons, self._comparisons))
         if (benchmarks := self._config.stash.get(BENCHMARKS, None)) is not None:
-            benchmarks.keep_measured(self._comparisons)
-        problems = []
-        try:
-            # The numbers first: a report that cannot be written must not cost minutes of measuring.
-            self._mode.keep(self._comparisons, self._harvest, whole=whole)
-        except (BaselineError, OSError) as error:
-            problems.append(str(error))
+            self._attempt(partial(benchmarks.keep_measured, self._comparisons))
         notes = filter(None, [self._untold, *self._remarks])
-        problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
-        if problems:
-            raise pytest.UsageError("\n".join(problems))
+        self._problems += self._reporting.write(complete=self._harvest.finished, notes=notes)
+        if self._problems:
+            raise usage_error("\n".join(self._problems))
+
+    def _attempt(self, step: Callable[[], object]) -> None:
+        """Do one of several things of which none may cost the others."""
+        try:
+            step()
+        except BaselineError as error:
+            self._problems.append(str(error))
+        except Exception as error:
+            self._problems.append(explained(error))
+
+
+def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:
+    """A line on marked tests that ran as ordinary tests only."""
+    if nodeids:
+        first = ", ".join(nodeids[:_NAMED]) + (", ..." if len(nodeids) > _NAMED else "")
+        yield f"marked perf and not measured, since only test functions can be: {plural(len(nodeids), 'test')} ({first})"

@@ -15,6 +15,8 @@ from pytest_perfguard.model import Comparison, Finding
 from pytest_perfguard.monitor.exposition import Format
 from pytest_perfguard.monitor.monitor import PerformanceMonitor
 from pytest_perfguard.plugin.keys import SESSION_METRICS
+from pytest_perfguard.plugin.shown import usage_error, write_text
+from pytest_perfguard.system_errors import explained
 
 _KEY: Final = "perfguard_metrics"
 _UNITS: Final = {"s": "seconds", "B": "bytes"}
@@ -34,7 +36,7 @@ def register_metrics(config: pytest.Config, name: str) -> None:
     try:
         metrics.text()
     except MissingExtra as error:
-        raise pytest.UsageError(f"--perf-metrics-file={name}: {error}, or name a file.json") from None
+        raise usage_error(f"--perf-metrics-file={name}: {error}, or name a file.json") from None
     config.stash[SESSION_METRICS] = metrics
     config.pluginmanager.register(metrics, "perfguard-metrics")
 
@@ -85,12 +87,12 @@ class SessionMetrics:
             return
         try:
             write_whole(self._path, self.text())
-        except OSError as error:
-            self._problem = f"{self._path} could not be written: {error}"
+        except Exception as error:  # the verdicts count for more than this file
+            self._problem = f"{self._path} could not be written: {explained(error)}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._problem:
-            terminalreporter.write_line(f"perf: {self._problem}", red=True)
+            write_text(terminalreporter, f"perf: {self._problem}", red=True)
 
     def _merge(self, state: Mapping[str, Any]) -> None:
         for series, recorded in state.items():

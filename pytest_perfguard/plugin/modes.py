@@ -24,8 +24,10 @@ from pytest_perfguard.model import JUDGED, Comparison, Measurement, Record
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.ordinary import Harvest
 from pytest_perfguard.plugin.selection import Selection, is_whole_suite
+from pytest_perfguard.plugin.shown import usage_error, write_text
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.stats.moderated import fitted_prior
+from pytest_perfguard.system_errors import explained
 
 
 def open_mode(config: pytest.Config, name: str) -> Mode:
@@ -43,7 +45,9 @@ def open_mode(config: pytest.Config, name: str) -> Mode:
     try:
         return kinds[name](config)
     except (BaselineError, RevisionError) as error:
-        raise pytest.UsageError(str(error)) from None
+        raise usage_error(error) from None
+    except OSError as error:
+        raise usage_error(explained(error)) from None
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ class BaselineMode(Mode):
     def _say(self, line: str) -> None:
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            reporter.write_line(f"perf: {line}")
+            write_text(reporter, f"perf: {line}")
 
     def title(self) -> str:
         return f"perfguard: recorded in {baseline_name(self)}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Final, Literal, NamedTuple
@@ -12,6 +14,7 @@ import pytest
 from pytest_perfguard.errors import SettingError
 from pytest_perfguard.knobs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
 from pytest_perfguard.plugin.benchmark import is_benchmark
+from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.settings import Settings, resolve
 
 MARKER: Final = "perf"
@@ -70,6 +73,11 @@ def add_options(parser: pytest.Parser) -> None:
 _RUNS_NOTHING: Final = ("collectonly", "setuponly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
+def check_settings(config: pytest.Config) -> None:
+    """Raise `pytest.UsageError` for a wrong value of an option or an ini key: in every run, before it matters."""
+    run_settings(config)
+
+
 def chosen_mode(config: pytest.Config) -> str | None:
     """The mode of this run; None: nothing is measured.
 
@@ -81,9 +89,9 @@ def chosen_mode(config: pytest.Config) -> str | None:
     chosen = [mode for mode in MODES if config.getoption(_mode_dest(mode)) not in (None, False)]
     if len(chosen) > 1:
         flags = " and ".join(MODES[mode].flag for mode in chosen)
-        raise pytest.UsageError(f"{flags} exclude each other: choose one mode at a time")
+        raise usage_error(f"{flags} exclude each other: choose one mode at a time")
     if chosen == ["against"] and not revision_name(config):
-        raise pytest.UsageError("--perf-against needs a revision, such as --perf-against=main")
+        raise usage_error("--perf-against needs a revision, such as --perf-against=main")
     if not chosen or any(config.getoption(option, None) for option in _RUNS_NOTHING):
         return None
     return chosen[0]
@@ -92,6 +100,21 @@ def chosen_mode(config: pytest.Config) -> str | None:
 def revision_name(config: pytest.Config) -> str:
     """What `--perf-against` names."""
     return (config.getoption(_mode_dest("against")) or "").strip()
+
+
+def place_of(config: pytest.Config, nodeid: str) -> str:
+    """Return the argument that names a test in the folder where pytest was started: node ids start at the rootdir."""
+    file, colons, names = nodeid.partition("::")
+    here = config.invocation_params.dir
+    return f"{os.path.relpath(config.rootpath / file, here)}{colons}{names}"
+
+
+def needed_options(config: pytest.Config) -> str:
+    """Return the options by which the command line chose the rootdir or the configuration file, for another command line."""
+    given = {"-c": config.getoption("inifilename", None), "--rootdir": config.getoption("rootdir", None)}
+    return " ".join(
+        f"{option}={shlex.quote(str(value))}".replace("-c=", "-c ") for option, value in given.items() if value
+    )
 
 
 def metrics_file(config: pytest.Config) -> str | None:
@@ -164,7 +187,7 @@ def marker_keywords(item: pytest.Item) -> dict[str, object] | None:
     for mark in reversed(marks):
         if mark.args:
             valid = ", ".join(MARKER_KEYWORDS)
-            raise pytest.UsageError(
+            raise usage_error(
                 f"marker perf of {item.nodeid}: {mark.args[0]!r} is positional; use keywords (valid: {valid})"
             )
         keywords |= mark.kwargs
@@ -179,7 +202,7 @@ def _settings(config: pytest.Config, marker: Mapping[str, object], nodeid: str) 
     try:
         return resolve(marker=marker, command_line=command_line, ini=ini, test=nodeid, defaults=defaults)
     except SettingError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise usage_error(str(error)) from None
 
 
 def _add_knob(group: pytest.OptionGroup, parser: pytest.Parser, knob: Knob) -> None:
@@ -195,8 +218,20 @@ def _add_knob(group: pytest.OptionGroup, parser: pytest.Parser, knob: Knob) -> N
 
 
 def _ini(config: pytest.Config, knob: Knob) -> object:
-    value = config.getini(knob.ini)
+    value = _written(config, knob.ini)
     return None if value in ("", []) else value
+
+
+def _written(config: pytest.Config, name: str) -> object:
+    """Return the value of an ini key in the type that the file gives it.
+
+    pytest holds a value of a TOML file to the one type that its key was declared with. Our keys take every form in which their
+    value can be written: `perf_strict = true`, `perf_metrics = ["time"]`, `perf_report = "report.html"`.
+    """
+    found = getattr(config, "_inicfg", {}).get(name)  # pytest 9
+    value = getattr(found, "value", None)
+    is_typed = getattr(found, "mode", "ini") == "toml" or not isinstance(value, str | None)
+    return value if is_typed else config.getini(name)
 
 
 def _dest(knob: Knob) -> str:

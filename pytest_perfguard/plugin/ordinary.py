@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 import pytest
 from _pytest.runner import runtestprotocol
 
+from pytest_perfguard.measure.process_limits import ProcessLimits
 from pytest_perfguard.measure.source import source_hash
 from pytest_perfguard.plugin import repeating
 from pytest_perfguard.plugin.keys import WATCHING
 from pytest_perfguard.plugin.options import marker_keywords, test_settings
+from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.plugin.stock import PerfTest, check_distinct, keywords_of, take_stock
 from pytest_perfguard.plugin.watching import Watching
 
@@ -63,6 +65,8 @@ class Harvest:
     """Perf tests whose ordinary run is over."""
     failed: list[str] = field(default_factory=list)
     """Of them, those that failed: told already."""
+    unmeasurable: list[str] = field(default_factory=list)
+    """Node ids of selected tests that are marked and cannot be measured: doctests, and what other plugins collect."""
     usage_error: str = ""
     """What a worker of xdist found wrong with the markers."""
     lost_workers: int = 0
@@ -82,6 +86,7 @@ class Harvest:
             self.found = list(dict.fromkeys([*self.found, *news.found]))
             self.collected = list(dict.fromkeys([*self.collected, *news.collected]))
             self.renamed |= news.renamed
+        self.unmeasurable = list(dict.fromkeys([*self.unmeasurable, *news.unmeasurable]))
         self.deselected |= news.deselected
         self.partial |= news.partial
         self.ran += news.ran
@@ -97,6 +102,7 @@ class OrdinaryRun:
         self.harvest = Harvest()
         self._watching = watching
         self._marked_before: dict[pytest.Item, bool] = {}
+        self._limits = ProcessLimits.now()
         self._perf: dict[pytest.Item, PerfTest] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -117,7 +123,7 @@ class OrdinaryRun:
         problem = self._take_stock(session)
         self._marked_before = {}
         if problem and not hasattr(session.config, "workerinput"):
-            raise pytest.UsageError(problem)
+            raise usage_error(problem)
         return (yield)
 
     def _take_stock(self, session: pytest.Session) -> str:
@@ -125,6 +131,7 @@ class OrdinaryRun:
         stock = take_stock(session.items, self._marked_before)
         self._perf = stock.tests
         self.harvest.found = stock.found
+        self.harvest.unmeasurable = stock.unmeasurable
         self.harvest.collected = list(dict.fromkeys(test.nodeid for test in self._perf.values()))
         self.harvest.deselected |= stock.deselected
         self.harvest.renamed = {
@@ -165,7 +172,8 @@ class OrdinaryRun:
             plain = {name: value for name, value in test.keywords.items() if not callable(value)}
             if self._watching:
                 self._watching.passed(item)
-            source = source_hash(getattr(item, "function", item.runtest))
+            with self._limits.held():  # the test may have lowered them
+                source = source_hash(getattr(item, "function", item.runtest))
             self.harvest.withheld.append(
                 Withheld(test.nodeid, str(item.path), item.location, plain, source, reports, test.fingerprint)
             )
@@ -207,10 +215,8 @@ def _check_item(item: pytest.Item, test: PerfTest) -> None:
     """
     marker_keywords(item)
     setup, function = test.keywords.get("setup"), getattr(item, "obj", None)
-    if function is None:
-        raise pytest.UsageError(f"marker perf of {test.nodeid}: only test functions can be measured, not {item!r}")
     if inspect.iscoroutinefunction(setup) and not inspect.iscoroutinefunction(function):
-        raise pytest.UsageError(
+        raise usage_error(
             f"marker perf of {test.nodeid}: setup {setup!r} is a coroutine function and the test is not; "
             "give a plain function"
         )

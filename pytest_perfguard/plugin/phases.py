@@ -23,7 +23,9 @@ from pytest_perfguard.judge.screened import SUSPECT, settles, why_unsettled
 from pytest_perfguard.model import Comparison, Measurement, Verdict
 from pytest_perfguard.plugin.modes import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
+from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.plugin.surroundings import environment_at_start
+from pytest_perfguard.system_errors import explained
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
@@ -82,7 +84,7 @@ class Phases:
                 self._side_by_side(handover)
             except (RevisionError, WrongCode) as error:
                 if not self._mode.may_fall_back:
-                    raise pytest.UsageError(str(error)) from None
+                    raise usage_error(error) from None
                 self.remarks.append(f"not measured side by side with {handover.revision.label}: {error}")
                 self._judge_by_file([subject for rest in handovers[index:] for subject in rest.subjects])
                 break
@@ -97,6 +99,12 @@ class Phases:
             why = self._unsettled.get(nodeid, "")
             notes = (*comparison.measurement.notes, *([why] if why else []))
             self.comparisons[nodeid] = replace(comparison, measurement=replace(comparison.measurement, notes=notes))
+
+    def give_up(self, subjects: Sequence[Subject], error: Exception) -> None:
+        """Of these subjects nothing is known, since the measuring ended with this error."""
+        for subject in subjects:
+            known = self.comparisons.get(subject.nodeid) or Comparison(subject.nodeid, None)
+            self.comparisons[subject.nodeid] = replace(known, broken=f"the measuring stopped: {explained(error)}")
 
     def _alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
         """Measure by themselves those of the subjects that can be judged in that way."""
@@ -140,6 +148,9 @@ class Phases:
         examiner = Examiner(waiting, self._launch, tell=self._tell)
         try:
             examiner.run()
+        except Exception as error:
+            self.give_up([subject for subject in waiting if subject.nodeid not in examiner.comparisons], error)
+            raise
         finally:
             for nodeid, checked in examiner.comparisons.items():
                 self.comparisons[nodeid] = with_leaks(self.comparisons[nodeid], checked)

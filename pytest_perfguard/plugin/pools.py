@@ -12,6 +12,7 @@ import pytest
 
 from pytest_perfguard.plugin.endings import Ending, at_the_end
 from pytest_perfguard.plugin.keys import MONITOR, SHARED_POOLS, counters_of
+from pytest_perfguard.plugin.shown import fail
 from pytest_perfguard.pooling.connection_base import ConnectionPoolBase
 from pytest_perfguard.pooling.connections import ConnectionPool
 from pytest_perfguard.pooling.connections_aio import AsyncConnectionPool
@@ -94,7 +95,7 @@ class PoolFactory:
         """After all fixtures that use the pools have ended: what did they keep?"""
         lines = [line for watched in self._watched.values() for line in watched.left(watched.start, watched.body)]
         if lines:
-            pytest.fail("\n".join(lines), pytrace=False)
+            fail("\n".join(lines))
 
 
 class _Watched:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterable, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +22,13 @@ from pytest_perfguard.judge.recording import to_record
 from pytest_perfguard.model import Comparison, Measurement
 from pytest_perfguard.plugin.modes import Mode
 from pytest_perfguard.plugin.options import run_settings
+from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.document import Entry, Report, sides_of
 from pytest_perfguard.report.formats import check_formats, rendered
 from pytest_perfguard.report.github import error_commands
 from pytest_perfguard.report.markdown import markdown_report
+from pytest_perfguard.system_errors import explained
 
 #: Where a test is: path below the rootdir, line from 0, name.
 Location = tuple[str, int | None, str]
@@ -38,12 +41,12 @@ _STATES: Final = 30
 def check_reports(config: pytest.Config) -> None:
     """Raise `pytest.UsageError` where a report cannot be written: before minutes of measuring."""
     for name in run_settings(config).report:
-        if (config.rootpath / name).is_dir():
-            raise pytest.UsageError(f"--perf-report={name}: this is a folder; name a file in it")
+        if problem := _unwritable(config.rootpath / name):
+            raise usage_error(f"--perf-report={name}: {problem}")
     try:
         check_formats(run_settings(config).report)
     except MissingExtra as error:
-        raise pytest.UsageError(f"--perf-report: {error}") from None
+        raise usage_error(f"--perf-report: {error}") from None
 
 
 class Reporting:
@@ -100,22 +103,21 @@ class Reporting:
         for name in names:
             try:
                 write_whole(self._config.rootpath / name, rendered(report, name, self._history))
-            except OSError as error:
-                problems.append(f"the report {name} could not be written: {error.strerror or error}")
+            except Exception as error:  # one report that cannot be had costs neither the others nor the verdicts
+                problems.append(f"the report {name} could not be written: {explained(error)}")
         if summary:
             try:
-                with Path(summary).open("a", encoding="utf-8") as stream:
+                with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as stream:
                     stream.write(markdown_report(report, _SUMMARY_CHARACTERS))
-            except OSError as error:
-                problems.append(f"GITHUB_STEP_SUMMARY={summary} could not be written: {error.strerror or error}")
+            except Exception as error:
+                problems.append(f"GITHUB_STEP_SUMMARY={summary} could not be written: {explained(error)}")
         return problems
 
-    def annotate(self, write_line: Callable[[str], None]) -> None:
-        """Under GitHub Actions: what makes failed tests visible at their lines."""
+    def annotations(self) -> Iterator[str]:
+        """Under GitHub Actions: the commands that make failed tests visible at their lines."""
         if _on_github():
             workspace = os.environ.get("GITHUB_WORKSPACE", "")
-            for line in error_commands(self._report(), _below(self._config.rootpath, workspace)):
-                write_line(line)
+            yield from error_commands(self._report(), _below(self._config.rootpath, workspace))
 
     def _report(self) -> Report:
         settings = run_settings(self._config)
@@ -144,6 +146,25 @@ class Reporting:
         return tracks(snapshots, Question(run_settings(self._config).threshold))
 
 
+def _unwritable(file: Path) -> str:
+    """Return why the file cannot be written; "" if nothing speaks against it. Missing folders are made when it is written."""
+    if os.path.isdir(file):  # noqa: PTH112 - where nothing may be looked at, this is False and no error
+        return "this is a folder; name a file in it"
+    for folder in file.parents:
+        try:
+            mode = folder.stat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return f"cannot be written: {error.strerror or error}; name another folder"
+        if not stat.S_ISDIR(mode):
+            return f"{folder} is no folder; name another one"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} may not be written to; name another folder"
+        break
+    return ""
+
+
 def _on_github() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
@@ -151,7 +172,8 @@ def _on_github() -> bool:
 def _below(folder: Path, workspace: str) -> str:
     """Where the rootdir is in the repository that GitHub knows; "" if it is its top."""
     try:
-        inside = folder.resolve().relative_to(Path(workspace).resolve()) if workspace else Path()
+        top = os.path.realpath(workspace)
+        inside = Path(os.path.realpath(folder)).relative_to(top) if workspace else Path()
     except ValueError:  # tests of another place
         return ""
     return "" if inside == Path() else inside.as_posix()

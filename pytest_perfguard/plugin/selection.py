@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Final
 
@@ -55,11 +56,11 @@ class Selection:
     def _is_in_testpaths(self, file: str) -> bool:
         root, folder = self._config.rootpath, self._config.invocation_params.dir
         paths = [root / path for path in self._config.getini("testpaths")] if folder == root else [folder]
-        return not paths or any(self._resolved(file).is_relative_to(path.resolve()) for path in paths)
+        return not paths or any(self._resolved(file).is_relative_to(os.path.realpath(path)) for path in paths)
 
     def _covers(self, argument: str, file: str, nodeid: str) -> bool:
         path, *names = argument.split("::")
-        named = (self._config.invocation_params.dir / path).resolve()
+        named = Path(os.path.realpath(self._config.invocation_params.dir / path))
         if not names:
             return self._resolved(file).is_relative_to(named)
         tail = "::".join(names)
@@ -67,7 +68,7 @@ class Selection:
         return named == self._resolved(file) and (rest == tail or rest.startswith((f"{tail}::", f"{tail}[")))
 
     def _resolve(self, file: str) -> Path:
-        return (self._config.rootpath / file).resolve()
+        return Path(os.path.realpath(self._config.rootpath / file))
 
 
 def _filtered(config: pytest.Config) -> bool:

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from pytest_perfguard.plugin.shown import write_text
+from pytest_perfguard.text import printable
 from pytest_perfguard.units import format_duration
 
 _KEY: Final = "perfguard_setups"
@@ -86,12 +88,12 @@ class SetupTimes:
 
         terminalreporter.write_sep("=", "perfguard: slowest fixtures, without those they ask for")
         rows = [
-            [one.name, one.scope, one.times, format_duration(one.total), format_duration(one.longest)]
+            [printable(one.name), one.scope, one.times, format_duration(one.total), format_duration(one.longest)]
             for one in slowest(self._fixtures)
         ]
-        terminalreporter.write_line(
-            tabulate(rows, ["fixture", "scope", "times", "total", "longest"], disable_numparse=True)
+        write_text(
+            terminalreporter, tabulate(rows, ["fixture", "scope", "times", "total", "longest"], disable_numparse=True)
         )
         terminalreporter.write_sep("=", "perfguard: slowest set-ups of tests, all fixtures included")
-        rows = [[one.name, format_duration(one.total)] for one in slowest(self._tests)]
-        terminalreporter.write_line(tabulate(rows, ["test", "set-up"], disable_numparse=True))
+        rows = [[printable(one.name), format_duration(one.total)] for one in slowest(self._tests)]
+        write_text(terminalreporter, tabulate(rows, ["test", "set-up"], disable_numparse=True))

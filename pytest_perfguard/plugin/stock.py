@@ -30,6 +30,8 @@ class Stock(NamedTuple):
     """Node ids of all of them, also of those that hooks left out."""
     deselected: bool
     """Was any left out?"""
+    unmeasurable: list[str]
+    """Node ids of items that are marked and cannot be called again and again: they stay ordinary tests."""
 
 
 def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item, bool]) -> Stock:
@@ -39,15 +41,24 @@ def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item,
     """
     names = names_of([*marked_before, *items])
     marked = {item: keywords for item in dict.fromkeys(items) if (keywords := keywords_of(item)) is not None}
+    unmeasurable = [names[item] for item in marked if not is_measurable(item)]
+    marked = {item: keywords for item, keywords in marked.items() if is_measurable(item)}
     tests = {item: PerfTest(names[item], keywords, fingerprint_of(item, keywords)) for item, keywords in marked.items()}
     kept, perf = {names[item] for item in items}, {test.nodeid for test in tests.values()}
     gone = {item: was for item, was in marked_before.items() if names[item] not in kept}
-    left_out = {names[item] for item, was in gone.items() if was or keywords_of(item) is not None}
+    left_out = {
+        names[item] for item, was in gone.items() if is_measurable(item) and (was or keywords_of(item) is not None)
+    }
     found = perf | left_out
     if any(not marked_before.get(item, False) for item in marked):
         # Hooks mark tests here. Those that were left out before it came to that may have been perf tests.
         found |= {names[item] for item in gone}
-    return Stock(tests, [name for name in dict.fromkeys(names.values()) if name in found], bool(left_out))
+    return Stock(tests, [name for name in dict.fromkeys(names.values()) if name in found], bool(left_out), unmeasurable)
+
+
+def is_measurable(item: pytest.Item) -> bool:
+    """Has the item a function that can be called again and again? A doctest has none, nor has what a plugin makes of a file."""
+    return isinstance(item, pytest.Function)
 
 
 def check_distinct(tests: Mapping[pytest.Item, PerfTest]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -10,14 +13,16 @@ import pytest
 
 from pytest_perfguard.abtest.examiner import Examiner
 from pytest_perfguard.abtest.rounds import Progress
+from pytest_perfguard.knobs import KNOBS
 from pytest_perfguard.model import Comparison
 from pytest_perfguard.plugin.modes import Mode, baseline_name
-from pytest_perfguard.plugin.options import chosen_mode, revision_name
+from pytest_perfguard.plugin.options import chosen_mode, needed_options, place_of, revision_name
+from pytest_perfguard.plugin.shown import write_line, write_section, write_text
 from pytest_perfguard.plugin.verdicts import Explanation
 from pytest_perfguard.report.explain import Context, explain, headline
 from pytest_perfguard.report.progress import Pace, progress_line
 from pytest_perfguard.report.terminal import count_line, summary_lines
-from pytest_perfguard.report.words import printable
+from pytest_perfguard.text import printable
 
 
 class ProgressTeller:
@@ -50,9 +55,9 @@ class ProgressTeller:
             self._reporter._tw.line()
         self._told = True
         if self._live:
-            self._reporter.rewrite(line, erase=True)
+            self._reporter.rewrite(printable(line), erase=True)
         else:
-            self._reporter.write_line(line)
+            write_line(self._reporter, line)
 
     def close(self) -> None:
         """Leave the terminal as tests expect it."""
@@ -65,8 +70,19 @@ class ProgressTeller:
 def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | None, str]) -> Explanation:
     """What a failed test shows."""
     settings, record = mode.settings_of(comparison.nodeid), mode.record_of(comparison.nodeid)
-    context = Context(mode.name, baseline_name(mode), settings, record, revision_name(mode.config))
+    context = Context(
+        mode.name, baseline_name(mode), settings, record, revision_name(mode.config),
+        place=partial(place_of, mode.config), options=needed_options(mode.config), prune_options=_prune_options(mode),
+    )  # fmt: skip
     return Explanation(headline(comparison), list(explain(comparison, context)), location)
+
+
+def _prune_options(mode: Mode) -> str:
+    """Return what `perfguard prune` needs to find the baseline file; "" where it is the file that the command takes by itself."""
+    here = mode.config.invocation_params.dir
+    default = next(str(knob.default) for knob in KNOBS if knob.name == "file")
+    file = os.path.relpath(mode.store.path, os.path.realpath(here))
+    return "" if file == default else f"--file={shlex.quote(file)} "
 
 
 def tell_summary(
@@ -81,10 +97,10 @@ def tell_summary(
     if not comparisons and not untold:
         return
     if reporter.verbosity >= 0:
-        reporter.section(mode.title())
+        write_section(reporter, mode.title())
         told = summary_lines(comparisons, mode=mode.name, width=reporter._tw.fullwidth, verbosity=reporter.verbosity)
         for text, tone in told:
-            reporter.write_line(printable(text), **({tone: True} if tone else {}))  # pytest heeds NO_COLOR and --color
-    reporter.write_line(count_line(comparisons, seconds=seconds, processes=processes))
+            write_line(reporter, text, **({tone: True} if tone else {}))  # pytest heeds NO_COLOR and --color
+    write_line(reporter, count_line(comparisons, seconds=seconds, processes=processes))
     if untold:
-        reporter.write_line(printable(f"perf: {untold}"), red=True)
+        write_text(reporter, f"perf: {untold}", red=True)

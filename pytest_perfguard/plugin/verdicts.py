@@ -8,14 +8,15 @@ import pytest
 
 from pytest_perfguard.model import UNSETTLED, Comparison, Verdict
 from pytest_perfguard.plugin.ordinary import Withheld, is_strict_xpass
+from pytest_perfguard.text import printable, printable_lines
 
 
 class Explanation:
     """What pytest shows of a failed test: the whole text in its section, one line in the short summary."""
 
     def __init__(self, headline: str, lines: Sequence[str], location: tuple[str, int | None, str]) -> None:
-        self.reprcrash = _Crash(location[0], (location[1] or 0) + 1, headline)
-        self.lines = list(lines)
+        self.reprcrash = _Crash(location[0], (location[1] or 0) + 1, printable(headline))
+        self.lines = printable_lines("\n".join(lines))
 
     def toterminal(self, writer: object) -> None:
         for index, line in enumerate(self.lines):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,12 @@ class Context:
     record: Record | None = None
     revision: str = ""
     """What `--perf-against` was given."""
+    place: Callable[[str], str] = str
+    """Node id -> the argument that names the test where pytest was started."""
+    options: str = ""
+    """What pytest needs to find its configuration there."""
+    prune_options: str = ""
+    """What `perfguard prune` needs to find the baseline file there."""
 
 
 def headline(comparison: Comparison) -> str:
@@ -66,7 +72,7 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
         yield ""
         yield from comparison.broken.splitlines()
         yield ""
-        yield f"It counts as failed, because nothing is known of its speed. Try: {_command(comparison, '--perf')}"
+        yield f"It counts as failed, because nothing is known of its speed. Try: {_command(comparison, context, '--perf')}"
         return
     yield _opening(comparison)
     yield ""
@@ -165,14 +171,14 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
     yield "What to do next"
     if context.mode == "records":  # two files were compared: nothing was measured here
-        yield f"  measure it, here and now:      {_command(comparison, '--perf-compare')}"
+        yield f"  measure it, here and now:      {_command(comparison, context, '--perf-compare')}"
         return
     if comparison.measurement.processes:
-        yield f"  measure it again, alone:       {_command(comparison, _option(comparison, context))}"
+        yield f"  measure it again, alone:       {_command(comparison, context, _option(comparison, context))}"
     if comparison.verdict is Verdict.MISSING:
-        yield f"  gone for good? drop it with:   perfguard prune {shlex.quote(comparison.nodeid)}"
+        yield f"  gone for good? drop it with:   perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
-        yield f"  intended? accept the new cost: {_command(comparison, '--perf-baseline')}"
+        yield f"  intended? accept the new cost: {_command(comparison, context, '--perf-baseline')}"
     leading = _leading(comparison)
     if comparison.verdict is Verdict.OVER_BUDGET and leading is not None and leading.unit != CLAIMED:
         yield "  or raise the budget in the marker of the test"
@@ -191,8 +197,9 @@ def _option(comparison: Comparison, context: Context) -> str:
     return f"--perf-{context.mode}".removesuffix("-measure")
 
 
-def _command(comparison: Comparison, option: str) -> str:
-    return f"pytest {option} {shlex.quote(comparison.nodeid)}"
+def _command(comparison: Comparison, context: Context, option: str) -> str:
+    words = ["pytest", context.options, option, shlex.quote(context.place(comparison.nodeid))]
+    return " ".join(filter(None, words))
 
 
 def _leading(comparison: Comparison) -> Finding | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_perfguard.report.document import Entry, Report
-from pytest_perfguard.report.words import gravest_first, printable
+from pytest_perfguard.report.words import gravest_first
+from pytest_perfguard.text import printable
 
 #: GitHub shows no more than ten errors of a step.
 MOST: Final = 10

@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_perfguard.model import Finding
 from pytest_perfguard.report.changes import change_in_words
-from pytest_perfguard.report.words import printable
+from pytest_perfguard.text import printable
 from pytest_perfguard.units import format_amount, format_change
 
 #: What the axis of an interval shows at most, as the logarithm of a ratio: from half to twice.

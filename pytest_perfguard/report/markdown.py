@@ -9,7 +9,8 @@ from typing import Final
 from pytest_perfguard.model import FAILING, UNSETTLED, Finding, Verdict
 from pytest_perfguard.report.changes import change_cell
 from pytest_perfguard.report.document import Entry, Report
-from pytest_perfguard.report.words import gravest_first, leading_finding, plural, printable, verdict_word
+from pytest_perfguard.report.words import gravest_first, leading_finding, plural, verdict_word
+from pytest_perfguard.text import printable
 from pytest_perfguard.units import format_amount
 
 #: GitHub refuses comments of more than 65,536 characters.

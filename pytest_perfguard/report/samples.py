@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pytest_perfguard.model import Comparison, Samples
 from pytest_perfguard.report.explain import describe_finding
-from pytest_perfguard.report.words import plural, printable
+from pytest_perfguard.report.words import plural
+from pytest_perfguard.text import printable
 from pytest_perfguard.units import format_amount
 
 

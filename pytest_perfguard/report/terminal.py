@@ -83,7 +83,7 @@ def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[s
     # disable_numparse: "1e5" in a node id is no number
     text = tabulate(
         list(zip(names, *columns.values(), strict=True)), ["test", *columns], tablefmt="simple", colalign=align,
-        disable_numparse=True, preserve_whitespace=True,
+        disable_numparse=True,
     )  # fmt: skip
     return text.splitlines()
 

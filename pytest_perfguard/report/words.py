@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from pytest_perfguard.model import RANK, Comparison, Finding, Verdict
+from pytest_perfguard.text import printable
 
 T = TypeVar("T")
 
@@ -43,11 +44,6 @@ def leading_finding(comparison: Comparison, *metrics: str) -> Finding | None:
         if findings:
             return min(findings, key=_weight)
     return None
-
-
-def printable(text: str) -> str:
-    """The text with every control character made visible."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def shortened(name: str, width: int) -> str:

@@ -32,6 +32,18 @@ def test_work():
 _OTHERS = ("xdist", "asyncio", "anyio", "hypothesis", '"-n"', "workers")
 
 
+#: What a test's source says where it cannot do without another plugin.
+_NEEDS = {"mark.asyncio": "pytest_asyncio", "mark.anyio": "anyio", '"-n"': "xdist"}
+
+
+@pytest.fixture(autouse=True)
+def _needed_plugins(request):
+    """Skip a test whose runs need a plugin that is not installed."""
+    source = inspect.getsource(request.function)
+    for word in filter(source.__contains__, _NEEDS):
+        pytest.importorskip(_NEEDS[word], reason=f"needs {_NEEDS[word]}")
+
+
 @pytest.fixture(autouse=True)
 def _few_plugins(request, monkeypatch):
     """Load no plugin but ours where the others do not matter: a run, and each of its processes, then starts three times as fast."""

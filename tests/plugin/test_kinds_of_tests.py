@@ -258,3 +258,44 @@ def test_what_a_test_captures_warns_and_logs_is_as_in_its_ordinary_run(project):
         """
     )
     project.run("--perf", "-p", "no:asyncio").assert_outcomes(passed=3)
+
+
+def test_what_has_no_function_stays_an_ordinary_test(project, distribution):
+    """A marker on everything meets doctests and what a plugin collects: they run once, and a line says so."""
+    project.pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_itemcollected(item):
+            item.add_marker(pytest.mark.perf)
+
+        class Line(pytest.Item):
+            def runtest(self):
+                assert self.name != "bad"
+
+        class Lines(pytest.File):
+            def collect(self):
+                return [Line.from_parent(self, name=name) for name in self.path.read_text().split()]
+
+        def pytest_collect_file(file_path, parent):
+            return Lines.from_parent(parent, path=file_path) if file_path.suffix == ".lines" else None
+        """
+    )
+    project.pytester.makepyfile(mod='def f():\n    """\n    >>> f()\n    2\n    """\n    return 2\n')
+    project.pytester.makepyfile(test_a="def test_a():\n    sum(range(1000))\n")
+    project.pytester.makefile(".lines", a="good bad")
+    result, report = project.report("--doctest-modules", "--perf", *distribution)
+    result.assert_outcomes(passed=3, failed=1)
+    assert [test["nodeid"] for test in report["tests"]] == ["test_a.py::test_a"]
+    line = "perf: marked perf and not measured, since only test functions can be: 3 tests (*mod.py::mod.f*)"
+    result.stdout.fnmatch_lines([line])
+    assert any("only test functions" in note for note in report["notes"])
+
+
+def test_a_run_of_doctests_alone_is_no_green_gate(project):
+    """Nothing could be measured: exit status 5 and the reason."""
+    project.pytester.makeconftest("import pytest\ndef pytest_itemcollected(item): item.add_marker(pytest.mark.perf)\n")
+    project.pytester.makepyfile(mod='def f():\n    """\n    >>> f()\n    2\n    """\n    return 2\n')
+    result = project.run("--doctest-modules", "--perf-baseline")
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(["*only test functions can be: 1 test*", "*nothing was recorded*"][::-1])

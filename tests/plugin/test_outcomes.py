@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.plugin.conftest import WORK
@@ -87,3 +89,20 @@ def test_a_call_that_raises_as_expected_cannot_be_timed_and_the_failure_says_so(
             "its measured call raised ValueError: invalid literal * 'one', which the test expected: there is nothing to time"
         ]
     )
+
+
+def test_the_command_to_measure_again_can_be_run(project, monkeypatch):
+    """From a folder below the rootdir, and with a configuration file and a rootdir of the command line."""
+    (project.path / "sub").mkdir()
+    (project.path / "config").mkdir()
+    (project.path / "config" / "my.ini").write_text("[pytest]\n")
+    (project.path / "sub" / "test_a.py").write_text(
+        "import pytest\n@pytest.mark.perf(max_time='1ns', metrics='time')\ndef test_a():\n    sum(range(1000))\n"
+    )
+    monkeypatch.chdir(project.path / "sub")
+    for options in ((), ("-c", "../config/my.ini", "--rootdir=..")):
+        result = project.run("--perf", "--perf-budget=1ms", *options)
+        line = next(line for line in result.outlines if "measure it again, alone:" in line)
+        command = shlex.split(line.partition("alone:")[2])
+        assert command[0] == "pytest"
+        project.run("--perf-budget=1ms", *command[1:]).assert_outcomes(failed=1)

@@ -113,8 +113,8 @@ def test_eighty_columns_are_enough(red, monkeypatch):
 
 
 def test_a_report_that_cannot_be_written_is_told_and_costs_no_numbers(project):
-    project.pytester.makepyfile(WORK)
-    (project.path / "taken").write_text("a file")
+    """What is in the way comes after the start of the run, where it is looked for."""
+    project.pytester.makepyfile(WORK + "\ndef test_takes():\n    open('taken', 'w').close()\n")
     result = project.run("--perf-baseline", "--perf-report=taken/r.json")
     assert result.ret == 4
     assert "the report taken/r.json could not be written" in result.stderr.str()

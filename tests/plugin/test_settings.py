@@ -51,6 +51,87 @@ def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, di
     assert text in result.stderr.str() + result.stdout.str()
 
 
+def test_a_wrong_value_is_a_usage_error_in_every_run(project):
+    """Also where nothing is measured: the mistake is found where it is made."""
+    project.pytester.makepyfile("def test_a(): pass")
+    assert project.run("--perf-budget=soon", short=False).ret == 4
+    project.pytester.makeini("[pytest]\nperf_strict = perhaps\n")
+    result = project.run(short=False)
+    assert result.ret == 4
+    assert "perf_strict in the ini file: 'perhaps' is not a truth value" in result.stderr.str()
+
+
+#: What TOML can write for our keys, and the settings that it leads to.
+TOML = [
+    ("perf_strict = true", {"strict": True}),
+    ("perf_leaks = false", {"leaks": False}),
+    ("perf_confirm = false", {"confirm": False}),
+    ('perf_strict = "yes"', {"strict": True}),
+    ("perf_strict = 1", {"strict": True}),
+    ('perf_metrics = ["memory", "time"]', {"metrics": ("time", "memory")}),
+    ('perf_metrics = "time,memory"', {"metrics": ("time", "memory")}),
+    ('perf_report = "one.json"', {"report": ("one.json",)}),
+    ('perf_report = ["one.json", "two.md"]', {"report": ("one.json", "two.md")}),
+    ("perf_report = []", {"report": ()}),
+    ('perf_floor = ["1us", "1KB"]', {"floor": (1e-6, 1000)}),
+    ('perf_base_command = ["{python}", "-m", "x y"]', {"base_command": "'{python}' -m 'x y'"}),
+    ('perf_budget = "300ms"', {"budget": 0.3}),
+]
+WRONG_TOML = [
+    ("perf_budget = 5", "perf_budget in the ini file: 5 is not a duration"),
+    ("perf_threshold = 0.05", "perf_threshold in the ini file: 0.05 is not a percentage"),
+    ("perf_strict = [true]", "perf_strict in the ini file: [True] is not a truth value"),
+    ("perf_metrics = [[1]]", "perf_metrics in the ini file: [[1]] is not a list of metrics"),
+    ("perf_metrics = true", "perf_metrics in the ini file: True is not a list of metrics"),
+    ("perf_report = [1]", "perf_report in the ini file: [1] is not a path, or a list of paths"),
+    ("perf_file = 2026-01-01", "perf_file in the ini file: datetime.date(2026, 1, 1) is not a path"),
+    ('perf_file = "a\\u0000b"', "perf_file in the ini file: 'a\\x00b' holds a NUL character"),
+    ("perf_benchmark = true", "perf_benchmark in the ini file: True is no way to run a benchmark"),
+    ("perf_redis_url = {a = 1}", "perf_redis_url in the ini file: {'a': 1} is no URL"),
+]
+
+
+def _has_native_toml() -> bool:
+    return tuple(map(int, pytest.__version__.split(".")[:1])) >= (9,)
+
+
+@pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])
+@pytest.mark.parametrize(("line", "settings"), TOML, ids=[line for line, _settings in TOML])
+def test_values_of_toml_files_have_their_own_types(pytester, table, line, settings):
+    """`[tool.pytest]` of pytest 9, and the older table, which holds text and lists of text."""
+    from pytest_perfguard.plugin.options import run_settings
+
+    if table == "tool.pytest" and not _has_native_toml():
+        pytest.skip("needs pytest 9")
+    pytester.makepyprojecttoml(f"[{table}]\n{line}\n")
+    found = run_settings(pytester.parseconfig())._asdict()
+    assert {name: found[name] for name in settings} == settings
+
+
+@pytest.mark.parametrize(("line", "text"), WRONG_TOML, ids=[line for line, _text in WRONG_TOML])
+def test_a_wrong_type_in_a_toml_file_is_named(pytester, line, text):
+    """With the key, the value and what is valid; never an error of pytest's about its own types."""
+    from pytest_perfguard.plugin.options import run_settings
+
+    if not _has_native_toml():
+        pytest.skip("needs pytest 9")
+    pytester.makepyprojecttoml(f"[tool.pytest]\n{line}\n")
+    with pytest.raises(pytest.UsageError) as caught:
+        run_settings(pytester.parseconfig())
+    assert text in str(caught.value)
+
+
+def test_the_command_line_overrides_a_toml_file(pytester):
+    """`-o` is text in every case."""
+    from pytest_perfguard.plugin.options import run_settings
+
+    if not _has_native_toml():
+        pytest.skip("needs pytest 9")
+    pytester.makepyprojecttoml("[tool.pytest]\nperf_strict = true\nperf_metrics = ['time']\n")
+    found = run_settings(pytester.parseconfig("-o", "perf_strict=off", "-o", "perf_metrics=memory"))
+    assert (found.strict, found.metrics) == (False, ("memory",))
+
+
 def test_every_option_is_also_an_ini_key(project):
     project.pytester.makepyfile(WORK)
     project.pytester.makeini(

@@ -83,3 +83,9 @@ def test_the_interpreters_environment_is_installed():
     assert is_installed("/usr/lib/python3/dist-packages/x.py")
     assert not is_installed("/home/me/project/x.py")
     assert not is_in_tree("/home/me/project/.git/perfguard/x/a.py", Path("/home/me/project"))
+
+
+def test_what_no_path_can_be_is_no_path(places):
+    """A long expression, and one with a NUL character: asking the system would raise."""
+    for argument in ("test_a or " * 100, "a\0b"):
+        assert places.moved_argument(argument, places.head) == argument

@@ -148,3 +148,89 @@ def test_a_project_in_a_subfolder_has_its_own_root(repository):
     top = repository.path
     assert project_roots(top, top / "packages/a") == [top / "packages/a/src", top]
     assert project_roots(top, top) == [top]
+
+
+@pytest.fixture
+def scripts(repository, tmp_path):
+    """A tree with scripts at its top that are called like modules of Python and of other projects; and what is installed."""
+    site = tmp_path / "site-packages"
+
+    class Scripts:
+        def __init__(self):
+            self.places = Places(repository.path, repository.path / ".git" / "perfguard" / "x")
+
+        def proof(self, **files):
+            names = ("platform.py", "math.py", "yaml.py", "numpy.py", "mine/__init__.py")
+            repository.commit(dict.fromkeys(names, "print('a script')") | {"tests/test_a.py": ""} | files)
+            return Proof(self.places, [self.places.head], is_test=lambda _file: False)
+
+        def installed(self, distribution, *files, url=""):
+            """The modules of a distribution in an environment, by name."""
+            info = site / f"{distribution}-1.0.dist-info"
+            info.mkdir(parents=True)
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+            (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+            if url:
+                (info / "direct_url.json").write_text(f'{{"url": "{url}", "dir_info": {{}}}}')
+            for file in files:
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                (site / file).write_text("x = 1")
+            modules = [file.partition(".")[0].removesuffix("/__init__").replace("/", ".") for file in files]
+            return {name: str(site / file) for name, file in zip(modules, files, strict=True)}
+
+    return Scripts()
+
+
+def test_a_script_named_like_a_module_of_python(scripts):
+    """`platform.py` at the top of a tree that comes last in the import path; and one called like a compiled module."""
+    import platform
+
+    library = PurePosixPath(platform.__file__).parent
+    modules = {"platform": platform.__file__, "math": f"{library}/lib-dynload/math{COMPILED}"}
+    scripts.proof().check(modules, modules)
+
+
+@pytest.mark.parametrize(
+    "packaging",
+    [
+        {},
+        {"pyproject.toml": '[project]\nname = "mine"\n'},
+        {"setup.py": "setup(name='mine')"},
+        {"setup.cfg": "[metadata]\nname = mine\n"},
+        {"setup.py": "setup(**computed())"},
+        {"packages/a/pyproject.toml": '[project]\nname = "other"\n'},
+    ],
+)
+def test_a_script_named_like_an_installed_module(scripts, packaging):
+    """The installed one is another project's, whatever this project is called."""
+    modules = scripts.installed("PyYAML", "yaml/__init__.py") | scripts.installed("numpy", f"numpy/_core{COMPILED}")
+    scripts.proof(**packaging).check(modules, modules)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "packaging"),
+    [
+        ("My_Dist", {"pyproject.toml": '[project]\nname = "my.dist"\n'}),
+        ("my-dist", {"deep/setup.cfg": "[metadata]\nname = my_dist\n"}),
+        ("mine", {"setup.py": "setup(**computed())"}),
+    ],
+)
+def test_an_old_copy_of_this_project_is_refused_still(scripts, distribution, packaging):
+    """By the name under which the tree is installed."""
+    modules = scripts.installed(distribution, "mine/__init__.py")
+    with pytest.raises(WrongCode, match=r"the head imported mine .*that is not what this tree has"):
+        scripts.proof(**packaging).check(modules, modules)
+
+
+def test_a_copy_that_was_installed_from_this_tree_is_this_project(scripts):
+    """pip notes the folder."""
+    modules = scripts.installed("renamed", "mine/__init__.py", url=f"file://{scripts.places.head}")
+    with pytest.raises(WrongCode, match="that is not what this tree has"):
+        scripts.proof().check(modules, modules)
+
+
+def test_a_script_that_takes_the_place_of_an_installed_module_in_the_base_is_refused(scripts):
+    """The arms would run different code under one name."""
+    modules = scripts.installed("PyYAML", "yaml/__init__.py")
+    with pytest.raises(WrongCode, match=r"the base imported yaml .*the head has .*site-packages.*rename that file"):
+        scripts.proof().check({"yaml": str(scripts.places.base / "yaml.py")}, modules)

@@ -119,3 +119,22 @@ def test_a_dirty_submodule_is_refused(repository, tmp_path, how):
         inner.commit({"code": "3"})
     with pytest.raises(RevisionError, match="submodule vendor is dirty"):
         check_useful(revision)
+
+
+def test_a_commit_is_found_by_its_message(repository):
+    """`:/text` is the youngest commit whose message has it, `^{/text}` one that can be reached."""
+    repository.write({"a": "1"})
+    repository.git("add", "-A")
+    repository.git("commit", "-qm", "the first {one}")
+    first = repository.git("rev-parse", "HEAD").strip()
+    repository.commit({"a": "2"})
+    for name in (":/first", ":/the first", "HEAD^{/first}", "merge-base::/first"):
+        assert find_revision(repository.path, name).commit == first
+
+
+@pytest.mark.parametrize("name", [":a", "HEAD:a", "main..HEAD", "^main", "--all", "-x", ":/never written"])
+def test_what_is_no_commit_is_none(repository, name):
+    """A file, a range, the opposite of a revision, an option."""
+    repository.commit({"a": "1"})
+    with pytest.raises(RevisionError, match="there is no such revision"):
+        find_revision(repository.path, name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -120,11 +122,75 @@ def test_a_folder_that_is_a_link_stays_one(repository):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_what_cannot_be_copied_is_told(repository):
+def test_pipes_and_sockets_are_left_out_as_git_leaves_them_out(repository, monkeypatch):
+    """What a service puts beside the tests: git knows no such things."""
     repository.commit({"tests/test_a.py": "1"})
-    os.mkfifo(repository.path / "tests/pipe")
-    with pytest.raises(RevisionError, match=r"cannot copy this tree's tests to the base.*named pipe"):
+    repository.write({"tests/deep/data": "x"})
+    os.mkfifo(repository.path / "tests/deep/pipe")
+    monkeypatch.chdir(repository.path / "tests")  # the name of a socket must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        base = moved(repository, ["tests/test_a.py"])
+    assert base == {"tests/test_a.py": "1", "tests/deep/data": "x"}
+
+
+def lock(monkeypatch, *names):
+    """Make the files and folders of these names unreadable, for root as well."""
+    access, scandir, copy = os.access, os.scandir, shutil.copy2
+
+    def refused(path):
+        if not isinstance(path, int) and Path(path).name in names:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    def scan(path):
+        refused(path)
+        return scandir(path)
+
+    def copied(source, target, **keywords):
+        refused(source)
+        return copy(source, target, **keywords)
+
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name not in names and access(path, mode))
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(shutil, "copy2", copied)
+
+
+@pytest.mark.parametrize("ignored", ["tests/data/pg/", "tests/data/", "pg"])
+def test_what_git_ignores_and_may_not_be_read_is_left_out(repository, monkeypatch, ignored):
+    """The data of a database in a container belong to another user."""
+    repository.commit({"tests/test_a.py": "1", ".gitignore": f"{ignored}\nsecret\n"})
+    repository.write({"tests/data/pg/x": "1", "tests/data/ours": "2", "tests/secret": "3"})
+    lock(monkeypatch, "pg", "secret")
+    base = moved(repository, ["tests/test_a.py"])
+    assert base == {".gitignore": f"{ignored}\nsecret\n", "tests/test_a.py": "1", "tests/data/ours": "2"}
+
+
+@pytest.mark.parametrize("name", ["helper.py", "deep"])
+def test_what_cannot_be_copied_is_named_with_a_remedy(repository, monkeypatch, name):
+    """A file or a folder that git does not ignore; no raw list of Python's."""
+    repository.commit({"tests/test_a.py": "1", "tests/helper.py": "1", "tests/deep/x": "1"})
+    lock(monkeypatch, name)
+    with pytest.raises(RevisionError) as caught:
         moved(repository, ["tests/test_a.py"])
+    text = str(caught.value)
+    assert text.startswith(f"cannot copy this tree's tests to the base: {repository.path}/tests/{name}: ")
+    assert "Permission denied" in text
+    assert "having git ignore it" in text
+    assert "[(" not in text
+
+
+def test_a_file_that_vanishes_meanwhile_is_no_problem(repository, monkeypatch):
+    """Journals and locks of services come and go."""
+    repository.commit({"tests/test_a.py": "1"})
+    repository.write({"tests/db-journal": "x"})
+    copy = shutil.copy2
+
+    def copied(source, target, **keywords):
+        Path(source).unlink() if Path(source).name == "db-journal" else None
+        return copy(source, target, **keywords)
+
+    monkeypatch.setattr(shutil, "copy2", copied)
+    assert moved(repository, ["tests/test_a.py"]) == {"tests/test_a.py": "1"}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from pytest_perfguard.abtest import worker as module
 from pytest_perfguard.abtest.protocol import Point, Serve
 from pytest_perfguard.abtest.worker import Launch, Worker
-from pytest_perfguard.errors import ChildDied, ChildTimedOut, ProtocolError
+from pytest_perfguard.errors import ChildDied, ChildError, ChildTimedOut, ProtocolError
 
 CHILD = """
 import os, sys, time, signal
@@ -132,4 +135,40 @@ def test_what_is_no_greeting_is_refused(launch):
     greeting = CHILD.replace('Ready(hello.nodeids, [], [], True, True, "3.11", {})', "Point('x')")
     with pytest.raises(ProtocolError, match="expected Ready"):
         with Worker(launch("link.receive()", greeting=greeting), [], []) as child:
+            pytest.fail(f"it started: {child.ready}")
+
+
+def _refused(*_arguments, **_keywords):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (tempfile, "TemporaryDirectory"),
+        (tempfile, "TemporaryFile"),
+        ("multiprocessing.connection", "Pipe"),
+        (subprocess, "Popen"),
+    ],
+)
+def test_what_the_system_refuses_at_the_start_is_a_failed_start(launch, monkeypatch, tmp_path, where, name):
+    """With the system's words and a remedy; nothing stays open, and no folder is left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if isinstance(where, str):
+        monkeypatch.setattr(f"{where}.{name}", _refused)
+    else:
+        monkeypatch.setattr(where, name, _refused)
+    before = list(Path("/proc/self/fd").iterdir())
+    with pytest.raises(ChildError, match=r"failed while starting .*Too many open files; raise the limit \(ulimit -n\)"):
+        Worker(launch(""), [], []).__enter__()
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_cannot_be_read_hides_nothing(launch, monkeypatch):
+    """How the process ended matters more."""
+    with pytest.raises(ChildDied, match=r"exited with status 3 .*\n.*\n\(its output cannot be read: "):
+        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
+            monkeypatch.setattr(child, "_log", type("Broken", (), {"seek": _refused})())
             pytest.fail(f"it started: {child.ready}")

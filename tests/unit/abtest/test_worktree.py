@@ -125,3 +125,14 @@ def test_what_lies_there_without_a_run_is_cleared(repository, revision):
         (home / "0123456789ab.extra" / "bytecode").mkdir(parents=True)
         assert clear_leftovers(repository.path) == 1
     assert leftovers(repository) == ([], 1)
+
+
+def test_a_link_under_the_name_of_a_lock_leads_nowhere(repository, revision, tmp_path):
+    """What lies in the folder of worktrees is cleared, and a link is not followed."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    home_of(repository.path).mkdir()
+    (home_of(repository.path) / "planted.lock").symlink_to(victim)
+    with checked_out(revision):
+        assert victim.read_text() == "precious"
+    assert victim.read_text() == "precious"

@@ -254,3 +254,15 @@ def test_the_file_is_text_that_ends_in_a_line_break(store):
     put(store, {"a": record()})
     assert store.path.read_text() == to_text(store.read())
     assert store.path.read_text().endswith("}\n")
+
+
+def test_a_link_under_the_name_of_the_lock_leads_nowhere(tmp_path):
+    """Whoever may write to the folder must not make a run empty a file elsewhere."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / ".base.json.lock").symlink_to(victim)
+    with pytest.raises(BaselineError):
+        Store(folder / "base.json").update(lambda before: before)
+    assert victim.read_text() == "precious"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 import os
@@ -605,3 +606,31 @@ def test_two_levels_whose_names_end_in_digits(make_cache):
         pass
 
     assert list(make_cache([L2Cache(), L2Cache(), L2Cache()]).stats().levels) == ["l2", "l22", "l23"]
+
+
+def test_a_partial_is_a_function_with_arguments(memory, tmp_path):
+    """Two of them are two functions, also where only text tells them apart."""
+    calls = []
+    hexadecimal, octal = (cached(memory)(functools.partial(_to_int, calls, base=base)) for base in (16, 8))
+    assert [hexadecimal("10"), hexadecimal("10"), octal("10")] == [16, 16, 8]
+    assert len(calls) == 2
+    whole = [cached(DiskCache(tmp_path))(functools.partial(int, base=base)) for base in (16, 8)]
+    assert [one("10") for one in whole] == [16, 8]
+
+
+def test_an_object_that_can_be_called_needs_a_key_on_disk(memory, tmp_path):
+    """It has no name; in memory the object itself is the key."""
+
+    class Doubles:
+        def __call__(self, value):
+            return 2 * value
+
+    assert cached(memory)(Doubles())(2) == 4
+    with pytest.raises(CacheError, match=r"no name .*give cached\(\) a key="):
+        cached(DiskCache(tmp_path))(Doubles())
+    assert cached(DiskCache(tmp_path), key=str)(Doubles())(3) == 6
+
+
+def _to_int(calls, text, base):
+    calls.append(text)
+    return int(text, base)

@@ -153,3 +153,38 @@ def test_a_reader_that_goes_away_is_neither_green_nor_red(kept):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert (process.wait(timeout=60), process.stderr.read()) == (141, b"")
+
+
+@pytest.mark.parametrize("verb", ["show", "prune", "export"])
+def test_a_pattern_that_matches_nothing_is_no_success(kept, verb):
+    """Each of them is named, and what matches is done all the same."""
+    status, out, err = kept.run(verb, "nothing_like_this")
+    assert status == 1
+    assert "perfguard: no test in " in err
+    assert "perf-baseline.json matches 'nothing_like_this'" in err
+    assert "test_here" not in out
+    status, out, err = kept.run(verb, "*test_a", "nothing")
+    assert status == 1
+    assert "test_here.py::test_a" in out
+    assert err.count("matches 'nothing'") == 1
+    assert kept.run(verb, "*test_b")[0] == 0
+
+
+def test_a_file_in_the_place_of_a_pattern_gets_a_hint(kept):
+    """`perfguard show other.json` names no test."""
+    kept.keep("other.json", {"t": record()})
+    status, _out, err = kept.run("show", "other.json")
+    assert (status, err.strip()) == (
+        1,
+        "perfguard: no test in perf-baseline.json matches 'other.json'; to read that file: --file=other.json",
+    )
+    assert kept.run("show", "--machine", "mac*")[0] == 1
+    assert kept.run("show", "--json", "nothing")[0] == 1
+
+
+def test_a_pattern_that_matches_nothing_in_two_files(kept):
+    """Beside one that does, which is judged."""
+    kept.keep("other.json", {"test_here.py::test_a": record(12.3e-6)})
+    status, _out, err = kept.run("compare", "perf-baseline.json", "other.json", "*test_a", "nothing")
+    assert "no test in either file matches 'nothing'" in err
+    assert status == 1

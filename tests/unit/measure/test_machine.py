@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 
 import pytest
 
@@ -43,3 +44,13 @@ def test_a_patch_release_is_the_same_class(fact):
 def test_this_machine_is_the_same_twice_and_plain_data():
     assert fingerprint() == fingerprint()
     assert json.loads(json.dumps(fingerprint().facts)) == fingerprint().facts
+
+
+def test_an_interpreter_that_may_be_run_and_not_read(monkeypatch):
+    """The C library is looked up in its file."""
+
+    def refuse():
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(platform, "libc_ver", refuse)
+    assert fingerprint().facts["libc"] == ""

@@ -110,3 +110,13 @@ def test_a_thread_that_has_a_place_of_its_own_gets_it_back():
     go.set()
     thread.join()
     assert seen == [mine]
+
+
+def test_a_container_that_forbids_to_look_says_so(cpus, monkeypatch):
+    """Reading the affinity may be refused as well."""
+
+    def refuse(_pid):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_getaffinity", refuse)
+    assert not Pinning().possible

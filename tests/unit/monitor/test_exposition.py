@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import json
 
 import pytest
@@ -19,6 +20,11 @@ class Clock:
         return self.now
 
 
+needs_prometheus = pytest.mark.skipif(
+    importlib.util.find_spec("prometheus_client") is None, reason="needs the extra prometheus"
+)
+
+
 @pytest.fixture
 def monitor():
     clock = Clock()
@@ -32,16 +38,14 @@ def monitor():
 
 
 def samples_of(text, form):
-    if form == "prometheus":
-        parser = pytest.importorskip("prometheus_client.parser", reason="needs prometheus-client")
-    else:
-        parser = pytest.importorskip("prometheus_client.openmetrics.parser", reason="needs prometheus-client")
+    parser = importlib.import_module(f"prometheus_client.{'openmetrics.' * (form == 'openmetrics')}parser")
     families = parser.text_string_to_metric_families(text)
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value for found in families for sample in found.samples
     }
 
 
+@needs_prometheus
 @pytest.mark.parametrize("form", ["prometheus", "openmetrics"])
 def test_prometheus_reads_the_text_back(monitor, form):
     samples = samples_of(monitor.export(form), form)
@@ -53,6 +57,7 @@ def test_prometheus_reads_the_text_back(monitor, form):
     assert samples[("rows_sum",)] == 7
 
 
+@needs_prometheus
 @given(st.text(max_size=30))
 def test_any_label_comes_back_as_it_was(value):
     monitor = PerformanceMonitor()

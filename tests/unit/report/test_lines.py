@@ -277,3 +277,17 @@ def test_the_table_has_a_column_for_leaks_where_any_test_was_checked():
         ["0.10", "open", "files", "leak"], ["none", "measured"], ["?", "inconclusive"], ["measured"],
     ]  # fmt: skip
     assert "leaks" not in table([unchecked], mode="compare", width=100)[0]
+
+
+def test_commands_can_be_run_where_pytest_was_started():
+    """From a folder below the rootdir, or with a configuration elsewhere."""
+    here = replace(
+        CONTEXT,
+        place=lambda nodeid: nodeid.replace("tests/", "../tests/"),
+        options="-c x.ini",
+        prune_options="--file=../b ",
+    )
+    lines = "\n".join(explain(Comparison("tests/test_a.py::test_b", None, broken="gone"), here))
+    assert "Try: pytest -c x.ini --perf ../tests/test_a.py::test_b" in lines
+    lines = "\n".join(explain(Comparison("tests/test_a.py::test_b", Verdict.MISSING, reason="gone"), here))
+    assert "perfguard prune --file=../b tests/test_a.py::test_b" in lines

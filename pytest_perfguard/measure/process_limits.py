@@ -1,0 +1,70 @@
+"""The limits of this process as they were at the start of the run, for code of ours that runs after tests have lowered them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+try:
+    import resource
+except ImportError:  # Windows
+    _LIMITED: tuple[int, ...] = ()
+else:
+    _LIMITED = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
+
+
+class ProcessLimits(NamedTuple):
+    """The recursion limit, the umask and the soft limits of resources, by their numbers."""
+
+    recursion: int
+    umask: int
+    soft: Mapping[int, int]
+
+    @classmethod
+    def now(cls) -> ProcessLimits:
+        """Return what holds at this moment."""
+        umask = os.umask(0)
+        os.umask(umask)
+        return cls(sys.getrecursionlimit(), umask, {kind: soft for kind, (soft, _hard) in _resource_limits()})
+
+    def put_back(self) -> None:
+        """Set these limits again, as far as a lowered hard limit allows."""
+        with contextlib.suppress(RecursionError):  # deeper already than this limit allows
+            sys.setrecursionlimit(self.recursion)
+        os.umask(self.umask)
+        for kind, (soft, hard) in _resource_limits():
+            wanted = _lower(self.soft.get(kind, soft), hard)
+            if wanted != soft:
+                with contextlib.suppress(
+                    OSError, ValueError
+                ):  # the system does not allow it: what fails then is reported there
+                    resource.setrlimit(kind, (wanted, hard))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Set these limits for a block, and what a test has set after it."""
+        found = ProcessLimits.now()
+        if found == self:
+            yield
+            return
+        self.put_back()
+        try:
+            yield
+        finally:
+            found.put_back()
+
+
+def _resource_limits() -> Iterator[tuple[int, tuple[int, int]]]:
+    for kind in _LIMITED:
+        with contextlib.suppress(OSError, ValueError):  # known to Python and not to this kernel
+            yield kind, resource.getrlimit(kind)
+
+
+def _lower(wanted: int, hard: int) -> int:
+    """Return the wanted soft limit, or the hard one where that is lower."""
+    if hard == resource.RLIM_INFINITY:
+        return wanted
+    return hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)

@@ -12,6 +12,7 @@ from pytest_perfguard.abtest.identity import Identified, function_of, identified
 from pytest_perfguard.abtest.protocol import Hello
 from pytest_perfguard.plugin.naming import fingerprint_of, names_of, place_of
 from pytest_perfguard.plugin.options import marker_keywords
+from pytest_perfguard.plugin.shown import usage_error
 
 
 class PerfTest(NamedTuple):
@@ -78,7 +79,7 @@ def check_distinct(tests: Mapping[pytest.Item, PerfTest]) -> None:
             if (other.path, tests[other].fingerprint) == (first.path, tests[first].fingerprint):
                 continue  # one test, collected twice
             places = " and ".join(dict.fromkeys([place_of(first), place_of(other)]))
-            raise pytest.UsageError(
+            raise usage_error(
                 f"two perf tests have the node id {nodeid}, so that their results cannot be told apart: {places}; give them "
                 "different names, run them one at a time, or set --rootdir to a folder that holds both files"
             )

@@ -51,7 +51,7 @@ class Watching:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for problem in self._problems:
-            terminalreporter.write_line(f"perf: {problem}", yellow=True)
+            write_text(terminalreporter, f"perf: {problem}", yellow=True)
 
     @contextlib.contextmanager
     def withheld(self, item: pytest.Item) -> Iterator[None]:

@@ -118,5 +118,5 @@ def test_a_container_that_forbids_to_look_says_so(cpus, monkeypatch):
     def refuse(_pid):
         raise PermissionError
 
-    monkeypatch.setattr(os, "sched_getaffinity", refuse)
+    monkeypatch.setattr(originals.os, "sched_getaffinity", refuse)
     assert not Pinning().possible

@@ -16,6 +16,7 @@ import pytest
 from pytest_perfguard.drive import describe
 from pytest_perfguard.plugin.foreign import MAKEREPORT, watchers
 from pytest_perfguard.plugin.repeating import hooks_replaced
+from pytest_perfguard.plugin.shown import write_text
 
 #: Name of allure's plugin that writes a result at the end of a test's protocol, or with `pytest_runtest_logfinish`.
 _ALLURE: Final = "allure_listener"

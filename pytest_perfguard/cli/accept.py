@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_perfguard.baseline.store import Store, merged
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, print_json, say
 from pytest_perfguard.errors import CommandError
-from pytest_perfguard.judge.recording import MIN_RECORDED_PROCESSES, RECORDED_PROCESSES
+from pytest_perfguard.judge.recording import RECORDED_PROCESSES
 from pytest_perfguard.model import Record
 from pytest_perfguard.report.words import plural
 
@@ -57,5 +57,5 @@ def _doubts(records: Mapping[str, Record]) -> dict[str, str]:
     return {
         nodeid: f"from {plural(len(record.paces), 'process')}, where recording takes {RECORDED_PROCESSES}: it will detect less"
         for nodeid, record in records.items()
-        if len(record.paces) < MIN_RECORDED_PROCESSES
+        if len(record.paces) < RECORDED_PROCESSES
     }

@@ -7,6 +7,7 @@ code lies between two bounds, whatever the machine does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,6 +39,13 @@ def at_full_speed(seconds: Sequence[float], paces: Sequence[float], kernel: floa
     """
     known = [pace / kernel if pace > 0 and kernel > 0 else 1.0 for pace in paces]
     return [value / expected_range(ratio, busy)[1] for value, ratio in zip(seconds, known, strict=False)]
+
+
+def likely_at_full_speed(seconds: Sequence[float], paces: Sequence[float], kernel: float, busy: float) -> list[float]:
+    """Return what the time of each process would most likely have been: between the two bounds, in the geometric middle."""
+    known = [pace / kernel if pace > 0 and kernel > 0 else 1.0 for pace in paces]
+    bounds = [expected_range(ratio, busy) for ratio in known]
+    return [value / math.sqrt(low * high) for value, (low, high) in zip(seconds, bounds, strict=False)]
 
 
 def near_full_speed(values: Sequence[float], paces: Sequence[float], kernel: float) -> list[float]:

@@ -20,7 +20,13 @@ from pytest_perfguard.judge.conclusion import concluded
 from pytest_perfguard.judge.limits import over_budget
 from pytest_perfguard.judge.looks import SUSPICIOUS, TAIL_THRESHOLD
 from pytest_perfguard.judge.memory import judge_memory
-from pytest_perfguard.judge.speed import at_full_speed, expected_range, near_full_speed
+from pytest_perfguard.judge.speed import (
+    NEAR_FULL_SPEED,
+    at_full_speed,
+    expected_range,
+    likely_at_full_speed,
+    near_full_speed,
+)
 from pytest_perfguard.judge.summary import kept_summary
 from pytest_perfguard.measure.visit import BUSY_MACHINE
 from pytest_perfguard.metrics import metric_kind, metric_order
@@ -151,7 +157,7 @@ class _TimeCase:
         case = self.case
         if case.base.minimum <= 0 and case.now.minimum > self._limit:
             return self._finding(Verdict.INCONCLUSIVE, "the clock was too coarse for it when it was recorded")
-        if self._is_cleared:
+        if self._is_cleared or (self._is_look and self._is_equivalent):
             return self._cleared()
         if self._is_look and (self._is_obvious or self._differs(math.log(self._allowed))):
             return self._finding(Verdict.REGRESSION)
@@ -203,6 +209,21 @@ class _TimeCase:
             low <= self._limit * (1.0 if is_long or speed >= 1 else expected_range(speed, self.case.busy)[0])
             for low, speed in lows
         )
+
+    @property
+    def _is_equivalent(self) -> bool:
+        """Does the interval of the difference lie below the limit, at the most that the machine's speed leaves open?"""
+        if self._test is None or self.case.base.minimum <= 0:
+            return False
+        difference, error, freedom = self._test
+        half = t_quantile((1 + CONFIDENCE) / 2, round(freedom)) * error
+        return difference + half + self._speed_doubt < math.log(self._limit / self.case.base.minimum)
+
+    @property
+    def _speed_doubt(self) -> float:
+        """How much larger the difference may be (a logarithm), since the machine is faster than at the recording."""
+        ranges = [expected_range(min(1.0, speed), self.case.busy) for speed in self._speeds if speed <= NEAR_FULL_SPEED]
+        return statistics.fmean(math.log(high / low) for low, high in ranges) if ranges else 0.0
 
     def _cleared(self) -> Finding | None:
         """Unchanged, unless it is faster than the machine's speed explains: then an improvement, or more processes."""
@@ -258,6 +279,12 @@ class _TimeCase:
     @property
     def _bound(self) -> float:
         return _upper(self._now)
+
+    @property
+    def _likely_ratio(self) -> float:
+        paces = self.case.measurement.paces or [0.0] * len(self.case.now.minima)
+        likely = likely_at_full_speed(self.case.now.minima, paces, self.case.record.kernel, self.case.busy)
+        return max(self._bound, statistics.median(likely)) / self._reference
 
     @property
     def _reference(self) -> float:

@@ -103,7 +103,7 @@ def test_unchanged_code_is_not_red(versioned, distribution):
 
 
 def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(versioned):
-    conftest = "import os\nif hasattr(os, 'sched_setaffinity'):\n    del os.sched_setaffinity\n"
+    conftest = "from pytest_perfguard.originals import os\nif hasattr(os, 'sched_setaffinity'):\n    del os.sched_setaffinity\n"
     versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "conftest.py": conftest, "pytest.ini": INI.format(root=".")})
     versioned.write({"lib.py": SLOW})
     result, tests = versioned.report("--perf-against=main")

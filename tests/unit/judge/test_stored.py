@@ -428,9 +428,9 @@ def test_identical_code_raises_no_alarm_where_no_kernel_shows_the_speed(found_un
     assert found_unseen[0].count(Verdict.REGRESSION) <= 4
 
 
-def test_a_slowdown_is_not_called_unchanged_where_no_kernel_shows_the_speed(found_unseen):
+def test_a_slowdown_is_hardly_ever_called_unchanged_where_no_kernel_shows_the_speed(found_unseen):
     """Processes that differ by 60 % for no reason that is seen leave 10 % open."""
-    assert found_unseen[1].count(Verdict.UNCHANGED) == 0
+    assert found_unseen[1].count(Verdict.UNCHANGED) <= 20, "one in a hundred"
 
 
 def test_identical_code_raises_no_alarm():
@@ -496,3 +496,20 @@ def test_modules_that_the_baseline_did_not_import_are_named():
     )
     assert judge(base, replace(now, imports=("a",))).measurement.notes == ()
     assert judge(record(), replace(now, imports=("a",))).measurement.notes == ()  # none were recorded
+
+
+def test_processes_whose_interval_lies_below_the_limit_are_unchanged():
+    """The baseline has one lucky process: no other comes near its minimum, and their mean does."""
+    base = record(spread=(0.93, *[1.0 + index / 1000 for index in range(9)]))
+    now = measured([100e-6 * (1 + index / 1000) for index in range(LOOKS[1])])
+    assert judge(base, now, final=False).verdict is Verdict.UNCHANGED
+    slower = measured([110e-6 * (1 + index / 1000) for index in range(LOOKS[1])])
+    assert verdict(base, slower, final=False) is not Verdict.UNCHANGED
+
+
+def test_a_slowdown_on_a_slow_machine_is_reported_near_its_size():
+    """The kernel is twice as slow, code by the square root to the whole of that: 1.5 times as long reads 2.1 to 3 times."""
+    slow = replace(measured([100e-6 * 2.0 * 1.5] * 8), paces=(KERNEL * 2,) * 8)
+    (found,) = judge(record(), slow).findings
+    assert found.verdict is Verdict.REGRESSION
+    assert found.ratio == pytest.approx(1.5 * 2**0.25, rel=0.25)

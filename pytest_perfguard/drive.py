@@ -25,6 +25,8 @@ class Step(NamedTuple):
     """Call the second of two that are compared?"""
     offset: int = 0
     """Machine words by which the calls' frames lie further up the stack."""
+    counted: bool = True
+    """Read the context switches, too? Around calls whose memory is taken, the numbers would be part of it."""
 
 
 class Timing(NamedTuple):
@@ -69,7 +71,7 @@ def drive(
             try:
                 if step.iterations:
                     chosen = rival if rival and step.rival else call
-                    progress.called(*call_shifted(step.offset, time_calls, chosen, step.iterations))
+                    progress.called(*call_shifted(step.offset, time_calls, chosen, step.iterations, step.counted))
                 else:
                     progress.prepared(setup() if setup is not None and not step.settle else None)
             except _NOT_OURS:
@@ -92,7 +94,9 @@ async def drive_async(
             try:
                 if step.iterations:
                     chosen = rival if rival and step.rival else call
-                    progress.called(*await AwaitShifted(step.offset, time_awaits(chosen, step.iterations)))
+                    progress.called(
+                        *await AwaitShifted(step.offset, time_awaits(chosen, step.iterations, step.counted))
+                    )
                 elif step.settle:
                     await _settled()
                     progress.prepared(None)
@@ -108,14 +112,14 @@ async def drive_async(
     return await call() if progress.untouched else progress.result()
 
 
-def time_calls(call: Callable[[], object], iterations: int) -> tuple[Timing, object]:
+def time_calls(call: Callable[[], object], iterations: int, counted: bool = True) -> tuple[Timing, object]:
     """Time `iterations` calls; also returns what the last of them returned. A call may know how to `time_itself`."""
     own: Callable[[int], tuple[Timing, object]] | None = getattr(call, "time_itself", None)
     if own is not None:
         return own(iterations)
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
-    before = switches()
+    before = switches() if counted else None
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
@@ -123,14 +127,17 @@ def time_calls(call: Callable[[], object], iterations: int) -> tuple[Timing, obj
     result = call()
     wall_ns = perf_counter_ns() - wall_ns
     cpu_ns = process_time_ns() - cpu_ns
-    return Timing(wall_ns, cpu_ns, lost_ns=lost_ns(wall_ns, cpu_ns, before, switches())), result
+    lost = lost_ns(wall_ns, cpu_ns, before, switches()) if before is not None else 0
+    return Timing(wall_ns, cpu_ns, lost_ns=lost), result
 
 
-async def time_awaits(call: Callable[[], Awaitable[object]], iterations: int) -> tuple[Timing, object]:
+async def time_awaits(
+    call: Callable[[], Awaitable[object]], iterations: int, counted: bool = True
+) -> tuple[Timing, object]:
     """Time `iterations` awaited calls; also returns what the last of them returned."""
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
-    before = switches()
+    before = switches() if counted else None
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
@@ -138,7 +145,8 @@ async def time_awaits(call: Callable[[], Awaitable[object]], iterations: int) ->
     result = await call()
     wall_ns = perf_counter_ns() - wall_ns
     cpu_ns = process_time_ns() - cpu_ns
-    return Timing(wall_ns, cpu_ns, lost_ns=lost_ns(wall_ns, cpu_ns, before, switches())), result
+    lost = lost_ns(wall_ns, cpu_ns, before, switches()) if before is not None else 0
+    return Timing(wall_ns, cpu_ns, lost_ns=lost), result
 
 
 async def _settled() -> None:

@@ -28,7 +28,7 @@ def take_peaks(iterations: int, rounds: int) -> Generator[Step, Timing, list[int
             gc.collect()
             tracemalloc.reset_peak()
             start, _peak = tracemalloc.get_traced_memory()
-            yield Step(iterations)
+            yield Step(iterations, counted=False)
             peaks.append(max(0, tracemalloc.get_traced_memory()[1] - start))
     finally:
         if not was_tracing:

@@ -136,7 +136,7 @@ def read_blocks(iterations: int, rounds: int, probe: Probe, _place: int = 0) -> 
         probe.forget()
         gc.collect()
         before = sys.getallocatedblocks()
-        yield Step(iterations)
+        yield Step(iterations, counted=False)
         probe.forget()
         gc.collect()
         retained.append(sys.getallocatedblocks() - before)

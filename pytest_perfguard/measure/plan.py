@@ -39,7 +39,7 @@ MAX_CALIBRATIONS: Final = 30
 SINGLE_ROUNDS: Final = 10
 #: CPU time per wall time from which on a test counts as running in parallel: kept on one CPU, it would be another test.
 PARALLEL: Final = 1.15
-MEMORY_ROUNDS: Final = 3
+MEMORY_ROUNDS: Final = 5
 #: Tracing allocations makes a call several times as long; above this it is not worth its time.
 MEMORY_CALL_NS: Final = 1_000_000_000
 #: A known number of calls per round is not tried where it would take longer: the code has become far slower.
@@ -160,7 +160,7 @@ def memory_passes(
         fit = BLOCKS_SPAN_NS // max(1, ns_per_call)
         iterations = min(max(fit, BLOCKS_ITERATIONS.start), BLOCKS_ITERATIONS.stop - 1)
         # What a round of one call leaves is mostly the apparatus's own, the same in every round.
-        once = statistics.median((yield from _take("blocks", 1, FEW_ROUNDS)))
+        once = statistics.median((yield from _take("blocks", 1, MEMORY_ROUNDS)))
         totals = yield from _take("blocks", iterations, FEW_ROUNDS)
         values["blocks"] = tuple(max(0.0, (total - once) / (iterations - 1)) for total in totals)
     return values

@@ -172,3 +172,16 @@ def test_a_round_that_was_preempted_and_never_waited_counts_its_cpu_time(kind, w
     driven(kind, steps(), lambda: None)
     assert timings == [Timing(1000, 600, lost_ns=lost)]
     assert timings[0].own_ns == 1000 - lost
+
+
+@KINDS
+def test_calls_whose_memory_is_taken_are_not_counted(kind, monkeypatch):
+    """The numbers of a reading would be part of what they allocate."""
+    monkeypatch.setattr(module, "switches", lambda: pytest.fail("read"))
+    timings = []
+
+    def steps():
+        timings.append((yield Step(3, counted=False)))
+
+    driven(kind, steps(), lambda: None)
+    assert timings[0].lost_ns == 0

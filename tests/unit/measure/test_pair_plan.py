@@ -165,7 +165,7 @@ def test_calls_that_are_processes_of_their_own_are_taken_more_often():
 def test_memory_is_taken_of_both_arms_last():
     arms = Arms(50_000)
     visit = play(arms, pinned=True)
-    assert visit.base.values["memory"] == visit.head.values["memory"] == (1000.0,) * 3
+    assert visit.base.values["memory"] == visit.head.values["memory"] == (1000.0,) * 5
     tail = [(ask.arm, ask.take.instrument) for ask in arms.asked[-6:]]
     assert tail == [(arm, name) for arm in ("base", "head") for name in ("memory", "blocks", "blocks")]
     assert "memory" not in play(Arms(50_000), pinned=True, memory=False).base.values

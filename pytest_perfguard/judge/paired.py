@@ -22,7 +22,7 @@ from pytest_perfguard.judge.summary import exact_summary
 from pytest_perfguard.metrics import metric_kind, metric_order
 from pytest_perfguard.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.settings import Settings
-from pytest_perfguard.stats.moderated import Moderated, Prior, moderated
+from pytest_perfguard.stats.moderated import VarianceEstimate, moderated
 from pytest_perfguard.stats.sequential import binomial_tail, slice_log_ratios, t_quantile, trimmed_error, trimmed_mean
 from pytest_perfguard.units import describe_range
 
@@ -38,10 +38,10 @@ LARGE_CHANCE: Final = 0.05
 SIGN_ERROR: Final = 0.0025
 #: The same where the arms are not kept on one CPU.
 UNPINNED_LARGE: Final = math.log(1.6)
-#: Pairs from which on their spread is trusted to tell a small change; before, only a large one is told.
+#: Pairs from which on their spread is trusted to tell a small change; before that, only a large one is reported.
 MIN_SPREAD_PAIRS: Final = LOOKS[1]
 #: How much the pairs of one test differ, where little is known of this run: a standard deviation of 2 %.
-PAIR_PRIOR: Final = Prior(0.02**2, 3.0)
+PAIR_PRIOR: Final = VarianceEstimate(0.02**2, 3.0)
 #: Of the interval that is reported, which has to lie below the limit where nothing changed.
 CONFIDENCE: Final = 0.95
 #: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
@@ -81,7 +81,7 @@ class Pairs:
 
 
 def judge_paired(
-    nodeid: str, pairs: Pairs, settings: Settings, *, family: int, spent: Spent, prior: Prior = PAIR_PRIOR
+    nodeid: str, pairs: Pairs, settings: Settings, *, family: int, spent: Spent, prior: VarianceEstimate = PAIR_PRIOR
 ) -> Comparison | None:
     """Return the verdict on one test, or None while a further pair may settle it.
 
@@ -159,7 +159,7 @@ class _Look:
     pairs: Pairs
     settings: Settings
     error: float
-    prior: Prior
+    prior: VarianceEstimate
 
     def judge(self, spent: Spent) -> Finding | None:
         """Return the finding, None while another pair may settle it."""
@@ -217,12 +217,12 @@ class _Look:
         return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
 
     @cached_property
-    def _spread(self) -> Moderated:
+    def _spread(self) -> VarianceEstimate:
         """Variance of a pair: moderated by the prior, and never below what the pairs or their slices show."""
         within = statistics.fmean(map(trimmed_error, self._slices))
-        spread = moderated([self._ratios], Prior(self.prior.variance + within, self.prior.freedom))
+        spread = moderated([self._ratios], VarianceEstimate(self.prior.variance + within, self.prior.freedom))
         own = statistics.variance(self._ratios) if len(self._ratios) > 1 else 0.0
-        return Moderated(max(spread.variance, own), spread.freedom)
+        return VarianceEstimate(max(spread.variance, own), spread.freedom)
 
     def _margin(self, error: float) -> float:
         """Return how far from the mean the truth lies at most, on one side, but for a chance of `error`."""

@@ -33,7 +33,7 @@ from pytest_perfguard.metrics import metric_kind, metric_order
 from pytest_perfguard.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.settings import Settings
 from pytest_perfguard.startup.import_tree import some_of
-from pytest_perfguard.stats.moderated import Prior, moderated
+from pytest_perfguard.stats.moderated import VarianceEstimate, moderated
 from pytest_perfguard.stats.robust import agreeing
 from pytest_perfguard.stats.sequential import t_quantile
 from pytest_perfguard.values import KINDS
@@ -53,7 +53,7 @@ PACED_CALL: Final = 20e-3
 CONTENTION: Final = 1.15
 #: What another speed of the machine does to code, where no calibration kernel was recorded.
 UNKNOWN_SPEED: Final = 1.6
-#: Beyond the limit by this factor, a difference in several processes is told without statistics.
+#: Beyond the limit by this factor, a difference in several processes is reported without statistics.
 OBVIOUS: Final = 1.15
 #: From this gain on it is worth recording again.
 MIN_GAIN: Final = 0.05
@@ -65,7 +65,7 @@ FLOOR_PROCESSES: Final = 3
 #: Chance that the t test accuses identical code, per metric of a test, over all the looks at it.
 ALPHA: Final = 0.001
 #: Spread of the processes near full speed: its standard deviation is 1 to 3 % (docs/verdict.md).
-PROCESS_PRIOR: Final = Prior(0.03**2, 4.0)
+PROCESS_PRIOR: Final = VarianceEstimate(0.03**2, 4.0)
 #: Processes near full speed that it takes on each side.
 MIN_NEAR_FULL_SPEED: Final = 3
 #: A test that computes for this share of its time is as fast as the machine, whose pace is known; one that waits for a

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: In a measuring process: what serves the measurement points of the running test.
 MEASURER: Final[pytest.StashKey[PointServer]] = pytest.StashKey()
-#: In a run that measures: what plugins that watch results are told.
+#: In a run that measures: what plugins that watch results see.
 WATCHING: Final[pytest.StashKey[Watching]] = pytest.StashKey()
 #: The running test's own monitor.
 MONITOR: Final[pytest.StashKey[PerformanceMonitor]] = pytest.StashKey()

@@ -20,7 +20,7 @@ _SOMEWHERE: Final = "0x..."
 def names_of(items: Iterable[pytest.Item]) -> dict[pytest.Item, str]:
     """Return the name of each item: its node id, without the group that xdist adds and without addresses.
 
-    Ids that differ by an address only are told apart by their place in this order.
+    Ids that differ by an address only are distinguished by their place in this order.
     """
     names: dict[pytest.Item, str] = {}
     alike: defaultdict[str, list[str]] = defaultdict(list)

@@ -20,22 +20,14 @@ _MIN_VARIANCE: Final = 1e-6
 
 
 @dataclass(frozen=True)
-class Prior:
-    """What is known of a variance before any value is seen: the variance, and the degrees of freedom it counts as."""
+class VarianceEstimate:
+    """A variance, and the degrees of freedom that the estimate counts as: a prior or what became of it."""
 
     variance: float
     freedom: float
 
 
-@dataclass(frozen=True)
-class Moderated:
-    """A posterior variance and its degrees of freedom."""
-
-    variance: float
-    freedom: float
-
-
-def moderated(groups: Sequence[Sequence[float]], prior: Prior) -> Moderated:
+def moderated(groups: Sequence[Sequence[float]], prior: VarianceEstimate) -> VarianceEstimate:
     """Return the variance within the groups, moderated by the prior.
 
     s^2 = (d0 s0^2 + sum of squares) / (d0 + d), with d0 + d degrees of freedom (Smyth 2004, equation 6). The prior counts
@@ -47,10 +39,10 @@ def moderated(groups: Sequence[Sequence[float]], prior: Prior) -> Moderated:
     if freedom and squares > WILD * prior.variance * freedom:
         believed *= WILD * prior.variance * freedom / squares
     total = believed + freedom
-    return Moderated((believed * prior.variance + squares) / total, total)
+    return VarianceEstimate((believed * prior.variance + squares) / total, total)
 
 
-def fitted_prior(variances: Iterable[tuple[float, int]], default: Prior) -> Prior:
+def fitted_prior(variances: Iterable[tuple[float, int]], default: VarianceEstimate) -> VarianceEstimate:
     """Return the prior that these (variance, degrees of freedom) of other tests suggest; `default` where they are few.
 
     The moments of log(s^2) of a scaled F distribution (Smyth 2004, section 6.2). The freedom is kept between bounds; the
@@ -67,7 +59,7 @@ def fitted_prior(variances: Iterable[tuple[float, int]], default: Prior) -> Prio
     half = _inverse_trigamma(excess) if excess > 0 else math.inf
     freedom = min(MAX_PRIOR_FREEDOM, max(MIN_PRIOR_FREEDOM, 2 * half))
     variance = math.exp(mean + float(digamma(half)) - math.log(half)) if math.isfinite(half) else math.exp(mean)
-    return Prior(max(default.variance, variance), freedom)
+    return VarianceEstimate(max(default.variance, variance), freedom)
 
 
 def _inverse_trigamma(value: float) -> float:

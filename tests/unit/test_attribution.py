@@ -1,4 +1,4 @@
-"""Errors of instruments are told from errors of what is measured."""
+"""Distinguish errors of instruments from errors of what is measured."""
 
 from __future__ import annotations
 

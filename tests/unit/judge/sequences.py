@@ -11,7 +11,7 @@ from pytest_perfguard.judge.paired import MAX_PAIRS, PAIR_PRIOR, Pairs, judge_pa
 from pytest_perfguard.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.model import Measurement, Samples, Verdict
 from pytest_perfguard.settings import resolve
-from pytest_perfguard.stats.moderated import Prior
+from pytest_perfguard.stats.moderated import VarianceEstimate
 
 SETTINGS = resolve(marker={}, command_line={}, ini={}, defaults={"threshold": PAIRED_THRESHOLD})
 #: Seconds of the base; the head's are those times exp(log ratio).
@@ -38,7 +38,7 @@ def outliers(dice: random.Random, spread: float) -> float:
 NOISES: dict[str, Noise] = {"normal": normal, "student": student, "outliers": outliers}
 
 
-def verdict_of(changes: list[float], family: int, prior: Prior = PAIR_PRIOR) -> tuple[Verdict, int]:
+def verdict_of(changes: list[float], family: int, prior: VarianceEstimate = PAIR_PRIOR) -> tuple[Verdict, int]:
     """The verdict of a whole sequence of pairs, as a run with time enough reaches it, and how many pairs it took."""
     for count in LOOKS:
         arms = [tuple((BASE * math.exp(change),) for change in side) for side in ([0.0] * count, changes[:count])]

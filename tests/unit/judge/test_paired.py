@@ -23,7 +23,7 @@ from pytest_perfguard.judge.paired import (
 from pytest_perfguard.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.model import Measurement, Samples, Verdict
 from pytest_perfguard.settings import resolve
-from pytest_perfguard.stats.moderated import Prior
+from pytest_perfguard.stats.moderated import VarianceEstimate
 
 DEFAULTS = {"threshold": PAIRED_THRESHOLD}
 
@@ -199,15 +199,15 @@ def test_an_apparent_improvement_is_looked_into_as_a_slowdown_is():
 def test_what_the_run_knows_of_its_spread_narrows_and_widens():
     near = pairs([0.034 + value for value in (*STEADY, 0.0, 0.0)])
     assert judge(near) is None
-    assert verdict(near, prior=Prior(0.005**2, 6)) is Verdict.REGRESSION
+    assert verdict(near, prior=VarianceEstimate(0.005**2, 6)) is Verdict.REGRESSION
     ten = pairs([0.10 + value for value in (*STEADY, 0.0, 0.0)])
     assert verdict(ten) is Verdict.REGRESSION
-    assert judge(ten, prior=Prior(0.08**2, 6)) is None
+    assert judge(ten, prior=VarianceEstimate(0.08**2, 6)) is None
 
 
 def test_pairs_that_differ_more_than_the_prior_are_believed():
     wide = pairs((0.02, 0.22, 0.05, 0.19))
-    assert judge(wide, prior=Prior(0.001**2, 6)) is None
+    assert judge(wide, prior=VarianceEstimate(0.001**2, 6)) is None
 
 
 def test_slices_that_scatter_widen_the_interval_although_the_pairs_agree():

@@ -11,7 +11,7 @@ from scipy.stats import binom
 from pytest_perfguard.judge.looks import TEST_ALPHA
 from pytest_perfguard.judge.paired import PAIR_PRIOR
 from pytest_perfguard.model import Verdict
-from pytest_perfguard.stats.moderated import Prior, fitted_prior
+from pytest_perfguard.stats.moderated import VarianceEstimate, fitted_prior
 from tests.unit.judge.sequences import SETTINGS, drawn, verdict_of
 
 #: Spreads of pairs, from a quiet machine to a crowded one.
@@ -56,7 +56,7 @@ def test_a_run_whose_tests_are_all_noisy_knows_it(noise):
 @pytest.mark.parametrize("noise", ["normal", "student", "outliers"])
 def test_one_test_noisier_than_the_run_is_accused_no_oftener(noise):
     """The other tests differ by 2 % and are much alike, so that the prior counts as much as it may."""
-    found, _pairs = told(2000, noise=noise, spread=0.10, family=50, prior=Prior(0.02**2, 6), seed=4)
+    found, _pairs = told(2000, noise=noise, spread=0.10, family=50, prior=VarianceEstimate(0.02**2, 6), seed=4)
     assert found.count(Verdict.REGRESSION) <= allowed(2000, 50)
 
 

@@ -15,19 +15,19 @@ from pytest_perfguard.stats.moderated import (
     MIN_PRIOR_FREEDOM,
     MIN_VARIANCES,
     WILD,
-    Prior,
+    VarianceEstimate,
     fitted_prior,
     moderated,
 )
 
 groups = st.lists(st.lists(st.floats(-10, 10), max_size=8), max_size=4)
-priors = st.builds(Prior, st.floats(1e-6, 10), st.floats(0.5, 20))
-DEFAULT = Prior(1e-9, 3.0)
+priors = st.builds(VarianceEstimate, st.floats(1e-6, 10), st.floats(0.5, 20))
+DEFAULT = VarianceEstimate(1e-9, 3.0)
 
 
 def test_the_posterior_is_smyths():
     """s2 = (4 * 9 + 2 * 1 + 1 * 0.5) / (4 + 2 + 1)."""
-    found = moderated([[1.0, 2.0, 3.0], [5.0, 6.0], [7.0], []], Prior(9.0, 4.0))
+    found = moderated([[1.0, 2.0, 3.0], [5.0, 6.0], [7.0], []], VarianceEstimate(9.0, 4.0))
     assert (found.variance, found.freedom) == (pytest.approx(38.5 / 7), 7.0)
 
 
@@ -54,7 +54,7 @@ def made_up(count, freedom, prior, seed=1):
 @pytest.mark.parametrize("seed", range(1, 12, 2))
 def test_the_fit_is_limmas(seed):
     """`fitFDist`: log variances are centred by digamma; the excess of their spread over trigamma is the prior's own."""
-    variances = made_up(40, 5, Prior(0.04, 3.0), seed)
+    variances = made_up(40, 5, VarianceEstimate(0.04, 3.0), seed)
     centred = [math.log(s2) - special.digamma(d / 2) + math.log(d / 2) for s2, d in variances]
     mean = sum(centred) / len(centred)
     excess = sum((e - mean) ** 2 for e in centred) / (len(centred) - 1) - special.polygamma(1, 2.5)
@@ -66,7 +66,7 @@ def test_the_fit_is_limmas(seed):
 
 
 def test_the_fit_finds_what_the_variances_were_drawn_from():
-    found = fitted_prior(made_up(4000, 6, Prior(0.04, 4.0)), DEFAULT)
+    found = fitted_prior(made_up(4000, 6, VarianceEstimate(0.04, 4.0)), DEFAULT)
     assert found.variance == pytest.approx(0.04, rel=0.05)
     assert found.freedom == pytest.approx(4.0, rel=0.1)
 
@@ -92,15 +92,15 @@ def test_the_fit_stays_within_its_bounds(variances, default):
 
 @given(st.floats(0.01, 100), st.integers(0, 100))
 def test_the_fit_scales_with_the_variances(scale, seed):
-    variances = made_up(10, 4, Prior(0.04, 3.0), seed)
-    found, scaled = (fitted_prior([(k * s2, d) for s2, d in variances], Prior(0, 3)) for k in (1, scale))
+    variances = made_up(10, 4, VarianceEstimate(0.04, 3.0), seed)
+    found, scaled = (fitted_prior([(k * s2, d) for s2, d in variances], VarianceEstimate(0, 3)) for k in (1, scale))
     if min(s2 for s2, _d in variances) * min(1, scale) > 1e-6:
         assert scaled.variance == pytest.approx(scale * found.variance)
         assert scaled.freedom == pytest.approx(found.freedom, rel=1e-4)
 
 
 def test_moderated_t_tests_hold_their_level_where_the_prior_is_true():
-    dice, prior, missed = random.Random(3), Prior(0.04, 4.0), 0
+    dice, prior, missed = random.Random(3), VarianceEstimate(0.04, 4.0), 0
     for _ in range(4000):
         chi2 = sum(dice.gauss(0, 1) ** 2 for _ in range(4))
         sigma = math.sqrt(prior.variance * prior.freedom / chi2)

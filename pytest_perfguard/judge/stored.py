@@ -280,6 +280,14 @@ class _TimeCase:
     def _bound(self) -> float:
         return _upper(self._now)
 
+    def _with_bounds(self, told: Finding) -> Finding:
+        """With the likely ratio, and an interval from its lower bound to that of the minima: a slow machine adds to these."""
+        low, high = told.interval or (0.0, math.inf)
+        bound = self._bound / self._reference
+        return replace(
+            told, estimated_ratio=self._likely_ratio, interval=(min(low, bound), max(high, self._likely_ratio))
+        )
+
     @property
     def _likely_ratio(self) -> float:
         paces = self.case.measurement.paces or [0.0] * len(self.case.now.minima)
@@ -358,9 +366,7 @@ class _TimeCase:
         if verdict is Verdict.UNCHANGED or self.case.base.minimum <= 0:
             return told
         if self._test is None:
-            return (
-                replace(told, estimated_ratio=self._bound / self._reference) if verdict is Verdict.REGRESSION else told
-            )
+            return self._with_bounds(told) if verdict is Verdict.REGRESSION else told
         difference, error, freedom = self._test
         half = t_quantile((1 + CONFIDENCE) / 2, round(freedom)) * error
         interval = math.exp(difference - half), math.exp(difference + half)

@@ -513,3 +513,4 @@ def test_a_slowdown_on_a_slow_machine_is_reported_near_its_size():
     (found,) = judge(record(), slow).findings
     assert found.verdict is Verdict.REGRESSION
     assert found.ratio == pytest.approx(1.5 * 2**0.25, rel=0.25)
+    assert found.interval[0] < 1.5 < found.ratio < found.interval[1]

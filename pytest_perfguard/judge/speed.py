@@ -32,19 +32,23 @@ def expected_range(pace_ratio: float, busy: float) -> tuple[float, float]:
     return 1 - busy + busy * low, 1 - busy + busy * high
 
 
+def pace_ratios(paces: Sequence[float], kernel: float) -> list[float]:
+    """Return the time of the kernel beside each process, divided by `kernel`; 1 where either is not known (0)."""
+    return [pace / kernel if pace > 0 and kernel > 0 else 1.0 for pace in paces]
+
+
 def at_full_speed(seconds: Sequence[float], paces: Sequence[float], kernel: float, busy: float) -> list[float]:
     """Return a lower bound, for each process, of what its time would have been with the kernel at `kernel` seconds.
 
     `seconds` and `paces` hold one value per process; a pace of 0 is not known, and its time stands as it is.
     """
-    known = [pace / kernel if pace > 0 and kernel > 0 else 1.0 for pace in paces]
-    return [value / expected_range(ratio, busy)[1] for value, ratio in zip(seconds, known, strict=False)]
+    ratios = pace_ratios(paces, kernel)
+    return [value / expected_range(ratio, busy)[1] for value, ratio in zip(seconds, ratios, strict=False)]
 
 
 def likely_at_full_speed(seconds: Sequence[float], paces: Sequence[float], kernel: float, busy: float) -> list[float]:
     """Return what the time of each process would most likely have been: between the two bounds, in the geometric middle."""
-    known = [pace / kernel if pace > 0 and kernel > 0 else 1.0 for pace in paces]
-    bounds = [expected_range(ratio, busy) for ratio in known]
+    bounds = [expected_range(ratio, busy) for ratio in pace_ratios(paces, kernel)]
     return [value / math.sqrt(low * high) for value, (low, high) in zip(seconds, bounds, strict=False)]
 
 

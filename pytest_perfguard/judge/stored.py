@@ -26,6 +26,7 @@ from pytest_perfguard.judge.speed import (
     expected_range,
     likely_at_full_speed,
     near_full_speed,
+    pace_ratios,
 )
 from pytest_perfguard.judge.summary import kept_summary
 from pytest_perfguard.measure.visit import BUSY_MACHINE
@@ -194,8 +195,7 @@ class _TimeCase:
     @cached_property
     def _speeds(self) -> list[float]:
         """For each process the time of the kernel beside it, divided by its recorded best; 1 where that is not known."""
-        kernel = self.case.record.kernel
-        return [pace / kernel if kernel > 0 and pace > 0 else 1.0 for pace in self.case.measurement.paces]
+        return pace_ratios(self.case.measurement.paces, self.case.record.kernel)
 
     @property
     def _is_cleared(self) -> bool:
@@ -262,8 +262,12 @@ class _TimeCase:
     def _now(self) -> list[float]:
         """Seconds of the processes of this run at full speed, as lower bounds."""
         case = self.case
-        paces = case.measurement.paces or [0.0] * len(case.now.minima)
-        return at_full_speed(case.now.minima, paces, case.record.kernel, case.busy)
+        return at_full_speed(case.now.minima, self._paces, case.record.kernel, case.busy)
+
+    @property
+    def _paces(self) -> Sequence[float]:
+        """The machine's pace in each process of this run; 0 where none was taken."""
+        return self.case.measurement.paces or [0.0] * len(self.case.now.minima)
 
     @property
     def _is_obvious(self) -> bool:
@@ -290,8 +294,8 @@ class _TimeCase:
 
     @property
     def _likely_ratio(self) -> float:
-        paces = self.case.measurement.paces or [0.0] * len(self.case.now.minima)
-        likely = likely_at_full_speed(self.case.now.minima, paces, self.case.record.kernel, self.case.busy)
+        case = self.case
+        likely = likely_at_full_speed(case.now.minima, self._paces, case.record.kernel, case.busy)
         return max(self._bound, statistics.median(likely)) / self._reference
 
     @property

@@ -1,4 +1,4 @@
-"""Which perf tests a run has: as its items are when all collection hooks are done, whoever marked, replaced or renamed them."""
+"""Which perf tests a run has: as its items are when all collection hooks are done, also if plugins marked, replaced or renamed them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, py
 
 
 def keywords_of(item: pytest.Item) -> dict[str, object] | None:
-    """Return the keywords of the item's marker; None: no perf test. A wrong marker counts as one, and is told later."""
+    """Return the keywords of the item's marker; None: no perf test. A wrong marker counts as one, and is reported later."""
     try:
         return marker_keywords(item)
     except pytest.UsageError:

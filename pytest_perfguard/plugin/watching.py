@@ -1,7 +1,7 @@
-"""What plugins that watch `pytest_runtest_makereport` are told of a perf test: its final result, once.
+"""Show plugins that watch `pytest_runtest_makereport` the final result of a perf test, once.
 
 The ordinary run of a perf test is not its result: it may yet fail by its verdict. What passed is therefore withheld from
-those plugins, too, until `log_reports` tells the others. A phase that fails is told at once, while the test's fixtures live.
+those plugins, too, until `log_reports` reports the others. A phase that fails is reported at once, while the test's fixtures live.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PerformanceFailure(AssertionError):
 
 @dataclass
 class _Waiting:
-    """What was not told yet of one test."""
+    """What was not reported yet of one test."""
 
     item: pytest.Item
     phases: list[tuple[pytest.CallInfo[Any], pytest.TestReport]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Watching:
             self._tell_phase(waiting.item, call, final.get(report.when, report))
 
     def flush(self, waiting: _Waiting) -> None:
-        """Tell of the phases that waited: the next one is told at once."""
+        """Report the phases that waited, since the next one is reported at once."""
         phases, waiting.phases = waiting.phases, []
         for call, report in phases:
             self._tell_phase(waiting.item, call, report)

@@ -40,22 +40,6 @@ def ratio_interval(baseline: Sequence[float], candidate: Sequence[float]) -> tup
     return low / high_base, high / low_base
 
 
-@lru_cache(maxsize=1024)
-def precedence_rank(baseline: int, candidate: int, alpha: float) -> int | None:
-    """The smallest k for which it is improbable that all candidates lie above the k-th smallest of the baseline.
-
-    Where both come from one distribution, whatever it is, all `candidate` values exceed the k-th smallest of `baseline`
-    values with probability m(m-1)...(m-k+1) / ((m+n)(m+n-1)...(m+n-k+1)): the precedence test (Nelson 1963; Epstein
-    1955). None: no k makes it as improbable as `alpha`.
-    """
-    probability = 1.0
-    for rank in range(1, baseline + 1):
-        probability *= (baseline - rank + 1) / (baseline + candidate - rank + 1)
-        if probability <= alpha:
-            return rank
-    return None
-
-
 def agreeing(values: Sequence[float], tolerance: float) -> int:
     """How many values lie within `tolerance` (relative) of the smallest."""
     bound = min(values) * (1 + tolerance)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.stats.robust import agreeing, bootstrap_minimum, precedence_rank, ratio_interval
+from pytest_perfguard.stats.robust import agreeing, bootstrap_minimum, ratio_interval
 
 amounts = st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=40)
 
@@ -49,22 +49,3 @@ def test_a_ratio_to_zero_has_no_interval():
 def test_agreeing_counts_the_values_near_the_smallest():
     assert agreeing([1.0, 1.009, 1.02, 5.0], 0.01) == 2
     assert agreeing([0.0, 0.0, 1.0], 0.01) == 2
-
-
-@pytest.mark.parametrize(
-    ("baseline", "candidate", "rank"), [(20, 20, 9), (20, 30, 7), (10, 30, 5), (10, 20, 6), (3, 3, None), (0, 5, None)]
-)
-def test_the_rank_of_the_precedence_test(baseline, candidate, rank):
-    """20 and 20: 20*19*...*12 / (40*39*...*32) = 0.06 %."""
-    assert precedence_rank(baseline, candidate, 0.001) == rank
-
-
-def test_the_precedence_test_keeps_its_promise_whatever_the_distribution():
-    dice = random.Random(3)
-    rank = precedence_rank(10, 10, 0.05)
-    draw = [lambda: dice.lognormvariate(0, 1), lambda: dice.choice([1.0, 1.6]) + dice.random() / 100]
-    for value in draw:
-        alarms = sum(
-            min(value() for _ in range(10)) > sorted(value() for _ in range(10))[rank - 1] for _ in range(4000)
-        )
-        assert alarms / 4000 <= 0.05 + 0.01

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from pytest_perfguard.baseline.schema import Baseline, MachineClass, from_text, to_text
-from pytest_perfguard.baseline.store import Store, merged
-from pytest_perfguard.errors import BaselineError
-from pytest_perfguard.model import Machine, Record, Recorded
+from pytest_perfguard.core.errors import BaselineError
+from pytest_perfguard.core.model import Machine, Record, Recorded
+from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
+from pytest_perfguard.engine.baseline.store import Store, merged
 
 MACHINE = Machine("linux-x86_64-made-up", {"cpu": "made up"})
 PROCESSES = 10

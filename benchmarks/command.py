@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from pytest_perfguard.baseline.schema import Baseline, MachineClass
-from pytest_perfguard.baseline.store import Store
 from pytest_perfguard.cli.common import Loaded
 from pytest_perfguard.cli.compare import compared
-from pytest_perfguard.model import Record, Recorded
-from pytest_perfguard.settings import resolve
+from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
+from pytest_perfguard.engine.baseline.store import Store
 
 T = TypeVar("T")
 CLASS = "linux-x86_64-made-up"

@@ -22,20 +22,20 @@ except ImportError:
     sys.exit("this needs atheris, which has packages for CPython on Linux and macOS: pip install atheris")
 
 with atheris.instrument_imports(include=["pytest_perfguard", "json"]):
-    from pytest_perfguard.abtest.protocol import _KINDS, _PARTS, decode, encode
-    from pytest_perfguard.baseline.schema import from_text, to_text
-    from pytest_perfguard.errors import (
+    from pytest_perfguard.core.errors import (
         BaselineUnreadable,
         ProtocolError,
         ReportUnreadable,
         SeriesError,
         SettingError,
     )
-    from pytest_perfguard.knobs import KNOBS
-    from pytest_perfguard.report.json import json_report
-    from pytest_perfguard.report.markdown import markdown_report
-    from pytest_perfguard.report.read import read_report
-    from pytest_perfguard.series import read_series
+    from pytest_perfguard.core.knobs import KNOBS
+    from pytest_perfguard.core.series import read_series
+    from pytest_perfguard.engine.baseline.schema import from_text, to_text
+    from pytest_perfguard.engine.report.json import json_report
+    from pytest_perfguard.engine.report.markdown import markdown_report
+    from pytest_perfguard.engine.report.read import read_report
+    from pytest_perfguard.engine.runner.protocol import _KINDS, _PARTS, decode, encode
 
 BASELINE: Final = (
     '{"schema": 1, "classes": {"linux": {"machine": {}, "stamp": {}, "tests": {"a.py::b": {"commit": "", "conditions": '

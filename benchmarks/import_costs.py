@@ -12,8 +12,8 @@ from importlib.util import find_spec
 
 from tabulate import tabulate
 
-from pytest_perfguard.startup.import_tree import Imported
-from pytest_perfguard.startup.imports import FreshImport
+from pytest_perfguard.tools.startup.import_tree import Imported
+from pytest_perfguard.tools.startup.imports import FreshImport
 
 PACKAGES = (
     "json", "asyncio", "sqlite3", "pytest", "hypothesis", "redis", "sqlalchemy", "psycopg", "numpy", "scipy.stats",

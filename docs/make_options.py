@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_perfguard.knobs import KNOBS, Knob
+from pytest_perfguard.core.knobs import KNOBS, Knob
+from pytest_perfguard.core.units import format_duration, format_size
+from pytest_perfguard.core.values import DEFAULT_FLOOR, Floor
 from pytest_perfguard.plugin.options import MODES, SETUP
-from pytest_perfguard.units import format_duration, format_size
-from pytest_perfguard.values import DEFAULT_FLOOR, Floor
 
 HEAD = """\
 # Options, ini keys, marker keywords

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers know it; to import `typing` would cost more than all the rest
 if TYPE_CHECKING:
-    from pytest_perfguard.caching.decorator import cached
-    from pytest_perfguard.caching.disk import DiskCache
-    from pytest_perfguard.caching.levels import AsyncMultiLevelCache, MultiLevelCache
-    from pytest_perfguard.caching.memory import MemoryCache
-    from pytest_perfguard.caching.remote import AsyncRedisCache, RedisCache
-    from pytest_perfguard.errors import (
+    from pytest_perfguard.core.errors import (
         AlertError,
         CannotCheck,
         ExpressionError,
@@ -18,22 +13,7 @@ if TYPE_CHECKING:
         PerfguardError,
         SeriesError,
     )
-    from pytest_perfguard.leaks.watch import MemoryWatch
-    from pytest_perfguard.monitor.memory import MemoryManager
-    from pytest_perfguard.monitor.monitor import PerformanceMonitor
-    from pytest_perfguard.pooling.connections import ConnectionPool
-    from pytest_perfguard.pooling.connections_aio import AsyncConnectionPool
-    from pytest_perfguard.pooling.objects import ObjectPool
-    from pytest_perfguard.pooling.objects_aio import AsyncObjectPool
-    from pytest_perfguard.processing.batches import BatchProcessor
-    from pytest_perfguard.processing.batches_aio import AsyncBatchProcessor
-    from pytest_perfguard.processing.streams import StreamProcessor
-    from pytest_perfguard.processing.streams_aio import AsyncStreamProcessor
-    from pytest_perfguard.startup.import_budget import ImportGroup
-    from pytest_perfguard.startup.imports import import_report
-    from pytest_perfguard.startup.lazy import LazyModuleLoader
-    from pytest_perfguard.startup.steps import StartupSequence
-    from pytest_perfguard.tool_errors import (
+    from pytest_perfguard.core.tool_errors import (
         BatchClosed,
         BatchError,
         BatchSizeError,
@@ -48,6 +28,26 @@ if TYPE_CHECKING:
         StartupError,
         StreamError,
     )
+    from pytest_perfguard.engine.leaks.watch import MemoryWatch
+    from pytest_perfguard.tools.batches.batches import BatchProcessor
+    from pytest_perfguard.tools.batches.batches_aio import AsyncBatchProcessor
+    from pytest_perfguard.tools.caches.decorator import cached
+    from pytest_perfguard.tools.caches.disk import DiskCache
+    from pytest_perfguard.tools.caches.levels import AsyncMultiLevelCache, MultiLevelCache
+    from pytest_perfguard.tools.caches.memory import MemoryCache
+    from pytest_perfguard.tools.caches.remote import AsyncRedisCache, RedisCache
+    from pytest_perfguard.tools.monitor.memory import MemoryManager
+    from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
+    from pytest_perfguard.tools.pools.connections import ConnectionPool
+    from pytest_perfguard.tools.pools.connections_aio import AsyncConnectionPool
+    from pytest_perfguard.tools.pools.objects import ObjectPool
+    from pytest_perfguard.tools.pools.objects_aio import AsyncObjectPool
+    from pytest_perfguard.tools.startup.import_budget import ImportGroup
+    from pytest_perfguard.tools.startup.imports import import_report
+    from pytest_perfguard.tools.startup.lazy import LazyModuleLoader
+    from pytest_perfguard.tools.startup.steps import StartupSequence
+    from pytest_perfguard.tools.streams.streams import StreamProcessor
+    from pytest_perfguard.tools.streams.streams_aio import AsyncStreamProcessor
 
 __all__ = [
     "AlertError",
@@ -96,48 +96,48 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AlertError": "pytest_perfguard.errors",
-    "AsyncBatchProcessor": "pytest_perfguard.processing.batches_aio",
-    "AsyncConnectionPool": "pytest_perfguard.pooling.connections_aio",
-    "AsyncMultiLevelCache": "pytest_perfguard.caching.levels",
-    "AsyncObjectPool": "pytest_perfguard.pooling.objects_aio",
-    "AsyncRedisCache": "pytest_perfguard.caching.remote",
-    "AsyncStreamProcessor": "pytest_perfguard.processing.streams_aio",
-    "BatchClosed": "pytest_perfguard.tool_errors",
-    "BatchError": "pytest_perfguard.tool_errors",
-    "BatchProcessor": "pytest_perfguard.processing.batches",
-    "BatchSizeError": "pytest_perfguard.tool_errors",
-    "BatchTimeout": "pytest_perfguard.tool_errors",
-    "CacheError": "pytest_perfguard.tool_errors",
-    "CacheValueError": "pytest_perfguard.tool_errors",
-    "CannotCheck": "pytest_perfguard.errors",
-    "ConnectionPool": "pytest_perfguard.pooling.connections",
-    "DiskCache": "pytest_perfguard.caching.disk",
-    "ExpressionError": "pytest_perfguard.errors",
-    "ImportBudgetError": "pytest_perfguard.tool_errors",
-    "ImportGroup": "pytest_perfguard.startup.import_budget",
-    "LazyModuleLoader": "pytest_perfguard.startup.lazy",
-    "LeakError": "pytest_perfguard.errors",
-    "MemoryCache": "pytest_perfguard.caching.memory",
-    "MemoryManager": "pytest_perfguard.monitor.memory",
-    "MemoryWatch": "pytest_perfguard.leaks.watch",
-    "MissingExtra": "pytest_perfguard.errors",
-    "MultiLevelCache": "pytest_perfguard.caching.levels",
-    "NotLent": "pytest_perfguard.tool_errors",
-    "ObjectPool": "pytest_perfguard.pooling.objects",
-    "PerfguardError": "pytest_perfguard.errors",
-    "PerformanceMonitor": "pytest_perfguard.monitor.monitor",
-    "PoolClosed": "pytest_perfguard.tool_errors",
-    "PoolError": "pytest_perfguard.tool_errors",
-    "PoolTimeout": "pytest_perfguard.tool_errors",
-    "RedisCache": "pytest_perfguard.caching.remote",
-    "SeriesError": "pytest_perfguard.errors",
-    "StartupError": "pytest_perfguard.tool_errors",
-    "StartupSequence": "pytest_perfguard.startup.steps",
-    "StreamError": "pytest_perfguard.tool_errors",
-    "StreamProcessor": "pytest_perfguard.processing.streams",
-    "cached": "pytest_perfguard.caching.decorator",
-    "import_report": "pytest_perfguard.startup.imports",
+    "AlertError": "pytest_perfguard.core.errors",
+    "AsyncBatchProcessor": "pytest_perfguard.tools.batches.batches_aio",
+    "AsyncConnectionPool": "pytest_perfguard.tools.pools.connections_aio",
+    "AsyncMultiLevelCache": "pytest_perfguard.tools.caches.levels",
+    "AsyncObjectPool": "pytest_perfguard.tools.pools.objects_aio",
+    "AsyncRedisCache": "pytest_perfguard.tools.caches.remote",
+    "AsyncStreamProcessor": "pytest_perfguard.tools.streams.streams_aio",
+    "BatchClosed": "pytest_perfguard.core.tool_errors",
+    "BatchError": "pytest_perfguard.core.tool_errors",
+    "BatchProcessor": "pytest_perfguard.tools.batches.batches",
+    "BatchSizeError": "pytest_perfguard.core.tool_errors",
+    "BatchTimeout": "pytest_perfguard.core.tool_errors",
+    "CacheError": "pytest_perfguard.core.tool_errors",
+    "CacheValueError": "pytest_perfguard.core.tool_errors",
+    "CannotCheck": "pytest_perfguard.core.errors",
+    "ConnectionPool": "pytest_perfguard.tools.pools.connections",
+    "DiskCache": "pytest_perfguard.tools.caches.disk",
+    "ExpressionError": "pytest_perfguard.core.errors",
+    "ImportBudgetError": "pytest_perfguard.core.tool_errors",
+    "ImportGroup": "pytest_perfguard.tools.startup.import_budget",
+    "LazyModuleLoader": "pytest_perfguard.tools.startup.lazy",
+    "LeakError": "pytest_perfguard.core.errors",
+    "MemoryCache": "pytest_perfguard.tools.caches.memory",
+    "MemoryManager": "pytest_perfguard.tools.monitor.memory",
+    "MemoryWatch": "pytest_perfguard.engine.leaks.watch",
+    "MissingExtra": "pytest_perfguard.core.errors",
+    "MultiLevelCache": "pytest_perfguard.tools.caches.levels",
+    "NotLent": "pytest_perfguard.core.tool_errors",
+    "ObjectPool": "pytest_perfguard.tools.pools.objects",
+    "PerfguardError": "pytest_perfguard.core.errors",
+    "PerformanceMonitor": "pytest_perfguard.tools.monitor.monitor",
+    "PoolClosed": "pytest_perfguard.core.tool_errors",
+    "PoolError": "pytest_perfguard.core.tool_errors",
+    "PoolTimeout": "pytest_perfguard.core.tool_errors",
+    "RedisCache": "pytest_perfguard.tools.caches.remote",
+    "SeriesError": "pytest_perfguard.core.errors",
+    "StartupError": "pytest_perfguard.core.tool_errors",
+    "StartupSequence": "pytest_perfguard.tools.startup.steps",
+    "StreamError": "pytest_perfguard.core.tool_errors",
+    "StreamProcessor": "pytest_perfguard.tools.streams.streams",
+    "cached": "pytest_perfguard.tools.caches.decorator",
+    "import_report": "pytest_perfguard.tools.startup.imports",
 }
 
 

@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pytest_perfguard"
-#: A room may import from rooms of a lower number, and from itself. Rooms of one number never import one another.
-FLOORS = {
-    "__init__": 9, "errors": 0, "text": 0, "system_errors": 0,
-    "tool_errors": 0.5, "units": 1, "model": 1, "git": 1, "files": 1, "series": 1, "metrics": 1,
-    "scheduling": 1, "stack": 1,
-    "originals": 0.5, "processes": 1, "attribution": 2,
-    "values": 1.5, "drive": 1.5, "forking": 1, "unkept": 1.5, "knobs": 2, "peaks": 2, "settings": 2.5, "stats": 3,
-    "measure": 4, "leaks": 4, "monitor": 4, "pooling": 4, "caching": 4, "processing": 4, "startup": 4, "baseline": 5, "judge": 5,
-    "history": 5.5, "abtest": 6, "report": 6, "compat": 6, "plugin": 7, "cli": 7, "__main__": 8,
-}  # fmt: skip
+#: A wing imports from itself and from the wings named here; a part of `tools` never imports another part.
+LAW = {
+    "core": set(),
+    "engine": {"core"},
+    "tools": {"core"},
+    "compat": {"core", "engine", "tools"},
+    "plugin": {"core", "engine", "tools", "compat"},
+    "cli": {"core", "engine", "tools", "compat"},
+    "__main__": {"cli"},
+}
 #: Loaded only inside the function that needs them.
 HEAVY = {"scipy", "numpy", "psutil", "asyncio", "tabulate", "multiprocessing", "filelock", "tracemalloc"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
+def wing_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -51,19 +51,28 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_from_rooms_below(path):
-    """Data goes one way: nobody imports from a room above or beside it."""
-    own = room_of(path)
+def test_a_wing_imports_only_from_wings_below(path):
+    """core <- {engine, tools} <- compat <- {plugin, cli}"""
+    own = wing_of(path)
     for name, _top in imports(path):
         if name.startswith("pytest_perfguard.") and own != "__init__":
             other = name.split(".")[1]
-            assert other == own or FLOORS[other] < FLOORS[own], f"{own} imports {name}"
+            assert other == own or other in LAW[own], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_tool_imports_no_other_tool(path):
+    """Pools, caches, batches, streams, monitor and start-up are independent of one another."""
+    own = path.relative_to(PACKAGE).parts
+    if own[0] == "tools":
+        others = {name.split(".")[2] for name, _top in imports(path) if name.startswith("pytest_perfguard.tools.")}
+        assert others <= {own[1]}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_pytest_is_known_only_to_the_plugin(path):
-    """The core is usable, and testable, without pytest."""
-    if room_of(path) != "plugin":
+    """Everything else is usable, and testable, without pytest."""
+    if wing_of(path) != "plugin":
         assert not [name for name, _top in imports(path) if name.split(".")[0] in ("pytest", "_pytest")]
 
 
@@ -128,24 +137,27 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     loaded = done.stdout.partition("LOADED ")[2]
-    rooms = {
-        "errors",
-        "units",
-        "values",
-        "knobs",
-        "originals",
-        "settings",
-        "text",
+    modules = {
+        "core",
+        "core.errors",
+        "core.units",
+        "core.values",
+        "core.knobs",
+        "core.originals",
+        "core.settings",
+        "core.text",
         "plugin",
         "plugin.benchmark",
-        "plugin.benchmark_fixtures",
-        "plugin.benchmark_hooks",
-        "plugin.benchmark_names",
-        "plugin.benchmark_options",
+        "plugin.benchmark.fixtures",
+        "plugin.benchmark.hooks",
+        "plugin.benchmark.names",
+        "plugin.benchmark.options",
+        "plugin.benchmark.registration",
         "plugin.fixtures",
+        "plugin.fixtures.definitions",
         "plugin.keys",
         "plugin.options",
-        "plugin.surroundings",
         "plugin.shown",
+        "plugin.surroundings",
     }
-    assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{room}" for room in rooms)])
+    assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{name}" for name in modules)])

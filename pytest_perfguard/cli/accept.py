@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_perfguard.baseline.store import Store, merged
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, print_json, say
-from pytest_perfguard.errors import CommandError
-from pytest_perfguard.judge.recording import RECORDED_PROCESSES
-from pytest_perfguard.model import Record
-from pytest_perfguard.report.words import plural
+from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.model import Record
+from pytest_perfguard.engine.baseline.store import Store, merged
+from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.verdict.recording import RECORDED_PROCESSES
 
 
 def add(verbs: Verbs) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_perfguard.baseline.schema import Baseline, MachineClass, from_text
-from pytest_perfguard.errors import BaselineUnreadable, CommandError, ReportUnreadable
-from pytest_perfguard.report.document import Report
-from pytest_perfguard.report.read import read_report
-from pytest_perfguard.text import printable_lines
+from pytest_perfguard.core.errors import BaselineUnreadable, CommandError, ReportUnreadable
+from pytest_perfguard.core.text import printable_lines
+from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text
+from pytest_perfguard.engine.report.document import Report
+from pytest_perfguard.engine.report.read import read_report
 
 Verbs = Any  # argparse keeps the type of its subparsers to itself
 _ENDLESS: Final = 1e9

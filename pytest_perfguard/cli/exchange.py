@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.baseline.store import Store, merged
 from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, read_text, report_unmatched, say
 from pytest_perfguard.compat.exchange import (
     benchmark_json_from_records,
@@ -17,11 +16,12 @@ from pytest_perfguard.compat.exchange import (
     records_from_benchmark_json,
     to_text,
 )
-from pytest_perfguard.errors import CommandError
-from pytest_perfguard.files import write_whole
-from pytest_perfguard.measure.machine import fingerprint
-from pytest_perfguard.model import Machine, Record
-from pytest_perfguard.report.words import plural
+from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.files import write_whole
+from pytest_perfguard.core.model import Machine, Record
+from pytest_perfguard.engine.baseline.store import Store, merged
+from pytest_perfguard.engine.measure.machine import fingerprint
+from pytest_perfguard.engine.report.words import plural
 
 #: What pytest-benchmark's file and our fingerprint call the same fact.
 _FACTS: Final = {"system": "system", "machine": "architecture"}

@@ -11,9 +11,9 @@ from typing import Final
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, positive, print_json, say
 from pytest_perfguard.cli.noise_figures import Figures, figures, told
 from pytest_perfguard.cli.projects import commit_all, run_pytest
-from pytest_perfguard.errors import CommandError
-from pytest_perfguard.files import write_whole
-from pytest_perfguard.report.document import Report
+from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.files import write_whole
+from pytest_perfguard.engine.report.document import Report
 
 SECONDS: Final = 120.0
 _LIBRARY: Final = '''"""Work of several kinds, 50 to 200 us a call."""

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.judge.paired import MAX_PAIRS, look_level, paired_threshold
-from pytest_perfguard.knobs import PAIRED_THRESHOLD
-from pytest_perfguard.model import Verdict
-from pytest_perfguard.report.document import Report
-from pytest_perfguard.settings import resolve
-from pytest_perfguard.stats.sequential import t_quantile
-from pytest_perfguard.units import format_magnitude
+from pytest_perfguard.core.knobs import PAIRED_THRESHOLD
+from pytest_perfguard.core.model import Verdict
+from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.core.stats.sequential import t_quantile
+from pytest_perfguard.core.units import format_magnitude
+from pytest_perfguard.engine.report.document import Report
+from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, look_level, paired_threshold
 
 #: A machine on which more verdicts than this stay open is of little use.
 MOST_OPEN: Final = 0.2

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.errors import CommandError
-from pytest_perfguard.git import git
+from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.git import git
 
 _AUTHOR: Final = ("-c", "user.name=perfguard", "-c", "user.email=perfguard@localhost", "-c", "commit.gpgsign=false")
 

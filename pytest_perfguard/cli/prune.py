@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_perfguard.baseline.store import Store, pruned
 from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, report_unmatched, say
-from pytest_perfguard.report.words import plural
+from pytest_perfguard.engine.baseline.store import Store, pruned
+from pytest_perfguard.engine.report.words import plural
 
 
 def add(verbs: Verbs) -> None:

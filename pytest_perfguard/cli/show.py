@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pytest_perfguard.baseline.schema import MachineClass, record_data
 from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, report_unmatched, say
-from pytest_perfguard.errors import CommandError
-from pytest_perfguard.metrics import metric_order
-from pytest_perfguard.model import Record
-from pytest_perfguard.report.words import plural
-from pytest_perfguard.units import format_amount
+from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.metrics import metric_order
+from pytest_perfguard.core.model import Record
+from pytest_perfguard.core.units import format_amount
+from pytest_perfguard.engine.baseline.schema import MachineClass, record_data
+from pytest_perfguard.engine.report.words import plural
 
 
 def add(verbs: Verbs) -> None:

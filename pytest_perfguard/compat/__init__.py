@@ -8,7 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_perfguard.compat.fixture import BenchmarkFixture
-    from pytest_perfguard.tool_errors import FixtureAlreadyUsed
+    from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 
 __all__ = ["BenchmarkFixture", "FixtureAlreadyUsed"]
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> object:
 
         return BenchmarkFixture
     if name == "FixtureAlreadyUsed":
-        from pytest_perfguard.tool_errors import FixtureAlreadyUsed
+        from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 
         return FixtureAlreadyUsed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
-from pytest_perfguard.errors import SettingError
+from pytest_perfguard.core.errors import SettingError
 
 Timer = Callable[[], float]
 

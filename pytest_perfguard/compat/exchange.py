@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pytest_perfguard.baseline.fields import is_finite
 from pytest_perfguard.compat.stats import Stats
-from pytest_perfguard.metrics import metric_kind, metric_order
-from pytest_perfguard.model import Record, Recorded
-from pytest_perfguard.text import csv_cell
-from pytest_perfguard.tool_errors import BenchmarkFileError
+from pytest_perfguard.core.metrics import metric_kind, metric_order
+from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.text import csv_cell
+from pytest_perfguard.core.tool_errors import BenchmarkFileError
+from pytest_perfguard.engine.baseline.fields import is_finite
 
 #: The version of pytest-benchmark whose form this is: consumers look at it.
 VERSION: Final = "5.3.1"

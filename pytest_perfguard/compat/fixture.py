@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from pytest_perfguard.compat.finished import Finished
 from pytest_perfguard.compat.work import Rounds, Work, check_rounds, is_coroutine_function
-from pytest_perfguard.tool_errors import FixtureAlreadyUsed
+from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 
 if TYPE_CHECKING:
     from pytest_perfguard.compat.ways import Way
@@ -134,7 +134,7 @@ class BenchmarkFixture:
         try:
             from aspectlib import weave
         except ImportError:
-            from pytest_perfguard.errors import MissingExtra
+            from pytest_perfguard.core.errors import MissingExtra
 
             raise MissingExtra("benchmark.weave", "aspectlib", "aspect") from None
 

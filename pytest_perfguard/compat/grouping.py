@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pytest_perfguard.errors import SettingError
+from pytest_perfguard.core.errors import SettingError
 
 #: One benchmark with its statistics among the rest: `Finished.as_dict(flat=True)`, and where it was saved.
 Row = dict[str, Any]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from pytest_perfguard.errors import SettingError
-from pytest_perfguard.units import format_change, format_duration
+from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.core.units import format_change, format_duration
 
 FIELDS: Final = ("min", "max", "mean", "median", "stddev", "iqr")
 _LIMIT: Final = re.compile(r"(\w+):(?:(\d+(?:\.\d*)?)%|((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))")

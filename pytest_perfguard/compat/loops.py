@@ -16,7 +16,7 @@ from typing import Any
 from pytest_perfguard.compat.choices import Timer
 from pytest_perfguard.compat.plan import Plan, Round
 from pytest_perfguard.compat.work import Arguments, Work
-from pytest_perfguard.measure.tracers import untraced
+from pytest_perfguard.engine.measure.tracers import untraced
 
 
 class Watch:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_perfguard.errors import SettingError
-from pytest_perfguard.git import git_or_nothing
+from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.core.git import git_or_nothing
 
 _NUMBERED: Final = re.compile(r"(\d{4})_")
 _ILLEGAL: Final = r"\/:*?<>|"
@@ -74,7 +74,7 @@ def source_name(storage: Path, file: Path) -> str:
 
 def machine_info() -> dict[str, Any]:
     """Of this machine and interpreter."""
-    from pytest_perfguard.measure.machine import fingerprint
+    from pytest_perfguard.engine.measure.machine import fingerprint
 
     facts = fingerprint().facts
     return {

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
 from pytest_perfguard.compat.choices import Choices, Timer
-from pytest_perfguard.errors import SettingError
+from pytest_perfguard.core.errors import SettingError
 
 #: While a round is far too short, its number of calls grows by this.
 GROWTH: Final = 10

@@ -23,7 +23,7 @@ from pytest_perfguard.compat.grouping import (
 )
 from pytest_perfguard.compat.limits import Limit, parse_limit
 from pytest_perfguard.compat.places import parse_save
-from pytest_perfguard.errors import SettingError
+from pytest_perfguard.core.errors import SettingError
 
 #: pytest-codspeed's default for the time that all rounds may take.
 CODSPEED_MAX_TIME: Final = 3.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pytest_perfguard.compat.grouping import NAMES, Group, Row, extremes
-from pytest_perfguard.text import csv_cell, printable
+from pytest_perfguard.core.text import csv_cell, printable
 
 #: (unit, rows, best, worst, sort) -> (prefix of the unit, factor): pytest-benchmark's hook `scale_unit`.
 Scale = Callable[..., tuple[str, float]]

@@ -6,9 +6,12 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_perfguard import originals  # noqa: F401  # captured before any test runs
-from pytest_perfguard.plugin import benchmark, benchmark_names, benchmark_options, options, surroundings
-from pytest_perfguard.plugin.fixtures import (
+from pytest_perfguard.core import originals  # noqa: F401  # captured before any test runs
+from pytest_perfguard.plugin import options, surroundings
+from pytest_perfguard.plugin.benchmark import names as benchmark_names
+from pytest_perfguard.plugin.benchmark import options as benchmark_options
+from pytest_perfguard.plugin.benchmark import registration as benchmark
+from pytest_perfguard.plugin.fixtures.definitions import (
     cache,
     conn_pool,
     memory_watch,
@@ -85,6 +88,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(setups.SetupTimes(config), "perfguard-setups")
     if name := options.metrics_file(config):
-        from pytest_perfguard.plugin import metrics
+        from pytest_perfguard.plugin.fixtures import metrics
 
         metrics.register_metrics(config, name)

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from _pytest.runner import runtestprotocol
 
-from pytest_perfguard.abtest.child import Conversation, PipeLink
-from pytest_perfguard.abtest.protocol import Done, Found, Hello, Link, Quit, Ready, Recheck, Serve
-from pytest_perfguard.abtest.rounds import essence
-from pytest_perfguard.errors import ProtocolError
-from pytest_perfguard.leaks.findings import Examination
-from pytest_perfguard.measure.pinning import Pinning
-from pytest_perfguard.measure.quiet import doubtful_conditions, end_with_parent, quiet, thaw
-from pytest_perfguard.measure.tracers import untraced
-from pytest_perfguard.monitor.points import Claim, PointServer, ServesOnce
-from pytest_perfguard.plugin.benchmark_options import BENCHMARK_FIXTURES
-from pytest_perfguard.plugin.fixtures import LOOKING_AT_OUTPUT
+from pytest_perfguard.core.errors import ProtocolError
+from pytest_perfguard.core.measurement_points import Claim, PointServer, ServesOnce
+from pytest_perfguard.engine.leaks.findings import Examination
+from pytest_perfguard.engine.measure.pinning import Pinning
+from pytest_perfguard.engine.measure.quiet import doubtful_conditions, end_with_parent, quiet, thaw
+from pytest_perfguard.engine.measure.tracers import untraced
+from pytest_perfguard.engine.measure.unkept import nothing_kept
+from pytest_perfguard.engine.runner.child import Conversation, PipeLink
+from pytest_perfguard.engine.runner.protocol import Done, Found, Hello, Link, Quit, Ready, Recheck, Serve
+from pytest_perfguard.engine.runner.rounds import essence
+from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
+from pytest_perfguard.plugin.fixtures.definitions import LOOKING_AT_OUTPUT
 from pytest_perfguard.plugin.keys import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
 from pytest_perfguard.plugin.neutral import neutralise_plugins
 from pytest_perfguard.plugin.options import marker_keywords
@@ -33,10 +34,9 @@ from pytest_perfguard.plugin.ordinary import is_strict_xpass
 from pytest_perfguard.plugin.set_ups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.stock import find_tests
 from pytest_perfguard.plugin.wrapping import wrapped_function
-from pytest_perfguard.unkept import nothing_kept
 
 if TYPE_CHECKING:
-    from pytest_perfguard.monitor.monitor import PerformanceMonitor
+    from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
 
 #: Fixtures by which a test may hand a part of itself over.
 _HANDING_OVER: Final = frozenset(("perf_monitor", *BENCHMARK_FIXTURES))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_perfguard.leaks.counters import Counter
-    from pytest_perfguard.monitor.monitor import PerformanceMonitor
-    from pytest_perfguard.monitor.points import PointServer
-    from pytest_perfguard.plugin.benchmark_session import BenchmarkSession
-    from pytest_perfguard.plugin.caches import PerfCache
+    from pytest_perfguard.core.measurement_points import PointServer
+    from pytest_perfguard.engine.leaks.counters import Counter
+    from pytest_perfguard.plugin.benchmark.session import BenchmarkSession
     from pytest_perfguard.plugin.endings import Ending
-    from pytest_perfguard.plugin.metrics import SessionMetrics
-    from pytest_perfguard.plugin.pools import Pool
+    from pytest_perfguard.plugin.fixtures.caches import PerfCache
+    from pytest_perfguard.plugin.fixtures.metrics import SessionMetrics
+    from pytest_perfguard.plugin.fixtures.pools import Pool
     from pytest_perfguard.plugin.watching import Watching
+    from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
 
 #: In a measuring process: what serves the measurement points of the running test.
 MEASURER: Final[pytest.StashKey[PointServer]] = pytest.StashKey()

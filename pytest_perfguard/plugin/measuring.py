@@ -11,13 +11,16 @@ from typing import Final
 
 import pytest
 
-from pytest_perfguard.abtest.rounds import Subject
-from pytest_perfguard.errors import BaselineError
-from pytest_perfguard.measure.process_limits import ProcessLimits
-from pytest_perfguard.model import Comparison
+from pytest_perfguard.core.errors import BaselineError
+from pytest_perfguard.core.model import Comparison
+from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.text import printable
+from pytest_perfguard.engine.measure.process_limits import ProcessLimits
+from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.runner.rounds import Subject
 from pytest_perfguard.plugin import telling
 from pytest_perfguard.plugin.keys import BENCHMARKS, SESSION_METRICS, WATCHING
-from pytest_perfguard.plugin.modes import Mode, open_mode
+from pytest_perfguard.plugin.modes.base import Mode, open_mode
 from pytest_perfguard.plugin.options import MODES, run_settings, test_settings, unnamed_plugins
 from pytest_perfguard.plugin.ordinary import Harvest, OrdinaryRun, Withheld, log_reports
 from pytest_perfguard.plugin.phases import Phases
@@ -28,9 +31,6 @@ from pytest_perfguard.plugin.surroundings import Surroundings
 from pytest_perfguard.plugin.verdicts import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.watching import Watching
 from pytest_perfguard.plugin.wire import ControllerWire, WorkerWire
-from pytest_perfguard.report.words import plural
-from pytest_perfguard.system_errors import explained
-from pytest_perfguard.text import printable
 
 #: So many of the tests that could not be measured are named.
 _NAMED: Final = 3

@@ -11,11 +11,11 @@ from typing import Final, Literal, NamedTuple
 
 import pytest
 
-from pytest_perfguard.errors import SettingError
-from pytest_perfguard.knobs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
-from pytest_perfguard.plugin.benchmark import is_benchmark
+from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.core.knobs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
+from pytest_perfguard.core.settings import Settings, resolve
+from pytest_perfguard.plugin.benchmark.registration import is_benchmark
 from pytest_perfguard.plugin.shown import usage_error
-from pytest_perfguard.settings import Settings, resolve
 
 MARKER: Final = "perf"
 MARKER_HELP: Final = (

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import pytest
 from _pytest.runner import runtestprotocol
 
-from pytest_perfguard.measure.process_limits import ProcessLimits
-from pytest_perfguard.measure.source import source_hash
+from pytest_perfguard.engine.measure.process_limits import ProcessLimits
+from pytest_perfguard.engine.measure.source import source_hash
 from pytest_perfguard.plugin import repeating
 from pytest_perfguard.plugin.keys import WATCHING
 from pytest_perfguard.plugin.options import marker_keywords, test_settings

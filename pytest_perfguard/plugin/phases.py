@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from pytest_perfguard.abtest.arms import Build, Suite, two_arms
-from pytest_perfguard.abtest.examiner import Examiner, leak_budget
-from pytest_perfguard.abtest.one_at_a_time import OneAtATime
-from pytest_perfguard.abtest.pairs import PairRunner
-from pytest_perfguard.abtest.rounds import Progress, Subject
-from pytest_perfguard.abtest.runner import Runner
-from pytest_perfguard.abtest.worker import Launch
-from pytest_perfguard.errors import RevisionError, WrongCode
-from pytest_perfguard.judge.leaks import with_leaks
-from pytest_perfguard.judge.looks import Spent
-from pytest_perfguard.judge.paired import MAX_PAIRS, Pairs
-from pytest_perfguard.judge.screened import SUSPECT, settles, why_unsettled
-from pytest_perfguard.model import Comparison, Measurement, Verdict
-from pytest_perfguard.plugin.modes import Handover, Mode
+from pytest_perfguard.core.errors import RevisionError, WrongCode
+from pytest_perfguard.core.model import Comparison, Measurement, Verdict
+from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.engine.runner.arms import Build, Suite, two_arms
+from pytest_perfguard.engine.runner.examiner import Examiner, leak_budget
+from pytest_perfguard.engine.runner.one_at_a_time import OneAtATime
+from pytest_perfguard.engine.runner.pairs import PairRunner
+from pytest_perfguard.engine.runner.rounds import Progress, Subject
+from pytest_perfguard.engine.runner.runner import Runner
+from pytest_perfguard.engine.runner.worker import Launch
+from pytest_perfguard.engine.verdict.leaks import with_leaks
+from pytest_perfguard.engine.verdict.looks import Spent
+from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
+from pytest_perfguard.engine.verdict.screened import SUSPECT, settles, why_unsettled
+from pytest_perfguard.plugin.modes.base import Handover, Mode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 from pytest_perfguard.plugin.shown import usage_error
 from pytest_perfguard.plugin.surroundings import environment_at_start
-from pytest_perfguard.system_errors import explained
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")

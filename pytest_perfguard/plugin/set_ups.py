@@ -11,15 +11,15 @@ from _pytest.fixtures import FixtureManager
 from _pytest.nodes import Node
 from _pytest.runner import SetupState
 
-from pytest_perfguard.abtest.protocol import Duel, GoOn, Link, Message, Point, Recheck
-from pytest_perfguard.abtest.rounds import converse
-from pytest_perfguard.leaks.counters import KINDS, Counter
-from pytest_perfguard.leaks.findings import Examination
-from pytest_perfguard.leaks.heap import Owner, Owners
-from pytest_perfguard.leaks.meter import Meter
-from pytest_perfguard.leaks.set_ups import Left, SetUp, check_set_ups
-from pytest_perfguard.leaks.sites import is_installed
-from pytest_perfguard.measure.visit import Raised, Take, Taken
+from pytest_perfguard.engine.leaks.counters import KINDS, Counter
+from pytest_perfguard.engine.leaks.findings import Examination
+from pytest_perfguard.engine.leaks.heap import Owner, Owners
+from pytest_perfguard.engine.leaks.meter import Meter
+from pytest_perfguard.engine.leaks.set_ups import Left, SetUp, check_set_ups
+from pytest_perfguard.engine.leaks.sites import is_installed
+from pytest_perfguard.engine.measure.visit import Raised, Take, Taken
+from pytest_perfguard.engine.runner.protocol import Duel, GoOn, Link, Message, Point, Recheck
+from pytest_perfguard.engine.runner.rounds import converse
 
 #: What holds all fixtures, and is no part of any.
 _APART: Final = (Node, FixtureManager, SetupState, pytest.FixtureDef, pytest.FixtureRequest)

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.units import format_duration
 from pytest_perfguard.plugin.shown import write_text
-from pytest_perfguard.text import printable
-from pytest_perfguard.units import format_duration
 
 _KEY: Final = "perfguard_setups"
 #: Lines of each table.

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from pytest_perfguard.text import printable, printable_lines, printable_text
+from pytest_perfguard.core.text import printable, printable_lines, printable_text
 
 
 def usage_error(problem: object) -> pytest.UsageError:

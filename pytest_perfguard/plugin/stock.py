@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pytest_perfguard.abtest.identity import Identified, function_of, identified
-from pytest_perfguard.abtest.protocol import Hello
+from pytest_perfguard.engine.runner.identity import Identified, function_of, identified
+from pytest_perfguard.engine.runner.protocol import Hello
 from pytest_perfguard.plugin.naming import fingerprint_of, names_of, place_of
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.shown import usage_error

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from pytest_perfguard.abtest.examiner import Examiner
-from pytest_perfguard.abtest.rounds import Progress
-from pytest_perfguard.knobs import KNOBS
-from pytest_perfguard.model import Comparison
-from pytest_perfguard.plugin.modes import Mode, baseline_name
+from pytest_perfguard.core.knobs import KNOBS
+from pytest_perfguard.core.model import Comparison
+from pytest_perfguard.core.text import printable
+from pytest_perfguard.engine.report.explain import Context, explain, headline
+from pytest_perfguard.engine.report.progress import Pace, progress_line
+from pytest_perfguard.engine.report.terminal import count_line, summary_lines
+from pytest_perfguard.engine.runner.examiner import Examiner
+from pytest_perfguard.engine.runner.rounds import Progress
+from pytest_perfguard.plugin.modes.base import Mode, baseline_name
 from pytest_perfguard.plugin.options import chosen_mode, needed_options, place_of, revision_name
 from pytest_perfguard.plugin.shown import write_line, write_section, write_text
 from pytest_perfguard.plugin.verdicts import Explanation
-from pytest_perfguard.report.explain import Context, explain, headline
-from pytest_perfguard.report.progress import Pace, progress_line
-from pytest_perfguard.report.terminal import count_line, summary_lines
-from pytest_perfguard.text import printable
 
 
 class ProgressTeller:

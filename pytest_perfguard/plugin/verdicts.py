@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_perfguard.model import UNSETTLED, Comparison, Verdict
+from pytest_perfguard.core.model import UNSETTLED, Comparison, Verdict
+from pytest_perfguard.core.text import printable, printable_lines
 from pytest_perfguard.plugin.ordinary import Withheld, is_strict_xpass
-from pytest_perfguard.text import printable, printable_lines
 
 
 class Explanation:

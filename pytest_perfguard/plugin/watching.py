@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_perfguard.drive import describe
+from pytest_perfguard.engine.measure.drive import describe
 from pytest_perfguard.plugin.foreign import MAKEREPORT, watchers
 from pytest_perfguard.plugin.repeating import hooks_replaced
 from pytest_perfguard.plugin.shown import write_text

@@ -103,7 +103,7 @@ def test_unchanged_code_is_not_red(versioned, distribution):
 
 
 def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(versioned):
-    conftest = "from pytest_perfguard.originals import os\nif hasattr(os, 'sched_setaffinity'):\n    del os.sched_setaffinity\n"
+    conftest = "from pytest_perfguard.core.originals import os\nif hasattr(os, 'sched_setaffinity'):\n    del os.sched_setaffinity\n"
     versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "conftest.py": conftest, "pytest.ini": INI.format(root=".")})
     versioned.write({"lib.py": SLOW})
     result, tests = versioned.report("--perf-against=main")
@@ -377,9 +377,7 @@ def test_what_exists_once_is_measured_with_one_arm_alive(versioned, tmp_path_fac
         port = free.getsockname()[1]
     lock = tmp_path_factory.mktemp("held") / "lock"
     test = HOLDS.replace("{port}", str(port)).replace("{lock}", str(lock)).replace("{fixture}", fixture)
-    short = (
-        "import pytest_perfguard.abtest.one_at_a_time as module\nmodule.PATIENCE = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
-    )
+    short = "import pytest_perfguard.engine.runner.one_at_a_time as module\nmodule.PATIENCE = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
     versioned.commit(
         {"pytest.ini": INI.format(root="."), "conftest.py": short, "lib.py": FAST, "tests/test_lib.py": test}
     )

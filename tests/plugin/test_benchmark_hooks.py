@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_perfguard.plugin.benchmark_options import BENCHMARK_OPTIONS, flag_of
+from pytest_perfguard.plugin.benchmark.options import BENCHMARK_OPTIONS, flag_of
 
 SUITE = """
 def test_it(benchmark):

@@ -448,4 +448,4 @@ def test_the_fixture_needs_no_mode(project):
             "E */left (descriptor *",
         ]
     )
-    assert "leaks/watch.py" not in result.stdout.str()  # the traceback ends where the user's test does
+    assert "engine/leaks/watch.py" not in result.stdout.str()  # the traceback ends where the user's test does

@@ -130,7 +130,7 @@ def test_measuring_that_stops_in_the_middle(project):
     project.pytester.makeconftest(
         """
         import sys
-        from pytest_perfguard.abtest import runner
+        from pytest_perfguard.engine.runner import runner
 
         def stops(self, crew, subject, *others, original=runner.Runner._visit):
             if subject.nodeid.endswith("test_b"):
@@ -160,7 +160,7 @@ def test_a_leak_check_that_stops(project):
     project.pytester.makepyfile(TWO)
     project.pytester.makeconftest(
         """
-        from pytest_perfguard.abtest import examiner
+        from pytest_perfguard.engine.runner import examiner
 
         def stops(*_):
             raise MemoryError
@@ -209,7 +209,7 @@ def test_a_report_that_fails_costs_no_other(project):
     project.pytester.makepyfile(TWO)
     project.pytester.makeconftest(
         """
-        from pytest_perfguard.report import markdown
+        from pytest_perfguard.engine.report import markdown
 
         def fails(*_):
             raise UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates not allowed")

@@ -1,0 +1,129 @@
+"""Measurement points: the calls of a test that are measured, and how they are handed to whoever measures."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+
+from pytest_perfguard.core.units import parse_percent
+
+R = TypeVar("R")
+
+
+class Claim(NamedTuple):
+    """`name` is faster than `rival`, by a factor of `by` at least."""
+
+    name: str
+    rival: str
+    by: float
+
+
+class PointServer(Protocol):
+    """Serves measurement points: calls as often as it needs, returns what the first call returned.
+
+    `setup` is called untimed before every round; by default the marker's own is.
+    """
+
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object: ...
+
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object: ...
+
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None: ...
+
+    async def duel_async(
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+    ) -> None: ...
+
+
+class ServesOnce:
+    """Where nothing is measured: each call is made once."""
+
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
+        if setup is not None:
+            setup()
+        return call()
+
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object:
+        done = setup() if setup is not None else None
+        if isinstance(done, Awaitable):
+            await done
+        return await call()
+
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+        call()
+        rival()
+
+    async def duel_async(
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+    ) -> None:
+        await call()
+        await rival()
+
+    def __str__(self) -> str:
+        return "idle"
+
+
+class NamedCall(Generic[R]):
+    """A call of a test with a name of its own, made by `perf_monitor.named(...)`."""
+
+    def __init__(self, server: PointServer, name: str, call: Callable[[], R]) -> None:
+        self._server = server
+        self._call = call
+        self.name = name
+
+    def measure(self) -> R:
+        """`perf_monitor.measure` under this name: `time:NAME`."""
+        return cast(R, self._server.measure(self._call, self.name))
+
+    async def measure_async(self) -> Any:
+        """`perf_monitor.measure_async` under this name."""
+        return await self._server.measure_async(cast("Callable[[], Awaitable[object]]", self._call), self.name)
+
+    def faster_than(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
+        """Claim that this takes less time than `rival`; judged in every measuring mode, and fails the test if it is not so.
+
+        The two are called in turn in one process, in slices of half a millisecond, and the process is the unit of
+        inference: one is asked after the other until their mean ratio is clear (docs/monitor.md).
+
+        Parameters
+        ----------
+        by
+            by how much at least: `"20%"` less time, or a factor such as 1.5.
+        """
+        self._server.duel(self._call, rival._call, self._claim(rival, by))
+
+    async def faster_than_async(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
+        """`faster_than` for two coroutine functions, inside the running event loop."""
+        mine = cast("Callable[[], Awaitable[object]]", self._call)
+        theirs = cast("Callable[[], Awaitable[object]]", rival._call)
+        await self._server.duel_async(mine, theirs, self._claim(rival, by))
+
+    def _claim(self, rival: NamedCall[Any], by: str | float) -> Claim:
+        return Claim(self.name, rival.name, factor_of(by))
+
+    def __repr__(self) -> str:
+        return f"<NamedCall {self.name}>"
+
+
+def factor_of(by: str | float) -> float:
+    """`"20%"` less time is a factor of 1.25; a number is the factor itself."""
+    if isinstance(by, str):
+        share = parse_percent(by)
+        if not share < 1:
+            raise ValueError(f"by is {by!r}: nothing takes 100 % less time or more")
+        return 1 / (1 - share)
+    if not 1 <= by < float("inf"):
+        raise ValueError(f"by is {by!r}: give a factor of at least 1, or a percentage such as '20%'")
+    return float(by)
+
+
+def name_of(function: Callable[..., object]) -> str:
+    """What a function is called; an object that can be called goes by its class."""
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)

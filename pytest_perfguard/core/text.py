@@ -1,0 +1,59 @@
+"""Make foreign text safe to show: the one way from a test, a file or a worker to a terminal, a log, a table or a CI system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+#: What a CI system takes for a command: GitHub's `::name::` at the start of a line, blanks before it included; GitHub's older
+#: `##[name]`, Azure's `##vso[name]` and TeamCity's `##teamcity[name]` anywhere in a line.
+_COMMAND: Final = re.compile(r"(?P<start>\A\s*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))")
+#: What a spreadsheet takes for a formula if a cell begins with it.
+_FORMULA: Final = re.compile(r"\s*[=+\-@]")
+
+
+def printable(text: str) -> str:
+    """Return the text as one line in which nothing is a control character or a command of a CI system.
+
+    Control characters, line ends and invisible characters appear as escapes: `\\x1b`, `\\n`.
+    """
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return _COMMAND.sub(_disarmed, shown)
+
+
+def printable_lines(text: str) -> list[str]:
+    """Return the lines of the text, each of them printable; tabs become blanks."""
+    return [printable(line.expandtabs()) for line in text.splitlines()]
+
+
+def printable_text(text: str) -> str:
+    """Return the text with its lines kept, and each of them printable."""
+    return "\n".join(printable_lines(text))
+
+
+def csv_cell(value: object) -> object:
+    """Return the value for a cell of a CSV file: a number or None as it is, text printable and never a formula."""
+    if value is None or isinstance(value, int | float):
+        return value
+    shown = printable(str(value))
+    return f"'{shown}" if _FORMULA.match(shown) and not _is_number(shown) else shown
+
+
+def first_of(names: Collection[str], limit: int = 12) -> str:
+    """Return the first names in alphabetical order, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(sorted(names)[:limit]) + more
+
+
+def _disarmed(found: re.Match[str]) -> str:
+    start = found["start"]
+    return "\\x23" if start is None else f"{start}\\x3a"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

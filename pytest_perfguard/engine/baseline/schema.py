@@ -1,0 +1,189 @@
+"""The form of the baseline file: one test per line, keys sorted, the same bytes for the same content.
+
+Schema history: 1 - first version (perfguard 0.1).
+
+{
+"schema": 1,
+"classes": {
+"linux-x86_64-...": {
+"machine": {...},
+"stamp": {"at": "2026-01-31T12:00:00Z", "perfguard": "0.1.0"},
+"tests": {
+"tests/test_a.py::test_b": {"commit": ..., "conditions": ..., "iterations": ..., "kernel": ..., "metrics": ..., ...}
+}
+}
+}
+}
+
+Time and version stand in `stamp`, so that the line of a test changes with its own record only. `minima` and `medians`
+must agree in length and order, so that a merge of two half lines does not go unnoticed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pytest_perfguard.core.errors import BaselineUnreadable
+from pytest_perfguard.core.metrics import metric_kind
+from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.values import KINDS
+from pytest_perfguard.engine.baseline import fields
+
+SCHEMA: Final = 1
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class MachineClass:
+    """The part of the file that belongs to one class of machines and interpreters."""
+
+    machine: Mapping[str, object] = field(default_factory=dict)
+    stamp: Mapping[str, object] = field(default_factory=dict)
+    tests: Mapping[str, Record] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The whole file."""
+
+    classes: Mapping[str, MachineClass] = field(default_factory=dict)
+
+    def tests_of(self, class_name: str) -> Mapping[str, Record]:
+        """The records of one machine class."""
+        return self.classes[class_name].tests if class_name in self.classes else {}
+
+
+def to_text(baseline: Baseline) -> str:
+    """The file's content."""
+    classes = [_class_lines(name, part) for name, part in sorted(baseline.classes.items())]
+    return f'{{\n"schema": {SCHEMA},\n"classes": {{\n' + ",\n".join(classes) + "\n}\n}\n"
+
+
+def from_text(text: str, path: str) -> Baseline:
+    """The baseline that this text holds; `path` is named in errors.
+
+    Raises
+    ------
+    BaselineUnreadable
+        with the line and the field at fault.
+    """
+    with _collector_paused():
+        return _from_text(text, path)
+
+
+def _from_text(text: str, path: str) -> Baseline:
+    content = fields.load(text, path)
+    schema = content.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise BaselineUnreadable(
+            path, f"schema {schema} is newer than this perfguard, which reads up to {SCHEMA}", 2, "upgrade perfguard"
+        )
+    reader = fields.Reader(path, text)
+    if schema != SCHEMA:
+        raise reader.wrong("schema", f"schema is {schema!r}, expected {SCHEMA}")
+    classes = reader.mapping(content, "classes", "classes")
+    return Baseline({name: _read_class(reader, name, part) for name, part in classes.items()})
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Millions of new values in no cycle would be looked through again and again: a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _class_lines(name: str, part: MachineClass) -> str:
+    tests = [f"{_line(nodeid)}: {record_text(record)}" for nodeid, record in sorted(part.tests.items())]
+    head = f'{_line(name)}: {{\n"machine": {_line(part.machine)},\n"stamp": {_line(part.stamp)},\n"tests": {{\n'
+    return head + ",\n".join(tests) + "\n}\n}"
+
+
+def record_text(record: Record) -> str:
+    """How the file writes this record."""
+    return _line(record_data(record))
+
+
+def _line(value: object) -> str:
+    # Every character that could end a line, or that an editor could alter, is escaped.
+    return _ENCODER.encode(value)
+
+
+def record_data(record: Record) -> dict[str, object]:
+    """The record as plain data."""
+    metrics = {
+        name: {"medians": list(kept.medians), "minima": list(kept.minima), "rounds": kept.rounds, "unit": kept.unit}
+        for name, kept in record.metrics.items()
+    }
+    imports = {"imports": sorted(record.imports)} if record.imports else {}
+    return {
+        **imports,
+        "commit": record.commit,
+        "conditions": dict(record.conditions),
+        "iterations": dict(record.iterations),
+        "kernel": record.kernel,
+        "metrics": metrics,
+        "paces": list(record.paces),
+        "source": record.source,
+    }
+
+
+def _read_class(reader: fields.Reader, name: str, part: Any) -> MachineClass:
+    if not isinstance(part, dict):
+        raise reader.wrong(name, f"class {name} is not an object")
+    tests = reader.mapping(part, "tests", name)
+    for nodeid, data in tests.items():
+        tests[nodeid] = read_record(reader, nodeid, data)  # in its place: a large file is not held twice
+    return MachineClass(reader.mapping(part, "machine", name), reader.mapping(part, "stamp", name), tests)
+
+
+def read_record(reader: fields.Reader, nodeid: str, data: Any) -> Record:
+    """The record that this data holds; what is wrong with it is raised by the `reader`."""
+    if not isinstance(data, dict):
+        raise reader.wrong(nodeid, f"the record of {nodeid} is not an object")
+    iterations = reader.mapping(data, "iterations", nodeid)
+    for label, count in iterations.items():
+        if not fields.is_count(count):
+            raise reader.wrong(nodeid, f"iterations.{label} is {count!r:.60}, expected a whole number above 0")
+    conditions = reader.mapping(data, "conditions", nodeid)
+    for name, state in conditions.items():
+        if not isinstance(state, bool):
+            raise reader.wrong(nodeid, f"conditions.{name} is {state!r:.60}, expected true or false")
+    metrics = reader.mapping(data, "metrics", nodeid)
+    return Record(
+        source=reader.text(data, "source", nodeid),
+        commit=reader.text(data, "commit", nodeid),
+        kernel=reader.number(data, "kernel", nodeid),
+        iterations=iterations,
+        metrics={name: _read_metric(reader, nodeid, name, value) for name, value in metrics.items()},
+        conditions=conditions,
+        paces=reader.numbers(data, "paces", nodeid, "the record"),
+        imports=tuple(sorted(reader.texts(data, "imports", nodeid))),
+    )
+
+
+def _read_metric(reader: fields.Reader, nodeid: str, name: str, data: Any) -> Recorded:
+    place = f"metrics.{name}"
+    if not isinstance(data, dict):
+        raise reader.wrong(nodeid, f"{place} is not an object")
+    minima = reader.numbers(data, "minima", nodeid, place)
+    medians = reader.numbers(data, "medians", nodeid, place)
+    if len(minima) != len(medians) or not all(map(operator.le, minima, medians)):
+        raise reader.wrong(nodeid, f"{place}: minima and medians do not belong together")
+    rounds, unit = data.get("rounds"), reader.text(data, "unit", nodeid)
+    if not fields.is_count(rounds):
+        raise reader.wrong(nodeid, f"{place}.rounds is {rounds!r:.60}, expected a whole number above 0")
+    kind = KINDS.get(metric_kind(name))
+    if kind is None or unit != kind.unit:
+        raise reader.wrong(nodeid, f"{place}.unit is {unit!r:.60}")
+    return Recorded(unit, minima, medians, rounds)  # type: ignore[arg-type]  # checked above

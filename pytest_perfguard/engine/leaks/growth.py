@@ -1,0 +1,101 @@
+"""Does a quantity grow with every call, or has it settled? Pure: a series of levels in, a judgement out.
+
+The rule and the numbers behind it: docs/leaks.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+from pytest_perfguard.core.stats.trend import mann_kendall, theil_sen
+
+#: Windows of calls for a first look, and in all where that leaves it open.
+WINDOWS: Final = 5
+MOST_WINDOWS: Final = 20
+#: One rising series in a thousand is chance.
+LEVEL: Final = 0.001
+#: A leak goes on: the later half of the growth is at least this share of the earlier one.
+GOES_ON: Final = 0.5
+#: Fewer growing windows than this are events, such as a table that was enlarged, whatever their size.
+LEAST_GROWING: Final = 3
+
+
+class Trend(Enum):
+    """What a series shows."""
+
+    LEAKING = "leaking"
+    SETTLED = "settled"
+    OPEN = "open"
+    """More windows will tell."""
+
+
+def first_look(levels: Sequence[int], floor: float) -> Trend:
+    """Judge a short series, of levels at the `WINDOWS` + 1 borders of its windows.
+
+    Leaking: every window grew, by `floor` on average, and the later ones no less than half of the earlier ones.
+    Settled: nothing is left of any growth.
+    """
+    steps = _steps(levels)
+    if levels[-1] <= levels[0]:
+        return Trend.SETTLED
+    every = all(step > 0 for step in steps)
+    return Trend.LEAKING if every and _mean(steps) >= floor and _goes_on(steps) else Trend.OPEN
+
+
+def last_look(levels: Sequence[int], floor: float) -> Trend:
+    """Judge a long series: a trend by Mann-Kendall, a slope by Theil-Sen of at least `floor` per window.
+
+    The growth must be spread over several windows and go on in the later half.
+    """
+    steps = _steps(levels)
+    rising = levels[-1] > levels[0] and mann_kendall(levels) < LEVEL
+    # The median slope of a quantity that is counted is 0 where it grows in a minority of windows.
+    steep = theil_sen(levels) >= floor if floor else True
+    spread = sum(step > 0 for step in steps) >= LEAST_GROWING
+    return Trend.LEAKING if rising and steep and spread and _goes_on(steps) else Trend.SETTLED
+
+
+def rate(levels: Sequence[int]) -> float:
+    """Growth per window, carefully: the smallest of three estimates that are positive.
+
+    The median step and the median slope are unmoved by a list that was enlarged once; the mean is left where something
+    grows now and then only.
+    """
+    mean = _mean(_steps(levels))
+    estimates = statistics.median(_steps(levels)), theil_sen(levels), mean
+    return min((estimate for estimate in estimates if estimate > 0), default=mean)
+
+
+def still_growing(levels: Sequence[int], per_window: float) -> bool:
+    """Does a growth of `per_window` hold on? The last windows must still grow at half of that rate.
+
+    Asked after many more calls: a cache that has a bound is full by then.
+    """
+    return min(rate(levels), _mean(_steps(levels)[-2:])) >= GOES_ON * per_window
+
+
+def _steps(levels: Sequence[int]) -> list[int]:
+    return [later - earlier for earlier, later in itertools.pairwise(levels)]
+
+
+def _goes_on(steps: Sequence[int]) -> bool:
+    """Is the later half no less than half of the earlier one, by the mean or by the median?
+
+    One reallocation of a large container moves the mean of its half, not the median. The median of what grows now and
+    then is 0.
+    """
+    half = len(steps) // 2
+    return any(
+        later > 0 and later >= GOES_ON * earlier
+        for earlier, later in (
+            (average(steps[:half]), average(steps[-half:])) for average in (_mean, statistics.median)
+        )
+    )
+
+
+def _mean(steps: Sequence[int]) -> float:
+    return sum(steps) / len(steps)

@@ -1,0 +1,153 @@
+"""The levels at the borders of windows of calls: traced memory, the C heap, address space, and all that is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from pytest_perfguard.core.originals import sys
+from pytest_perfguard.core.processes import memory, private_bytes
+from pytest_perfguard.engine.leaks.caches import Caches, only_new_objects
+from pytest_perfguard.engine.leaks.counters import Counter, Counters, Held
+from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, rate
+from pytest_perfguard.engine.leaks.heap import Owners
+from pytest_perfguard.engine.measure.attribution import InstrumentFailed
+from pytest_perfguard.engine.measure.drive import describe
+
+#: Readings before the first that counts: reading has a warm-up of its own.
+IDLE_READINGS: Final = 2
+
+
+class Meter:
+    """Reads this process. To be used inside `with meter.open():`."""
+
+    def __init__(
+        self,
+        own: Mapping[str, Counter] | None = None,
+        forget: Callable[[], object] = lambda: None,
+        owners: Callable[[], Owners] = Owners,
+    ) -> None:
+        import psutil
+
+        self._counters = Counters(own)
+        self._forget = forget
+        self.owners = owners
+        """The fixtures that are set up."""
+        # Since psutil 7.2, and only where the C library tells.
+        self._heap_info = getattr(psutil, "heap_info", None)
+        self._caches: Caches | None = None
+        self._traced_by_others = False
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Hide old objects from the collector and find the caches; ends with tracing as it was before."""
+        import tracemalloc
+
+        self._traced_by_others = tracemalloc.is_tracing()
+        self._caches = Caches()
+        try:
+            with only_new_objects():
+                yield
+        finally:
+            self._caches = None
+            self.trace(0)
+
+    def trace(self, frames: int) -> None:
+        """Trace allocations from now on, with so many callers; 0: do not trace.
+
+        Where somebody else is tracing already, that goes on as it is: beginning anew would take away what they know.
+        """
+        import tracemalloc
+
+        if self._traced_by_others:
+            return
+        tracemalloc.stop()
+        if frames:
+            tracemalloc.start(frames)
+
+    def empty_caches(self) -> None:
+        """Before anything is read."""
+        self._forget()
+        if self._caches is not None:
+            self._caches.empty()
+
+    def held(self) -> Held:
+        """All that is counted, thing by thing."""
+        return self._counters.read()
+
+    def levels(self, *, counted: bool) -> dict[str, int]:
+        """By kind. Without what is `counted` only the bytes, which is quicker."""
+        import tracemalloc
+
+        self.empty_caches()
+        levels = {"memory": tracemalloc.get_traced_memory()[0], **self._heap()}
+        levels["mapped"] = memory().vms
+        if counted:
+            levels.update({kind: len(things) for kind, things in self.held().items()})
+        return levels
+
+    def witnesses(self, window: int) -> Series:
+        """A series of what grows with Python's memory whether it is traced or not: blocks, and the C heap."""
+        return Series(window, self._witnesses)
+
+    def _witnesses(self) -> dict[str, int]:
+        self.empty_caches()
+        return {"blocks": sys.getallocatedblocks(), **self._heap()}
+
+    def _heap(self) -> dict[str, int]:
+        if self._heap_info is None:
+            return {}
+        heap = self._heap_info()
+        return {"native": heap.heap_used + heap.mmap_used}
+
+    def series(self, window: int, *, counted: bool) -> Series:
+        """A series of levels, so many calls apart."""
+        return Series(window, functools.partial(self.levels, counted=counted))
+
+    def resident(self) -> tuple[int, int]:
+        """(RSS, USS) in bytes; USS is 0 where it cannot be had."""
+        rss, uss = memory().rss, 0
+        with contextlib.suppress(Exception):  # macOS and containers may refuse it
+            uss = private_bytes()
+        return rss, uss
+
+
+class Series:
+    """Levels over time. Its memory is taken at once: a list that grew here would look like growth there."""
+
+    def __init__(self, window: int, read: Callable[[], Mapping[str, int]]) -> None:
+        self.window = window
+        """Calls between two levels."""
+        self.windows = -1
+        """How many there are so far; -1: not even a first level."""
+        self._read = read
+        self._levels = {kind: array("q", bytes(8 * (MOST_WINDOWS + 1))) for kind in read()}
+        for _ in range(IDLE_READINGS):
+            read()
+
+    def read(self) -> None:
+        """Add the levels of now."""
+        self.windows += 1
+        try:
+            levels = self._read()
+        except Exception as error:
+            raise InstrumentFailed(describe(error)) from error
+        for kind, level in levels.items():
+            self._levels[kind][self.windows] = level
+
+    @property
+    def calls(self) -> int:
+        return self.windows * self.window
+
+    def __getitem__(self, kind: str) -> Sequence[int]:
+        return self._levels[kind][: self.windows + 1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._levels)
+
+    def growth(self) -> dict[str, float]:
+        """Per call, of each kind."""
+        return {kind: rate(self[kind]) / self.window for kind in self}

@@ -1,0 +1,190 @@
+"""The second check of a suspect: does what it leaves outlive the set-up in which it is called?
+
+Within one set-up also that grows which a teardown frees: what a fixture undoes, closes or removes at its end. So the calls
+are made in set-ups that alternate, one with many calls and one with a single call; what each leaves behind is read when it
+is torn down. The difference is what the calls leave for good, without what a set-up itself leaves. Pure but for its clock.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Generator, Iterable, Mapping
+from statistics import median
+from typing import Final, NamedTuple
+
+from pytest_perfguard.engine.leaks.clock import undisturbed_ns
+from pytest_perfguard.engine.leaks.findings import BYTES, Examination, Leak
+from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, WINDOWS, Trend, first_look, last_look
+
+#: Calls of a set-up with many of them; fewer where a call or a set-up is slow, or where a call takes a lot.
+CALLS: Final = 20
+LEAST_CALLS: Final = 3
+MOST_CALLS: Final = 5_000
+#: So much should a set-up with many calls take: a run of a test leaves some kilobytes more or less.
+SIGNAL_BYTES: Final = 64 * 2**10
+SIGNAL_THINGS: Final = 4
+MOST_BYTES: Final = 8 * 2**20
+MOST_THINGS: Final = 20
+#: What outlives its set-up is a leak from this part on of what grew within one set-up.
+LEAST_SHARE: Final = 0.1
+#: A budget that did not do is to be raised by this factor at least.
+LEAST_RAISE: Final = 1.5
+#: What grew within a set-up at this part of the known rate is the same suspect.
+SAME_SHARE: Final = 0.5
+
+
+class SetUp(NamedTuple):
+    """Request: set the test up, make so many calls at its measurement point, tear it down."""
+
+    calls: int
+    one_by_one: bool = False
+    """Does the test's own `setup` serve one call only?"""
+
+
+class Left(NamedTuple):
+    """Answer: by how much each kind has grown."""
+
+    within: Mapping[str, int]
+    """During the calls."""
+    outlived: Mapping[str, int]
+    """From before the set-up until after the teardown."""
+    call_ns: float
+    """Of one call."""
+    problem: str = ""
+    """Not empty: what failed."""
+
+
+def check_set_ups(
+    suspects: Mapping[str, float],
+    budget_ns: int,
+    share: float = 1.0,
+    clock: Callable[[], int] = undisturbed_ns,
+) -> Generator[SetUp, Left, Examination]:
+    """Tell which of the suspects, kinds with their growth per call, go on growing from set-up to set-up.
+
+    The answer's `leaks` do; its `released` grew within each set-up and were gone after it.
+    """
+    return (yield from _Check(suspects, budget_ns, share, clock).run())
+
+
+class _Check:
+    def __init__(self, suspects: Mapping[str, float], budget_ns: int, share: float, clock: Callable[[], int]) -> None:
+        self._suspects = suspects
+        self._budget_ns = budget_ns
+        self._share = share
+        self._clock = clock
+        self._start_ns = clock()
+        self._calls = 0
+        self._one_by_one = False
+        self._problem = ""
+        self._pairs = 0
+        # Their memory is taken at once: a list that grew here would look like growth there.
+        empty = bytes(8 * (MOST_WINDOWS + 1))
+        self._levels = {kind: array("q", empty) for kind in suspects}
+        self._within = {kind: array("q", empty) for kind in suspects}
+
+    def run(self) -> Generator[SetUp, Left, Examination]:
+        pair_ns = yield from self._warm_up()
+        if self._problem:
+            return Examination(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
+        if not self._calls:
+            return self._left_open(self._suspects, (WINDOWS + 3) * pair_ns)
+        yield from self._fill(WINDOWS)
+        trends = {kind: first_look(self._series(kind), self._floor(kind)) for kind in self._suspects}
+        doubtful = [kind for kind, trend in trends.items() if trend is Trend.OPEN and self._grew(kind)]
+        if doubtful and not self._problem and Trend.LEAKING not in trends.values():
+            if not self._affords((MOST_WINDOWS - self._pairs) * pair_ns):
+                return self._left_open(doubtful, (MOST_WINDOWS + 3) * pair_ns)
+            yield from self._fill(MOST_WINDOWS)
+            trends = {kind: last_look(self._series(kind), self._floor(kind)) for kind in self._suspects}
+        if self._problem and self._pairs < 2:
+            return Examination(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
+        return self._examination(trends)
+
+    def _warm_up(self) -> Generator[SetUp, Left, float]:
+        """Find how many calls a set-up can have; returns what a pair of set-ups takes, in ns."""
+        yield from self._set_up(1)
+        start = self._clock()
+        once = yield from self._set_up(1)
+        set_up_ns = max(0.0, self._clock() - start - once.call_ns)
+        self._calls = self._fitting(set_up_ns, once.call_ns)
+        if self._problem or not self._calls:
+            return 2 * set_up_ns + LEAST_CALLS * once.call_ns
+        many = yield from self._set_up(self._calls)
+        if self._problem:
+            self._problem, self._one_by_one = "", True
+            many = yield from self._set_up(self._calls)
+        self._calls = min(self._calls, self._fitting(set_up_ns, many.call_ns))
+        return 2 * set_up_ns + max(self._calls, LEAST_CALLS) * many.call_ns
+
+    def _fitting(self, set_up_ns: float, call_ns: float) -> int:
+        """Calls per set-up that are wanted and that the budget has room for; 0: too few."""
+        left = self._share * self._budget_ns - (self._clock() - self._start_ns)
+        room = (left / (WINDOWS + 1) - 2 * set_up_ns) / max(1.0, call_ns)
+        fits = min(self._wanted(), int(room))
+        return fits if fits >= min(LEAST_CALLS, self._wanted()) else 0
+
+    def _wanted(self) -> int:
+        least, most = CALLS, MOST_CALLS
+        for kind, rate in self._suspects.items():
+            signal, limit = (SIGNAL_BYTES, MOST_BYTES) if kind in BYTES else (SIGNAL_THINGS, MOST_THINGS)
+            least = max(least, math.ceil(signal / rate))
+            most = min(most, max(2, int(limit / rate)))
+        return min(least, most)
+
+    def _left_open(self, kinds: Iterable[str], needed_ns: float) -> Examination:
+        seconds = math.ceil(max(needed_ns / self._share, LEAST_RAISE * self._budget_ns) / 1e9)
+        grew = f"{' and '.join(kinds)} grew with each call"
+        return Examination(0, unsettled=f"{grew}; whether that outlives the teardown takes a budget of {seconds} s")
+
+    def _grew(self, kind: str) -> bool:
+        """Is what outlived the set-ups so much that it may be a leak?"""
+        return self._levels[kind][self._pairs] > self._floor(kind) * self._pairs
+
+    def _affords(self, ns: float) -> bool:
+        return self._clock() - self._start_ns + ns <= self._share * self._budget_ns
+
+    def _set_up(self, calls: int) -> Generator[SetUp, Left, Left]:
+        left = yield SetUp(calls, self._one_by_one)
+        self._problem = self._problem or left.problem
+        return left
+
+    def _fill(self, pairs: int) -> Generator[SetUp, Left, None]:
+        while self._pairs < pairs:
+            many = yield from self._set_up(self._calls)
+            once = yield from self._set_up(1)
+            if self._problem:
+                return
+            for kind in self._suspects:
+                self._add(self._levels[kind], many.outlived.get(kind, 0) - once.outlived.get(kind, 0))
+                self._add(self._within[kind], many.within.get(kind, 0) - once.within.get(kind, 0))
+            self._pairs += 1
+
+    def _add(self, levels: array[int], step: int) -> None:
+        levels[self._pairs + 1] = levels[self._pairs] + step
+
+    def _series(self, kind: str) -> array[int]:
+        return self._levels[kind][: self._pairs + 1]
+
+    def _floor(self, kind: str) -> float:
+        """Least growth per pair of set-ups that counts."""
+        return LEAST_SHARE * self._suspects[kind] * (self._calls - 1) if kind in BYTES else 0.0
+
+    def _examination(self, trends: Mapping[str, Trend]) -> Examination:
+        calls = self._pairs * self._calls
+        outlived = {kind: self._rate(self._levels[kind]) for kind in self._suspects}
+        within = {kind: self._rate(self._within[kind]) for kind in self._suspects}
+        leaks = [Leak(kind, outlived[kind]) for kind, trend in trends.items() if trend is Trend.LEAKING]
+        released = {
+            kind: rate
+            for kind, rate in within.items()
+            if trends[kind] is not Trend.LEAKING and rate >= SAME_SHARE * self._suspects[kind]
+        }
+        return Examination(calls, leaks, outlived, released=released, set_ups=2 * self._pairs)
+
+    def _rate(self, levels: array[int]) -> float:
+        """Growth per call: the median over the pairs, or the mean of what grows now and then."""
+        steps = [levels[index + 1] - levels[index] for index in range(self._pairs)]
+        mean = (levels[self._pairs] - levels[0]) / max(1, self._pairs)
+        return (median(steps) or mean) / max(1, self._calls - 1)

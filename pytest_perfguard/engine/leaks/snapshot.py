@@ -1,0 +1,90 @@
+"""What a process holds at a moment, and the difference of two such moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_perfguard.core.originals import gc, sys
+from pytest_perfguard.core.processes import memory
+from pytest_perfguard.core.units import format_size
+from pytest_perfguard.engine.leaks.counters import Counters, noun_of
+from pytest_perfguard.engine.leaks.heap import type_name
+
+MOST_TYPES: Final = 10
+_OWN: Final = __name__.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class MemorySnapshot:
+    """Amounts at one moment; subtract an earlier one to see what has changed."""
+
+    python: int | None
+    """Bytes that Python allocated since tracing began; None where tracemalloc is not tracing."""
+    blocks: int
+    """Memory blocks that Python has allocated."""
+    rss: int
+    """Bytes of the resident set."""
+    objects: Mapping[str, int]
+    """How many objects the collector knows of each type."""
+    held: Mapping[str, int]
+    """How many files, sockets, threads, ... there are."""
+
+    def __sub__(self, earlier: MemorySnapshot) -> MemoryDifference:
+        traced = self.python is not None and earlier.python is not None
+        return MemoryDifference(
+            (self.python or 0) - (earlier.python or 0) if traced else None,
+            self.blocks - earlier.blocks,
+            self.rss - earlier.rss,
+            _changes(self.objects, earlier.objects),
+            _changes(self.held, earlier.held),
+        )
+
+
+@dataclass(frozen=True)
+class MemoryDifference:
+    """By how much each amount has changed; what has not is left out of the mappings."""
+
+    python: int | None
+    blocks: int
+    rss: int
+    objects: Mapping[str, int]
+    held: Mapping[str, int]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        if self.python is not None:
+            yield f"{_signed_size(self.python)} of Python's memory"
+        yield f"{self.blocks:+d} memory blocks, {_signed_size(self.rss)} of resident memory"
+        for kind, change in self.held.items():
+            yield f"{change:+d} {noun_of(kind, abs(change))}"
+        for name, change in sorted(self.objects.items(), key=lambda item: -abs(item[1]))[:MOST_TYPES]:
+            yield f"{change:+d} {name}"
+
+
+def take_snapshot(counters: Counters) -> MemorySnapshot:
+    """Collect garbage and read everything."""
+    import tracemalloc
+
+    gc.collect()
+    python = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else None
+    blocks, rss = sys.getallocatedblocks(), memory().rss
+    objects: dict[str, int] = {}
+    for thing in gc.get_objects():
+        name = type_name(type(thing))
+        if not name.startswith(_OWN):
+            objects[name] = objects.get(name, 0) + 1
+    held = {kind: len(things) for kind, things in counters.read().items()}
+    return MemorySnapshot(python, blocks, rss, objects, held)
+
+
+def _changes(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    changes = {name: now.get(name, 0) - before.get(name, 0) for name in {**before, **now}}
+    return {name: change for name, change in changes.items() if change}
+
+
+def _signed_size(size: int) -> str:
+    return f"{'+' if size >= 0 else '-'}{format_size(abs(size))}"

@@ -1,0 +1,127 @@
+"""Profilers, tracers and monitoring tools that are active in a process: paused for a measurement, and put back after it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading as the_threading
+from _tracemalloc import is_tracing as _is_tracing  # the module around it is loaded where it is used
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from pytest_perfguard.core.originals import os, sys, threading
+
+#: Methods by which an object that C code installed is paused and goes on: cProfile and line_profiler, VizTracer.
+_SWITCHES: Final = (("disable", "enable"), ("pause", "resume"))
+#: The numbers of the tools of `sys.monitoring`.
+_TOOLS: Final = range(6)
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Pause profilers, tracers and monitoring tools: cProfile, coverage, debuggers; for new threads as well."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(_paused(sys.gettrace(), sys.settrace))
+        stack.callback(_paused(sys.getprofile(), sys.setprofile))
+        stack.callback(_paused(threading.gettrace(), threading.settrace))
+        stack.callback(_paused(threading.getprofile(), threading.setprofile))
+        stack.enter_context(_paused_monitoring())
+        yield
+
+
+def in_the_way() -> list[str]:
+    """What is active here, makes code slower or its memory larger, and cannot be paused."""
+    return list(_in_the_way())
+
+
+def _in_the_way() -> Iterator[str]:
+    if str(getattr(threading.getprofile(), "__module__", "")).startswith("memray"):
+        yield "memray is tracking allocations"
+    if _is_tracing():
+        yield "tracemalloc is tracing"
+    for kind, active in (("profiler", sys.getprofile()), ("tracer", sys.gettrace())):
+        if active is not None and not callable(active) and _switch_of(active) is None:
+            yield f"the {kind} {type(active).__module__}.{type(active).__qualname__} cannot be paused"
+    if sys.flags.dev_mode:
+        yield "Python runs in development mode (-X dev)"
+    elif not sys.flags.ignore_environment and os.environ.get("PYTHONMALLOC", "").endswith("debug"):
+        yield f"PYTHONMALLOC is {os.environ['PYTHONMALLOC']}"
+    if _loop_is_debugged():
+        yield "the event loop is in debug mode"
+
+
+def _loop_is_debugged() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    loop = asyncio._get_running_loop() if asyncio is not None else None
+    return loop is not None and bool(loop.get_debug())
+
+
+def _paused(active: Any, install: Callable[[Any], object]) -> Callable[[], object]:
+    """Pause what is installed; returns the function that puts it back.
+
+    Where nothing can be seen, nothing is done: C code may have installed a profiler that only it can put back (yappi).
+    """
+    if active is None:
+        return _nothing
+    switch = None if callable(active) else _switch_of(active)
+    if switch is not None:
+        pause, resume = switch
+        pause()
+        return resume
+    if callable(active):
+        install(None)
+        return lambda: install(active)
+    return _nothing
+
+
+def _nothing() -> None:
+    """There is nothing to put back."""
+
+
+def _switch_of(active: Any) -> tuple[Callable[[], object], Callable[[], object]] | None:
+    for off, on in _SWITCHES:
+        pause, resume = getattr(active, off, None), getattr(active, on, None)
+        if callable(pause) and callable(resume):
+            return pause, resume
+    return None
+
+
+@contextlib.contextmanager
+def _paused_monitoring() -> Iterator[None]:
+    """`sys.monitoring` (3.12 and newer): the events of every tool. Those of single code objects find no callback."""
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is None:
+        yield
+        return
+    kinds = [getattr(monitoring.events, name) for name in dir(monitoring.events) if name.isupper()]
+    kinds = [kind for kind in kinds if kind]
+    masks = {tool: monitoring.get_events(tool) for tool in _TOOLS if monitoring.get_tool(tool) is not None}
+    callbacks: list[tuple[int, int, object]] = []
+    for tool in masks:
+        monitoring.set_events(tool, 0)
+        callbacks += [(tool, kind, monitoring.register_callback(tool, kind, None)) for kind in kinds]
+    try:
+        yield
+    finally:
+        for tool, kind, callback in callbacks:
+            if callback is not None and monitoring.get_tool(tool) is not None:
+                monitoring.register_callback(tool, kind, callback)
+        for tool, mask in masks.items():
+            if monitoring.get_tool(tool) is not None:
+                monitoring.set_events(tool, mask)
+
+
+@contextlib.contextmanager
+def unlimited() -> Iterator[None]:
+    """Pause the time limits that a fixture has set for one call of the test: an alarm, faulthandler's traceback."""
+    import signal
+
+    left = repeat = 0.0
+    if the_threading.current_thread() is the_threading.main_thread():
+        left, repeat = signal.setitimer(signal.ITIMER_REAL, 0)
+    if "faulthandler" in sys.modules:  # not to be put back: it does not tell what was set
+        sys.modules["faulthandler"].cancel_dump_traceback_later()
+    try:
+        yield
+    finally:
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left, repeat)

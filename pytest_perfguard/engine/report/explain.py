@@ -1,0 +1,216 @@
+"""Why a test failed, on one screen: what got worse, by how much, against what, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_perfguard.core.metrics import metric_kind
+from pytest_perfguard.core.model import CLAIMED, Comparison, Finding, Measurement, Record, Verdict
+from pytest_perfguard.core.settings import Settings
+from pytest_perfguard.core.units import format_amount, format_duration
+from pytest_perfguard.engine.report.changes import change_in_words, each_reason_once, smallest_in_words
+
+#: Kind of metric -> (how the test got worse, and by what): kinds that share the first part are joined.
+_WORSE: Final = {
+    "time": ("slower", ""),
+    "p95": ("slower in its slowest calls", ""),
+    "cpu": ("uses more", "CPU time"),
+    "memory": ("uses more", "memory"),
+    "blocks": ("keeps more", "memory blocks"),
+    "value": ("observes higher", "values"),
+    "value-p95": ("observes higher", "values"),
+}
+
+_NAME_WIDTH: Final = 10
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the explanation needs beyond the comparison."""
+
+    mode: str
+    """That of the run; "records" where two files were compared."""
+    baseline_file: str
+    settings: Settings
+    record: Record | None = None
+    revision: str = ""
+    """What `--perf-against` was given."""
+    place: Callable[[str], str] = str
+    """Node id -> the argument that names the test where pytest was started."""
+    options: str = ""
+    """What pytest needs to find its configuration there."""
+    prune_options: str = ""
+    """What `perfguard prune` needs to find the baseline file there."""
+
+
+def headline(comparison: Comparison) -> str:
+    """One line: the verdict and its strongest number."""
+    if comparison.broken:
+        return f"could not be measured: {comparison.broken.splitlines()[0]}"
+    finding = _leading(comparison)
+    if finding is None:
+        return f"{comparison.verdict}: {comparison.reason}"
+    if comparison.verdict is Verdict.OVER_BUDGET and finding.unit == CLAIMED:
+        return f"claim: {finding.reason}"
+    if comparison.verdict is Verdict.OVER_BUDGET:
+        limit = format_amount(finding.limit or 0.0, finding.unit)
+        return f"over budget: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
+    if comparison.verdict is Verdict.REGRESSION:
+        return f"regression: {finding.name} {change_in_words(finding)} ({_from_to(finding)})"
+    if comparison.verdict is Verdict.LEAK:
+        return f"leak: {describe_finding(finding)}{f': {finding.details[0].strip()}' if finding.details else ''}"
+    return f"{comparison.verdict}: {f'{finding.name} {change_in_words(finding)}'.strip()}: {finding.reason}"
+
+
+def explain(comparison: Comparison, context: Context) -> Iterator[str]:
+    """The lines of the whole explanation."""
+    if comparison.broken:
+        yield "perfguard could not measure this test."
+        yield ""
+        yield from comparison.broken.splitlines()
+        yield ""
+        yield f"It counts as failed, because nothing is known of its speed. Try: {_command(comparison, context, '--perf')}"
+        return
+    yield _opening(comparison)
+    yield ""
+    if comparison.reason:
+        yield f"  {comparison.reason}"
+    width = max(_NAME_WIDTH, *(len(finding.name) for finding in comparison.findings), 0)
+    for finding in each_reason_once(comparison.findings):
+        yield from _finding_lines(finding, width)
+    yield ""
+    yield from _provenance(comparison, context)
+    yield ""
+    yield from _next_steps(comparison, context)
+
+
+def describe_finding(finding: Finding) -> str:
+    """`12.3 us -> 25.1 us per call, 2.0x slower (interval 1.9x to 2.1x)`."""
+    per = "" if finding.unit in ("blocks", CLAIMED) else " per call"
+    if finding.baseline is None:
+        return f"{format_amount(finding.candidate, finding.unit)}{per}"
+    return f"{_from_to(finding)}{per}, {change_in_words(finding, interval=True)}"
+
+
+def _opening(comparison: Comparison) -> str:
+    if comparison.verdict is Verdict.REGRESSION:
+        return _regression(comparison)
+    if comparison.verdict is Verdict.LEAK:
+        leaks = [finding for finding in comparison.findings if finding.verdict is Verdict.LEAK]
+        return f"This test leaks {' and '.join(_leaking(finding) for finding in leaks)}."
+    if comparison.verdict is Verdict.OVER_BUDGET:
+        over = [finding for finding in comparison.findings if finding.verdict is Verdict.OVER_BUDGET]
+        if all(finding.unit == CLAIMED for finding in over):
+            return "This test claims that something is faster, and it is not."
+        return "This test is over the absolute budget of its marker."
+    return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
+
+
+def _regression(comparison: Comparison) -> str:
+    """`Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory.`"""
+    ways: dict[str, list[str]] = {}
+    for finding in comparison.findings:
+        if finding.verdict is Verdict.REGRESSION:
+            way, amount = _WORSE.get(metric_kind(finding.name), ("more", finding.name))
+            amounts = ways.setdefault(way, [])
+            amounts += [amount] if amount and amount not in amounts else []
+    first, *others = (f"{way} {' and '.join(amounts)}".strip() for way, amounts in ways.items())
+    than = comparison.pairing.revision if comparison.pairing else "its baseline"
+    clauses = [f"{first[0].upper()}{first[1:]} than {than}", *others]
+    return f"{', '.join(clauses[:-1])}, and {clauses[-1]}." if others else f"{clauses[0]}."
+
+
+def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
+    verdict = f"  {finding.verdict}" if finding.verdict else ""
+    yield f"  {finding.name:<{width}} {describe_finding(finding)}{verdict}"
+    failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_BUDGET)
+    if finding.limit is not None and failing and finding.unit != CLAIMED:
+        yield f"  {'':<{width}} allowed: up to {format_amount(finding.limit, finding.unit)}"
+    if finding.reason:
+        yield f"  {'':<{width}} {finding.reason}"
+    for line in finding.details:
+        yield f"  {'':<{width}} {line}"
+    if finding.smallest is not None:
+        yield f"  {'':<{width}} {smallest_in_words(finding.smallest)}"
+
+
+def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
+    measurement, pairing, record = comparison.measurement, comparison.pairing, context.record
+    if measurement.processes and context.mode != "records":
+        yield f"  measured   {_extent(measurement, paired=pairing is not None)}"
+    if pairing is not None:
+        where = "in turn on one CPU" if pairing.pinned else "in turn, not kept on one CPU"
+        yield f"  base       {pairing.revision}, {where}"
+        if pairing.why:
+            yield f"  because    {pairing.why}"
+    elif record is not None:
+        commit = f", commit {record.commit}" if record.commit else ""
+        yield f"  baseline   {context.baseline_file}{commit}"
+        if record.kernel and measurement.kernel:
+            yield (
+                f"  machine    calibration kernel {format_duration(measurement.kernel)}, "
+                f"recorded {format_duration(record.kernel)}"
+            )
+    for note in measurement.notes:
+        yield f"  note       {note}"
+
+
+def _extent(measurement: Measurement, *, paired: bool) -> str:
+    """How much was measured: `8 fresh processes, 320 rounds of 4 calls, 1.04 s`."""
+    rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
+    iterations = ", ".join(str(count) for count in measurement.iterations.values())
+    calls = f"{rounds} rounds of {iterations} calls{' a side' * paired}, " if rounds else ""
+    noun = "fresh pair" if paired else "fresh process"
+    plural = "" if measurement.processes == 1 else "s" if paired else "es"
+    return f"{measurement.processes} {noun}{plural}{' of processes' * paired}, {calls}{format_duration(measurement.seconds)}"
+
+
+def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
+    yield "What to do next"
+    if context.mode == "records":  # two files were compared: nothing was measured here
+        yield f"  measure it, here and now:      {_command(comparison, context, '--perf-compare')}"
+        return
+    if comparison.measurement.processes:
+        yield f"  measure it again, alone:       {_command(comparison, context, _option(comparison, context))}"
+    if comparison.verdict is Verdict.MISSING:
+        yield f"  gone for good? drop it with:   perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
+    elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
+        yield f"  intended? accept the new cost: {_command(comparison, context, '--perf-baseline')}"
+    leading = _leading(comparison)
+    if comparison.verdict is Verdict.OVER_BUDGET and leading is not None and leading.unit != CLAIMED:
+        yield "  or raise the budget in the marker of the test"
+    elif comparison.verdict is Verdict.INCONCLUSIVE:
+        yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"
+
+
+def _option(comparison: Comparison, context: Context) -> str:
+    """The mode's option, for this test alone."""
+    if comparison.verdict is Verdict.LEAK:
+        return "--perf --perf-leaks"
+    if context.mode == "against":
+        return f"--perf-against={shlex.quote(context.revision)}"
+    if comparison.pairing is not None:
+        return f"--perf-against={shlex.quote(comparison.pairing.revision)}"
+    return f"--perf-{context.mode}".removesuffix("-measure")
+
+
+def _command(comparison: Comparison, context: Context, option: str) -> str:
+    words = ["pytest", context.options, option, shlex.quote(context.place(comparison.nodeid))]
+    return " ".join(filter(None, words))
+
+
+def _leading(comparison: Comparison) -> Finding | None:
+    """The first finding that made the verdict; they stand in the order of their weight."""
+    return next((finding for finding in comparison.findings if finding.verdict is comparison.verdict), None)
+
+
+def _leaking(finding: Finding) -> str:
+    """`memory`, `open files`."""
+    return "memory" if finding.unit == "B" else finding.unit
+
+
+def _from_to(finding: Finding) -> str:
+    return f"{format_amount(finding.baseline or 0.0, finding.unit)} -> {format_amount(finding.candidate, finding.unit)}"

@@ -1,0 +1,117 @@
+"""The git revision to measure against: which commit it is, and whether it can serve as a base at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pytest_perfguard.core.errors import RevisionError
+from pytest_perfguard.core.git import git, git_if_found, git_or_nothing, is_shallow, repository_around
+
+MERGE_BASE: Final = "merge-base:"
+_FULL_HISTORY: Final = (
+    "this is a shallow clone: fetch the history first (git fetch --unshallow; in GitHub Actions: fetch-depth: 0)"
+)
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit of the repository that holds the tests."""
+
+    name: str
+    """As the user wrote it."""
+    commit: str
+    """Full hash."""
+    top: Path
+    """Top folder of the working tree, which is the head."""
+
+    @property
+    def label(self) -> str:
+        """`main (1a2b3c4d5e6f)`, or the hash alone where that is what was asked for."""
+        short = self.commit[:12]
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+
+def find_revision(folder: Path, name: str) -> Revision:
+    """The commit that `name` means in the repository around `folder`.
+
+    `name` is whatever git understands, or `merge-base:main` for the commit where this branch left main.
+
+    Raises
+    ------
+    RevisionError
+        where there is no git, no repository, a repository that git refuses, or no such commit.
+    """
+    try:
+        return _found(folder, name)
+    except RevisionError as error:
+        raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy) from None
+
+
+def _found(folder: Path, name: str) -> Revision:
+    top = repository_around(folder)
+    if top is None:
+        raise RevisionError(f"{folder}: not a git repository", _NOT_GIT)
+    wanted = name.removeprefix(MERGE_BASE)
+    try:
+        commit = _commit(top, wanted)
+    except RevisionError as error:  # an ambiguous hash, no commit, beyond the log of references
+        raise RevisionError(f"there is no such revision in {top}: {error.problem}") from None
+    if commit and name.startswith(MERGE_BASE):
+        commit = git_if_found(top, "merge-base", "HEAD", commit)
+        if not commit:
+            remedy = _FULL_HISTORY if is_shallow(top) else "name a commit instead of a merge base"
+            raise RevisionError(f"HEAD and {wanted} have no common ancestor here", remedy)
+    if not commit:
+        raise RevisionError(f"there is no such revision in {top}", _remedy(top, wanted))
+    return Revision(name, commit, top)
+
+
+def check_useful(revision: Revision) -> None:
+    """Refuse a base that would say nothing or something wrong.
+
+    Raises
+    ------
+    RevisionError
+        where a submodule is not at its recorded commit, or the tree does not differ from the revision.
+    """
+    top = revision.top
+    dirty = [line[1:].split()[1] for line in git_or_nothing(top, "submodule", "status").splitlines() if line[0] in "+U"]
+    status = git(top, "status", "--porcelain=v2", "--ignore-submodules=untracked", "--untracked-files=no")
+    dirty += [
+        line.split(" ", 8)[8] for line in status.splitlines() if line.startswith("1 ") and line.split()[2][0] == "S"
+    ]
+    if dirty:
+        raise RevisionError(
+            f"cannot measure against {revision.name}: submodule {dirty[0]} is dirty (it has changes of its own, or is at "
+            "another commit than the one recorded)",
+            f"commit it here, or reset it: git submodule update {dirty[0]}",
+        )
+    # Folders whose files are all ignored, such as .pytest_cache, are no change.
+    excluded = [f"--exclude={pattern}" for pattern in _WRITTEN_BY_RUNS]
+    untracked = git(top, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory", *excluded)
+    if not git(top, "diff", "--name-only", "--no-ext-diff", revision.commit, "--") and not untracked:
+        raise RevisionError(
+            f"nothing to compare: {revision.label} is equal to this tree",
+            "name an older revision, such as HEAD~1",
+        )
+
+
+#: What test runs leave in a tree that has no file of ignored names.
+_WRITTEN_BY_RUNS: Final = ("__pycache__/", "*.pyc", ".pytest_cache/", ".hypothesis/", "*.json.lock")
+_NOT_GIT: Final = "run pytest inside a git repository"
+
+
+def _commit(top: Path, name: str) -> str:
+    # A leading dash would be an option; git before 2.30 has no word that ends them here.
+    found = "" if name.startswith("-") else git_if_found(top, "rev-parse", "--verify", "--quiet", name)
+    # In two steps: behind `:/text` all that follows belongs to the text.
+    return git_if_found(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}") if found.isalnum() else ""
+
+
+def _remedy(top: Path, wanted: str) -> str:
+    if is_shallow(top):
+        return _FULL_HISTORY
+    remote = git_or_nothing(top, "rev-parse", "--verify", "--quiet", f"origin/{wanted}^{{commit}}")
+    return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"

@@ -1,0 +1,162 @@
+"""The base: the library of the revision with the tests of the working tree.
+
+A benchmark must not change between the arms. Taken for tests are: the whole folder called `test` or `tests` that is closest around
+a perf test, or else the outermost one called `benchmarks`, `perf` and the like; the test files beside a perf test that lies in
+no such folder; and every conftest.py. Left out is what git leaves out and cannot be copied: named pipes, sockets and devices, and
+folders and files that may not be read and that git ignores, such as the data of a database in a container.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pytest_perfguard.core.errors import RevisionError
+from pytest_perfguard.core.git import git, git_or_nothing
+from pytest_perfguard.core.system_errors import explained
+
+_TEST_FOLDERS: Final = {"test", "tests"}
+_BENCHMARK_FOLDERS: Final = {"bench", "benchmark", "benchmarks", "perf", "performance"}
+_NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".git", "*.pyc")
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What belongs to the tests, relative to the top of the tree."""
+
+    __test__ = False
+
+    folders: tuple[PurePosixPath, ...]
+    """As a whole."""
+    beside: tuple[PurePosixPath, ...]
+    """Folders in which only the files count that are called like tests."""
+    files: frozenset[PurePosixPath]
+    """One by one."""
+
+    @classmethod
+    def around(cls, files: Iterable[PurePosixPath]) -> Tests:
+        """What belongs to these files of perf tests."""
+        files = frozenset(files)
+        folders = {folder for file in files if (folder := _folder_of(file)) is not None}
+        outer = [
+            folder
+            for folder in folders
+            if not any(folder != other and folder.is_relative_to(other) for other in folders)
+        ]
+        beside = {file.parent for file in files if _folder_of(file) is None}
+        return cls(tuple(sorted(outer)), tuple(sorted(beside)), files)
+
+    def cover(self, file: PurePosixPath) -> bool:
+        """Is this file one of the tests?"""
+        if file.name == "conftest.py" or file in self.files or self.cover_whole(file):
+            return True
+        return file.parent in self.beside and file.match("test_*.py")
+
+    def cover_whole(self, file: PurePosixPath) -> bool:
+        """Does it lie in a folder that belongs to the tests as a whole?"""
+        return any(file.is_relative_to(folder) for folder in self.folders)
+
+
+def transplant(head: Path, base: Path, tests: Tests, settings: Path | None) -> None:
+    """Copy the tests of `head` over those of `base`, and `settings`, pytest's configuration file.
+
+    Raises
+    ------
+    RevisionError
+        where a file cannot be copied.
+    """
+    try:
+        for outdated in filter(tests.cover, _listed(base, "--cached")):
+            (base / outdated).unlink(missing_ok=True)  # the head may have done away with it
+        for folder in tests.folders:
+            _copy_folder(head, folder, base)
+        loose = [file for file in _listed(head, "--cached", "--others", "--exclude-standard") if tests.cover(file)]
+        loose += tests.files
+        if settings is not None and settings.is_relative_to(head):
+            loose.append(PurePosixPath(settings.relative_to(head).as_posix()))
+        for file in set(loose):
+            if not tests.cover_whole(file) and os.path.isfile(head / file):  # noqa: PTH113 - False where it may not be looked at
+                _copy_file(head / file, base / file)
+    except OSError as error:
+        raise RevisionError(
+            f"cannot copy this tree's tests to the base: {_first_problem(error)}",
+            "let it be read and leave some room on the disk; what may not be read can be left out by having git ignore it",
+        ) from None
+
+
+def only_tests_differ(head: Path, commit: str, tests: Tests) -> bool:
+    """Are all Python files that differ from the commit tests, which both arms share?"""
+    changed = git(head, "diff", "--name-only", "-z", "--no-ext-diff", commit, "--", "*.py").split("\0")
+    changed += git(head, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py").split("\0")
+    files = [PurePosixPath(name) for name in changed if name]
+    return bool(files) and all(map(tests.cover, files))
+
+
+def _folder_of(file: PurePosixPath) -> PurePosixPath | None:
+    above = list(file.parents)[:-1]  # the closest first, without "."
+    closest = [folder for folder in above if folder.name.lower() in _TEST_FOLDERS]
+    outermost = [folder for folder in above[::-1] if folder.name.lower() in _BENCHMARK_FOLDERS]
+    return next(iter(closest + outermost), None)
+
+
+def _listed(tree: Path, *options: str) -> list[PurePosixPath]:
+    names = git(tree, "ls-files", "-z", *options).split("\0")
+    return [PurePosixPath(name) for name in dict.fromkeys(names) if name]
+
+
+def _copy_folder(head: Path, folder: PurePosixPath, base: Path) -> None:
+    def left_out(place: str, names: list[str]) -> set[str]:
+        paths = [Path(place, name) for name in names]
+        return _NOT_COPIED(place, names) | {path.name for path in paths if _is_left_out(head, path)}
+
+    source, target = head / folder, base / folder
+    if target.is_symlink():
+        target.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, symlinks=True, ignore=left_out, copy_function=_copy_if_there)
+
+
+def _is_left_out(head: Path, path: Path) -> bool:
+    """Does git leave this out, and is it impossible to copy?"""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:  # it vanished
+        return True
+    except OSError:  # copying it fails as well, and says why
+        return False
+    if stat.S_ISLNK(mode):
+        return False
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):  # pipes, sockets, devices
+        return True
+    needed = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
+    return not os.access(path, needed) and bool(git_or_nothing(head, "check-ignore", "--", os.fspath(path)))
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    try:
+        shutil.copy2(source, target)
+    except FileNotFoundError:
+        if os.path.lexists(source):
+            raise
+        # A lock or a journal that a service has removed meanwhile.
+
+
+def _first_problem(error: OSError) -> str:
+    """Return the first of the problems that `shutil.copytree` collects, and how many more there are."""
+    if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
+        return explained(error)
+    source, _target, why = error.args[0][0]
+    others = len(error.args[0]) - 1
+    return f"{source}: {why}" + (f", and {others} more" if others else "")
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target):
+        target.unlink()
+    shutil.copy2(source, target, follow_symlinks=False)

@@ -1,0 +1,292 @@
+"""Two trees side by side: a sequential test on pairs of processes (procedure B of docs/verdict.md).
+
+Both arms run in turn on one CPU, so that whatever the machine does, it does to both. What differs between two fresh pairs
+(memory layout, hash seed) is left to chance, and the pair is the unit of inference, never the round.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from pytest_perfguard.core.metrics import metric_kind, metric_order
+from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
+from pytest_perfguard.core.settings import Settings
+from pytest_perfguard.core.stats.moderated import VarianceEstimate, moderated
+from pytest_perfguard.core.stats.sequential import (
+    binomial_tail,
+    slice_log_ratios,
+    t_quantile,
+    trimmed_error,
+    trimmed_mean,
+)
+from pytest_perfguard.core.units import describe_range
+from pytest_perfguard.engine.verdict.case import Case
+from pytest_perfguard.engine.verdict.comparable import other_conditions, other_points
+from pytest_perfguard.engine.verdict.conclusion import concluded
+from pytest_perfguard.engine.verdict.limits import over_budget
+from pytest_perfguard.engine.verdict.looks import LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
+from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, judge_memory
+from pytest_perfguard.engine.verdict.summary import exact_summary
+
+MAX_PAIRS: Final = LOOKS[-1]
+#: The part of the last look, where most is known; the others share the rest evenly.
+LAST_LOOK: Final = 0.5
+#: Off one common CPU the arms meet different speeds of the machine: identical code differs by up to 41 % in single pairs.
+UNPINNED_THRESHOLD: Final = 0.10
+#: Logarithm of a ratio that a pair of identical code reaches with a chance of at most LARGE_CHANCE (docs/verdict.md).
+LARGE: Final = math.log(1.25)
+LARGE_CHANCE: Final = 0.05
+#: Pairs that differ among themselves so much that chance gives their mean its sign this often show no large change.
+SIGN_ERROR: Final = 0.0025
+#: The same where the arms are not kept on one CPU.
+UNPINNED_LARGE: Final = math.log(1.6)
+#: Pairs from which on their spread is trusted to tell a small change; before that, only a large one is reported.
+MIN_SPREAD_PAIRS: Final = LOOKS[1]
+#: How much the pairs of one test differ, where little is known of this run: a standard deviation of 2 %.
+PAIR_PRIOR: Final = VarianceEstimate(0.02**2, 3.0)
+#: Of the interval that is reported, which has to lie below the limit where nothing changed.
+CONFIDENCE: Final = 0.95
+#: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
+UNTOLD: Final = math.log(1000)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The two sides of one test, pair by pair: the i-th process of the one ran beside the i-th of the other."""
+
+    revision: str
+    base: Measurement
+    head: Measurement
+    pinned: bool
+    why: str = ""
+
+    def pairing(self) -> Pairing:
+        """What a verdict says of the other side."""
+        return Pairing(self.revision, self.base, self.why, self.pinned)
+
+    def in_step(self, name: str) -> bool:
+        """Has this time as many rounds on both sides? One that a timer recorded may not."""
+        sides = self.base.samples[name].processes, self.head.samples[name].processes
+        return self.head.samples[name].unit != "s" or [len(rounds) for rounds in sides[0]] == [
+            len(rounds) for rounds in sides[1]
+        ]
+
+    def slices(self, name: str) -> list[list[float]]:
+        """Return, for each pair, the logarithms of head / base of its slices; without pairs that the clock could not read."""
+        sides = zip(self.base.samples[name].processes, self.head.samples[name].processes, strict=True)
+        ratios = [slice_log_ratios(base, head) for base, head in sides]
+        return [pair for pair in ratios if pair]
+
+    def log_ratios(self, name: str) -> list[float]:
+        """Return the logarithm of head / base of each pair."""
+        return [trimmed_mean(pair) for pair in self.slices(name)]
+
+
+def judge_paired(
+    nodeid: str, pairs: Pairs, settings: Settings, *, family: int, spent: Spent, prior: VarianceEstimate = PAIR_PRIOR
+) -> Comparison | None:
+    """Return the verdict on one test, or None while a further pair may settle it.
+
+    Parameters
+    ----------
+    family
+        the number of tests that share the run's chance of a false alarm.
+    prior
+        what is known of the variance of a pair's log ratio before this test's pairs are looked at.
+    """
+    pairing = pairs.pairing()
+    base, head = set(pairs.base.samples), set(pairs.head.samples)
+    record = _as_record(pairs)
+    reason = other_points(base, head, {*pairs.base.iterations, *pairs.head.iterations}) or other_conditions(
+        record, pairs.head
+    )
+    if not base | head and pairs.head.contests:  # all that the test does is to claim something
+        return concluded(nodeid, over_budget(pairs.head, settings, final=spent > Spent.LITTLE), pairs.head, pairing)
+    if not base & head:
+        reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
+    if reason:
+        return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
+    if spent is Spent.LITTLE and pairs.head.processes not in LOOKS:
+        return None
+    names = sorted(filter(pairs.in_step, base & head), key=metric_order)
+    times = [name for name in names if pairs.head.samples[name].unit == "s"]
+    last = spent is Spent.ALL or pairs.head.processes >= MAX_PAIRS
+    error = look_level(settings, family, final=last) / max(1, len(times))
+    findings: list[Finding | None] = []
+    for name in names:
+        if name in times:
+            findings.append(_Look(name, pairs, settings, error, prior).judge(spent))
+        else:
+            # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
+            enough = pairs.head.processes >= MEMORY_PAIRS
+            now = exact_summary(pairs.head.samples[name])
+            findings.append(judge_memory(Case.of(name, record, now, pairs.head, settings, final=enough), MEMORY_PAIRS))
+    findings += over_budget(pairs.head, settings, final=spent > Spent.LITTLE)
+    return concluded(nodeid, findings, pairs.head, pairing)
+
+
+def _as_record(pairs: Pairs) -> Record:
+    """The base in the form of a baseline, with all digits."""
+    metrics = {name: exact_summary(samples) for name, samples in pairs.base.samples.items()}
+    return Record(
+        "", pairs.revision, pairs.base.kernel, dict(pairs.base.iterations), metrics, dict(pairs.base.conditions)
+    )
+
+
+def spread_of(pairs: Pairs) -> tuple[float, int] | None:
+    """Return (variance of the pairs' log ratios, degrees of freedom) of the time of the whole test; None: not known."""
+    name = next((name for name in sorted(pairs.head.samples, key=metric_order) if metric_kind(name) == "time"), None)
+    if name is None or name not in pairs.base.samples or not pairs.in_step(name):
+        return None
+    ratios = pairs.log_ratios(name)
+    return (statistics.variance(ratios), len(ratios) - 1) if len(ratios) > 1 else None
+
+
+def look_level(settings: Settings, family: int, *, final: bool) -> float:
+    """The significance level of one look at one test, one-sided, for all its metrics together."""
+    share = LAST_LOOK if final else (1 - LAST_LOOK) / (len(LOOKS) - 1)
+    return min(TEST_ALPHA, settings.alpha / max(1, family)) * share
+
+
+def paired_threshold(settings: Settings, *, pinned: bool) -> float:
+    """The relative threshold that pairs can hold."""
+    return settings.threshold if pinned else max(settings.threshold, UNPINNED_THRESHOLD)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look at one time metric; `error` is its significance level, the looks paid for."""
+
+    name: str
+    pairs: Pairs
+    settings: Settings
+    error: float
+    prior: VarianceEstimate
+
+    def judge(self, spent: Spent) -> Finding | None:
+        """Return the finding, None while another pair may settle it."""
+        if self._changed:
+            return self._finding(Verdict.REGRESSION if self._mean > 0 else Verdict.IMPROVEMENT)
+        if abs(self._mean) <= self._bound and self._mean + self._half < self._bound:
+            return self._finding(Verdict.UNCHANGED)
+        looks_much_slower = bool(self._ratios) and self._mean > SUSPICIOUS and metric_kind(self.name) != "p95"
+        if spent is Spent.LITTLE or (spent is Spent.BUDGET and looks_much_slower):
+            return None
+        return self._finding(Verdict.INCONCLUSIVE, _why_open(self._ratios, self.pairs), max(self._strict, self._bound))
+
+    @cached_property
+    def _slices(self) -> list[list[float]]:
+        return self.pairs.slices(self.name)
+
+    @cached_property
+    def _ratios(self) -> list[float]:
+        return [trimmed_mean(pair) for pair in self._slices]
+
+    @cached_property
+    def _mean(self) -> float:
+        return statistics.fmean(self._ratios) if self._ratios else 0.0
+
+    @cached_property
+    def _bound(self) -> float:
+        return _bound(self.name, self.pairs, self.settings)
+
+    @property
+    def _changed(self) -> bool:
+        """Is it beyond the bound, and beyond chance?"""
+        if abs(self._mean) <= self._bound or len(self._ratios) < LOOKS[0]:
+            return False
+        beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._strict
+        return beyond_chance or self._is_large
+
+    @property
+    def _is_large(self) -> bool:
+        """Do so many pairs show a large change in one direction as identical code hardly ever does?
+
+        A binomial test: a pair of identical code is beyond LARGE with a chance of at most LARGE_CHANCE, however heavy the
+        tails of its distribution are. Where more pairs than that are beyond LARGE the other way, these pairs differ by more,
+        and the share of those is the chance.
+        """
+        side, large = math.copysign(1.0, self._mean), LARGE if self.pairs.pinned else UNPINNED_LARGE
+        hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)
+        opposite = sum(-side * ratio > max(large, self._bound) for ratio in self._ratios)
+        chance = max(LARGE_CHANCE, opposite / len(self._ratios))
+        return self._agree and binomial_tail(hits, len(self._ratios), chance) <= self.error
+
+    @property
+    def _agree(self) -> bool:
+        """Does the spread of the pairs alone, without any prior, allow no other sign?"""
+        error = statistics.stdev(self._ratios) / math.sqrt(len(self._ratios))
+        return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
+
+    @cached_property
+    def _spread(self) -> VarianceEstimate:
+        """Variance of a pair: moderated by the prior, and never below what the pairs or their slices show."""
+        within = statistics.fmean(map(trimmed_error, self._slices))
+        spread = moderated([self._ratios], VarianceEstimate(self.prior.variance + within, self.prior.freedom))
+        own = statistics.variance(self._ratios) if len(self._ratios) > 1 else 0.0
+        return VarianceEstimate(max(spread.variance, own), spread.freedom)
+
+    def _margin(self, error: float) -> float:
+        """Return how far from the mean the truth lies at most, on one side, but for a chance of `error`."""
+        if len(self._ratios) < 2:
+            return math.inf
+        return t_quantile(1 - error, self._spread.freedom) * math.sqrt(self._spread.variance / len(self._ratios))
+
+    @cached_property
+    def _strict(self) -> float:
+        return self._margin(self.error)
+
+    @cached_property
+    def _half(self) -> float:
+        return self._margin((1 - CONFIDENCE) / 2)
+
+    def _finding(self, verdict: Verdict, reason: str = "", smallest: float | None = None) -> Finding:
+        base, head = self.pairs.base.samples[self.name], self.pairs.head.samples[self.name]
+        was = statistics.median(base.medians)
+        interval = (
+            (math.exp(self._mean - self._half), math.exp(self._mean + self._half)) if self._half < UNTOLD else None
+        )
+        return Finding(
+            name=self.name,
+            unit=base.unit,
+            verdict=verdict,
+            candidate=statistics.median(head.medians),
+            baseline=was,
+            interval=interval,
+            limit=was * math.exp(self._bound) if math.isfinite(self._bound) else None,
+            rounds=head.rounds,
+            reason=reason,
+            smallest=math.exp(smallest) if smallest is not None and smallest < UNTOLD else None,
+            estimated_ratio=math.exp(self._mean) if self._ratios else None,
+        )
+
+
+def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
+    """The logarithm of the smallest ratio that matters: threshold, and floor.
+
+    CPU time matters in proportion to the time that the test takes: 300 us of CPU in a wait of 30 ms are held to the
+    threshold of the wait.
+    """
+    base = statistics.median(pairs.base.samples[name].medians)
+    kind = metric_kind(name)
+    wall = pairs.base.samples.get("time" + name.removeprefix(kind)) if kind == "cpu" else None
+    longest = max(base, statistics.median(wall.medians)) if wall else base
+    if base <= 0:
+        return math.inf
+    threshold = paired_threshold(settings, pinned=pairs.pinned)
+    if kind == "p95":
+        threshold = max(threshold, TAIL_THRESHOLD)
+    return math.log1p(max(threshold * longest, settings.floor.seconds) / base)
+
+
+def _why_open(ratios: list[float], pairs: Pairs) -> str:
+    if len(ratios) < pairs.head.processes:
+        return "the clock is too coarse for it"
+    if len(ratios) < LOOKS[0]:
+        return f"the budget was spent after {len(ratios)} of at least {LOOKS[0]} pairs; give it more with --perf-budget"
+    low, high, mean = (math.exp(value) for value in (min(ratios), max(ratios), statistics.fmean(ratios)))
+    return f"could not tell: its {len(ratios)} pairs lie between {describe_range(low, high, mean)}"

@@ -1,0 +1,1 @@
+"""The `benchmark` fixture and the options of pytest-benchmark and pytest-codspeed."""

@@ -1,0 +1,1 @@
+"""The measuring modes: one class per option that measures."""

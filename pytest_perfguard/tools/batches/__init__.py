@@ -1,0 +1,1 @@
+"""Batch processors: requests of many callers, handled many at a time."""

@@ -1,0 +1,54 @@
+"""Errors keep their facts, say what to do, and survive a process boundary."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from pytest_perfguard.core.errors import (
+    BaselineMissing,
+    BaselineUnreadable,
+    CannotRepeat,
+    ChildDied,
+    ChildTimedOut,
+    LeakError,
+    SettingError,
+)
+
+EXAMPLES = [
+    SettingError("'5' is no percentage", "--perf-threshold"),
+    BaselineMissing("/x/perf-baseline.json"),
+    BaselineUnreadable("/x/b.json", "not JSON", line=7),
+    ChildDied("measuring t", "log", status=-11),
+    ChildTimedOut("measuring t", limit=60.0),
+    LeakError(["leak: 1 open file per call", "    /x (descriptor 5)"]),
+    CannotRepeat("ValueError: again"),
+]
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_an_error_is_the_same_after_pickling(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_a_missing_baseline_names_the_command_that_records_one():
+    assert str(BaselineMissing("b.json")) == "no baseline file b.json; record one with: pytest --perf-baseline"
+
+
+def test_an_unreadable_baseline_names_the_line_and_says_that_it_was_left_alone():
+    assert str(BaselineUnreadable("b.json", "not JSON", line=7)).startswith(
+        "b.json:7: not JSON; the file was left as it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(-11, "was ended by SIGSEGV"), (3, "exited with status 3"), (-250, "was ended by signal 250")]
+)
+def test_a_dead_process_says_how_it_died(status, text):
+    assert text in str(ChildDied("measuring t", status=status))
+
+
+def test_a_time_limit_is_named():
+    assert "within the time limit of 60 s" in str(ChildTimedOut("measuring t", limit=60.0))

@@ -1,0 +1,47 @@
+"""Errors of the operating system in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from pytest_perfguard.core.system_errors import explained
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free some space, or set TMPDIR"),
+        (errno.EMFILE, "raise the limit (ulimit -n)"),
+        (errno.EAGAIN, "ulimit -u"),
+        (errno.EACCES, "name another folder"),
+        (errno.E2BIG, "too long"),
+    ],
+)
+def test_a_known_error_has_a_remedy(number, remedy):
+    """The system's words first, with the file."""
+    text = explained(OSError(number, os.strerror(number), "/x/y"))
+    assert text.startswith(f"[Errno {number}] {os.strerror(number)}: '/x/y'; ")
+    assert remedy in text
+
+
+def test_a_machine_without_a_temporary_folder():
+    """What `tempfile` says where every folder is full."""
+    error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+    assert "set TMPDIR" in explained(error)
+
+
+def test_an_unknown_error_is_as_it_is():
+    """No remedy is better than a wrong one."""
+    assert explained(OSError(errno.EIO, "I/O error")) == f"[Errno {errno.EIO}] I/O error"
+    assert explained(OSError()) == "OSError"
+
+
+def test_another_error_names_its_kind_and_place():
+    """`'x'` alone would say nothing."""
+    try:
+        {}["x"]
+    except KeyError as error:
+        assert explained(error).startswith("KeyError: 'x' (test_system_errors.py:")

@@ -1,0 +1,126 @@
+"""Reports to be written, read and looked at: one red, and ones that hypothesis draws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from pytest_perfguard.core.model import (
+    Comparison,
+    Finding,
+    Machine,
+    Measurement,
+    Pairing,
+    Record,
+    Recorded,
+    Samples,
+    Verdict,
+)
+from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.engine.report.document import Entry, Report, Sides, Spread, sides_of
+
+SETTINGS = resolve(marker={}, command_line={}, ini={})
+MACHINE = Machine("linux", {"cpu": "Some CPU", "cpus": 2, "python_version": "3.11.7", "system": "Linux"})
+RECORD = Record("h", "abc123", 3e-4, {"": 3}, {"time": Recorded("s", (1e-6,), (1.1e-6,), 40)}, {}, (3e-4,))
+TIME = Finding("time", "s", Verdict.REGRESSION, 2e-6, 1e-6, (1.9, 2.1), 1.05e-6, 80)
+MEMORY = Finding("memory", "B", Verdict.UNCHANGED, 1000.0, 1000.0, (1.0, 1.0), 2024.0, 9)
+MEASURED = Measurement(
+    {"time": Samples("s", ((2e-6, 2.2e-6), (2.1e-6, 2.1e-6)))},
+    {"": 3},
+    3e-4,
+    (3e-4,) * 2,
+    1.0,
+    processes=2,
+    seconds=1.5,
+)
+RED = Entry(
+    Comparison("tests/test_a.py::test_slow", Verdict.REGRESSION, (TIME, MEMORY), MEASURED),
+    sides_of(Comparison("t", None, (), MEASURED), RECORD),
+    replace(RECORD, commit="def456"),
+    "tests/test_a.py",
+    12,
+    "abc123",
+    ("Slower than its baseline.", "", "  time  1.00 us -> 2.00 us"),
+    "regression: time 2.0x slower (1.00 us -> 2.00 us)",
+)
+BASE = Measurement({"time": Samples("s", ((1e-6, 1.2e-6), (1.1e-6, 1.1e-6)))}, processes=2)
+PAIRED = replace(
+    RED,
+    comparison=replace(
+        RED.comparison, nodeid="tests/test_a.py::test_paired", pairing=Pairing("main", BASE, "suspected", pinned=True)
+    ),
+)
+GREEN = Entry(Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(TIME, verdict=Verdict.UNCHANGED),)))
+BROKEN = Entry(Comparison("tests/test_a.py::test_dead", None, broken="the measuring process was ended by SIGSEGV"))
+
+
+def report_of(*entries: Entry, mode: str = "compare") -> Report:
+    return Report(mode, MACHINE, SETTINGS.as_data(), entries, "2026-01-31T12:00:00Z", "def456+", "perf-baseline.json")
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+amounts = st.floats(0, 1e12)
+spreads = st.builds(
+    Spread,
+    st.lists(amounts, min_size=1, max_size=3).map(tuple),
+    st.lists(amounts, min_size=1, max_size=3).map(tuple),
+    st.one_of(st.just(()), st.lists(amounts, min_size=7, max_size=7).map(tuple)),
+)
+findings = st.builds(
+    Finding,
+    name=names,
+    unit=st.sampled_from(["s", "B", "blocks", ""]),
+    verdict=st.none() | st.sampled_from(Verdict),
+    candidate=st.floats(-1e9, 1e9),
+    baseline=st.none() | amounts,
+    interval=st.none() | st.tuples(amounts, amounts),
+    limit=st.none() | amounts,
+    rounds=st.integers(0, 10_000),
+    reason=names,
+    smallest=st.none() | amounts,
+    estimated_ratio=amounts,
+    details=st.lists(names, max_size=2).map(tuple),
+)
+measurements = st.builds(
+    Measurement,
+    seconds=st.integers(0, 1000).map(float),
+    processes=st.integers(0, 30),
+    notes=st.lists(names, max_size=2).map(tuple),
+)
+comparisons = st.builds(
+    Comparison,
+    nodeid=names,
+    verdict=st.none() | st.sampled_from(Verdict),
+    findings=st.lists(findings, max_size=3, unique_by=lambda finding: finding.name).map(tuple),
+    measurement=measurements,
+    reason=names,
+    pairing=st.none()
+    | st.builds(Pairing, names, st.builds(Measurement, processes=st.integers(0, 30)), names, pinned=st.booleans()),
+)
+
+
+@st.composite
+def entries(draw):
+    comparison = draw(comparisons)
+    sides = st.builds(Sides, spreads, st.none() | spreads, st.lists(st.floats(-5, 5), max_size=3).map(tuple))
+    return Entry(
+        comparison,
+        {finding.name: draw(sides) for finding in comparison.findings if draw(st.booleans())},
+        draw(st.none() | st.just(RECORD)),
+        draw(names),
+        draw(st.integers(0, 5000)),
+        draw(names),
+        tuple(draw(st.lists(names, max_size=3))),
+        draw(names),
+    )
+
+
+@st.composite
+def reports_drawn(draw):
+    found = draw(st.lists(entries(), max_size=4, unique_by=lambda entry: entry.nodeid))
+    notes = tuple(draw(st.lists(names, max_size=2)))
+    return replace(report_of(*sorted(found, key=lambda entry: entry.nodeid)), notes=notes)
+
+
+reports = reports_drawn()

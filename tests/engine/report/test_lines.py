@@ -1,0 +1,293 @@
+"""What is told: the explanation, the table, the counts, the progress."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Recorded, Samples, Verdict
+from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.engine.report.explain import Context, explain, headline
+from pytest_perfguard.engine.report.progress import Pace, progress_line
+from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines, table
+from pytest_perfguard.engine.report.words import shortened
+
+SETTINGS = resolve(marker={}, command_line={}, ini={})
+SLOWER = Finding("time", "s", Verdict.REGRESSION, 25.1e-6, 12.3e-6, (1.98, 2.1), 12.9e-6, 800)
+SAME = Finding("memory", "B", Verdict.UNCHANGED, 1000.0, 1000.0, (1.0, 1.0), 2024.0, 9)
+MEASURED = Measurement(
+    {"time": Samples("s", ((25.1e-6,) * 40,) * 20)},
+    {"": 41},
+    0.00032,
+    (),
+    1.0,
+    processes=20,
+    seconds=2.31,
+    notes=("a note",),
+)
+RED = Comparison("tests/test_a.py::test_parse[big]", Verdict.REGRESSION, (SAME, SLOWER), MEASURED)
+RECORD = Record("h", "abc123", 0.00031, {"": 41}, {"time": Recorded("s", (12.3e-6,), (12.3e-6,), 40)})
+CONTEXT = Context("compare", "perf-baseline.json", SETTINGS, RECORD)
+
+
+def test_a_regression_is_explained_on_one_screen():
+    assert list(explain(RED, CONTEXT)) == [
+        "Slower than its baseline.",
+        "",
+        "  memory     1.00 KB -> 1.00 KB per call, no change  unchanged",
+        "  time       12.3 us -> 25.1 us per call, 2.0x slower (interval 2.0x to 2.1x)  regression",
+        "             allowed: up to 12.9 us",
+        "",
+        "  measured   20 fresh processes, 800 rounds of 41 calls, 2.31 s",
+        "  baseline   perf-baseline.json, commit abc123",
+        "  machine    calibration kernel 320 us, recorded 310 us",
+        "  note       a note",
+        "",
+        "What to do next",
+        "  measure it again, alone:       pytest --perf-compare 'tests/test_a.py::test_parse[big]'",
+        "  intended? accept the new cost: pytest --perf-baseline 'tests/test_a.py::test_parse[big]'",
+    ]
+
+
+def test_the_headline_has_the_strongest_number():
+    assert headline(RED) == "regression: time 2.0x slower (12.3 us -> 25.1 us)"
+
+
+def worse(*names, than=None):
+    """The opening line of a test whose metrics of these names got worse."""
+    findings = tuple(replace(SLOWER, name=name) for name in names)
+    return next(explain(replace(RED, findings=findings, pairing=than), CONTEXT))
+
+
+def test_the_first_line_says_what_got_worse_and_than_what():
+    head = Pairing("HEAD (d5b38ae646d5)", MEASURED, "", pinned=True)
+    assert worse("time", "cpu", "memory", than=head) == (
+        "Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory."
+    )
+    assert worse("cpu", "memory", "memory:parse") == "Uses more CPU time and memory than its baseline."
+    assert worse("time", "memory", "blocks", "p95:db.query") == (
+        "Slower than its baseline, uses more memory, keeps more memory blocks, and slower in its slowest calls."
+    )
+    assert worse("value:rows", "value-p95:rows") == "Observes higher values than its baseline."
+
+
+def test_a_reason_is_given_once_in_an_explanation():
+    reason = "the machine never reached its recorded speed"
+    time = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason=reason, smallest=1.68)
+    other = Finding("memory", "B", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="another")
+    comparison = Comparison("t", Verdict.INCONCLUSIVE, (time, replace(time, name="cpu", smallest=2.5), other), MEASURED)
+    lines = [line.strip() for line in explain(comparison, CONTEXT)]
+    assert lines[2:9] == [
+        "time       1.00 s -> 2.00 s per call, 2.0x slower  inconclusive",
+        reason,
+        "smallest slowdown this run could detect: 68 %",
+        "cpu        1.00 s -> 2.00 s per call, 2.0x more CPU time  inconclusive",
+        "smallest slowdown this run could detect: 2.5x",
+        "memory     1.00 B -> 2.00 B per call, 2.0x more memory  inconclusive",
+        "another",
+    ]
+
+
+def test_growth_from_nothing_has_no_percentage():
+    grown = Finding("memory", "B", Verdict.REGRESSION, 9_000.0, 0.0)
+    grew = replace(RED, findings=(grown,))
+    assert headline(grew) == "regression: memory from nothing (0 B -> 9.00 KB)"
+    assert table([grew], mode="compare", width=100)[2].split()[1:] == ["from", "nothing", "regression"]
+
+
+def test_an_exceeded_budget_names_both_numbers():
+    over = Finding("max_time", "s", Verdict.OVER_BUDGET, 2e-3, limit=1e-3, reason="every call is above")
+    comparison = Comparison("t", Verdict.OVER_BUDGET, (over,), MEASURED)
+    assert headline(comparison) == "over budget: max_time 2.00 ms > 1.00 ms"
+    text = "\n".join(explain(comparison, replace(CONTEXT, record=None, mode="measure")))
+    assert "allowed: up to 1.00 ms" in text
+    assert "pytest --perf t" in text
+
+
+def test_what_could_not_be_measured_shows_what_happened():
+    broken = Comparison("t", None, broken="the measuring process was ended by SIGSEGV while measuring t\nlog")
+    assert headline(broken) == ("could not be measured: the measuring process was ended by SIGSEGV while measuring t")
+    assert "log" in list(explain(broken, CONTEXT))
+
+
+def test_an_inconclusive_test_says_what_could_have_been_detected():
+    finding = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="the machine was slow", smallest=1.68)
+    comparison = Comparison("t", Verdict.INCONCLUSIVE, (finding,), MEASURED)
+    assert f"{'':13}smallest slowdown this run could detect: 68 %" in list(explain(comparison, CONTEXT))
+    lines = [line.text for line in summary_lines([comparison], mode="compare", width=80)]
+    assert lines[-3:] == [
+        "inconclusive: t: the machine was slow",
+        "    smallest slowdown this run could detect: 68 %",
+        "note: t: a note",
+    ]
+
+
+def test_a_reason_that_several_tests_share_is_given_once_above_their_names():
+    slow = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="the machine was slow", smallest=1.68)
+    both = (slow, replace(slow, name="cpu"))
+    comparisons = [
+        Comparison("a", Verdict.INCONCLUSIVE, both),
+        Comparison("b", Verdict.INCONCLUSIVE, both),
+        Comparison("c", Verdict.MISSING, reason="gone"),
+        Comparison("d", Verdict.MISSING, reason="gone"),
+    ]
+    lines = [line.text for line in summary_lines(comparisons, mode="compare", width=80)]
+    assert lines[4:] == [
+        "inconclusive: 2 tests: the machine was slow",
+        "    a: smallest slowdown this run could detect: 68 %",
+        "    b: smallest slowdown this run could detect: 68 %",
+        "missing: 2 tests: gone",
+        "    c",
+        "    d",
+    ]
+
+
+def test_a_note_that_many_tests_share_is_told_once():
+    comparisons = [replace(RED, nodeid=name) for name in "abc"]
+    assert list(summary_lines(comparisons, mode="compare", width=80))[-1] == Line("note: 3 tests: a note")
+
+
+def test_the_table_has_a_row_per_test_the_gravest_first():
+    same = Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(SLOWER, verdict=Verdict.UNCHANGED),))
+    told = list(summary_lines([same, RED], mode="compare", width=100))
+    assert [tone for _text, tone in told[:4]] == ["", "", "red", ""]
+    lines = [text for text, _tone in told]
+    assert lines[0].split() == ["test", "baseline", "now", "change", "memory", "verdict"]
+    assert lines[2].split() == [
+        "tests/test_a.py::test_parse[big]",
+        "12.3",
+        "us",
+        "25.1",
+        "us",
+        "2.0x",
+        "+0.0",
+        "%",
+        "regression",
+    ]
+    assert lines[3].startswith("tests/test_a.py::test_same")
+
+
+def test_without_a_baseline_the_table_shows_what_was_measured():
+    plain = Comparison("t", None, (Finding("time", "s", None, 1e-6), Finding("memory", "B", None, 10.0)))
+    assert [line.split() for line in table([plain], mode="measure", width=80)][2] == ["t", "1.00", "us", "10.0", "B"]
+
+
+@given(st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=5), st.integers(80, 200))
+def test_a_table_fits_the_terminal_whatever_the_names(names, width):
+    comparisons = [replace(RED, nodeid=name) for name in names]
+    lines = table(comparisons, mode="compare", width=width)
+    assert all(len(line) <= width for line in lines)
+    assert len(lines) == len(names) + 2
+
+
+@given(st.text(max_size=200), st.integers(10, 60))
+def test_a_shortened_name_keeps_both_ends(name, width):
+    short = shortened(name, width)
+    assert len(short) <= width
+    assert short.isprintable()
+
+
+def test_the_last_line_counts_every_verdict():
+    comparisons = [RED, Comparison("b", Verdict.UNCHANGED), Comparison("c", None, broken="x"), Comparison("d", None)]
+    assert count_line(comparisons, seconds=6.2, processes=12) == (
+        "perf: 1 broken, 1 regression, 1 unchanged, 1 measured (4 tests, 12 processes, 6.20 s)"
+    )
+    assert count_line([], seconds=0.0, processes=1) == "perf: nothing measured (0 tests, 1 process, 0 ns)"
+
+
+def test_verbosity_adds_every_metric_and_then_the_samples():
+    def told(verbosity):
+        lines = summary_lines([RED], mode="compare", width=100, verbosity=verbosity)
+        return [line.text for line in lines]
+
+    assert not any(line.startswith("  memory") for line in told(0))
+    once, twice = told(1), told(2)
+    assert "  memory  1.00 KB -> 1.00 KB per call, no change  unchanged" in once
+    assert not any("rounds in" in line for line in once)
+    assert "      now, 800 rounds in 20 processes: each 25.1 us" in twice
+
+
+def test_samples_of_both_sides_are_told_process_by_process():
+    base = Measurement({"time": Samples("s", ((1e-6, 2e-6, 3e-6), (2e-6, 2e-6, 2e-6)))}, processes=2)
+    now = Measurement({"time": Samples("s", ((4e-6, 5e-6, 6e-6), (4e-6, 4e-6, 7e-6)))}, processes=2)
+    paired = replace(RED, measurement=now, pairing=Pairing("main", base, "", pinned=True))
+    lines = [line.text for line in summary_lines([paired], mode="against", width=100, verbosity=2)]
+    assert lines[-6:] == [
+        "      base, 6 rounds in 2 processes",
+        "        minima   1.00 us, 2.00 us",
+        "        medians  2.00 us, 2.00 us",
+        "      now, 6 rounds in 2 processes",
+        "        minima   4.00 us, 4.00 us",
+        "        medians  5.00 us, 4.00 us",
+    ]
+
+
+def progress(nodeid="t", *, seconds_left=12.4, judged=True):
+    return progress_line(
+        nodeid, unit="pair", number=3, undecided=2, tests=14, seconds_left=seconds_left, width=100, judged=judged
+    )
+
+
+def test_progress_fits_one_line():
+    line = progress("t" * 300)
+    assert line.startswith("perf: pair 3, 2 of 14 tests undecided, about 12 s left: tt")
+    assert len(line) < 100
+
+
+def test_progress_says_what_is_left():
+    assert progress(judged=False) == "perf: pair 3, 2 of 14 tests to measure, about 12 s left: t"
+    assert progress(seconds_left=0.0) == "perf: pair 3, 2 of 14 tests undecided: t"
+    assert progress(seconds_left=200.0) == "perf: pair 3, 2 of 14 tests undecided, about 3 min left: t"
+
+
+def test_a_log_gets_a_line_now_and_then():
+    pace = Pace(15.0)
+    assert [pace.due(now) for now in (0.0, 1.0, 14.9, 15.0, 16.0, 40.0)] == [True, False, False, True, False, True]
+
+
+LEAK = Finding("leak.memory", "B", Verdict.LEAK, 1033.0, details=("1.03 KB at app.py:3", "kept by app.HANDLERS"))
+FILES = Finding("leak.files", "open files", Verdict.LEAK, 0.1, details=("/x (descriptor 5)",))
+LEAKING = Comparison("t", Verdict.LEAK, (FILES, LEAK), MEASURED)
+
+
+def test_a_leak_is_explained_with_what_it_is_and_where_it_comes_from():
+    lines = list(explain(LEAKING, Context("measure", "b", SETTINGS)))
+    assert lines[:7] == [
+        "This test leaks open files and memory.",
+        "",
+        "  leak.files  0.10 open files per call  leak",
+        "              /x (descriptor 5)",
+        "  leak.memory 1.03 KB per call  leak",
+        "              1.03 KB at app.py:3",
+        "              kept by app.HANDLERS",
+    ]
+    assert lines[-1] == "  measure it again, alone:       pytest --perf --perf-leaks t"
+    assert headline(LEAKING) == "leak: 0.10 open files per call: /x (descriptor 5)"
+
+
+def test_the_table_has_a_column_for_leaks_where_any_test_was_checked():
+    clean = Comparison("c", None, (Finding("leak.memory", "B", None, 0.0),), MEASURED)
+    unknown = Comparison("u", Verdict.INCONCLUSIVE, (Finding("leak", "B", Verdict.INCONCLUSIVE, 0.0),), MEASURED)
+    unchecked = Comparison("n", None, (), MEASURED)
+    lines = table([LEAKING, clean, unknown, unchecked], mode="measure", width=100)
+    assert lines[0].split() == ["test", "time", "cpu", "memory", "leaks", "verdict"]
+    assert [line.split()[1:] for line in lines[2:]] == [
+        ["0.10", "open", "files", "leak"], ["none", "measured"], ["?", "inconclusive"], ["measured"],
+    ]  # fmt: skip
+    assert "leaks" not in table([unchecked], mode="compare", width=100)[0]
+
+
+def test_commands_can_be_run_where_pytest_was_started():
+    """From a folder below the rootdir, or with a configuration elsewhere."""
+    here = replace(
+        CONTEXT,
+        place=lambda nodeid: nodeid.replace("tests/", "../tests/"),
+        options="-c x.ini",
+        prune_options="--file=../b ",
+    )
+    lines = "\n".join(explain(Comparison("tests/test_a.py::test_b", None, broken="gone"), here))
+    assert "Try: pytest -c x.ini --perf ../tests/test_a.py::test_b" in lines
+    lines = "\n".join(explain(Comparison("tests/test_a.py::test_b", Verdict.MISSING, reason="gone"), here))
+    assert "perfguard prune --file=../b tests/test_a.py::test_b" in lines

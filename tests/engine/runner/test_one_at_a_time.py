@@ -1,0 +1,247 @@
+"""Arms that cannot be alive at once: recognised, and measured one at a time, with scripted children."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from pytest_perfguard.core.errors import ChildDied
+from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.engine.measure.visit import Taken
+from pytest_perfguard.engine.runner import single as module
+from pytest_perfguard.engine.runner.one_at_a_time import NeverReady, OneAtATime, collision, in_step, receive_both
+from pytest_perfguard.engine.runner.protocol import Done, GoOn, Pin, Point, Ready, Serve
+from pytest_perfguard.engine.runner.rounds import OtherTest, Subject, TestFailed
+from pytest_perfguard.engine.runner.sides import Crew
+from pytest_perfguard.engine.runner.worker import Launch
+from pytest_perfguard.engine.verdict.paired import judge_paired
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("E   OSError: [Errno 98] Address already in use\n\nconftest.py:4: OSError", "OSError: [Errno 98] Address already in use"),
+        ("E  OSError: [Errno 48] Address already in use", "OSError: [Errno 48] Address already in use"),
+        ("sqlite3.OperationalError: database is locked", "OperationalError: database is locked"),
+        ("E  filelock.Timeout: The file lock 'x' could not be acquired.", "Timeout: The file lock 'x' could not be acquired."),
+        ("BlockingIOError: [Errno 11] Resource temporarily unavailable",) * 2,
+        ('DuplicateDatabaseError: database "test_db" already exists',) * 2,
+        ("FileExistsError: [Errno 17] File exists: 'run.lock'",) * 2,
+        ("the server is already running (pid 7)",) * 2,
+        ("AssertionError: 3 != 4", ""),
+        ("ModuleNotFoundError: No module named 'x'", ""),
+    ],
+)  # fmt: skip
+def test_what_points_to_a_collision(text, what):
+    assert collision(text) == what
+
+
+def test_errors_of_either_kind_are_read():
+    held = "OSError: [Errno 98] Address already in use"
+    assert collision(OtherTest(f"fails with main (abc): {held}")) == held
+    assert collision(TestFailed(f"setup: ...\nE   {held}")) == held
+    assert collision(ChildDied("starting and collecting", f"Traceback\n{held}", status=4, arm="head")) == held
+    assert (
+        collision(NeverReady("measuring a", waited=10, arm="head"))
+        == "one arm was not ready after 10 s more than the base"
+    )
+
+
+class Arm:
+    """Answers after so many looks; None: never."""
+
+    def __init__(self, looks, message="here"):
+        self.looks = looks
+        self.message = message
+        self.waits = []
+
+    def has_answered(self, seconds):
+        self.waits.append(seconds)
+        return self.looks is not None and len(self.waits) > self.looks
+
+    def receive(self, *, doing, limit):
+        return self.message
+
+
+def test_both_answers_are_returned_whichever_comes_first():
+    for looks in ((0, 1), (1, 0)):
+        crew = Crew(*map(Arm, looks, ("base", "head")))
+        assert receive_both(crew, doing="x", limit=300, clock=lambda: 0.0) == ("base", "head")
+
+
+@pytest.mark.parametrize(("base", "head", "stuck"), [(0, None, "head"), (None, 0, "base")])
+def test_an_arm_that_does_not_come_is_not_waited_for_as_long_as_any_answer(base, head, stuck):
+    crew = Crew(Arm(base), Arm(head))
+    with pytest.raises(NeverReady) as caught:
+        receive_both(crew, doing="measuring a", limit=300, clock=lambda: 0.0)
+    assert caught.value.arm == stuck
+    assert caught.value.waited == 10
+
+
+def test_slow_fixtures_have_more_time():
+    ticks = iter((0.0, 20.0, 20.0, 20.0))
+    crew = Crew(Arm(1), Arm(None))
+    with pytest.raises(NeverReady) as caught:
+        receive_both(crew, doing="measuring a", limit=300, clock=lambda: next(ticks))
+    assert caught.value.waited == 70
+
+
+def test_where_neither_answers_the_ordinary_limit_tells():
+    crew = Crew(Arm(None), Arm(None))
+    assert receive_both(crew, doing="x", limit=5, clock=count().__next__) == ("here", "here")  # a real one raises
+
+
+def measured(*processes, unit="s"):
+    return Measurement({"time": Samples(unit, processes)}, processes=len(processes))
+
+
+def test_both_sides_get_as_many_rounds_without_a_bias():
+    base, head = in_step(measured((4.0, 1.0, 3.0, 2.0), (1.0,)), measured((5.0, 6.0), (1.0, 9.0, 2.0)))
+    assert base.samples["time"].processes == ((2.0, 4.0), (1.0,))
+    assert head.samples["time"].processes == ((5.0, 6.0), (2.0,))
+
+
+SETTINGS = resolve(marker={}, command_line={"metrics": "time"}, ini={})
+
+
+class World:
+    """Stands in for `Worker`: one child alive at a time, whose calls take so many nanoseconds in each arm."""
+
+    def __init__(self, **behaviours):
+        self.ns = {"base": 1000, "head": 1000}
+        self.behaviours = behaviours
+        self.alive, self.turns = 0, ""
+
+    def __call__(self, launch, nodeids, files):
+        return Child(self, launch.arm, nodeids)
+
+
+class Child:
+    def __init__(self, world, arm, nodeids):
+        self.world, self.arm, self.nodeids = world, arm, nodeids
+        self.behaviour = world.behaviours.get(arm)
+        self.queue = []
+
+    def __enter__(self):
+        self.world.turns += self.arm[0]
+        if self.behaviour == "dies":
+            raise ChildDied("starting and collecting", "no", status=4, arm=self.arm)
+        self.world.alive += 1
+        assert self.world.alive == 1, "one alive at a time"
+        found = [] if self.behaviour == "lost" else self.nodeids
+        self.ready = Ready(found, [], [], True, True, "3.11.0", {"lib": f"/{self.arm}/lib.py"})
+        return self
+
+    def __exit__(self, *_error):
+        self.world.alive -= 1
+
+    def send(self, message):
+        if isinstance(message, Serve):
+            self.queue.append(Point(""))
+        elif isinstance(message, GoOn):
+            self.queue.append(
+                Done("call: def test_a()\nE  ValueError: no" if self.behaviour == "fails" else "", {}, [])
+            )
+        else:
+            assert isinstance(message, Pin)
+
+    def ask(self, take, *, doing, limit):
+        readings = [self.world.ns[self.arm] * take.iterations] * take.rounds
+        return Taken(
+            {
+                "time": readings,
+                "cpu": readings,
+                "setup": readings,
+                "load": readings,
+                "lost": [0] * take.rounds,
+                "pace": [300_000] * take.rounds,
+            }
+        )
+
+    def receive(self, *, doing, limit):
+        return self.queue.pop(0)
+
+
+class Proof:
+    def __init__(self):
+        self.checks = []
+
+    def begin(self):
+        pass
+
+    def check(self, base, head):
+        self.checks.append((base["lib"], head["lib"]))
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def start(world, *, budget=100.0):
+        monkeypatch.setattr(module, "Worker", world)
+        settings = resolve(marker={}, command_line={"metrics": "time", "budget": f"{budget}s"}, ini={})
+        ticks, proof = count(), Proof()
+        runner = OneAtATime(
+            [Subject("a", "/a.py", settings, 0.1)], Launch([], None, arm="base"), Launch([], None, arm="head"),
+            lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), proof,
+            revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
+            tell=lambda _state: None, most=30, clock=lambda: float(next(ticks)),
+        )  # fmt: skip
+        runner.run()
+        assert world.alive == 0
+        return runner, proof
+
+    return start
+
+
+def test_the_arms_take_turns_and_begin_in_turn(run):
+    world = World()
+    runner, proof = run(world)
+    assert world.turns == "bhhb" * (len(world.turns) // 4)
+    assert runner.processes == len(world.turns)
+    assert set(proof.checks) == {("/base/lib.py", "/head/lib.py")}
+    assert runner.comparisons["a"].verdict is Verdict.UNCHANGED
+
+
+def test_a_note_says_why_and_what_it_costs(run):
+    comparison = run(World())[0].comparisons["a"]
+    (note,) = [note for note in comparison.measurement.notes if "one arm alive" in note]
+    assert "(OSError: port): only changes of more than 10% can be told" in note
+    assert not comparison.pairing.pinned
+    assert comparison.pairing.why == "suspected"
+
+
+@pytest.mark.parametrize(
+    ("ns", "verdict"), [(3000, Verdict.REGRESSION), (1080, Verdict.UNCHANGED), (400, Verdict.IMPROVEMENT)]
+)
+def test_verdicts_hold_to_the_wider_threshold(run, ns, verdict):
+    world = World()
+    world.ns["head"] = ns
+    assert run(world)[0].comparisons["a"].verdict is verdict
+
+
+def test_a_clear_slowdown_is_settled_whatever_the_budget(run):
+    world = World()
+    world.ns["head"] = 3000
+    assert run(world, budget=0.001)[0].comparisons["a"].verdict is Verdict.REGRESSION
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ("fails", "fails with main (abc): ValueError: no"),
+        ("dies", "exited with status 4"),
+        ("lost", "not to be had with main (abc)"),
+    ],
+)
+def test_what_the_base_cannot_do_makes_a_test_incomparable(run, behaviour, reason):
+    comparison = run(World(base=behaviour))[0].comparisons["a"]
+    assert comparison.verdict is Verdict.INCOMPARABLE
+    assert reason in comparison.reason
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "what"), [("fails", "ValueError: no"), ("dies", "status 4"), ("lost", "did not collect")]
+)
+def test_what_the_head_cannot_do_breaks_a_test(run, behaviour, what):
+    assert what in run(World(head=behaviour))[0].comparisons["a"].broken

@@ -1,0 +1,28 @@
+"""Absolute budgets of what was not taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.engine.verdict.limits import over_budget
+
+TIME, MEMORY = Samples("s", ((1e-4,),)), Samples("B", ((500.0,),))
+
+
+@pytest.mark.parametrize(
+    ("marker", "taken", "name", "unit"),
+    [
+        ({"max_time": "50us"}, {"memory": MEMORY}, "max_time", "s"),
+        ({"max_memory": "1KiB"}, {"time": TIME}, "max_memory", "B"),
+        ({"max_allocations": 5}, {"time": TIME}, "max_allocations", "blocks"),
+        ({"max_p95": {"db": "5ms"}}, {"memory": MEMORY}, "max_p95:db", "s"),
+    ],
+)
+def test_a_budget_of_what_was_not_taken_is_open_in_its_own_unit(marker, taken, name, unit):
+    settings = resolve(marker=marker, command_line={}, ini={})
+    measurement = Measurement(taken, {"": 3}, 3e-4, (3e-4,), 1.0, processes=1, seconds=2.0)
+    (finding,) = over_budget(measurement, settings, final=True)
+    assert (finding.name, finding.unit, finding.verdict) == (name, unit, Verdict.INCONCLUSIVE)
+    assert over_budget(measurement, settings, final=False) == []

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pytest_perfguard.engine.history.tracks import Point, Question, Track, judged
+from pytest_perfguard.engine.history.trends import Point, Question, Track, judged
 
 SERIES: Final = 100
 THRESHOLD: Final = 0.05

@@ -29,8 +29,8 @@ with atheris.instrument_imports(include=["pytest_perfguard", "json"]):
         SeriesError,
         SettingError,
     )
-    from pytest_perfguard.core.knobs import KNOBS
-    from pytest_perfguard.core.series import read_series
+    from pytest_perfguard.core.labels import read_series
+    from pytest_perfguard.core.option_specs import KNOBS
     from pytest_perfguard.engine.baseline.schema import from_text, to_text
     from pytest_perfguard.engine.report.json import json_report
     from pytest_perfguard.engine.report.markdown import markdown_report

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_perfguard.core.knobs import KNOBS, Knob
+from pytest_perfguard.core.option_specs import KNOBS, Knob
+from pytest_perfguard.core.parsers import DEFAULT_FLOOR, Floor
 from pytest_perfguard.core.units import format_duration, format_size
-from pytest_perfguard.core.values import DEFAULT_FLOOR, Floor
 from pytest_perfguard.plugin.options import MODES, SETUP
 
 HEAD = """\

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         StreamError,
     )
     from pytest_perfguard.engine.leaks.watch import MemoryWatch
-    from pytest_perfguard.tools.batches.batches import BatchProcessor
-    from pytest_perfguard.tools.batches.batches_aio import AsyncBatchProcessor
+    from pytest_perfguard.tools.batches.processor import BatchProcessor
+    from pytest_perfguard.tools.batches.processor_aio import AsyncBatchProcessor
     from pytest_perfguard.tools.caches.decorator import cached
     from pytest_perfguard.tools.caches.disk import DiskCache
     from pytest_perfguard.tools.caches.levels import AsyncMultiLevelCache, MultiLevelCache
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from pytest_perfguard.tools.startup.imports import import_report
     from pytest_perfguard.tools.startup.lazy import LazyModuleLoader
     from pytest_perfguard.tools.startup.steps import StartupSequence
-    from pytest_perfguard.tools.streams.streams import StreamProcessor
-    from pytest_perfguard.tools.streams.streams_aio import AsyncStreamProcessor
+    from pytest_perfguard.tools.streams.processor import StreamProcessor
+    from pytest_perfguard.tools.streams.processor_aio import AsyncStreamProcessor
 
 __all__ = [
     "AlertError",
@@ -97,15 +97,15 @@ __all__ = [
 
 _HOMES = {
     "AlertError": "pytest_perfguard.core.errors",
-    "AsyncBatchProcessor": "pytest_perfguard.tools.batches.batches_aio",
+    "AsyncBatchProcessor": "pytest_perfguard.tools.batches.processor_aio",
     "AsyncConnectionPool": "pytest_perfguard.tools.pools.connections_aio",
     "AsyncMultiLevelCache": "pytest_perfguard.tools.caches.levels",
     "AsyncObjectPool": "pytest_perfguard.tools.pools.objects_aio",
     "AsyncRedisCache": "pytest_perfguard.tools.caches.remote",
-    "AsyncStreamProcessor": "pytest_perfguard.tools.streams.streams_aio",
+    "AsyncStreamProcessor": "pytest_perfguard.tools.streams.processor_aio",
     "BatchClosed": "pytest_perfguard.core.tool_errors",
     "BatchError": "pytest_perfguard.core.tool_errors",
-    "BatchProcessor": "pytest_perfguard.tools.batches.batches",
+    "BatchProcessor": "pytest_perfguard.tools.batches.processor",
     "BatchSizeError": "pytest_perfguard.core.tool_errors",
     "BatchTimeout": "pytest_perfguard.core.tool_errors",
     "CacheError": "pytest_perfguard.core.tool_errors",
@@ -135,7 +135,7 @@ _HOMES = {
     "StartupError": "pytest_perfguard.core.tool_errors",
     "StartupSequence": "pytest_perfguard.tools.startup.steps",
     "StreamError": "pytest_perfguard.core.tool_errors",
-    "StreamProcessor": "pytest_perfguard.tools.streams.streams",
+    "StreamProcessor": "pytest_perfguard.tools.streams.processor",
     "cached": "pytest_perfguard.tools.caches.decorator",
     "import_report": "pytest_perfguard.tools.startup.imports",
 }

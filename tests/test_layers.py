@@ -86,9 +86,9 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 SHOWING = {"write_line", "line", "rewrite", "section", "UsageError", "fail", "print", "writerow"}
 #: What makes it printable first; commands that print fixed texts of their own.
 SHOWN_SAFELY = {
-    "plugin/shown.py": {"write_line", "section", "UsageError", "fail"},
-    "plugin/verdicts.py": {"line"},
-    "plugin/telling.py": {"line", "rewrite"},
+    "plugin/output.py": {"write_line", "section", "UsageError", "fail"},
+    "plugin/outcomes.py": {"line"},
+    "plugin/terminal.py": {"line", "rewrite"},
     "compat/exchange.py": {"writerow"},
     "compat/table.py": {"writerow"},
     "cli/common.py": {"print"},
@@ -103,7 +103,7 @@ def test_text_is_shown_in_one_way(path):
     calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
     own = {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
-    imported = {"fail", "write_line"} if "from pytest_perfguard.plugin.shown import" in path.read_text() else set()
+    imported = {"fail", "write_line"} if "from pytest_perfguard.plugin.output import" in path.read_text() else set()
     allowed = SHOWN_SAFELY.get(path.relative_to(PACKAGE).as_posix(), set())
     assert not (names & SHOWING) - own - imported - allowed
 
@@ -141,8 +141,8 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         "core",
         "core.errors",
         "core.units",
-        "core.values",
-        "core.knobs",
+        "core.parsers",
+        "core.option_specs",
         "core.originals",
         "core.settings",
         "core.text",
@@ -155,9 +155,9 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         "plugin.benchmark.registration",
         "plugin.fixtures",
         "plugin.fixtures.definitions",
-        "plugin.keys",
+        "plugin.stash",
         "plugin.options",
-        "plugin.shown",
-        "plugin.surroundings",
+        "plugin.output",
+        "plugin.start_state",
     }
     assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{name}" for name in modules)])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
 from pytest_perfguard.cli.common import say
 from pytest_perfguard.core.errors import PerfguardError, SettingError
-from pytest_perfguard.core.knobs import KNOBS
+from pytest_perfguard.core.option_specs import KNOBS
 
 #: Modules of verbs: `add` declares them, and sets the function that runs it.
 _VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)

@@ -10,8 +10,8 @@ from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, p
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.store import Store, merged
-from pytest_perfguard.engine.report.words import plural
-from pytest_perfguard.engine.verdict.recording import RECORDED_PROCESSES
+from pytest_perfguard.engine.report.text import plural
+from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 
 def add(verbs: Verbs) -> None:

@@ -19,18 +19,18 @@ from pytest_perfguard.cli.common import (
     say,
     terminal_width,
 )
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import CommandError, SettingError
-from pytest_perfguard.core.files import write_whole
 from pytest_perfguard.core.model import JUDGED, Comparison, Machine, Record, Verdict
+from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.core.settings import Settings, resolve
-from pytest_perfguard.core.values import parse_reports
 from pytest_perfguard.engine.report.document import Entry, Report, sides_of_records
 from pytest_perfguard.engine.report.explain import Context, explain, headline
-from pytest_perfguard.engine.report.formats import check_formats, rendered
 from pytest_perfguard.engine.report.json import json_report
+from pytest_perfguard.engine.report.render import check_formats, rendered
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
-from pytest_perfguard.engine.verdict.conclusion import worst
-from pytest_perfguard.engine.verdict.records import judge_records
+from pytest_perfguard.engine.verdict.combine import worst
+from pytest_perfguard.engine.verdict.recorded_pair import judge_records
 
 
 def add(verbs: Verbs) -> None:

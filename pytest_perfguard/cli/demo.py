@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from pytest_perfguard.cli.common import Verbs, add_verb, print_json, say
 from pytest_perfguard.cli.projects import commit_all, run_pytest
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.files import write_whole
 
 
 class Step(NamedTuple):

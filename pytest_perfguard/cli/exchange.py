@@ -16,12 +16,12 @@ from pytest_perfguard.compat.exchange import (
     records_from_benchmark_json,
     to_text,
 )
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.files import write_whole
 from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.store import Store, merged
 from pytest_perfguard.engine.measure.machine import fingerprint
-from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.report.text import plural
 
 #: What pytest-benchmark's file and our fingerprint call the same fact.
 _FACTS: Final = {"system": "system", "machine": "architecture"}

@@ -23,8 +23,8 @@ from pytest_perfguard.cli.common import (
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.units import format_amount, format_change, parse_percent
 from pytest_perfguard.engine.history.snapshots import MOST, Snapshot, Wanted, at_revision, from_git, of_baseline
-from pytest_perfguard.engine.history.tracks import Question, Track, tracks
-from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.history.trends import Question, Track, tracks
+from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _WIDEST: Final = 24

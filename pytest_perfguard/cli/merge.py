@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, say
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.files import write_whole
-from pytest_perfguard.core.values import parse_reports
+from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.engine.baseline.schema import Baseline
 from pytest_perfguard.engine.baseline.shards import join, untold
 from pytest_perfguard.engine.baseline.store import Store
 from pytest_perfguard.engine.report.document import Report
-from pytest_perfguard.engine.report.formats import check_formats, rendered
-from pytest_perfguard.engine.report.joining import join_reports
-from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.report.merge import join_reports
+from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:

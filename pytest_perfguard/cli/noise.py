@@ -11,8 +11,8 @@ from typing import Final
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, positive, print_json, say
 from pytest_perfguard.cli.noise_figures import Figures, figures, told
 from pytest_perfguard.cli.projects import commit_all, run_pytest
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.files import write_whole
 from pytest_perfguard.engine.report.document import Report
 
 SECONDS: Final = 120.0

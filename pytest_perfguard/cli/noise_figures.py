@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.core.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.core.model import Verdict
+from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.sequential import t_quantile
 from pytest_perfguard.core.units import format_magnitude

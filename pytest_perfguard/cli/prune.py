@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, report_unmatched, say
 from pytest_perfguard.engine.baseline.store import Store, pruned
-from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:

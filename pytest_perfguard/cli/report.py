@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, print_json, say
 from pytest_perfguard.cli.history import add_source, asked, described
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.files import write_whole
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
-from pytest_perfguard.core.values import parse_reports
-from pytest_perfguard.engine.history.tracks import Track
+from pytest_perfguard.core.parsers import parse_reports
+from pytest_perfguard.engine.history.trends import Track
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.formats import check_formats, rendered
+from pytest_perfguard.engine.report.render import check_formats, rendered
 
 
 def add(verbs: Verbs) -> None:

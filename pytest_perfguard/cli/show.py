@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, report_unmatched, say
 from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.metrics import metric_order
+from pytest_perfguard.core.metric_names import metric_order
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.core.units import format_amount
 from pytest_perfguard.engine.baseline.schema import MachineClass, record_data
-from pytest_perfguard.engine.report.words import plural
+from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pytest_perfguard.compat.stats import Stats
-from pytest_perfguard.core.metrics import metric_kind, metric_order
+from pytest_perfguard.core.metric_names import metric_kind, metric_order
 from pytest_perfguard.core.model import Record, Recorded
 from pytest_perfguard.core.text import csv_cell
 from pytest_perfguard.core.tool_errors import BenchmarkFileError

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from pytest_perfguard.compat.finished import Finished
-from pytest_perfguard.compat.work import Rounds, Work, check_rounds, is_coroutine_function
+from pytest_perfguard.compat.call import Rounds, Work, check_rounds, is_coroutine_function
+from pytest_perfguard.compat.result import Finished
 from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 
 if TYPE_CHECKING:
-    from pytest_perfguard.compat.ways import Way
+    from pytest_perfguard.compat.strategies import Way
 
 R = TypeVar("R")
 

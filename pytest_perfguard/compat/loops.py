@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
-from pytest_perfguard.compat.choices import Timer
+from pytest_perfguard.compat.call import Arguments, Work
+from pytest_perfguard.compat.options import Timer
 from pytest_perfguard.compat.plan import Plan, Round
-from pytest_perfguard.compat.work import Arguments, Work
 from pytest_perfguard.engine.measure.tracers import untraced
 
 

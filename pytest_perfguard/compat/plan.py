@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
-from pytest_perfguard.compat.choices import Choices, Timer
+from pytest_perfguard.compat.options import Choices, Timer
 from pytest_perfguard.core.errors import SettingError
 
 #: While a round is far too short, its number of calls grows by this.

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.knobs import KNOBS, MARKER_KEYWORDS, Knob
-from pytest_perfguard.core.values import BUDGETS, METRICS, Floor
+from pytest_perfguard.core.option_specs import KNOBS, MARKER_KEYWORDS, Knob
+from pytest_perfguard.core.parsers import BUDGETS, METRICS, Floor
 
 
 class Settings(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from pytest_perfguard.core import originals  # noqa: F401  # captured before any test runs
-from pytest_perfguard.plugin import options, surroundings
+from pytest_perfguard.plugin import options, start_state
 from pytest_perfguard.plugin.benchmark import names as benchmark_names
 from pytest_perfguard.plugin.benchmark import options as benchmark_options
 from pytest_perfguard.plugin.benchmark import registration as benchmark
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    surroundings.note_environment(pluginmanager)
+    start_state.note_environment(pluginmanager)
     options.add_options(parser)
     if getattr(
         pluginmanager, "_conftest_plugins", None
@@ -65,9 +65,9 @@ def pytest_load_initial_conftests(
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.option.perf_child is not None:
-        from pytest_perfguard.plugin import neutral
+        from pytest_perfguard.plugin import worker_plugins
 
-        neutral.neutralise_options(config)
+        worker_plugins.neutralise_options(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,17 +76,17 @@ def pytest_configure(config: pytest.Config) -> None:
     options.check_settings(config)
     benchmark.register(config)
     if config.option.perf_child is not None:
-        from pytest_perfguard.plugin import child
+        from pytest_perfguard.plugin import worker_session
 
-        child.register(config)
+        worker_session.register(config)
     elif mode := options.chosen_mode(config):
-        from pytest_perfguard.plugin import measuring
+        from pytest_perfguard.plugin import session
 
-        measuring.register(config, mode)
+        session.register(config, mode)
     if config.option.perf_setup_times and config.option.perf_child is None:
-        from pytest_perfguard.plugin import setups
+        from pytest_perfguard.plugin import fixture_times
 
-        config.pluginmanager.register(setups.SetupTimes(config), "perfguard-setups")
+        config.pluginmanager.register(fixture_times.SetupTimes(config), "perfguard-setups")
     if name := options.metrics_file(config):
         from pytest_perfguard.plugin.fixtures import metrics
 

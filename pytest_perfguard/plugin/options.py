@@ -12,10 +12,10 @@ from typing import Final, Literal, NamedTuple
 import pytest
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.knobs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
+from pytest_perfguard.core.option_specs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
 from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.plugin.benchmark.registration import is_benchmark
-from pytest_perfguard.plugin.shown import usage_error
+from pytest_perfguard.plugin.output import usage_error
 
 MARKER: Final = "perf"
 MARKER_HELP: Final = (

@@ -13,22 +13,22 @@ from typing import Final
 
 import pytest
 
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import BaselineError, MissingExtra, RevisionError
-from pytest_perfguard.core.files import write_whole
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.history.snapshots import from_git
-from pytest_perfguard.engine.history.tracks import Question, Track, tracks
+from pytest_perfguard.engine.history.trends import Question, Track, tracks
 from pytest_perfguard.engine.report.document import Entry, Report, sides_of
-from pytest_perfguard.engine.report.formats import check_formats, rendered
 from pytest_perfguard.engine.report.github import error_commands
 from pytest_perfguard.engine.report.markdown import markdown_report
-from pytest_perfguard.engine.verdict.recording import to_record
+from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.verdict.stopping import to_record
 from pytest_perfguard.plugin.modes.base import Mode
 from pytest_perfguard.plugin.options import run_settings
-from pytest_perfguard.plugin.shown import usage_error
-from pytest_perfguard.plugin.verdicts import Explanation
+from pytest_perfguard.plugin.outcomes import Explanation
+from pytest_perfguard.plugin.output import usage_error
 
 #: Where a test is: path below the rootdir, line from 0, name.
 Location = tuple[str, int | None, str]

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from pytest_perfguard.plugin.ordinary import Harvest
+from pytest_perfguard.plugin.functional_run import Harvest
 
 #: Options that leave tests out by a rule that cannot be applied to a test that is not there.
 _FILTERS: Final = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "stepwise")

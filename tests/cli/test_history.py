@@ -8,7 +8,7 @@ import pytest
 
 from pytest_perfguard.cli.history import described, sparkline
 from pytest_perfguard.engine.history.drift import Drift
-from pytest_perfguard.engine.history.tracks import Point, Track
+from pytest_perfguard.engine.history.trends import Point, Track
 from tests.cli.conftest import record, report, slower
 from tests.repository import Repository
 

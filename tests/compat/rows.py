@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_perfguard.compat.choices import Choices
 from pytest_perfguard.compat.fixture import BenchmarkFixture, Named
-from pytest_perfguard.compat.ways import NotAtAll
+from pytest_perfguard.compat.options import Choices
+from pytest_perfguard.compat.strategies import NotAtAll
 
 
 def finished(name, data=(1e-6, 2e-6, 3e-6), *, param=None, params=None, group=None, file="a.py"):

@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from pytest_perfguard.compat import BenchmarkFixture, FixtureAlreadyUsed
-from pytest_perfguard.compat.choices import Choices
 from pytest_perfguard.compat.fixture import Named
-from pytest_perfguard.compat.ways import Here, NotAtAll, Once, Served
+from pytest_perfguard.compat.options import Choices
+from pytest_perfguard.compat.strategies import Here, NotAtAll, Once, Served
 
 QUICK = Choices(max_time=1e-9, min_rounds=3, min_time=0.0, calibration_precision=1)
 

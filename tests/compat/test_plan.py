@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pytest_perfguard.compat.choices import Choices
+from pytest_perfguard.compat.options import Choices
 from pytest_perfguard.compat.plan import Round, plan_call, plan_rounds, resolution_of, rounds_within
 from pytest_perfguard.core.errors import SettingError
 

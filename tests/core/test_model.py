@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.core.metrics import metric_kind
+from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import FAILING, UNSETTLED, Comparison, Finding, Samples, Verdict
-from pytest_perfguard.engine.verdict.conclusion import worst
+from pytest_perfguard.engine.verdict.combine import worst
 
 
 def test_samples_know_their_processes_apart():

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from pytest_perfguard.core import originals, processes
-from pytest_perfguard.engine.leaks.counters import Counters
+from pytest_perfguard.engine.leaks.open_resources import Counters
 from pytest_perfguard.engine.leaks.watch import MemoryWatch
-from pytest_perfguard.engine.measure.drive import time_calls
-from pytest_perfguard.engine.measure.pinning import Pinning, _tasks
+from pytest_perfguard.engine.measure.affinity import Pinning, _tasks
+from pytest_perfguard.engine.measure.executor import time_calls
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.knobs import KNOBS
+from pytest_perfguard.core.option_specs import KNOBS
+from pytest_perfguard.core.parsers import DEFAULT_FLOOR, Floor
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.core.values import DEFAULT_FLOOR, Floor
 
 
 def settled(marker=None, command_line=None, ini=None):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_perfguard.core.knobs import KNOBS
 from pytest_perfguard.core.model import Verdict
+from pytest_perfguard.core.option_specs import KNOBS
 from pytest_perfguard.plugin.options import MODES, SETUP
 from tests.docs.documents import PAGES
 from tests.repository import Repository

@@ -160,12 +160,12 @@ def test_a_leak_check_that_stops(project):
     project.pytester.makepyfile(TWO)
     project.pytester.makeconftest(
         """
-        from pytest_perfguard.engine.runner import examiner
+        from pytest_perfguard.engine.runner import leak_runner
 
         def stops(*_):
             raise MemoryError
 
-        examiner.Examiner._visit = stops
+        leak_runner.Examiner._visit = stops
         """
     )
     result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time")

@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pytest_perfguard.core.errors import BaselineUnreadable
-from pytest_perfguard.core.metrics import metric_kind
+from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import Record, Recorded
-from pytest_perfguard.core.values import KINDS
+from pytest_perfguard.core.parsers import KINDS
 from pytest_perfguard.engine.baseline import fields
 
 SCHEMA: Final = 1

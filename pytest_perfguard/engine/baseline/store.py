@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from pytest_perfguard.core.atomic_files import clear_leftovers, write_whole
 from pytest_perfguard.core.errors import BaselineError, BaselineMissing, BaselineUnreadable
-from pytest_perfguard.core.files import clear_leftovers, write_whole
 from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pytest_perfguard.core.errors import LeakError
 from pytest_perfguard.core.originals import CLOCKS, gc
 from pytest_perfguard.core.units import format_size
+from pytest_perfguard.engine.leaks.allocation_sites import FRAMES, growth_sites
 from pytest_perfguard.engine.leaks.caches import Caches
-from pytest_perfguard.engine.leaks.counters import Counters, Held, new_things, noun_of
 from pytest_perfguard.engine.leaks.explain import things_since
-from pytest_perfguard.engine.leaks.sites import FRAMES, growth_sites
-from pytest_perfguard.engine.measure.unkept import kept_by_pytest
+from pytest_perfguard.engine.leaks.open_resources import Counters, Held, new_things, noun_of
+from pytest_perfguard.engine.measure.captured_output import kept_by_pytest
 
 if TYPE_CHECKING:
     from tracemalloc import Snapshot

@@ -10,7 +10,7 @@ from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.leaks.clock import undisturbed_ns
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
-from pytest_perfguard.engine.measure.drive import PREPARE, SETTLE, Step, describe
+from pytest_perfguard.engine.measure.executor import PREPARE, SETTLE, Step, describe
 
 Steps = Generator[Step, Timing, None]
 

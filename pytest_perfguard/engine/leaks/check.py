@@ -18,7 +18,7 @@ from pytest_perfguard.engine.leaks.explain import Lines, explain, note_cycles, t
 from pytest_perfguard.engine.leaks.findings import BYTES, NATIVE, Examination, Leak
 from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, WINDOWS, Trend, first_look, last_look, still_growing
 from pytest_perfguard.engine.leaks.meter import Meter, Series
-from pytest_perfguard.engine.measure.drive import Step
+from pytest_perfguard.engine.measure.executor import Step
 
 CALLS: Final = 100
 BUDGET_NS: Final = 20_000_000_000

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pytest_perfguard.core.originals import gc
+from pytest_perfguard.engine.leaks.allocation_sites import FRAMES, creation, growth_sites
 from pytest_perfguard.engine.leaks.calls import Calls, Steps
-from pytest_perfguard.engine.leaks.counters import Held, new_things, noun_of
-from pytest_perfguard.engine.leaks.heap import type_name
-from pytest_perfguard.engine.leaks.holders import census, growth_since
+from pytest_perfguard.engine.leaks.heap_census import type_name
 from pytest_perfguard.engine.leaks.meter import Meter
-from pytest_perfguard.engine.leaks.sites import FRAMES, creation, growth_sites
+from pytest_perfguard.engine.leaks.open_resources import Held, new_things, noun_of
+from pytest_perfguard.engine.leaks.retainers import census, growth_since
 
 #: Things of one kind that are shown.
 EXAMPLES: Final = 3

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_perfguard.core.units import format_size
-from pytest_perfguard.engine.leaks.counters import noun_of
+from pytest_perfguard.engine.leaks.open_resources import noun_of
 
 #: What grows in bytes, and what it is called; everything else is counted.
 BYTES: Final[Mapping[str, str]] = {

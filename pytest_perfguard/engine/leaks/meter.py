@@ -11,11 +11,11 @@ from typing import Final
 from pytest_perfguard.core.originals import sys
 from pytest_perfguard.core.processes import memory, private_bytes
 from pytest_perfguard.engine.leaks.caches import Caches, only_new_objects
-from pytest_perfguard.engine.leaks.counters import Counter, Counters, Held
 from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, rate
-from pytest_perfguard.engine.leaks.heap import Owners
+from pytest_perfguard.engine.leaks.heap_census import Owners
+from pytest_perfguard.engine.leaks.open_resources import Counter, Counters, Held
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
-from pytest_perfguard.engine.measure.drive import describe
+from pytest_perfguard.engine.measure.executor import describe
 
 #: Readings before the first that counts: reading has a warm-up of its own.
 IDLE_READINGS: Final = 2

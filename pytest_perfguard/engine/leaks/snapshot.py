@@ -9,8 +9,8 @@ from typing import Final
 from pytest_perfguard.core.originals import gc, sys
 from pytest_perfguard.core.processes import memory
 from pytest_perfguard.core.units import format_size
-from pytest_perfguard.engine.leaks.counters import Counters, noun_of
-from pytest_perfguard.engine.leaks.heap import type_name
+from pytest_perfguard.engine.leaks.heap_census import type_name
+from pytest_perfguard.engine.leaks.open_resources import Counters, noun_of
 
 MOST_TYPES: Final = 10
 _OWN: Final = __name__.partition(".")[0]

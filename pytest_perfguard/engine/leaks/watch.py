@@ -14,13 +14,13 @@ from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.core.units import parse_duration, parse_size
 from pytest_perfguard.engine.leaks.block import WatchedBlock
 from pytest_perfguard.engine.leaks.check import CALLS, Order, examine
-from pytest_perfguard.engine.leaks.counters import Counter, Counters
 from pytest_perfguard.engine.leaks.findings import Examination
 from pytest_perfguard.engine.leaks.meter import Meter
+from pytest_perfguard.engine.leaks.open_resources import Counter, Counters
 from pytest_perfguard.engine.leaks.snapshot import MemorySnapshot, take_snapshot
-from pytest_perfguard.engine.measure.drive import Step, Steps, drive, drive_async
-from pytest_perfguard.engine.measure.peaks import take_peaks
-from pytest_perfguard.engine.measure.unkept import nothing_kept
+from pytest_perfguard.engine.measure.captured_output import nothing_kept
+from pytest_perfguard.engine.measure.executor import Step, Steps, drive, drive_async
+from pytest_perfguard.engine.measure.peak_memory import take_peaks
 
 _Task = Generator[Step, Timing, Any]
 

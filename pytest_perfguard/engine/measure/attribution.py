@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pytest_perfguard.core.errors import ChildError, PerfguardError
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.measure.drive import Step, describe
+from pytest_perfguard.engine.measure.executor import Step, describe
 
 _Result = TypeVar("_Result")
 

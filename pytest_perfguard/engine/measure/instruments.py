@@ -9,11 +9,11 @@ from typing import Final
 from pytest_perfguard.core.originals import CLOCKS, gc, sys
 from pytest_perfguard.core.processes import descendants_ns
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.measure.drive import PREPARE, Step, time_calls
-from pytest_perfguard.engine.measure.kernel import kernel
-from pytest_perfguard.engine.measure.peaks import take_peaks
-from pytest_perfguard.engine.measure.probe import Probe
-from pytest_perfguard.engine.measure.stack import stack_offset
+from pytest_perfguard.engine.measure.calibration import kernel
+from pytest_perfguard.engine.measure.executor import PREPARE, Step, time_calls
+from pytest_perfguard.engine.measure.peak_memory import take_peaks
+from pytest_perfguard.engine.measure.stack_offset import stack_offset
+from pytest_perfguard.engine.measure.user_metrics import Probe
 
 #: Before a timed round of a process that had to wait for its turn.
 UNTIMED_CALLS: Final = 2

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Generator, Mapping
 from typing import Final
 
-from pytest_perfguard.engine.measure.visit import Order, Raised, Take, Taken, Visit
+from pytest_perfguard.engine.measure.messages import Order, Raised, Take, Taken, Visit
 
 #: A round lasts at least this long. Half a millisecond is as precise as longer rounds for a fraction of the time,
 #: and short enough to fall wholly into a fast phase of a machine that changes speed every few tens of milliseconds.

@@ -9,7 +9,7 @@ from typing import Final
 from pytest_perfguard.core.model import Comparison, Machine, Pairing, Record, Recorded, Samples
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.core.stats.sequential import log_ratio
-from pytest_perfguard.engine.report.words import count_verdicts
+from pytest_perfguard.engine.report.text import count_verdicts
 from pytest_perfguard.engine.verdict.summary import rounded
 
 #: Where the distribution of all rounds is kept, as shares: the whole of it would make a report of megabytes.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.core.metrics import metric_kind
+from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import CLAIMED, Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.report.changes import change_in_words, each_reason_once, smallest_in_words
+from pytest_perfguard.engine.report.change_text import change_in_words, each_reason_once, smallest_in_words
 
 #: Kind of metric -> (how the test got worse, and by what): kinds that share the first part are joined.
 _WORSE: Final = {

@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.words import gravest_first
+from pytest_perfguard.engine.report.text import gravest_first
 
 #: GitHub shows no more than ten errors of a step.
 MOST: Final = 10

@@ -12,12 +12,12 @@ from importlib import resources
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Comparison, Finding
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.history.tracks import Track
-from pytest_perfguard.engine.report.changes import change_cell, each_reason_once, interval_cell, smallest_in_words
+from pytest_perfguard.engine.history.trends import Track
+from pytest_perfguard.engine.report.change_text import change_cell, each_reason_once, interval_cell, smallest_in_words
 from pytest_perfguard.engine.report.document import Entry, Report
 from pytest_perfguard.engine.report.html_parts import amounts, badge, interval_bar, shown, tag
 from pytest_perfguard.engine.report.plot_data import plots_of
-from pytest_perfguard.engine.report.words import gravest_first, leading_finding, verdict_word
+from pytest_perfguard.engine.report.text import gravest_first, leading_finding, verdict_word
 
 _TITLES = {
     "history": "history of",

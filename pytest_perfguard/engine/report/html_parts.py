@@ -9,7 +9,7 @@ from typing import Final
 from pytest_perfguard.core.model import Finding
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount, format_change
-from pytest_perfguard.engine.report.changes import change_in_words
+from pytest_perfguard.engine.report.change_text import change_in_words
 
 #: What the axis of an interval shows at most, as the logarithm of a ratio: from half to twice.
 REACH: Final = math.log(2)

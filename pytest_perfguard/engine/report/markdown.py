@@ -9,9 +9,9 @@ from typing import Final
 from pytest_perfguard.core.model import FAILING, UNSETTLED, Finding, Verdict
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount
-from pytest_perfguard.engine.report.changes import change_cell
+from pytest_perfguard.engine.report.change_text import change_cell
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.words import gravest_first, leading_finding, plural, verdict_word
+from pytest_perfguard.engine.report.text import gravest_first, leading_finding, plural, verdict_word
 
 #: GitHub refuses comments of more than 65,536 characters.
 MOST_CHARACTERS: Final = 60_000

@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_perfguard.core.model import Finding
 from pytest_perfguard.core.units import format_change, is_factor
-from pytest_perfguard.engine.history.tracks import Track
+from pytest_perfguard.engine.history.trends import Track
 from pytest_perfguard.engine.report.document import Entry, Sides, Spread
 
 #: A ratio to something that is nearly nothing is more than an axis shows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pytest_perfguard.engine.report.words import shortened
+from pytest_perfguard.engine.report.text import shortened
 
 LOG_INTERVAL: Final = 15.0
 #: Seconds from which on the time left is given in minutes.

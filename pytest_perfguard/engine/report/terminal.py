@@ -10,9 +10,9 @@ from typing import Final, Literal, NamedTuple
 
 from pytest_perfguard.core.model import Comparison, Finding, Verdict
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.report.changes import change_cell, smallest_in_words
-from pytest_perfguard.engine.report.samples import every_metric
-from pytest_perfguard.engine.report.words import (
+from pytest_perfguard.engine.report.change_text import change_cell, smallest_in_words
+from pytest_perfguard.engine.report.sample_lines import every_metric
+from pytest_perfguard.engine.report.text import (
     count_verdicts,
     gravest_first,
     leading_finding,

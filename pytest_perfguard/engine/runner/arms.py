@@ -15,13 +15,13 @@ from typing import Final
 from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.runner.base_tests import BaseTests
-from pytest_perfguard.engine.runner.generated import copy_generated
-from pytest_perfguard.engine.runner.interpreter import for_another, without_bytecode_in_place
-from pytest_perfguard.engine.runner.places import Places
-from pytest_perfguard.engine.runner.proof import Proof, project_roots
+from pytest_perfguard.engine.runner.generated_files import copy_generated
+from pytest_perfguard.engine.runner.import_audit import Proof, project_roots
+from pytest_perfguard.engine.runner.interpreter_flags import for_another, without_bytecode_in_place
+from pytest_perfguard.engine.runner.path_map import Places
+from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.revision import Revision
-from pytest_perfguard.engine.runner.transplant import Tests, only_tests_differ, transplant
-from pytest_perfguard.engine.runner.worker import Launch
+from pytest_perfguard.engine.runner.test_overlay import Tests, only_tests_differ, transplant
 from pytest_perfguard.engine.runner.worktree import beside, checked_out
 
 LOG_LINES: Final = 15

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.git import git_or_nothing
-from pytest_perfguard.engine.runner.proof import BUILD
+from pytest_perfguard.engine.runner.import_audit import BUILD
 from pytest_perfguard.engine.runner.revision import Revision
 
 #: What to do about a base that lacks what a build writes.

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 
-from pytest_perfguard.engine.runner.describe import Describer
+from pytest_perfguard.engine.runner.stable_repr import Describer
 
 
 def fingerprint(function: Callable[..., object], parameters: Mapping[str, object], root: str = "") -> str:

@@ -15,13 +15,21 @@ from typing import Final
 
 from pytest_perfguard.core.errors import ChildError
 from pytest_perfguard.core.model import Comparison, Measurement, Samples, Verdict
-from pytest_perfguard.engine.runner.proof import Proof
+from pytest_perfguard.engine.runner.import_audit import Proof
+from pytest_perfguard.engine.runner.pair_state import Crew
+from pytest_perfguard.engine.runner.process import Launch, Worker
 from pytest_perfguard.engine.runner.protocol import Message
-from pytest_perfguard.engine.runner.rounds import OtherTest, Progress, Rounds, Subject, TestFailed, broken_down, essence
 from pytest_perfguard.engine.runner.runner import Runner
-from pytest_perfguard.engine.runner.sides import Crew
-from pytest_perfguard.engine.runner.single import not_collected
-from pytest_perfguard.engine.runner.worker import Launch, Worker
+from pytest_perfguard.engine.runner.scheduler import (
+    OtherTest,
+    Progress,
+    Rounds,
+    Subject,
+    TestFailed,
+    broken_down,
+    essence,
+)
+from pytest_perfguard.engine.runner.single_process import not_collected
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import UNPINNED_THRESHOLD, Pairs
 

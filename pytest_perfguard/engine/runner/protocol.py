@@ -26,7 +26,7 @@ from typing import Any, Final, Protocol, TypeAlias, get_args
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
-from pytest_perfguard.engine.measure.visit import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
 
 #: A message holds at most a few thousand integers; more than this is not ours.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20

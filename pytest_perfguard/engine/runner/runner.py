@@ -10,11 +10,13 @@ from dataclasses import replace
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison, Measurement
+from pytest_perfguard.engine.measure.messages import Order, Visit
 from pytest_perfguard.engine.measure.plan import PARALLEL, ROUNDS, FirstCallRaised, plan_visit
-from pytest_perfguard.engine.measure.visit import Order, Visit
-from pytest_perfguard.engine.runner.duels import serve_duel
+from pytest_perfguard.engine.runner.accumulator import Tally
+from pytest_perfguard.engine.runner.faster_than import serve_duel
+from pytest_perfguard.engine.runner.process import START_LIMIT, Launch, Worker
 from pytest_perfguard.engine.runner.protocol import Done, Duel, GoOn, Pin, Point, Serve
-from pytest_perfguard.engine.runner.rounds import (
+from pytest_perfguard.engine.runner.scheduler import (
     Progress,
     Subject,
     TestFailed,
@@ -22,9 +24,7 @@ from pytest_perfguard.engine.runner.rounds import (
     converse,
     single_servings,
 )
-from pytest_perfguard.engine.runner.single import SingleRounds
-from pytest_perfguard.engine.runner.tally import Tally
-from pytest_perfguard.engine.runner.worker import START_LIMIT, Launch, Worker
+from pytest_perfguard.engine.runner.single_process import SingleRounds
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PROCESSES
 

@@ -1,272 +1,211 @@
-"""The controller's handle on one measuring process: start, ask, end. It knows no test and no plan."""
+"""The measuring process's side of a measurement point: obey the controller until it says go on."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 
-from pytest_perfguard.core.errors import (
-    ChildDied,
-    ChildError,
-    ChildTimedOut,
-    PerfguardError,
-    ProtocolError,
-)
-from pytest_perfguard.core.system_errors import explained
-from pytest_perfguard.engine.measure.attribution import ReadingFailed
-from pytest_perfguard.engine.measure.visit import Raised, Take, Taken
-from pytest_perfguard.engine.runner.interpreter import interpreter_flags
+from pytest_perfguard.core.errors import CannotCheck, ProtocolError
+from pytest_perfguard.core.measurement_points import Claim
+from pytest_perfguard.core.originals import CLOCKS
+from pytest_perfguard.core.timing import Timing
+from pytest_perfguard.engine.leaks.check import Order, examine
+from pytest_perfguard.engine.leaks.findings import Examination
+from pytest_perfguard.engine.leaks.heap_census import Owners
+from pytest_perfguard.engine.leaks.meter import Meter
+from pytest_perfguard.engine.leaks.open_resources import Counter
+from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.attribution import InstrumentFailed, attributed
+from pytest_perfguard.engine.measure.executor import Step, Steps, describe, drive, drive_async
+from pytest_perfguard.engine.measure.instruments import INSTRUMENTS, Instrument, Readings
+from pytest_perfguard.engine.measure.isolation import quiet, thaw
+from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.tracers import in_the_way
+from pytest_perfguard.engine.measure.user_metrics import Distribution, Probe
 from pytest_perfguard.engine.runner.protocol import (
     MAX_MESSAGE_BYTES,
+    Duel,
     Examine,
     Found,
-    Hello,
+    GoOn,
+    Link,
     Message,
-    Quit,
-    Ready,
-    Recheck,
+    Pin,
+    Point,
     decode,
     encode,
 )
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
-#: Imports, conftests and the collection of the files that hold perf tests; a large project takes its time.
-START_LIMIT: Final = 300.0
-#: After the last word a child only tears down what its session holds.
-END_LIMIT: Final = 30.0
-#: After an interrupt a process may tear down its fixtures for so many seconds.
-GRACE: Final = 5.0
-LOG_LINES: Final = 25
-#: What a process does first.
-STARTING: Final = "starting and collecting"
-
-_Answer = TypeVar("_Answer", Taken, Found)
-
-#: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
-#: interpreter's own, without the current folder that `-c` puts before it unless `-I` or `-P` forbids that. Before
-#: anything is imported, a random number of objects of every size is allocated and kept, so that what is imported lies
-#: elsewhere in each process.
-_BOOT: Final = (
-    "import sys, os, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[sys.path[:1] == ['']:]; "
-    "heap = [bytes(16 * size - 33) for size in range(3, 33) for _ in range(os.urandom(1)[0] * 4 // size)], "
-    "bytearray(256 * os.urandom(1)[0]); "
-    "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-)
-#: The arguments of a process are up to so many bytes longer than they need to be: where its C stack begins depends on it.
-MAX_STACK_SHIFT: Final = 4096
+def _label_of(claim: Claim) -> str:
+    return f"{claim.name}<{claim.rival}"
 
 
-@dataclass(frozen=True)
-class Launch:
-    """How to start a measuring process, and where it finds things."""
-
-    arguments: Sequence[str]
-    """Of pytest."""
-    folder: Path
-    python: str = sys.executable
-    path: Sequence[str] | None = field(default_factory=lambda: own_import_path())
-    """None: the interpreter's own."""
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    flags: Sequence[str] = field(default_factory=lambda: interpreter_flags())
-    """Of the interpreter."""
-
-    arm: str = ""
-    """"base" or "head" where two are measured side by side."""
-    place: Callable[[str], str] = str
-    """Where this process finds a file of the head."""
-    fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """What the tests are in the run, by node id."""
-
-    def command(self, descriptor: int) -> list[str]:
-        """The command line; the child talks over the inherited file descriptor."""
-        child = f"--perf-child={descriptor}"
-        path = json.dumps(None if self.path is None else list(self.path)) + " " * (
-            int.from_bytes(os.urandom(2), "big") % MAX_STACK_SHIFT
-        )
-        return [self.python, *self.flags, "-c", _BOOT, path, child, *self.arguments]
-
-
-def own_import_path() -> tuple[str, ...]:
-    """This process's import path."""
-    return tuple(entry for entry in sys.path if isinstance(entry, str))
-
-
-class Worker:
-    """A measuring process, alive inside the `with` block and gone after it, whatever happens.
-
-    It starts at the beginning of the block, and `ready` waits until it has collected: two can start at a time.
-    """
-
-    def __init__(self, launch: Launch, nodeids: Sequence[str], files: Sequence[str]) -> None:
-        self._launch = launch
-        self._nodeids = list(nodeids)
-        self._files = sorted({launch.place(file) for file in files})
-        self._doing = STARTING
-        self._dismissed = False
-
-    def __enter__(self) -> Worker:
-        with contextlib.ExitStack() as opened:
-            try:
-                self._open(opened)
-            except OSError as error:
-                problem = f"starting {self._launch.python}: {explained(error)}"
-                raise ChildError(problem, arm=self._launch.arm) from None
-            self._opened = opened.pop_all()
+def _on_rival(steps: Instrument) -> Instrument:
+    """The same steps, with the calls made of the rival."""
+    timing: Timing | None = None
+    while True:
         try:
-            self.send(self._greeting())
-        except BaseException:
-            self._end()
-            raise
-        return self
+            step = steps.send(timing) if timing is not None else next(steps)
+        except StopIteration as stop:
+            readings: Readings = stop.value
+            return readings
+        timing = yield step._replace(rival=True)
 
-    def _greeting(self) -> Hello:
-        known = self._launch.fingerprints
-        wanted = {nodeid: known[nodeid] for nodeid in self._nodeids if nodeid in known}
-        return Hello(self._nodeids, self._files, self._folder, wanted, self._launch.arm == "base")
 
-    def _open(self, opened: contextlib.ExitStack) -> None:
-        """Make what the process needs, and start it; `opened` closes all of it."""
-        from multiprocessing.connection import Pipe
+class PipeLink:
+    """The child's end of the inherited pipe."""
 
-        folder = tempfile.TemporaryDirectory(prefix="perfguard-", ignore_cleanup_errors=True)
-        self._folder = opened.enter_context(folder)
-        self._log: IO[bytes] = opened.enter_context(tempfile.TemporaryFile(prefix="perfguard-"))  # noqa: SIM115 - `opened` is one
-        self._connection: Connection[bytes, bytes]
-        self._connection, theirs = Pipe()
-        opened.callback(self._connection.close)
-        with contextlib.closing(theirs):
-            self._process = self._start(theirs.fileno())
+    def __init__(self, descriptor: int) -> None:
+        from multiprocessing.connection import Connection
 
-    def _start(self, descriptor: int) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C at the terminal reaches the controller alone, which ends the whole group.
-        return subprocess.Popen(
-            self._launch.command(descriptor),
-            cwd=self._launch.folder,
-            env=dict(self._launch.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            pass_fds=(descriptor,),
-            start_new_session=True,
-        )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._say_goodbye()
-        self._end()
+        self._connection: Connection[bytes, bytes] = Connection(descriptor)
 
     def send(self, message: Message) -> None:
-        """Say something.
-
-        Raises
-        ------
-        ChildDied
-            if nobody listens any more.
-        """
         try:
             self._connection.send_bytes(encode(message))
         except OSError:
-            raise self._died() from None
+            raise _CONTROLLER_GONE from None
 
-    def receive(self, *, doing: str, limit: float) -> Message:
-        """The next message, within `limit` seconds; `doing` is what the errors name."""
-        self._doing = doing
+    def receive(self) -> Message:
         try:
-            if not self._connection.poll(limit):
-                self._kill()
-                raise ChildTimedOut(doing, self._last_lines(), limit=limit, arm=self._launch.arm)
             return decode(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
         except (EOFError, OSError):
-            raise self._died() from None
+            raise _CONTROLLER_GONE from None
 
-    def has_answered(self, seconds: float) -> bool:
-        """Is there a message, or the end of the process, within so many seconds?"""
-        return self._connection.poll(seconds)
 
-    def ask(self, request: Take, *, doing: str, limit: float) -> Taken | Raised:
-        """Have something measured."""
-        return self._ask(request, Taken, doing, limit)
+#: Nobody is left to report to: end like on Ctrl-C, which tears the fixtures down.
+_CONTROLLER_GONE = KeyboardInterrupt("the perfguard controller is gone")
 
-    def examine(self, request: Examine | Recheck, *, doing: str, limit: float) -> Found | Raised:
-        """Have something checked for leaks."""
-        return self._ask(request, Found, doing, limit)
 
-    def _ask(self, request: Message, kind: type[_Answer], doing: str, limit: float) -> _Answer | Raised:
-        self.send(request)
-        answer = self.receive(doing=doing, limit=limit)
-        if not isinstance(answer, kind | Raised):
-            raise ProtocolError(f"expected {kind.__name__} or Raised while {doing}, got {answer!r}")
-        if isinstance(answer, Raised) and answer.by_instrument:
-            raise ReadingFailed(doing, answer.text, arm=self._launch.arm)
-        return answer
+class Conversation:
+    """Serves the measurement points of one test over a link."""
 
-    @functools.cached_property
-    def ready(self) -> Ready:
-        """What the process says once it has collected."""
-        answer = self.receive(doing=STARTING, limit=START_LIMIT)
-        if not isinstance(answer, Ready):
-            raise ProtocolError(f"expected Ready from a new measuring process, got {answer!r}")
-        return answer
+    def __init__(
+        self,
+        link: Link,
+        setup: Callable[[], object] | None,
+        pinning: Pinning,
+        *,
+        output: bool = True,
+        records: bool = True,
+        counters: Callable[[], Mapping[str, Counter]] = dict,
+        distributions: Callable[[], Iterable[Distribution]] = tuple,
+        forget: Callable[[], object] = lambda: None,
+        owners: Callable[[], Owners] = Owners,
+        quieting: Callable[..., AbstractContextManager[None]] = quiet,
+    ) -> None:
+        self._link = link
+        self._setup = setup
+        self._pinning = pinning
+        self._keep_quiet = partial(quieting, output=output, records=records)
+        self._counters = counters
+        self._distributions = distributions
+        self._forget = forget
+        self._owners = owners
+        self._labels: list[str] = []
+        self.instruments: dict[str, None] = {}
+        """What was active at the points of the test and could not be paused, in the order of its appearance."""
+        self.last_rounds: Sequence[float] = ()
+        """Of the latest request for times: seconds per call."""
 
-    def dismiss(self) -> None:
-        """Let it end; the end of the `with` block waits for that."""
-        if not self._dismissed:
-            self._dismissed = True
-            with contextlib.suppress(PerfguardError):  # it may have died of its own accord: its work is done
-                self.send(Quit())
+    @property
+    def points(self) -> int:
+        """How many points the test has reached."""
+        return len(self._labels)
 
-    def _say_goodbye(self) -> None:
-        self.dismiss()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_LIMIT)
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
+        """Serve a point with a plain callable; returns what its first call returned."""
+        with self._quiet():
+            return drive(self._steps(label, memory=not hasattr(call, "time_itself")), call, setup or self._setup)
 
-    def _end(self) -> None:
-        with self._opened:
-            self._kill()
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object:
+        """Serve a point with a coroutine function, inside the running loop."""
+        with self._quiet():
+            return await drive_async(self._steps(label), call, setup or self._setup)
 
-    def _kill(self) -> None:
-        """End the process and all that it started: politely first, so that its fixtures are torn down."""
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+        """Serve a claim about two plain callables."""
+        with self._quiet():
+            drive(self._steps(_label_of(claim), claim), call, self._setup, rival)
+
+    async def duel_async(
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+    ) -> None:
+        """Serve a claim about two coroutine functions, inside the running loop."""
+        with self._quiet():
+            await drive_async(self._steps(_label_of(claim), claim), call, self._setup, rival)
+
+    @contextlib.contextmanager
+    def _quiet(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                self.instruments |= dict.fromkeys(in_the_way())
+                stack.enter_context(self._keep_quiet())
+            except Exception as error:
+                raise InstrumentFailed(describe(error)) from error
+            yield
+
+    def __str__(self) -> str:
+        return "measuring"
+
+    def _steps(self, label: str, claim: Claim | None = None, *, memory: bool = True) -> Steps:
+        unique = self._unique(label)
+        self._link.send(Point(unique, memory) if claim is None else Duel(unique, *claim))
+        self._probe = Probe(self._distributions, self._forget)
         try:
-            if self._process.poll() is None:
-                self._signal(signal.SIGINT)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(GRACE)
-        finally:  # a second Ctrl-C ends the waiting, not the killing
-            self._signal(signal.SIGKILL)
-            self._process.wait()
+            yield from self._obey()
+        finally:
+            self._pinning.release()
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody left in the group
-            os.killpg(self._process.pid, number)
+    def _obey(self) -> Steps:
+        while True:
+            request = self._link.receive()
+            if isinstance(request, GoOn):
+                return
+            if isinstance(request, Pin):
+                self._pinning.pin(request.cpu) if request.cpu >= 0 else self._pinning.release()
+                continue
+            try:
+                answer: Message = yield from self._answered(request)
+            except GeneratorExit:
+                raise
+            except ProtocolError:
+                raise
+            except InstrumentFailed as error:
+                answer = Raised(str(error), by_instrument=True)
+            except BaseException as error:  # whatever the measured code raised, pytest's outcomes included
+                answer = Raised(describe(error))
+            self._link.send(answer)
 
-    def _died(self) -> ChildDied:
-        try:
-            status = self._process.wait(END_LIMIT)
-        except subprocess.TimeoutExpired:  # it closed its pipe and lives on
-            self._kill()
-            status = self._process.returncode
-        return ChildDied(self._doing, self._last_lines(), status=status, arm=self._launch.arm)
+    def _answered(self, request: Message) -> Generator[Step, Timing, Message]:
+        """Have it measured, or examined."""
+        if isinstance(request, Examine):
+            thaw()  # caches that are set aside could not be found
+            start = CLOCKS.perf_counter_ns()
+            meter = Meter(self._counters(), self._forget, self._owners)
+            try:
+                order = Order(budget_ns=request.budget_ns, share=request.share)
+                found = yield from attributed(examine(order, meter))
+            except CannotCheck as error:
+                found = Examination(0, unsettled=str(error))
+            self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
+            return Found(found)
+        if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
+            raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
+        self._probe.drain()
+        steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe, request.place)
+        values = yield from attributed(_on_rival(steps) if request.rival else steps)
+        if "time" in values:
+            self.last_rounds = [ns / 1e9 / request.iterations for ns in values["time"]]
+        return Taken(values, self._probe.drain())
 
-    def _last_lines(self) -> str:
-        try:
-            size = self._log.seek(0, os.SEEK_END)
-            self._log.seek(max(0, size - 10_000))
-            text = self._log.read().decode(errors="replace")
-        except OSError as error:  # the disk fails: what happened to the process matters more
-            return f"(its output cannot be read: {error})"
-        return "\n".join(text.splitlines()[-LOG_LINES:])
+    def _unique(self, label: str) -> str:
+        """`parse`, `parse#2`, ...: a test may measure the same function twice."""
+        self._labels.append(label)
+        count = self._labels.count(label)
+        return label if count == 1 else f"{label}#{count}"

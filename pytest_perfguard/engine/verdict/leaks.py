@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pytest_perfguard.core.metrics import metric_name
+from pytest_perfguard.core.metric_names import metric_name
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
-from pytest_perfguard.engine.verdict.conclusion import worst
+from pytest_perfguard.engine.verdict.combine import worst
 
 #: A suspect is checked in so many.
 PROCESSES: Final = 2

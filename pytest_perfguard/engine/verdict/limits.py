@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pytest_perfguard.core.errors import SeriesError
-from pytest_perfguard.core.metrics import metric_kind, of_points
+from pytest_perfguard.core.labels import Series, read_series
+from pytest_perfguard.core.metric_names import metric_kind, of_points
 from pytest_perfguard.core.model import Finding, Measurement, Samples, Verdict
-from pytest_perfguard.core.series import Series, read_series
+from pytest_perfguard.core.parsers import BUDGETS, KINDS
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.core.values import BUDGETS, KINDS
-from pytest_perfguard.engine.verdict.claims import judge_claims
+from pytest_perfguard.engine.verdict.speed_claim import judge_claims
 
 
 def over_budget(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:

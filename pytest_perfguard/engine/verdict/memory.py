@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_perfguard.core.model import Finding, Samples, Verdict
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.verdict.case import Case, finding
+from pytest_perfguard.engine.verdict.metric_comparison import Case, finding
 
 TOLERANCE: Final = 0.02
 #: Nearly a block per iteration: one that is kept by every call is growth; caches and tables that fill are not.

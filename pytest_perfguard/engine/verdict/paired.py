@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from pytest_perfguard.core.metrics import metric_kind, metric_order
+from pytest_perfguard.core.metric_names import metric_kind, metric_order
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import VarianceEstimate, moderated
@@ -24,12 +24,12 @@ from pytest_perfguard.core.stats.sequential import (
     trimmed_mean,
 )
 from pytest_perfguard.core.units import describe_range
-from pytest_perfguard.engine.verdict.case import Case
-from pytest_perfguard.engine.verdict.comparable import other_conditions, other_points
-from pytest_perfguard.engine.verdict.conclusion import concluded
+from pytest_perfguard.engine.verdict.combine import concluded
+from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
 from pytest_perfguard.engine.verdict.limits import over_budget
 from pytest_perfguard.engine.verdict.looks import LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, judge_memory
+from pytest_perfguard.engine.verdict.metric_comparison import Case
 from pytest_perfguard.engine.verdict.summary import exact_summary
 
 MAX_PAIRS: Final = LOOKS[-1]

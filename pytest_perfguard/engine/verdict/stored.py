@@ -14,22 +14,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from pytest_perfguard.core.metrics import metric_kind, metric_order
+from pytest_perfguard.core.metric_names import metric_kind, metric_order
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record, Verdict
+from pytest_perfguard.core.parsers import KINDS
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import VarianceEstimate, moderated
 from pytest_perfguard.core.stats.robust import agreeing
 from pytest_perfguard.core.stats.sequential import t_quantile
 from pytest_perfguard.core.text import first_of
-from pytest_perfguard.core.values import KINDS
-from pytest_perfguard.engine.measure.visit import BUSY_MACHINE
-from pytest_perfguard.engine.verdict.case import Case, finding
-from pytest_perfguard.engine.verdict.comparable import other_conditions, other_points
-from pytest_perfguard.engine.verdict.conclusion import concluded
+from pytest_perfguard.engine.measure.messages import BUSY_MACHINE
+from pytest_perfguard.engine.verdict.combine import concluded
+from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
 from pytest_perfguard.engine.verdict.limits import over_budget
 from pytest_perfguard.engine.verdict.looks import SUSPICIOUS, TAIL_THRESHOLD
-from pytest_perfguard.engine.verdict.memory import judge_memory
-from pytest_perfguard.engine.verdict.speed import (
+from pytest_perfguard.engine.verdict.machine_speed import (
     NEAR_FULL_SPEED,
     at_full_speed,
     expected_range,
@@ -37,6 +35,8 @@ from pytest_perfguard.engine.verdict.speed import (
     near_full_speed,
     pace_ratios,
 )
+from pytest_perfguard.engine.verdict.memory import judge_memory
+from pytest_perfguard.engine.verdict.metric_comparison import Case, finding
 from pytest_perfguard.engine.verdict.summary import kept_summary
 
 #: Processes that clear a test, or leave it to pairs where there can be pairs.

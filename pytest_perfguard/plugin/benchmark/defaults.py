@@ -10,7 +10,7 @@ import pytest
 
 from pytest_perfguard.compat.exchange import benchmark_json
 from pytest_perfguard.compat.grouping import Group, Row, grouped, scale_of
-from pytest_perfguard.compat.places import commit_info, machine_info
+from pytest_perfguard.compat.storage import commit_info, machine_info
 
 
 class DefaultHooks:

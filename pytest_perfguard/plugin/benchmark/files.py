@@ -13,21 +13,21 @@ import pytest
 
 from pytest_perfguard.compat.boxplot import box_plot
 from pytest_perfguard.compat.exchange import benchmark_json_from_records, to_text
-from pytest_perfguard.compat.finished import Finished
 from pytest_perfguard.compat.grouping import NAMES, Group, scale_of
-from pytest_perfguard.compat.places import (
+from pytest_perfguard.compat.parsed_options import Requested
+from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.storage import (
     autosave_name,
     file_of,
     machine_folder,
     next_number,
     storage_folder,
 )
-from pytest_perfguard.compat.requests import Requested
 from pytest_perfguard.compat.table import csv_text
+from pytest_perfguard.core.atomic_files import write_whole
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.files import write_whole
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.engine.verdict.recording import to_record
+from pytest_perfguard.engine.verdict.stopping import to_record
 
 
 class Notes:

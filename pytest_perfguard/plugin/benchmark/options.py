@@ -1,6 +1,6 @@
 """The options of pytest-benchmark and pytest-codspeed: declared from one table where those plugins are not there.
 
-Loaded in every run, hence small; what they mean is read in `compat/requests.py`, when a benchmark asks for it.
+Loaded in every run, hence small; what they mean is read in `compat/parsed_options.py`, when a benchmark asks for it.
 """
 
 from __future__ import annotations

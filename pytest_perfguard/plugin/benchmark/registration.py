@@ -9,9 +9,9 @@ import pytest
 
 from pytest_perfguard.plugin.benchmark import fixtures as benchmark_fixtures
 from pytest_perfguard.plugin.benchmark import hooks as benchmark_hooks
-from pytest_perfguard.plugin.benchmark import options as options
-from pytest_perfguard.plugin.keys import OFFERED
-from pytest_perfguard.plugin.shown import write_text
+from pytest_perfguard.plugin.benchmark import options
+from pytest_perfguard.plugin.output import write_text
+from pytest_perfguard.plugin.stash import OFFERED
 
 MARKERS: Final = (
     "benchmark(**options): a benchmark: how it is measured, as with pytest-benchmark; without the fixture it is measured as a "

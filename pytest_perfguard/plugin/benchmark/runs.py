@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.compat.exchange import read_benchmarks
-from pytest_perfguard.compat.finished import Finished
 from pytest_perfguard.compat.grouping import Row
-from pytest_perfguard.compat.places import saved_runs, source_name
-from pytest_perfguard.compat.requests import Requested
+from pytest_perfguard.compat.parsed_options import Requested
+from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.storage import saved_runs, source_name
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.tool_errors import BenchmarkFileError
 from pytest_perfguard.plugin.benchmark.files import BenchmarkFiles
-from pytest_perfguard.plugin.shown import usage_error
+from pytest_perfguard.plugin.output import usage_error
 
 
 class BenchmarkRuns:

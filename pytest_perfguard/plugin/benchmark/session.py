@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from pytest_perfguard.compat.choices import Choices, with_marker
-from pytest_perfguard.compat.finished import Finished
 from pytest_perfguard.compat.fixture import BenchmarkFixture, Named
-from pytest_perfguard.compat.requests import Requested, requested
+from pytest_perfguard.compat.options import Choices, with_marker
+from pytest_perfguard.compat.parsed_options import Requested, requested
+from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.strategies import Here, NotAtAll, Once, Served, Way
 from pytest_perfguard.compat.table import table_lines
-from pytest_perfguard.compat.ways import Here, NotAtAll, Once, Served, Way
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.plugin.benchmark.defaults import DefaultHooks
@@ -25,9 +25,9 @@ from pytest_perfguard.plugin.benchmark.files import BenchmarkFiles, Notes
 from pytest_perfguard.plugin.benchmark.options import IGNORED, flag_of, given_options, option_values
 from pytest_perfguard.plugin.benchmark.registration import benchmark_marker, has_fixture, is_benchmark
 from pytest_perfguard.plugin.benchmark.runs import BenchmarkRuns
-from pytest_perfguard.plugin.keys import BENCHMARKS, MEASURER
 from pytest_perfguard.plugin.options import chosen_mode, run_settings
-from pytest_perfguard.plugin.shown import fail, usage_error, write_line, write_section, write_text
+from pytest_perfguard.plugin.output import fail, usage_error, write_line, write_section, write_text
+from pytest_perfguard.plugin.stash import BENCHMARKS, MEASURER
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
 

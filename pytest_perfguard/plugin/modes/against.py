@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.engine.measure.pinning import Pinning
+from pytest_perfguard.engine.measure.affinity import Pinning
 from pytest_perfguard.engine.runner.revision import check_useful, find_revision
-from pytest_perfguard.engine.runner.rounds import Subject
+from pytest_perfguard.engine.runner.scheduler import Subject
 from pytest_perfguard.engine.verdict.looks import LOOKS
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, UNPINNED_THRESHOLD
 from pytest_perfguard.plugin.modes.base import Handover, Mode, nothing_judged

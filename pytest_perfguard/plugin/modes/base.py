@@ -20,14 +20,14 @@ from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.baseline.store import Store, merged
 from pytest_perfguard.engine.measure.machine import fingerprint
 from pytest_perfguard.engine.runner.revision import Revision
-from pytest_perfguard.engine.runner.rounds import Subject
-from pytest_perfguard.engine.verdict import recording, stored
+from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.verdict import stopping, stored
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import PAIR_PRIOR, Pairs, judge_paired, spread_of
+from pytest_perfguard.plugin.functional_run import Harvest
 from pytest_perfguard.plugin.options import run_settings
-from pytest_perfguard.plugin.ordinary import Harvest
+from pytest_perfguard.plugin.output import usage_error, write_text
 from pytest_perfguard.plugin.selection import Selection, is_whole_suite
-from pytest_perfguard.plugin.shown import usage_error, write_text
 
 
 def open_mode(config: pytest.Config, name: str) -> Mode:
@@ -39,7 +39,7 @@ def open_mode(config: pytest.Config, name: str) -> Mode:
         where the baseline cannot be used: exit status 4, and the file is left alone.
     """
     from pytest_perfguard.plugin.modes.against import AgainstMode
-    from pytest_perfguard.plugin.modes.comparing import CompareMode
+    from pytest_perfguard.plugin.modes.compare import CompareMode
 
     kinds = {"measure": Mode, "baseline": BaselineMode, "compare": CompareMode, "against": AgainstMode}
     try:
@@ -65,7 +65,7 @@ class Mode:
 
     name = "measure"
     processes = stored.MAX_PROCESSES
-    usual_processes = recording.LOOK_PROCESSES
+    usual_processes = stopping.LOOK_PROCESSES
     """Processes after which most tests are measured, or cleared by their baseline."""
     may_fall_back = True
     """Is there a verdict, too, where a revision cannot be checked out?"""
@@ -130,7 +130,7 @@ class Mode:
         return None
 
     def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
-        return recording.judge_look(nodeid, measurement, self._settings[nodeid], final=spent > Spent.LITTLE)
+        return stopping.judge_look(nodeid, measurement, self._settings[nodeid], final=spent > Spent.LITTLE)
 
     def missing(self, harvest: Harvest) -> list[Comparison]:
         """The tests that should have been measured and were not."""
@@ -148,7 +148,7 @@ class BaselineMode(Mode):
     """`--perf-baseline`: measure and record."""
 
     name = "baseline"
-    usual_processes = recording.RECORDED_PROCESSES
+    usual_processes = stopping.RECORDED_PROCESSES
 
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config)
@@ -164,13 +164,13 @@ class BaselineMode(Mode):
     def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         if measurement.kernel:  # 0 where a test only makes claims
             self._full_pace = min(self._full_pace, measurement.kernel)
-        return recording.judge_recording(
+        return stopping.judge_recording(
             nodeid, measurement, self._settings[nodeid], full_pace=self._full_pace, final=spent > Spent.LITTLE
         )
 
     def keep(self, comparisons: Sequence[Comparison], harvest: Harvest, *, whole: bool) -> None:
         records = {
-            comparison.nodeid: recording.to_record(
+            comparison.nodeid: stopping.to_record(
                 comparison.measurement, source=self._sources[comparison.nodeid], commit=self._commit
             )
             for comparison in comparisons

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import CacheValueError
-from pytest_perfguard.tools.caches.computing import Computing
-from pytest_perfguard.tools.caches.computing_aio import AsyncComputing
+from pytest_perfguard.tools.caches.async_adapter import twin_of
+from pytest_perfguard.tools.caches.get_or_compute import Computing
+from pytest_perfguard.tools.caches.get_or_compute_aio import AsyncComputing
 from pytest_perfguard.tools.caches.level import DEFAULT
 from pytest_perfguard.tools.caches.memory import MemoryCache
 from pytest_perfguard.tools.caches.serializers import JSON
-from pytest_perfguard.tools.caches.twins import twin_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from pytest_perfguard.core.tool_errors import CacheError, CacheValueError
-from pytest_perfguard.tools.caches.computing import Plain
 from pytest_perfguard.tools.caches.disk_file import DiskFile
 from pytest_perfguard.tools.caches.disk_tables import DISCARD, GET, SET, cost_of, make_room, totals_of
+from pytest_perfguard.tools.caches.get_or_compute import Plain
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Found, LevelStats, Release, checked_bound, checked_ttl
 from pytest_perfguard.tools.caches.serializers import JSON, Serializer
 

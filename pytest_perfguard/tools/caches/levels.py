@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from pytest_perfguard.tools.caches.computing import Computing, Plain
-from pytest_perfguard.tools.caches.computing_aio import AsyncComputing
+from pytest_perfguard.tools.caches.get_or_compute import Computing, Plain
+from pytest_perfguard.tools.caches.get_or_compute_aio import AsyncComputing
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, checked_ttl
 from pytest_perfguard.tools.caches.levels_base import LevelsBase
 from pytest_perfguard.tools.caches.memory import MemoryCache
-from pytest_perfguard.tools.caches.steps import run, run_async
+from pytest_perfguard.tools.caches.sansio import run, run_async
 
 #: Of the first level, where the levels are not given.
 MEMORY_TTL: Final = 300.0

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from pytest_perfguard.tools.caches.computing import Changing, keep
+from pytest_perfguard.tools.caches.get_or_compute import Changing, keep
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Found, LevelStats, Missing, Release, hit_rate
 from pytest_perfguard.tools.caches.memory import MemoryCache
-from pytest_perfguard.tools.caches.steps import Steps
+from pytest_perfguard.tools.caches.sansio import Steps
 
 _log = logging.getLogger("perfguard.cache")
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Hashable
 from operator import itemgetter
 from typing import Any, Final
 
-from pytest_perfguard.tools.caches.computing import Plain
 from pytest_perfguard.tools.caches.counter import Counter
+from pytest_perfguard.tools.caches.get_or_compute import Plain
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Found, LevelStats, checked_bound, checked_ttl
 
 MAXSIZE: Final = 1_000

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.core.forking import begins_anew_after_fork
-from pytest_perfguard.tools.caches.flights import CURRENT, Flight, check_no_circle
+from pytest_perfguard.core.fork import begins_anew_after_fork
+from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, check_no_circle
 
 #: Offsets that a key's hash is taken to; those of files end at 2**63.
 _BITS: Final = 62

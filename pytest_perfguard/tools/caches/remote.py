@@ -7,11 +7,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from pytest_perfguard.tools.caches.computing import Computing
-from pytest_perfguard.tools.caches.computing_aio import AsyncComputing
+from pytest_perfguard.tools.caches.get_or_compute import Computing
+from pytest_perfguard.tools.caches.get_or_compute_aio import AsyncComputing
 from pytest_perfguard.tools.caches.level import DEFAULT, Found, Missing, Release
 from pytest_perfguard.tools.caches.remote_base import RedisBase, redis_package
-from pytest_perfguard.tools.caches.steps import run, run_async
+from pytest_perfguard.tools.caches.sansio import run, run_async
 
 
 class RedisCache(RedisBase, Computing):

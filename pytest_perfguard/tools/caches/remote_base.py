@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.tool_errors import CacheValueError
-from pytest_perfguard.tools.caches.breaker import Breaker
+from pytest_perfguard.tools.caches.circuit_breaker import Breaker
 from pytest_perfguard.tools.caches.level import MISSING, Found, LevelStats, Missing, Release, checked_ttl
+from pytest_perfguard.tools.caches.sansio import Steps
 from pytest_perfguard.tools.caches.serializers import JSON, Serializer
-from pytest_perfguard.tools.caches.steps import Steps
 
 TTL: Final = 3_600.0
 PREFIX: Final = "perfguard:"

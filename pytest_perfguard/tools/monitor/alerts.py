@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pytest_perfguard.core.series import Series
+from pytest_perfguard.core.labels import Series
 from pytest_perfguard.tools.monitor.conditions import FIELDS, RATE, Condition, read_condition
 from pytest_perfguard.tools.monitor.registry import Instrument
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.errors import ExpressionError, SeriesError
-from pytest_perfguard.core.series import Series, read_series
+from pytest_perfguard.core.labels import Series, read_series
 from pytest_perfguard.core.units import DURATIONS, SIZES, format_duration, format_size
 
 #: What can be asked of a counter or a gauge, and of a timer or a histogram.

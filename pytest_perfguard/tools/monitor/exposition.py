@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_perfguard.core.errors import MissingExtra
-from pytest_perfguard.core.series import exposed_name
+from pytest_perfguard.core.labels import exposed_name
 from pytest_perfguard.tools.monitor.histogram import QUANTILES, Histogram
 from pytest_perfguard.tools.monitor.instruments import Counter, Gauge
 from pytest_perfguard.tools.monitor.registry import Instrument

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from pytest_perfguard.core.series import Series
+from pytest_perfguard.core.labels import Series
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.tools.monitor.instruments import Summed
 

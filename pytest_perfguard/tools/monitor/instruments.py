@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
-from pytest_perfguard.core.series import Series
+from pytest_perfguard.core.labels import Series
 
 #: Records that may wait to be added up.
 FOLD_AT: Final = 500

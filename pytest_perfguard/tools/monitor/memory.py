@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from pytest_perfguard.core.units import format_size
+from pytest_perfguard.tools.monitor.memory_policy import GROWTH_SAMPLES, Action, Limits, actions
 from pytest_perfguard.tools.monitor.memory_sample import MemorySample, read_memory
-from pytest_perfguard.tools.monitor.pressure import GROWTH_SAMPLES, Action, Limits, actions
 from pytest_perfguard.tools.monitor.ticker import Ticker, Ticking
 
 INTERVAL: Final = 30.0

@@ -11,7 +11,7 @@ from types import MethodType
 from typing import Any
 
 from pytest_perfguard.core.errors import AlertError
-from pytest_perfguard.core.series import Label, read_series
+from pytest_perfguard.core.labels import Label, read_series
 from pytest_perfguard.tools.monitor.alerts import Action, Alert
 from pytest_perfguard.tools.monitor.exposition import Format, exported
 from pytest_perfguard.tools.monitor.histogram import Histogram

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from pytest_perfguard.core.errors import SeriesError
-from pytest_perfguard.core.series import Series, exposed_name, series_of
+from pytest_perfguard.core.labels import Series, exposed_name, series_of
 from pytest_perfguard.tools.monitor.histogram import Histogram
 from pytest_perfguard.tools.monitor.instruments import Counter, Gauge
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-from pytest_perfguard.tools.pools.entry import Lent, lent_things
+from pytest_perfguard.tools.pools.items import Lent, lent_things
 
 
 class PoolBase:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.tools.pools.base import PoolBase
 from pytest_perfguard.tools.pools.connection_state import ConnectionState
-from pytest_perfguard.tools.pools.entry import Entry, Limits
+from pytest_perfguard.tools.pools.items import Entry, Limits
 from pytest_perfguard.tools.pools.objects import least_size
 
 C = TypeVar("C")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed
-from pytest_perfguard.tools.pools.entry import Entry, Limits, Ticket, ToDo, not_lent, sorted_out
+from pytest_perfguard.tools.pools.items import Entry, Limits, Ticket, ToDo, not_lent, sorted_out
 from pytest_perfguard.tools.pools.targets import Targets
 
 C = TypeVar("C")

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
-from pytest_perfguard.tools.pools.connection_upkeep import PATIENCE, ThreadedUpkeep
-from pytest_perfguard.tools.pools.entry import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.items import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.maintenance import PATIENCE, ThreadedUpkeep
 from pytest_perfguard.tools.pools.objects import check_sizes
 
 C = TypeVar("C")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
-from pytest_perfguard.tools.pools.entry import Entry, Ticket, ToDo, where_from
+from pytest_perfguard.tools.pools.items import Entry, Ticket, ToDo, where_from
 from pytest_perfguard.tools.pools.objects import check_sizes
 from pytest_perfguard.tools.pools.objects_aio import awaited, waker
 

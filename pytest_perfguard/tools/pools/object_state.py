@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed
-from pytest_perfguard.tools.pools.entry import Entry, Ticket, not_lent
+from pytest_perfguard.tools.pools.items import Entry, Ticket, not_lent
 
 T = TypeVar("T")
 

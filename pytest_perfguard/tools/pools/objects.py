@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import PoolBase
-from pytest_perfguard.tools.pools.entry import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.items import Entry, Ticket, where_from
 from pytest_perfguard.tools.pools.object_state import ObjectPoolStats, ObjectState
 
 T = TypeVar("T")

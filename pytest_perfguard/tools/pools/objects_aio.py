@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import PoolBase
-from pytest_perfguard.tools.pools.entry import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.items import Entry, Ticket, where_from
 from pytest_perfguard.tools.pools.object_state import ObjectPoolStats, ObjectState
 from pytest_perfguard.tools.pools.objects import INITIAL, MAX_SIZE, TIMEOUT, describe, least_size
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Final
 
-from pytest_perfguard.tools.streams.stream_state import Chunk
+from pytest_perfguard.tools.streams.state import Chunk
 
 #: Of the list that an item stands in.
 _POINTER: Final = 8

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import BaselineUnreadable
 from pytest_perfguard.core.model import Record, Recorded
-from pytest_perfguard.core.values import METRICS
+from pytest_perfguard.core.parsers import METRICS
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
 
 amounts = st.floats(0, 1e9).map(lambda value: float(f"{value:.6g}"))

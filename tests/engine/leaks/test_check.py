@@ -11,7 +11,7 @@ from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.leaks import check as module
 from pytest_perfguard.engine.leaks.check import Order, examine
 from pytest_perfguard.engine.leaks.meter import Series
-from pytest_perfguard.engine.measure.drive import Step
+from pytest_perfguard.engine.measure.executor import Step
 
 
 class FakeProcess:

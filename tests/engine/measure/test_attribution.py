@@ -7,7 +7,7 @@ import pytest
 from pytest_perfguard.core.errors import CannotCheck
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed, attributed
-from pytest_perfguard.engine.measure.drive import Step, drive
+from pytest_perfguard.engine.measure.executor import Step, drive
 
 
 def steps(between=lambda: None, calls=2):

@@ -9,10 +9,10 @@ import pytest
 
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure import instruments as module
-from pytest_perfguard.engine.measure.drive import PREPARE, drive
+from pytest_perfguard.engine.measure.executor import PREPARE, drive
 from pytest_perfguard.engine.measure.instruments import INSTRUMENTS, read_blocks, read_memory, read_paced, read_time
-from pytest_perfguard.engine.measure.probe import Probe
-from pytest_perfguard.engine.measure.stack import stack_offset
+from pytest_perfguard.engine.measure.stack_offset import stack_offset
+from pytest_perfguard.engine.measure.user_metrics import Probe
 
 
 def readings_of(instrument, call, setup=None):

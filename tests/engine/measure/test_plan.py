@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_perfguard.engine.measure.messages import Order, Raised, Take, Taken, Visit
 from pytest_perfguard.engine.measure.plan import (
     MAX_CALIBRATIONS,
     MAX_WARM_UP_ROUNDS,
@@ -17,7 +18,6 @@ from pytest_perfguard.engine.measure.plan import (
     rounds_for,
     warm_up_rounds,
 )
-from pytest_perfguard.engine.measure.visit import Order, Raised, Take, Taken, Visit
 
 ALL = ("time", "cpu", "memory", "blocks")
 RAISED = Raised("ValueError: again")

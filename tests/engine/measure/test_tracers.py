@@ -14,9 +14,9 @@ import pytest
 
 from pytest_perfguard.engine.measure import tracers
 from pytest_perfguard.engine.measure.tracers import in_the_way, unlimited, untraced
-from pytest_perfguard.engine.runner.tally import Tally
-from pytest_perfguard.engine.verdict.comparable import other_conditions
-from pytest_perfguard.engine.verdict.recording import to_record
+from pytest_perfguard.engine.runner.accumulator import Tally
+from pytest_perfguard.engine.verdict.comparability import other_conditions
+from pytest_perfguard.engine.verdict.stopping import to_record
 
 
 def measured():

@@ -16,7 +16,7 @@ pytest.importorskip("plotly", reason="the HTML report needs the extra html")
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.engine.history.drift import Drift
-from pytest_perfguard.engine.history.tracks import Point, Step, Track
+from pytest_perfguard.engine.history.trends import Point, Step, Track
 from pytest_perfguard.engine.report import html as page
 from pytest_perfguard.engine.report.html_parts import interval_bar
 from tests.engine.report.conftest import BROKEN, GREEN, PAIRED, RED, TIME, report_of, reports

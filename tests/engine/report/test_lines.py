@@ -12,7 +12,7 @@ from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.progress import Pace, progress_line
 from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines, table
-from pytest_perfguard.engine.report.words import shortened
+from pytest_perfguard.engine.report.text import shortened
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 SLOWER = Finding("time", "s", Verdict.REGRESSION, 25.1e-6, 12.3e-6, (1.98, 2.1), 12.9e-6, 800)

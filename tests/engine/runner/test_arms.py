@@ -11,8 +11,8 @@ import pytest
 
 from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.engine.runner.arms import Build, Suite, two_arms
+from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.revision import find_revision
-from pytest_perfguard.engine.runner.worker import Launch
 
 TREE = Build()
 SITE = "/venv/lib/python3.11/site-packages"

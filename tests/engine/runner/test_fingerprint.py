@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_perfguard.engine.runner.describe import MAX_ITEMS, Describer
 from pytest_perfguard.engine.runner.fingerprint import difference, fingerprint
+from pytest_perfguard.engine.runner.stable_repr import MAX_ITEMS, Describer
 
 
 def small(): ...
@@ -197,7 +197,7 @@ def test_a_difference_is_named():
 
 PROGRAM = """
 import sys; sys.path.insert(0, {root!r})
-from pytest_perfguard.engine.runner.describe import Describer
+from pytest_perfguard.engine.runner.stable_repr import Describer
 def f(a={{"x", "y", "z"}}): return lambda: a
 class C: pass
 c = C(); c.s = frozenset("abcdef"); c.d = {{name: object() for name in set("abcdef")}}; c.f = f(); c.c = C

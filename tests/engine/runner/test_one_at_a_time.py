@@ -9,13 +9,13 @@ import pytest
 from pytest_perfguard.core.errors import ChildDied
 from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.measure.visit import Taken
-from pytest_perfguard.engine.runner import single as module
+from pytest_perfguard.engine.measure.messages import Taken
+from pytest_perfguard.engine.runner import single_process as module
 from pytest_perfguard.engine.runner.one_at_a_time import NeverReady, OneAtATime, collision, in_step, receive_both
+from pytest_perfguard.engine.runner.pair_state import Crew
+from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import Done, GoOn, Pin, Point, Ready, Serve
-from pytest_perfguard.engine.runner.rounds import OtherTest, Subject, TestFailed
-from pytest_perfguard.engine.runner.sides import Crew
-from pytest_perfguard.engine.runner.worker import Launch
+from pytest_perfguard.engine.runner.scheduler import OtherTest, Subject, TestFailed
 from pytest_perfguard.engine.verdict.paired import judge_paired
 
 

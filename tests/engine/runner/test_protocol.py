@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
-from pytest_perfguard.engine.measure.visit import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
 from pytest_perfguard.engine.runner.protocol import (
     Done,
     Examine,

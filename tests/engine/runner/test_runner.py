@@ -9,12 +9,12 @@ import pytest
 from pytest_perfguard.core.errors import ChildDied, ChildTimedOut
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.measure.visit import Raised, Take, Taken
-from pytest_perfguard.engine.runner import single as module
+from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.runner import single_process as module
+from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import Done, GoOn, Pin, Point, Ready, Serve
-from pytest_perfguard.engine.runner.rounds import Subject
 from pytest_perfguard.engine.runner.runner import Runner
-from pytest_perfguard.engine.runner.worker import Launch
+from pytest_perfguard.engine.runner.scheduler import Subject
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 

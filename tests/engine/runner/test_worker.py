@@ -1,174 +1,157 @@
-"""The handle on a real process: starting, dying, hanging, ending. The children here are no pytest."""
+"""The child's side of a measurement point, over a scripted link."""
 
 from __future__ import annotations
 
-import errno
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
+import asyncio
 
 import pytest
 
-from pytest_perfguard.core.errors import ChildDied, ChildError, ChildTimedOut, ProtocolError
-from pytest_perfguard.engine.runner import worker as module
-from pytest_perfguard.engine.runner.protocol import Point, Serve
-from pytest_perfguard.engine.runner.worker import Launch, Worker
+from pytest_perfguard import PerformanceMonitor
+from pytest_perfguard.core.errors import ProtocolError
+from pytest_perfguard.core.measurement_points import Claim
+from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.runner.protocol import Duel, GoOn, Point, Quit
+from pytest_perfguard.engine.runner.worker import Conversation, describe
 
-CHILD = """
-import os, sys, time, signal
-from pytest_perfguard.engine.runner.child import PipeLink
-from pytest_perfguard.engine.runner.protocol import *
-link = PipeLink(int(sys.argv[1].partition("=")[2]))
-hello = link.receive()
-link.send(Ready(hello.nodeids, [], [], True, True, "3.11", {}))
-"""
+PINNING = Pinning()
 
 
-@pytest.fixture
-def launch(monkeypatch, tmp_path):
-    """A launch whose child runs this program after its greeting."""
+class Script:
+    """A link that hands out the controller's words and keeps the child's."""
 
-    def make(program, *, greeting=CHILD):
-        monkeypatch.setattr(module, "_BOOT", f"import sys; del sys.argv[1]\n{greeting}\n{program}")
-        root = str(Path(__file__).parents[3])
-        return Launch([], tmp_path, environment={**os.environ, "PYTHONPATH": root})
+    def __init__(self, *words):
+        self.words = list(words)
+        self.said = []
 
-    return make
+    def send(self, message):
+        self.said.append(message)
 
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except OSError:
-        return False
+    def receive(self):
+        return self.words.pop(0)
 
 
-def test_a_child_greets_answers_and_leaves(launch):
-    with Worker(launch("link.receive(); link.send(Point('x')); link.receive()"), ["a"], []) as child:
-        assert child.ready.found == ["a"]
-        child.send(Serve("a", ""))
-        assert child.receive(doing="measuring a", limit=30) == Point("x")
+def test_a_point_is_announced_served_and_left():
+    link = Script(Take("time", 2, 3), GoOn())
+    assert Conversation(link, None, PINNING).measure(lambda: 42, "parse") == 42
+    announced, taken = link.said
+    assert announced == Point("parse")
+    assert isinstance(taken, Taken)
+    assert {name: len(values) for name, values in taken.values.items()} == {
+        "time": 3, "cpu": 3, "lost": 3, "setup": 3,
+    }  # fmt: skip
 
 
-def test_a_child_that_dies_says_how_and_shows_its_last_lines(launch):
-    program = "print('my last words', flush=True); os.kill(os.getpid(), signal.SIGSEGV)"
-    with pytest.raises(ChildDied, match=r"was ended by SIGSEGV while measuring a\n.*\nmy last words"):
-        with Worker(launch(program), [], []) as child:
-            assert child.ready.collector
-            child.receive(doing="measuring a", limit=30)
+def test_a_claim_is_announced_and_each_side_is_called_as_asked():
+    log = []
+    link = Script(Take("time", 2, 1), Take("time", 3, 1, rival=True), GoOn())
+    conversation = Conversation(link, None, PINNING)
+    conversation.duel(lambda: log.append("new"), lambda: log.append("old"), Claim("new", "old", 1.25))
+    assert link.said[0] == Duel("new<old", "new", "old", 1.25)
+    assert log == ["new"] * 2 + ["old"] * 3
 
 
-def test_a_child_that_exits_early_names_its_status(launch):
-    with pytest.raises(ChildDied, match="exited with status 3 while starting"):
-        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
-            pytest.fail(f"it started: {child.ready}")
+def test_an_async_claim_runs_inside_the_running_loop():
+    log = []
+
+    async def call(name):
+        log.append(name)
+
+    link = Script(Take("turn", 1, 1, rival=True), GoOn())
+    conversation = Conversation(link, None, PINNING)
+    asyncio.run(conversation.duel_async(lambda: call("new"), lambda: call("old"), Claim("new", "old", 1.0)))
+    assert log == ["old"] * 3  # two untimed
 
 
-def test_a_child_that_hangs_is_killed_at_the_limit(launch, monkeypatch):
-    monkeypatch.setattr(module, "GRACE", 0.1)
-    program = "signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)"
-    start = time.monotonic()
-    with pytest.raises(
-        ChildTimedOut, match=r"no answer within the time limit of \d+ s and was killed while measuring a"
-    ):
-        with Worker(launch(program), [], []) as child:
-            assert child.ready.collector
-            child.receive(doing="measuring a", limit=0.2)
-    assert time.monotonic() - start < 60
+def test_what_the_test_records_comes_with_the_readings():
+    monitor = PerformanceMonitor()
+    link = Script(Take("paced", 2, 3), Take("tails", 1, 1), GoOn())
+    Conversation(link, None, PINNING, distributions=monitor.histograms).measure(lambda: monitor.observe("rows", 5), "")
+    assert link.said[1].recorded == {"value:rows": [10, 10, 10]}
+    assert link.said[2] == Taken({}, {})  # too few for a tail
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_nothing_that_a_child_started_outlives_it(launch, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "GRACE", 0.1)
-    program = f"""
-import subprocess
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-open({str(tmp_path / "pid")!r}, "w").write(str(grandchild.pid))
-link.send(Point("ready"))
-time.sleep(600)
-"""
-    with pytest.raises(KeyboardInterrupt), Worker(launch(program), [], []) as child:
-        assert child.ready.collector
-        child.receive(doing="waiting", limit=30)
-        raise KeyboardInterrupt
-    grandchild = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 20
-    while alive(grandchild) and time.monotonic() < deadline:  # the kernel needs a moment to bury it
-        time.sleep(0.05)
-    assert not alive(grandchild)
+def test_the_same_point_reached_again_has_a_number():
+    link = Script(GoOn(), GoOn(), GoOn())
+    conversation = Conversation(link, None, PINNING)
+    for label in ("parse", "parse", "dump"):
+        conversation.measure(lambda: None, label)
+    assert link.said == [Point("parse"), Point("parse#2"), Point("dump")]
+    assert conversation.points == 3
 
 
-def test_an_interrupted_child_may_tear_down(launch, tmp_path):
-    program = f"""
-try:
-    link.send(Point("ready"))
-    time.sleep(600)
-except KeyboardInterrupt:
-    open({str(tmp_path / "torn-down")!r}, "w").close()
-"""
-    with pytest.raises(KeyError), Worker(launch(program), [], []) as child:
-        assert child.ready.collector
-        child.receive(doing="waiting", limit=30)
-        raise KeyError
-    assert (tmp_path / "torn-down").exists()
+def test_a_call_that_raises_is_reported_and_the_point_stays_open():
+    calls = []
+
+    def second_fails():
+        calls.append(1)
+        if len(calls) == 2:
+            raise FileExistsError("it is there")
+        return "first"
+
+    link = Script(Take("time", 1, 1), Take("time", 1, 1), Take("time", 1, 1), GoOn())
+    assert Conversation(link, None, PINNING).measure(second_fails, "") == "first"
+    assert [type(message) for message in link.said] == [Point, Taken, Raised, Taken]
+    assert link.said[2] == Raised("FileExistsError: it is there")
 
 
-def test_a_child_whose_controller_is_gone_ends_like_on_ctrl_c(launch, tmp_path):
-    program = f"""
-try:
-    link.receive()
-except KeyboardInterrupt as error:
-    open({str(tmp_path / "told")!r}, "w").write(str(error))
-"""
-    with Worker(launch(program), [], []) as child:
-        assert child.ready.collector
-        child._connection.close()
-        child._process.wait(30)
-        assert (tmp_path / "told").read_text() == "the perfguard controller is gone"
-
-
-def test_what_is_no_greeting_is_refused(launch):
-    greeting = CHILD.replace('Ready(hello.nodeids, [], [], True, True, "3.11", {})', "Point('x')")
-    with pytest.raises(ProtocolError, match="expected Ready"):
-        with Worker(launch("link.receive()", greeting=greeting), [], []) as child:
-            pytest.fail(f"it started: {child.ready}")
-
-
-def _refused(*_arguments, **_keywords):
-    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize(
-    ("where", "name"),
-    [
-        (tempfile, "TemporaryDirectory"),
-        (tempfile, "TemporaryFile"),
-        ("multiprocessing.connection", "Pipe"),
-        (subprocess, "Popen"),
-    ],
+    "outcome", [pytest.fail.Exception("no"), pytest.skip.Exception("no"), SystemExit(3), StopIteration()]
 )
-def test_what_the_system_refuses_at_the_start_is_a_failed_start(launch, monkeypatch, tmp_path, where, name):
-    """With the system's words and a remedy; nothing stays open, and no folder is left."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    if isinstance(where, str):
-        monkeypatch.setattr(f"{where}.{name}", _refused)
-    else:
-        monkeypatch.setattr(where, name, _refused)
-    before = list(Path("/proc/self/fd").iterdir())
-    with pytest.raises(ChildError, match=r"failed while starting .*Too many open files; raise the limit \(ulimit -n\)"):
-        Worker(launch(""), [], []).__enter__()
-    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
-    assert list(tmp_path.iterdir()) == []
+def test_whatever_the_test_raises_is_its_own_affair(outcome):
+    def call():
+        raise outcome
+
+    link = Script(Take("time", 1, 1), GoOn())
+    with pytest.raises(type(outcome)):
+        Conversation(link, None, PINNING).measure(call, "")
+    assert isinstance(link.said[1], Raised)
 
 
-def test_a_log_that_cannot_be_read_hides_nothing(launch, monkeypatch):
-    """How the process ended matters more."""
-    with pytest.raises(ChildDied, match=r"exited with status 3 .*\n.*\n\(its output cannot be read: "):
-        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
-            monkeypatch.setattr(child, "_log", type("Broken", (), {"seek": _refused})())
-            pytest.fail(f"it started: {child.ready}")
+def test_an_async_point_runs_inside_the_running_loop():
+    loops = set()
+
+    async def call():
+        loops.add(asyncio.get_running_loop())
+
+    async def main():
+        link = Script(Take("time", 1, 2), Take("memory", 1, 1), GoOn())
+        await Conversation(link, None, PINNING).measure_async(call, "")
+        return asyncio.get_running_loop(), link
+
+    loop, link = asyncio.run(main())
+    assert loops == {loop}
+    assert [type(message) for message in link.said] == [Point, Taken, Taken]
+
+
+@pytest.mark.parametrize("word", [Quit(), Take("eval", 1, 1)])
+def test_a_wrong_word_is_refused(word):
+    with pytest.raises(ProtocolError, match="expected Pin, Take, Examine or GoOn"):
+        Conversation(Script(word), None, PINNING).measure(lambda: None, "")
+
+
+def test_a_points_own_setup_takes_the_place_of_the_markers():
+    log = []
+    link = Script(Take("time", 1, 2), GoOn())
+    conversation = Conversation(link, lambda: log.append("marker's"), PINNING)
+    conversation.measure(lambda: log.append("call"), "", lambda: log.append("own"))
+    assert log == ["own", "call"] * 2
+
+
+def test_the_latest_rounds_are_known_in_seconds_per_call():
+    conversation = Conversation(Script(Take("time", 4, 3), Take("blocks", 1, 1), GoOn()), None, PINNING)
+    conversation.measure(lambda: None, "")
+    assert len(conversation.last_rounds) == 3
+    assert all(0 < seconds < 1 for seconds in conversation.last_rounds)
+
+
+def test_setup_runs_before_every_round():
+    log = []
+    link = Script(Take("time", 2, 2), GoOn())
+    Conversation(link, lambda: log.append("setup"), PINNING).measure(lambda: log.append("call"), "")
+    assert log == ["setup", "call", "call"] * 2
+
+
+def test_an_error_is_one_line():
+    assert describe(ValueError("a\n  b")) == "ValueError: a b"
+    assert describe(KeyError()) == "KeyError"

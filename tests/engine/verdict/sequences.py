@@ -6,8 +6,8 @@ import math
 import random
 from collections.abc import Callable
 
-from pytest_perfguard.core.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
 from pytest_perfguard.engine.verdict.looks import LOOKS, Spent

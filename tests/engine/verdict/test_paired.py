@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.knobs import PAIRED_THRESHOLD
 from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
 from pytest_perfguard.engine.verdict.looks import LOOKS, TEST_ALPHA, Spent

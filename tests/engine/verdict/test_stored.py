@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_perfguard.core.model import Measurement, Record, Recorded, Samples, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.verdict.comparable import other_source
+from pytest_perfguard.engine.verdict.comparability import other_source
 from pytest_perfguard.engine.verdict.stored import (
     LOOKS,
     MAX_PROCESSES,

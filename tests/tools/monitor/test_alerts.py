@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard import AlertError, ExpressionError, PerformanceMonitor
-from pytest_perfguard.core.series import Series
+from pytest_perfguard.core.labels import Series
 from pytest_perfguard.tools.monitor.alerts import PerformanceAlert
 from pytest_perfguard.tools.monitor.conditions import read_condition
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard import MemoryManager
+from pytest_perfguard.tools.monitor.memory_policy import Action, Limits, actions
 from pytest_perfguard.tools.monitor.memory_sample import MemorySample, read_memory
-from pytest_perfguard.tools.monitor.pressure import Action, Limits, actions
 from pytest_perfguard.tools.monitor.ticker import Ticker
 
 MB = 1_000_000

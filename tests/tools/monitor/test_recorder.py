@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard import PerformanceMonitor, SeriesError
-from pytest_perfguard.core.series import Series, read_series
+from pytest_perfguard.core.labels import Series, read_series
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.tools.monitor.histogram import Histogram, fair_sample
 

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from pytest_perfguard import AsyncConnectionPool, ConnectionPool, NotLent, PoolClosed, PoolTimeout
-from pytest_perfguard.tools.pools.servers import dbapi_pool
+from pytest_perfguard.tools.pools.drivers import dbapi_pool
 
 #: Longer than anything here takes.
 LONG = 30

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pytest_perfguard.core.tool_errors import NotLent, PoolClosed
-from pytest_perfguard.tools.pools.entry import Entry, Ticket
+from pytest_perfguard.tools.pools.items import Entry, Ticket
 from pytest_perfguard.tools.pools.object_state import ObjectState
 
 

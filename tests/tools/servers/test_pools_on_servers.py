@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pytest_perfguard import PoolTimeout
-from pytest_perfguard.tools.pools.servers import async_psycopg_pool, psycopg_pool, redis_pool
+from pytest_perfguard.tools.pools.drivers import async_psycopg_pool, psycopg_pool, redis_pool
 
 LONG = 30
 

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("plotly", reason="the HTML report needs the extra html")
 
-from pytest_perfguard.engine.history.tracks import Point, Step, Track
+from pytest_perfguard.engine.history.trends import Point, Step, Track
 from pytest_perfguard.engine.report.document import sides_of
 from pytest_perfguard.engine.report.html import html_report
 from tests.engine.report.conftest import BROKEN, GREEN, PAIRED, RED, report_of

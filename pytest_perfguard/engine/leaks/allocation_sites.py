@@ -1,0 +1,84 @@
+"""Where what was kept was allocated: from two tracemalloc snapshots to lines that a person can go to."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pytest_perfguard.core.units import format_size
+from pytest_perfguard.engine.measure import executor
+
+if TYPE_CHECKING:
+    from tracemalloc import Snapshot, Traceback
+
+#: Callers that are traced when a leak is explained; while leaks are looked for, one frame is enough, and faster.
+FRAMES: Final = 12
+MOST_SITES: Final = 5
+#: Sites below this share of the largest are what comes with it.
+LEAST_SHARE: Final = 0.02
+
+_OWN: Final = str(Path(__file__).parents[2])
+_INSTALLED: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def growth_sites(before: Snapshot, after: Snapshot, calls: int) -> Iterator[str]:
+    """The sites of what was allocated between the two and is still there, the largest first."""
+    sizes: dict[tuple[str, ...], int] = {}
+    counts: dict[tuple[str, ...], int] = {}
+    for entry in after.compare_to(before, "traceback"):
+        if not is_ours(entry.traceback):
+            frames = tuple(_frames(entry.traceback, "at"))
+            sizes[frames] = sizes.get(frames, 0) + entry.size_diff
+            counts[frames] = counts.get(frames, 0) + entry.count_diff
+    largest = sorted((frames for frames in sizes if sizes[frames] > 0), key=lambda frames: -sizes[frames])[:MOST_SITES]
+    for frames in largest:
+        if sizes[frames] >= LEAST_SHARE * sizes[largest[0]]:
+            blocks = counts[frames] / calls
+            noun = "block" if f"{blocks:.3g}" == "1" else "blocks"
+            yield f"{format_size(sizes[frames] / calls)} in {blocks:.3g} {noun} per call {frames[0]}"
+            yield from frames[1:]
+
+
+def is_ours(traceback: Traceback) -> bool:
+    """Did perfguard itself allocate this, or code that it called? The measured code is called from the executor."""
+    nearest = next((frame.filename for frame in reversed(traceback) if frame.filename.startswith(_OWN)), "")
+    return nearest not in ("", executor.__file__)
+
+
+def creation(thing: object) -> Iterator[str]:
+    """Where an object was made, the innermost frame first; nothing where that was not traced."""
+    import tracemalloc
+
+    # Python does not find the trace of every object with attributes: then that of one of these tells as much.
+    for part in (thing, *getattr(thing, "__dict__", {}).values()):
+        traceback = tracemalloc.get_object_traceback(part)
+        if traceback is not None and not is_ours(traceback):
+            yield from _frames(traceback, "made at")
+            return
+
+
+def _frames(traceback: Traceback, word: str) -> Iterator[str]:
+    """The allocating line; and where that is installed code, the line of the user's own that led there."""
+    frames = list(reversed(traceback))
+    yield f"{word} {place(frames[0].filename, frames[0].lineno)}"
+    if is_installed(frames[0].filename):
+        own = next((frame for frame in frames if not is_installed(frame.filename)), None)
+        if own is not None:
+            yield f"    called from {place(own.filename, own.lineno)}"
+
+
+def is_installed(file: str) -> bool:
+    """Is the file one of Python's, of an installed distribution's or of perfguard's?"""
+    return file.startswith((*_INSTALLED, _OWN, "<"))
+
+
+def place(file: str, line: int) -> str:
+    """`src/app.py:17  CACHE.append(data)`, relative to the current folder where it lies inside."""
+    code = linecache.getline(file, line).strip()
+    with contextlib.suppress(ValueError, OSError):  # it lies elsewhere; or the folder is gone
+        file = str(Path(file).relative_to(Path.cwd()))
+    return f"{file}:{line}  {code}".rstrip()

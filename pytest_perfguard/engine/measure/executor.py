@@ -1,0 +1,199 @@
+"""The loops that call the measured function: one for plain callables, one for coroutine functions.
+
+Both obey the same generator of steps, which decides what is called how often and never calls anything itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from itertools import repeat
+from typing import Final, NamedTuple
+
+from pytest_perfguard.core.originals import CLOCKS
+from pytest_perfguard.core.timing import Timing
+from pytest_perfguard.engine.measure.preemption import lost_ns, switches
+from pytest_perfguard.engine.measure.stack_offset import AwaitShifted, call_shifted
+
+
+class Step(NamedTuple):
+    """Call so often and time it; 0: call the test's own `setup`, untimed; `settle`: let the event loop catch up."""
+
+    iterations: int
+    settle: bool = False
+    rival: bool = False
+    """Call the second of two that are compared?"""
+    offset: int = 0
+    """Machine words by which the calls' frames lie further up the stack."""
+    counted: bool = True
+    """Read the context switches, too? Around calls whose memory is taken, the numbers would be part of it."""
+
+
+PREPARE: Final = Step(0)
+#: What a call has left to the event loop (callbacks, tasks that are about to end) is done before anything is counted.
+SETTLE: Final = Step(0, settle=True)
+SETTLING_TURNS: Final = 10
+Steps = Generator[Step, Timing, None]
+_UNTIMED: Final = Timing(0, 0)
+#: These end the process whoever is measured.
+_NOT_OURS: Final = (KeyboardInterrupt, GeneratorExit)
+
+
+def drive(
+    steps: Steps,
+    call: Callable[[], object],
+    setup: Callable[[], object] | None,
+    rival: Callable[[], object] | None = None,
+) -> object:
+    """Obey `steps` with a plain callable; returns what its first call returned, raises if no call ever worked.
+
+    A `rival` is what the steps mean that ask for one.
+    """
+    with contextlib.closing(steps):  # an interrupt ends what they have opened, too
+        progress = _Progress(steps)
+        while (step := progress.step) is not None:
+            try:
+                if step.iterations:
+                    chosen = rival if rival and step.rival else call
+                    progress.called(*call_shifted(step.offset, time_calls, chosen, step.iterations, step.counted))
+                else:
+                    progress.prepared(setup() if setup is not None and not step.settle else None)
+            except _NOT_OURS:
+                raise
+            except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
+                progress.raised(error)
+    return call() if progress.untouched else progress.result()
+
+
+async def drive_async(
+    steps: Steps,
+    call: Callable[[], Awaitable[object]],
+    setup: Callable[[], object] | None,
+    rival: Callable[[], Awaitable[object]] | None = None,
+) -> object:
+    """The same inside the running event loop, so that an iteration is one `await` and no loop is started for it."""
+    with contextlib.closing(steps):
+        progress = _Progress(steps)
+        while (step := progress.step) is not None:
+            try:
+                if step.iterations:
+                    chosen = rival if rival and step.rival else call
+                    progress.called(
+                        *await AwaitShifted(step.offset, time_awaits(chosen, step.iterations, step.counted))
+                    )
+                elif step.settle:
+                    await _settled()
+                    progress.prepared(None)
+                else:
+                    done = setup() if setup is not None else None
+                    progress.prepared(await done if isinstance(done, Awaitable) else done)
+            except _NOT_OURS:
+                raise
+            except BaseException as error:
+                if _is_being_cancelled():
+                    raise
+                progress.raised(error)
+    return await call() if progress.untouched else progress.result()
+
+
+def time_calls(call: Callable[[], object], iterations: int, counted: bool = True) -> tuple[Timing, object]:
+    """Time `iterations` calls; also returns what the last of them returned. A call may know how to `time_itself`."""
+    own: Callable[[int], tuple[Timing, object]] | None = getattr(call, "time_itself", None)
+    if own is not None:
+        return own(iterations)
+    perf_counter_ns, process_time_ns, *_ = CLOCKS
+    others = repeat(None, iterations - 1)
+    before = switches() if counted else None
+    cpu_ns = process_time_ns()
+    wall_ns = perf_counter_ns()
+    for _ in others:
+        call()
+    result = call()
+    wall_ns = perf_counter_ns() - wall_ns
+    cpu_ns = process_time_ns() - cpu_ns
+    lost = lost_ns(wall_ns, cpu_ns, before, switches()) if before is not None else 0
+    return Timing(wall_ns, cpu_ns, lost_ns=lost), result
+
+
+async def time_awaits(
+    call: Callable[[], Awaitable[object]], iterations: int, counted: bool = True
+) -> tuple[Timing, object]:
+    """Time `iterations` awaited calls; also returns what the last of them returned."""
+    perf_counter_ns, process_time_ns, *_ = CLOCKS
+    others = repeat(None, iterations - 1)
+    before = switches() if counted else None
+    cpu_ns = process_time_ns()
+    wall_ns = perf_counter_ns()
+    for _ in others:
+        await call()
+    result = await call()
+    wall_ns = perf_counter_ns() - wall_ns
+    cpu_ns = process_time_ns() - cpu_ns
+    lost = lost_ns(wall_ns, cpu_ns, before, switches()) if before is not None else 0
+    return Timing(wall_ns, cpu_ns, lost_ns=lost), result
+
+
+async def _settled() -> None:
+    """Give the loop some turns; asyncio's only, since other loops do not take a bare yield."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        for _ in range(SETTLING_TURNS):
+            await asyncio.sleep(0)
+
+
+def _is_being_cancelled() -> bool:
+    """Was it the caller's own task that somebody cancelled (a time limit), not one of the measured function's?"""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return False
+    task = asyncio.current_task()
+    return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0  # new in Python 3.11
+
+
+class _Progress:
+    """Where the steps are, and what the calls gave so far: shared by both loops."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._results: list[object] = []
+        self._error: BaseException | None = None
+        self.step = next(steps, None)
+
+    def called(self, timing: Timing, result: object) -> None:
+        if not self._results:
+            self._results.append(result)
+        del result
+        self._advance(timing)
+
+    def prepared(self, _ignored: object) -> None:
+        self._advance(_UNTIMED)
+
+    def _advance(self, timing: Timing) -> None:
+        try:
+            self.step = self._steps.send(timing)
+        except StopIteration:
+            self.step = None
+
+    def raised(self, error: BaseException) -> None:
+        self._error = error
+        try:
+            self.step = self._steps.throw(error)
+        except StopIteration:
+            self.step = None
+
+    @property
+    def untouched(self) -> bool:
+        """Was nothing called? The test goes on all the same, and needs its result."""
+        return not self._results and self._error is None
+
+    def result(self) -> object:
+        if not self._results and self._error is not None:
+            raise self._error
+        return self._results[0] if self._results else None
+
+
+def describe(error: BaseException) -> str:
+    """Type and message on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,0 +1,262 @@
+"""What to take of one measurement point in two processes that run in turn: a generator without a clock.
+
+The two arms are served the same point. The plan names the arm with each request, and whether both are to be kept on one
+CPU for it. Slices of one round alternate, base first and head first in turn, with the same number of calls in both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeVar
+
+from pytest_perfguard.engine.measure.messages import Raised, Slices, Take, Taken, Visit, joined
+from pytest_perfguard.engine.measure.plan import (
+    LONG_CALL_NS,
+    MEMORY_CALL_NS,
+    PARALLEL,
+    FirstCallRaised,
+    RepeatedCallRaised,
+    calibrate,
+    memory_passes,
+    taken_of,
+    values_of,
+    warm_up_rounds,
+)
+
+Arm = Literal["base", "head"]
+#: Slice pairs per visit: as many as fit into the span, within the two bounds.
+SLICES: Final = range(3, 41)
+SLICES_SPAN_NS: Final = 60_000_000
+#: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
+#: pairs can only tell large differences: fewer slices, more pairs.
+PAIRS_IN_BUDGET: Final = 8
+#: Slice pairs of calls that are a process each, at least where the budget allows.
+FRESH_SLICES: Final = 16
+#: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
+SHORT_CALL_NS: Final = 250_000
+#: Shortest round that tells whether a test runs in parallel, and rounds of it.
+LOAD_NS: Final = 5_000_000
+LOAD_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Request to one arm."""
+
+    arm: Arm
+    take: Take
+    pinned: bool
+
+    @property
+    def take_of_one_process(self) -> Take:
+        """The request where both arms are calls of one process: the base is the rival."""
+        return replace(self.take, rival=self.arm == "base")
+
+
+@dataclass(frozen=True)
+class PairOrder:
+    """What the runner wants of a visit to both arms."""
+
+    metrics: tuple[str, ...]
+    budget_ns: int
+    """For all pairs of this test together."""
+    iterations: int = 0
+    """Calls per slice of earlier pairs; 0: not known."""
+    one_by_one: str = ""
+    """Why an earlier pair found that a slice must be one call; empty: it need not be."""
+    pinned: bool | None = None
+    """Keep both arms on one CPU? None: find out whether the test runs in parallel."""
+    swapped: bool = False
+    """Begin with the head."""
+    memory: bool = True
+    separate: bool = False
+    """May the two arms have numbers of calls of their own? For two calls that are compared."""
+    single: bool = False
+    """The test cannot be called twice on one set-up: take one call of each arm."""
+    fresh: bool = False
+    """Is each call a process of its own? Then calls differ as pairs do, and many of them in a pair are worth their time."""
+    place: int = 0
+    """Index of this visit's first slice pair among all slice pairs of the test."""
+
+
+@dataclass(frozen=True)
+class PairVisit:
+    """What one pair of processes gave for one measurement point."""
+
+    base: Visit
+    head: Visit
+    pinned: bool
+
+
+_T = TypeVar("_T")
+PairPlan = Generator[Ask, Taken | Raised, PairVisit]
+_Steps = Generator[Ask, Taken | Raised, _T]
+
+
+_Readings = dict[Arm, Slices]
+
+
+def plan_pair(order: PairOrder) -> PairPlan:
+    """The requests of one visit to both arms; returns its `PairVisit`.
+
+    Raises
+    ------
+    FirstCallRaised
+        where not even one call works in one of the arms.
+    """
+    arms: tuple[Arm, Arm] = ("head", "base") if order.swapped else ("base", "head")
+    # Until it is known whether the test runs in parallel, it is left alone.
+    pinned = bool(order.pinned)
+    readings = _nothing()
+    load = 0.0
+    for arm in arms:
+        first = yield Ask(arm, _single_call(order), pinned)
+        if isinstance(first, Raised):
+            raise FirstCallRaised(first.text)
+        readings[arm].add(first)
+        load = max(load, _load(first.values))
+    if order.single:
+        return _visits(
+            order,
+            {"base": 1, "head": 1},
+            readings,
+            {},
+            pinned=load <= PARALLEL if order.pinned is None else order.pinned,
+        )
+    try:
+        return (yield from _repeated_calls(order, arms, pinned))
+    except RepeatedCallRaised as error:
+        nothing = Visit(1, stateful=str(error))
+        return PairVisit(nothing, nothing, pinned)
+
+
+def _single_call(order: PairOrder) -> Take:
+    """One call, with its load where it is not known yet whether the test runs in parallel."""
+    return Take("load" if order.pinned is None else "time", 1, 1, place=order.place)
+
+
+def slices_for(pair_ns: int, budget_ns: int, least: int = SLICES.start) -> int:
+    """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together; `least` if the budget allows."""
+    wanted = min(SLICES.stop - 1, max(least, 2 * SLICES_SPAN_NS // pair_ns))
+    # The first call of each arm is as long as a slice, and counts for nothing.
+    return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns) - 1))
+
+
+def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
+    second: dict[Arm, int] = {}
+    slices = _nothing()
+    load = 0.0
+    for arm in arms:
+        taken = taken_of((yield Ask(arm, _single_call(order), pinned)))
+        second[arm], load = max(1, taken.values["time"][0]), max(load, _load(taken.values))
+        slices[arm].add(taken)
+    known = max(1, order.iterations)
+    iterations: dict[Arm, int] = {"base": known, "head": known}
+    one_by_one = order.one_by_one
+    is_long = order.iterations <= 1 and min(second.values()) >= LONG_CALL_NS
+    if not is_long and (order.separate or not order.iterations):
+        iterations, second, one_by_one = yield from _calibrated(order, second, pinned)
+    if order.pinned is None:
+        if any(second[arm] < iterations[arm] * LOAD_NS for arm in arms):  # too short to tell
+            load = (yield from _highest_load(iterations, second)) if not one_by_one else 0.0
+        pinned = load <= PARALLEL
+    if not is_long:
+        slices = _nothing()
+        for arm in arms:
+            second[arm] = yield from _warm_up(order, arm, iterations[arm], pinned)
+    per_call = min(second[arm] // iterations[arm] for arm in arms)
+    instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
+    wanted = slices_for(sum(second.values()), order.budget_ns, FRESH_SLICES if order.fresh else SLICES.start)
+    takes = {arm: Take(instrument, iterations[arm], 1, place=order.place) for arm in arms}
+    yield from _take_turns(slices, arms, takes, wanted, pinned)
+    for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
+        slices[arm].tails = taken_of((yield Ask(arm, Take("tails", 1, 1), pinned))).recorded
+    memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
+    if order.memory and per_call < MEMORY_CALL_NS:
+        for arm in arms:
+            passes = memory_passes(order.metrics, per_call, repeats=not one_by_one)
+            memory[arm] = yield from _on(arm, passes, pinned)
+    return _visits(order, iterations, slices, memory, pinned=pinned, one_by_one=one_by_one)
+
+
+def _calibrated(
+    order: PairOrder, second: Mapping[Arm, int], pinned: bool
+) -> _Steps[tuple[dict[Arm, int], dict[Arm, int], str]]:
+    """(calls per slice, ns of a slice, why only one by one), of each arm; the same number of calls for both but for two calls."""
+    number, slice_ns, problem = yield from _on("base", calibrate(order.iterations), pinned)
+    if not order.separate:
+        return {"base": number, "head": number}, {"base": slice_ns, "head": max(1, number * second["head"])}, problem
+    other, other_ns, more = yield from _on("head", calibrate(0), pinned)
+    return {"base": number, "head": other}, {"base": slice_ns, "head": other_ns}, problem or more
+
+
+def _take_turns(
+    slices: _Readings, arms: tuple[Arm, Arm], takes: Mapping[Arm, Take], wanted: int, pinned: bool
+) -> _Steps[None]:
+    """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
+    for index in range(len(slices["base"].values["time"]), wanted):
+        for arm in arms if index % 2 == 0 else arms[::-1]:
+            # Both arms at the same offset of the stack, another one in each slice pair.
+            take = replace(takes[arm], place=takes[arm].place + index)
+            slices[arm].add(taken_of((yield Ask(arm, take, pinned))))
+
+
+def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
+    """CPU time per wall time in rounds that are long enough to tell it."""
+    arms: tuple[Arm, Arm] = ("base", "head")
+    highest = 0.0
+    for arm in arms:
+        long_enough = iterations[arm] * max(1, math.ceil(LOAD_NS / slices_ns[arm]))
+        highest = max(highest, _load(values_of((yield Ask(arm, Take("load", long_enough, LOAD_ROUNDS), False)))))
+    return highest
+
+
+def _load(readings: Mapping[str, list[int]]) -> float:
+    """Return the highest share of CPU time in any round, that of child processes included where it was read.
+
+    A busy machine only lowers it.
+    """
+    used = readings.get("load", readings["cpu"])
+    return max(cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True))
+
+
+def _warm_up(order: PairOrder, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
+    """Warm one arm; returns what a slice of it takes."""
+    first = values_of((yield Ask(arm, Take("time", iterations, 1, place=order.place), pinned)))["time"][0]
+    rounds = warm_up_rounds(max(1, first), order.budget_ns // PAIRS_IN_BUDGET)
+    taken = values_of((yield Ask(arm, Take("time", iterations, rounds, place=order.place), pinned)))
+    return max(1, min(taken["time"]))
+
+
+def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _Steps[_T]:
+    """A plan for one process, carried out in one arm."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send((yield Ask(arm, request, pinned)))
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+
+
+def _nothing() -> _Readings:
+    return {"base": Slices(), "head": Slices()}
+
+
+def _visits(
+    order: PairOrder,
+    iterations: Mapping[Arm, int],
+    readings: _Readings,
+    memory: Mapping[Arm, Mapping[str, tuple[float, ...]]],
+    *,
+    pinned: bool,
+    one_by_one: str = "",
+) -> PairVisit:
+    def visit(arm: Arm) -> Visit:
+        slices = readings[arm]
+        recorded = {**joined(slices.recorded), **slices.tails}
+        return Visit.of(order.metrics, iterations[arm], slices.values, memory.get(arm, {}), recorded, one_by_one)
+
+    return PairVisit(visit("base"), visit("head"), pinned)

@@ -1,0 +1,30 @@
+"""A report in the format that its file's name asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from pytest_perfguard.engine.history.trends import Track
+from pytest_perfguard.engine.report.document import Report
+from pytest_perfguard.engine.report.json import json_report
+
+
+def check_formats(names: Iterable[str]) -> None:
+    """Raise `MissingExtra` where one of these files needs a package that is not installed."""
+    if any(name.endswith(".html") for name in names):
+        from pytest_perfguard.engine.report.html import check_available
+
+        check_available()
+
+
+def rendered(report: Report, name: str, history: Callable[[], Sequence[Track]] = tuple) -> str:
+    """The text of the file; `history` is asked only where the format shows it."""
+    if name.endswith(".json"):
+        return json_report(report)
+    if name.endswith(".md"):
+        from pytest_perfguard.engine.report.markdown import markdown_report
+
+        return markdown_report(report)
+    from pytest_perfguard.engine.report.html import html_report
+
+    return html_report(report, history())

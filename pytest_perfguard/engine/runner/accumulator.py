@@ -1,0 +1,134 @@
+"""Adds up what the processes gave for one test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from pytest_perfguard.core.metric_names import metric_kind, metric_name, of_points
+from pytest_perfguard.core.model import Contest, Measurement, Samples
+from pytest_perfguard.core.parsers import KINDS
+from pytest_perfguard.engine.measure.messages import BUSY_MACHINE, Visit
+
+#: One round between two fast kernels may be chance; so many are the machine's pace.
+PACED_ROUNDS: Final = 5
+#: The same within one process.
+BEST_ROUNDS: Final = 3
+BUSY_NOTE: Final = (
+    "the machine was busy: other processes had the CPU for a part of the time, which is left out of the figures"
+)
+
+
+class Tally:
+    """The measurement of one test as it grows. Values added between two `close_process` are one process's."""
+
+    def __init__(self, iterations: Mapping[str, int]) -> None:
+        self.iterations: dict[str, int] = dict(iterations)
+        """Calls per round that the next process is to use, by label."""
+        self.single = False
+        """Can the test be called only once per set-up?"""
+        self.one_by_one: dict[str, str] = {}
+        """By label: why two calls cannot be made on one set-up, where they cannot."""
+        self.parallel: dict[str, bool] = {}
+        """By label: does the point run in parallel, so that it is not kept on one CPU?"""
+        self.measurement = Measurement()
+        self._paces: dict[str, list[float]] = {}
+        self._process_paces: dict[str, list[float]] = {}
+        self._busy: dict[str, float] = {}
+        self._lost: list[float] = []
+        self._current: dict[str, tuple[float, ...]] = {}
+        self._fought: set[str] = set()
+        self._seconds = 0.0
+        self._instrumented = False
+
+    def add(self, visits: Mapping[str, Visit]) -> None:
+        """Take over one serving of the test: a visit for each of its measurement points."""
+        for label, visit in visits.items():
+            if visit.stateful:
+                self.single = True
+                self._note(
+                    f"stateful: a second call raised {visit.stateful}; measured one call per set-up. "
+                    "To time many calls, restore the state in the marker's setup=..."
+                )
+            self._lost.append(visit.lost)
+            if visit.one_by_one:
+                self.one_by_one[label] = visit.one_by_one
+                self._note(f"one call per round, after setup=...: a second one raised {visit.one_by_one}")
+            self.iterations[label] = visit.iterations
+            self._busy[label] = max(visit.busy, self._busy.get(label, 0.0))
+            self._process_paces[label] = sorted([*self._process_paces.get(label, ()), *visit.paces])[:BEST_ROUNDS]
+            self._paces[label] = sorted([*self._paces.get(label, ()), *visit.paces])[:PACED_ROUNDS]
+        if not any(visit.stateful for visit in visits.values()):
+            for label, visit in visits.items():
+                for metric, values in visit.values.items():
+                    name = metric_name(metric, label)
+                    self._current[name] = self._current.get(name, ()) + values
+
+    def fights(self, label: str) -> bool:
+        """Is this claim to be measured now? Once in a process, which is the unit, however often the test is served."""
+        return label not in self._fought
+
+    def add_contest(self, label: str, contest: Contest) -> None:
+        """Take over what one process gave for one claim."""
+        self._fought.add(label)
+        known = dict(self.measurement.contests)
+        known[label] = known[label].joined(contest) if label in known else contest
+        self.measurement = replace(self.measurement, contests=known)
+
+    def note_imports(self, modules: Sequence[str]) -> None:
+        """What fresh interpreters imported for the test."""
+        if modules:
+            self.measurement = replace(self.measurement, imports=tuple(modules))
+
+    def note_instruments(self, names: Sequence[str]) -> None:
+        """What was active in the process and could not be paused."""
+        for name in names:
+            self._instrumented = True
+            self._note(f"measured while {name}: only to be compared with measurements made in the same way")
+
+    def close_process(self, seconds: float, notes: Sequence[str] = (), *, collector: bool = True) -> None:
+        """Count what was added as one process that took `seconds`."""
+        samples = dict(self.measurement.samples)
+        for name, values in self._current.items():
+            added = Samples(KINDS[metric_kind(name)].unit, (values,))
+            samples[name] = samples[name].joined(added) if name in samples else added
+        # A timer that one process lacks would shift the others against their pairs and their paces.
+        processes = self.measurement.processes + 1
+        points = of_points(samples, self.iterations)
+        samples = {
+            name: taken for name, taken in samples.items() if name in points or len(taken.processes) == processes
+        }
+        pace = max((paces[-1] for paces in self._process_paces.values() if paces), default=0.0)
+        lost = max((*self._lost, self.measurement.lost), default=0.0)
+        self._current, self._process_paces, self._fought, self._lost = {}, {}, set(), []
+        for note in notes:
+            self._note(note)
+        if lost > BUSY_MACHINE:
+            self._note(BUSY_NOTE)
+        self._seconds = seconds
+        self.measurement = replace(
+            self.measurement,
+            samples=samples,
+            iterations=dict(self.iterations),
+            kernel=max((paces[-1] for paces in self._paces.values() if paces), default=0.0),
+            paces=(*self.measurement.paces, pace),
+            busy=min(self._busy.values(), default=0.0),
+            lost=lost,
+            processes=processes,
+            conditions={
+                "collector": collector,
+                "single": self.single,
+                "parallel": any(self.parallel.values()),
+                **({"instrumented": True} if self._instrumented else {}),
+            },
+            seconds=self.measurement.seconds + seconds,
+        )
+
+    def next_would_exceed(self, budget: float) -> bool:
+        """Would another process like the last one pass the budget, in seconds?"""
+        return self.measurement.seconds + self._seconds > budget
+
+    def _note(self, note: str) -> None:
+        if note not in self.measurement.notes:
+            self.measurement = replace(self.measurement, notes=(*self.measurement.notes, note))

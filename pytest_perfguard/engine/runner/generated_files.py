@@ -1,0 +1,127 @@
+"""What the build of this tree has written and git ignores, such as `_version.py` of setuptools_scm: the base cannot be imported
+without it.
+
+Copied to the base is only what cannot hold measured code: small modules of constants, text files named after the version,
+and the metadata of an installation. The rest takes a build of the base.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pytest_perfguard.core.errors import RevisionError
+from pytest_perfguard.core.git import git
+from pytest_perfguard.engine.runner.path_map import is_in_tree
+
+#: Bytes; a larger file holds tables, whose size is part of what is measured.
+MAX_SIZE: Final = 8192
+_TEXT_SUFFIXES: Final = ("", ".txt", ".json", ".toml", ".cfg", ".ini")
+_STATEMENTS: Final = (ast.Expr, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.If, ast.Try, ast.Pass)
+_CODE: Final = (
+    ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr,
+)  # fmt: skip
+#: Methods of text by which a version is taken apart.
+_METHODS: Final = {
+    "split",
+    "rsplit",
+    "partition",
+    "rpartition",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "join",
+    "format",
+    "replace",
+    "startswith",
+}
+#: Modules of which a module of constants may import names.
+_NAMING: Final = {"typing", "typing_extensions", "__future__", "collections", "types", "datetime"}
+
+
+def copy_generated(head: Path, base: Path) -> list[str]:
+    """Copy to the base what the head's build has written, where the base has its folder; returns what was copied.
+
+    Raises
+    ------
+    RevisionError
+        where a file cannot be copied.
+    """
+    copied = []
+    try:
+        for name in _generated(head):
+            if (base / name).exists() or not (base / name).parent.is_dir():
+                continue
+            if name.endswith("/"):
+                shutil.copytree(head / name, base / name, symlinks=True)
+            else:
+                shutil.copy2(head / name, base / name, follow_symlinks=False)
+            copied.append(name)
+    except (OSError, shutil.Error) as error:
+        raise RevisionError(f"cannot copy what the build of this tree has written to the base: {error}") from None
+    return copied
+
+
+def is_constant(source: str) -> bool:
+    """Does this module hold nothing but constants: no function, no class, nothing that runs when it is used? Pure."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return all(map(_is_constant, tree.body))
+
+
+def _generated(head: Path) -> Iterator[str]:
+    # Folders of which git ignores everything come as one name, with a slash behind it.
+    names = git(head, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").split("\0")
+    for name in filter(None, names):
+        if not is_in_tree(os.fspath(head / name), head):
+            continue
+        if name.endswith(".egg-info/") or (not name.endswith("/") and _is_harmless(head / name)):
+            yield name
+
+
+def _is_harmless(file: Path) -> bool:
+    name = PurePosixPath(file.name)
+    is_text = "version" in name.stem.lower() and name.suffix in _TEXT_SUFFIXES
+    if (
+        not (is_text or name.suffix == ".py")
+        or file.is_symlink()
+        or not file.is_file()
+        or file.stat().st_size > MAX_SIZE
+    ):
+        return False
+    try:
+        return is_text or is_constant(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _is_constant(statement: ast.stmt) -> bool:
+    if not isinstance(statement, _STATEMENTS):
+        return False
+    if isinstance(statement, ast.Import):
+        return all(alias.name.partition(".")[0] in _NAMING for alias in statement.names)
+    if isinstance(statement, ast.ImportFrom):
+        return not statement.level and (statement.module or "").partition(".")[0] in _NAMING
+    if isinstance(statement, ast.If):
+        return _is_plain(statement.test) and all(map(_is_constant, [*statement.body, *statement.orelse]))
+    if isinstance(statement, ast.Try):
+        handled = [inner for handler in statement.handlers for inner in handler.body]
+        return all(map(_is_constant, [*statement.body, *handled, *statement.orelse, *statement.finalbody]))
+    return _is_plain(statement)
+
+
+def _is_plain(node: ast.AST) -> bool:
+    """Is this an expression of constants and names, taken apart by methods of text at most?"""
+    return not any(
+        isinstance(inner, _CODE) or (isinstance(inner, ast.Call) and not _is_of_text(inner)) for inner in ast.walk(node)
+    )
+
+
+def _is_of_text(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _METHODS

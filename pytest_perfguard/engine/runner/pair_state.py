@@ -1,0 +1,47 @@
+"""The two sides of a pair: the processes, and what they gave so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pytest_perfguard.engine.runner.accumulator import Tally
+from pytest_perfguard.engine.runner.process import Worker
+from pytest_perfguard.engine.runner.scheduler import Subject
+
+
+class Crew(NamedTuple):
+    """A pair of processes."""
+
+    base: Worker
+    head: Worker
+
+
+@dataclass
+class Sides:
+    """What is known of one test so far."""
+
+    base: Tally = field(default_factory=lambda: Tally({}))
+    head: Tally = field(default_factory=lambda: Tally({}))
+    pinned: dict[str, bool] = field(default_factory=dict)
+    """By label: is the point kept on one CPU?"""
+    known_pinned: dict[str, bool] = field(default_factory=dict)
+    """The same as far as an earlier phase found out."""
+    only_head: Set[str] = frozenset()
+    """The modules that only the head's fresh interpreters import."""
+
+    @classmethod
+    def of(cls, subject: Subject) -> Sides:
+        """Start from what an earlier phase found out: calls per slice, and whether the points run in parallel.
+
+        One call per slice is found out anew, since it may have had a reason that the pairs have to know.
+        """
+        iterations = {label: count for label, count in subject.iterations.items() if count > 1}
+        known = {} if subject.parallel is None else dict.fromkeys(subject.iterations, not subject.parallel)
+        return cls(Tally(iterations), Tally({}), known_pinned=known)
+
+    def note_instruments(self, base: Sequence[str], head: Sequence[str]) -> None:
+        """What was active in the two processes and could not be paused."""
+        self.base.note_instruments(base)
+        self.head.note_instruments(head)

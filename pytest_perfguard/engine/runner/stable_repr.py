@@ -1,0 +1,225 @@
+"""Values as text that is the same in every process: addresses, hash seeds, process ids, the time and temporary folders do not count."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import os
+import re
+import sys
+import tempfile
+import types
+from collections import deque
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from functools import partial
+from pathlib import PurePath
+from time import perf_counter, time
+from typing import Any, Final
+
+from pytest_perfguard.engine.runner.path_map import is_installed
+
+#: Longer containers and texts are data, which a test may draw anew in each process: their length counts.
+MAX_ITEMS: Final = 32
+MAX_TEXT: Final = 256
+#: Values within a value that are looked at, and how deep; beyond, the type counts.
+MAX_VALUES: Final = 300
+MAX_DEPTH: Final = 6
+#: Seconds around now in which a number is taken for the time; no whole number beyond the second is one.
+_NEAR: Final = 86_400.0
+_LARGEST: Final = 10**20
+#: What differs from process to process within a text.
+_PASSING: Final = re.compile(
+    r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|\b[0-9a-f]{16,}\b"
+)
+#: A moment, where it is one of today.
+_TODAY: Final = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
+#: Types of which the text is the value.
+_TEXTUAL: Final = {
+    "datetime.timedelta", "datetime.timezone", "decimal.Decimal", "fractions.Fraction", "re.Pattern", "builtins.range",
+    "builtins.slice", "builtins.complex", "builtins.NoneType", "builtins.bool", "builtins.ellipsis", "builtins.NotImplementedType",
+    "operator.itemgetter", "operator.attrgetter", "operator.methodcaller",
+}  # fmt: skip
+_DATES: Final = {"datetime.date", "datetime.datetime"}
+#: Types of which each object is another one in each process.
+_DRAWN: Final = {"uuid.UUID", "random.Random", "random.SystemRandom", "time.struct_time"}
+_PLAIN: Final = (int, float, str, bytes, bool, tuple)
+_CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, dict, deque)
+_BUILTIN_CALLABLES: Final = (
+    types.BuiltinFunctionType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType,
+)  # fmt: skip
+
+
+class Describer:
+    """Writes values as text. It calls no code of theirs: no `repr`, no attribute that is computed."""
+
+    def __init__(self, root: str) -> None:
+        folders = {tempfile.gettempdir(), os.path.realpath(tempfile.gettempdir())}
+        roots = {root, os.path.realpath(root)} if len(root) > 1 else set()
+        self._folders = re.compile("|".join(rf"{re.escape(folder)}[^\s'\"]*" for folder in sorted(folders)))
+        self._roots = sorted(roots, key=len, reverse=True)
+        self._left = MAX_VALUES
+        self._above: list[int] = []
+
+    def kind(self, value: object) -> str:
+        """Return what survives another revision of the library: types, and the names of functions."""
+        if isinstance(value, types.FunctionType | types.MethodType | type | partial):
+            return self.value(value)
+        return _name(type(value))
+
+    def value(self, value: object) -> str:
+        """Return the whole value."""
+        self._left, self._above = MAX_VALUES, []
+        return self._text(value)
+
+    def _text(self, value: object) -> str:
+        name = _name(type(value))
+        self._left -= 1
+        if name in _DRAWN or self._left < 0 or len(self._above) >= MAX_DEPTH or id(value) in self._above:
+            return name
+        self._above.append(id(value))
+        try:
+            return f"{name}({self._content(value, name)})"
+        finally:
+            self._above.pop()
+
+    def _content(self, value: Any, name: str) -> str:
+        kind = type(value)
+        if name in _TEXTUAL:
+            return str(value)
+        if name in _DATES:
+            return "now" if abs(_date(value) - datetime.date.today()).days <= 1 else str(value)
+        if issubclass(kind, Enum):
+            return str(object.__getattribute__(value, "_name_"))
+        if issubclass(kind, int):
+            return "now" if _is_passing(int(value)) else int.__repr__(value)
+        if issubclass(kind, float):
+            return "now" if _is_passing(float(value)) else float.__repr__(value)
+        if issubclass(kind, str):
+            return self._stable(str.__str__(value))
+        if issubclass(kind, PurePath):
+            return self._stable(os.fspath(value))
+        if issubclass(kind, bytes | bytearray):
+            return repr(bytes(value)) if len(value) <= MAX_ITEMS else str(len(value))
+        if issubclass(kind, type):
+            return _name(value)
+        if kind is types.ModuleType:
+            return str(value.__name__)
+        return self._compound(value)
+
+    def _compound(self, value: Any) -> str:
+        kind = type(value)
+        if kind is types.FunctionType:
+            return self._function(value)
+        if kind is types.MethodType:
+            return self._joined((value.__func__, value.__self__))
+        if kind in _BUILTIN_CALLABLES:
+            return str(getattr(value, "__qualname__", ""))
+        if issubclass(kind, partial):
+            return self._joined((value.func, value.args, value.keywords))
+        if kind.__module__.partition(".")[0] == "numpy":
+            return f"{getattr(value, 'shape', '')}{getattr(value, 'dtype', '')}"
+        state = dict(_state(value))
+        if _is_foreign(kind.__module__):  # counters, tokens and caches of a library are its own affair
+            state = {name: held for name, held in state.items() if not name.startswith("_") or name == "__wrapped__"}
+        return self._container(value) + self._mapping(state)
+
+    def _container(self, value: Any) -> str:
+        """Return what it contains, by the methods of the built-in type: a class of the project may have its own."""
+        base = next((base for base in _CONTAINERS if issubclass(type(value), base)), None)
+        if base is None:
+            return ""
+        if base.__len__(value) > MAX_ITEMS:
+            return f"{base.__len__(value)} of {sorted({_name(type(item)) for item in base.__iter__(value)})}"
+        if base is dict:
+            return self._mapping(dict(dict.items(value)))
+        texts = map(self._text, base.__iter__(value))
+        return "(" + ",".join(sorted(texts) if base in (set, frozenset) else texts) + ")"
+
+    def _function(self, function: types.FunctionType) -> str:
+        where = f"{function.__module__}.{function.__qualname__}"
+        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        if hasattr(function, "__wrapped__"):  # what its decorator keeps besides is the decorator's affair
+            plain = [value for value in cells if type(value) in _PLAIN]
+            return f"{where}{self._joined((function.__wrapped__, *plain))}"
+        if "<" not in function.__qualname__:  # its name says all, but for what it holds
+            return f"{where}{self._joined(cells)}"
+        code = self._joined(_code(function.__code__))
+        return f"{where}{code}{self._joined((cells, function.__defaults__, function.__kwdefaults__))}"
+
+    def _mapping(self, values: Mapping[Any, object]) -> str:
+        return ",".join(sorted(f"{self._text(key)}:{self._text(value)}" for key, value in values.items()))
+
+    def _joined(self, values: Any) -> str:
+        return "(" + ",".join(map(self._text, values)) + ")"
+
+    def _stable(self, text: str) -> str:
+        if len(text) > MAX_TEXT:
+            return str(len(text))
+        for root in self._roots:
+            text = text.replace(root, "ROOT")
+        text = _TODAY.sub("?", text) if str(datetime.date.today()) in text else text
+        return _PASSING.sub("?", self._folders.sub("?", text))
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_passing(number: float) -> bool:
+    """Is this a number of this process, or of this moment?"""
+    if isinstance(number, int) and (number == os.getpid() or abs(number) > _LARGEST):
+        return number == os.getpid()
+    if abs(number - time()) < _NEAR or abs(number - time() * 1e9) < _NEAR * 1e9:
+        return True
+    return (
+        not isinstance(number, int)
+        and not number.is_integer()
+        and 0 <= perf_counter() - number < _NEAR
+        and number > 1.0
+    )
+
+
+@functools.cache
+def _is_foreign(module: str) -> bool:
+    """Is this a module of the standard library or of an installed package, and not of the project?"""
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return True
+    return is_installed(str(getattr(sys.modules.get(module), "__file__", None) or ""))
+
+
+def _date(value: datetime.date) -> datetime.date:
+    return value.date() if isinstance(value, datetime.datetime) else value
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not cell
+    except ValueError:  # its variable was not assigned yet
+        return False
+
+
+def _code(code: types.CodeType) -> Iterator[object]:
+    """What a nameless function does: the names that it uses, and its constants."""
+    yield code.co_names
+    for constant in filter(None, code.co_consts):
+        yield tuple(_code(constant)) if isinstance(constant, types.CodeType) else constant
+
+
+def _state(value: object) -> Iterator[tuple[str, object]]:
+    """The attributes that an object holds."""
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            descriptor = kind.__dict__.get(name)
+            if isinstance(descriptor, types.MemberDescriptorType):
+                try:
+                    yield name, descriptor.__get__(value, kind)
+                except AttributeError:  # not assigned
+                    continue
+    try:
+        attributes = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return
+    if isinstance(attributes, dict):
+        yield from attributes.items()

@@ -1,0 +1,299 @@
+"""A measuring process: a pytest session that collects what it is told to, and serves its controller instead of a loop."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import platform
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from pytest_perfguard.core.errors import ProtocolError
+from pytest_perfguard.core.measurement_points import Claim, PointServer, ServesOnce
+from pytest_perfguard.engine.leaks.findings import Examination
+from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.captured_output import nothing_kept
+from pytest_perfguard.engine.measure.isolation import doubtful_conditions, end_with_parent, quiet, thaw
+from pytest_perfguard.engine.measure.tracers import untraced
+from pytest_perfguard.engine.runner.protocol import Done, Found, Hello, Link, Quit, Ready, Recheck, Serve
+from pytest_perfguard.engine.runner.scheduler import essence
+from pytest_perfguard.engine.runner.worker import Conversation, PipeLink
+from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
+from pytest_perfguard.plugin.collection import find_tests
+from pytest_perfguard.plugin.fixtures.definitions import LOOKING_AT_OUTPUT
+from pytest_perfguard.plugin.functional_run import is_strict_xpass
+from pytest_perfguard.plugin.leak_setups import LiveFixtures, SetUps
+from pytest_perfguard.plugin.options import marker_keywords
+from pytest_perfguard.plugin.stash import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
+from pytest_perfguard.plugin.worker_plugins import neutralise_plugins
+from pytest_perfguard.plugin.wrapping import wrapped_function
+
+if TYPE_CHECKING:
+    from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
+
+#: Fixtures by which a test may hand a part of itself over.
+_HANDING_OVER: Final = frozenset(("perf_monitor", *BENCHMARK_FIXTURES))
+_NAME: Final = "perfguard-child"
+#: Tests served between two collections of what died while it was frozen.
+THAW_EVERY: Final = 25
+
+
+def register(config: pytest.Config) -> None:
+    """Greet the controller and take over this session."""
+    link = PipeLink(config.option.perf_child)
+    hello = link.receive()
+    if not isinstance(hello, Hello):
+        raise ProtocolError(f"expected Hello from the controller, got {hello!r}")
+    end_with_parent()
+    config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
+    config.add_cleanup(functools.partial(shutil.rmtree, hello.folder, ignore_errors=True))  # the controller may be gone
+    config.stash[MEASURER] = session = ChildSession(config, link, hello)
+    config.pluginmanager.register(session, _NAME)
+
+
+class ChildSession:
+    """Hooks of a measuring process."""
+
+    def __init__(self, config: pytest.Config, link: PipeLink, hello: Hello) -> None:
+        self._config = config
+        self._link = link
+        self._hello = hello
+        self._pinning = Pinning()
+        self._files = {Path(file) for file in hello.files}
+        self._served = 0
+        self._problems: list[str] = []
+        self._told_modules: set[str] = set()
+        self._reports: list[pytest.TestReport] = []
+        self._collected: list[pytest.Item] = []
+        self._items: dict[str, pytest.Item] = {}
+        self._conversation: Conversation | None = None
+        self._instruments: list[str] = []
+        self._fixtures = LiveFixtures()
+        config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
+
+    # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
+
+    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
+        return self._server.measure(call, label, setup)
+
+    async def measure_async(
+        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
+    ) -> object:
+        return await self._server.measure_async(call, label, setup)
+
+    @property
+    def last_rounds(self) -> Sequence[float]:
+        """Of the latest measurement of the running test, in seconds per call."""
+        return self._conversation.last_rounds if self._conversation is not None else ()
+
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+        self._server.duel(call, rival, claim)
+
+    async def duel_async(
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+    ) -> None:
+        await self._server.duel_async(call, rival, claim)
+
+    @property
+    def _server(self) -> PointServer:
+        return self._conversation if self._conversation is not None else ServesOnce()
+
+    @property
+    def _monitor(self) -> PerformanceMonitor | None:
+        return self._config.stash.get(MONITOR, None)
+
+    def pytest_sessionstart(self) -> None:
+        manager = self._config.pluginmanager
+        neutralise_plugins(manager)
+        manager.unregister(self)  # the last to come is the first that is asked to run a test
+        manager.register(self, _NAME)
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Skip files without wanted tests; what the command line names must be collected, or pytest objects."""
+        if self._config.getoption("pyargs", False):
+            return None
+        kept = (*self._files, *self._named_paths)
+        needed = any(path.is_relative_to(collection_path) for path in kept)
+        return None if needed or collection_path.name in ("conftest.py", "__init__.py") else True
+
+    @functools.cached_property
+    def _named_paths(self) -> list[Path]:
+        folder = self._config.invocation_params.dir
+        return [folder / argument.partition("::")[0] for argument in self._config.args]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        # Before the others: plugins that leave tests out by their number see another number here.
+        self._collected = list(items)
+        return (yield)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._problems.append(f"{report.nodeid}: {report.longreprtext[-2000:]}")
+        elif report.skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+            self._problems.append(f"{report.nodeid}: {reason[-2000:]}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        # As they are when all collection hooks are done, and those that hooks left out as they were.
+        self._items, tests = find_tests(self._hello, [*session.items, *self._collected])
+        session.items[:] = self._items.values()
+        found, notes, python = list(self._items), list(doubtful_conditions()), platform.python_version()
+        pins = self._pinning.possible
+        self._mute_reporters()
+        known = (found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules())
+        self._link.send(Ready(*known, tests.unlike, tests.other_ids))
+        for request in iter(self._link.receive, Quit()):
+            if isinstance(request, Recheck):
+                self._link.send(Found(self._recheck(request)))
+                continue
+            if not isinstance(request, Serve):
+                raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")
+            problem = self._serve(request)
+            freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
+            files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
+            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly), self._instruments))
+            freshly.clear()
+        return True
+
+    def _mute_reporters(self) -> None:
+        """Report no sub-tests: reporters keep every report, of each of thousands of calls."""
+        manager = self._config.pluginmanager
+        name = "pytest_runtest_logreport"
+        setattr(manager.hook, name, manager.subset_hook_caller(name, manager.get_plugins()))
+
+    def _new_modules(self) -> dict[str, str]:
+        """The files of what was imported since the last time."""
+        files = {
+            name: file
+            for name, module in list(sys.modules.items())
+            if name not in self._told_modules and isinstance(file := getattr(module, "__file__", None), str)
+        }
+        self._told_modules.update(files)
+        return files
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        if self._conversation is None or not isinstance(item, pytest.Function):
+            return (yield)
+        # A test that hands a part of itself over runs once first: where it does, that part is the point.
+        whole = _WholeTest(self._conversation, in_parts=not _HANDING_OVER.isdisjoint(item.fixturenames))
+        with wrapped_function(item, whole.measure, whole.measure_async):
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Run without telling anyone; as a hook, so that warning filters and the like hold as in the ordinary run."""
+        self._reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        return True
+
+    def _serve(self, request: Serve) -> str:
+        """Run one test with its measurement points; returns what failed, "" if nothing did."""
+        item = self._items[request.nodeid]
+        # The parent as the next "item" tears down this item alone: the same test is served again.
+        again = request.next_nodeid == request.nodeid
+        following = item.parent if again else self._items.get(request.next_nodeid)
+        problem = self._run(item, following, self._link)
+        self._served += 1
+        if self._served % THAW_EVERY == 0:
+            thaw()
+        if problem and again:  # it will not be served again: leave nothing set up that the next test does not know
+            item.session._setupstate.teardown_exact(None)
+        return problem
+
+    def _run(
+        self,
+        item: pytest.Item,
+        following: Any,
+        link: Link,
+        quieting: Callable[..., contextlib.AbstractContextManager[None]] = quiet,
+    ) -> str:
+        """Set one test up, serve its measurement points over the link, tear it down; returns what failed."""
+        keywords: dict[str, Any] = marker_keywords(item) or {}
+        fixtures = set(getattr(item, "fixturenames", ()))
+        self._conversation = Conversation(
+            link,
+            keywords.get("setup"),
+            self._pinning,
+            output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
+            records="caplog" not in fixtures,
+            counters=lambda: self._config.stash.get(COUNTERS, {}),
+            distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
+            forget=self._forget,
+            owners=self._fixtures.owners,
+            quieting=quieting,
+        )
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        finally:
+            self._instruments = list(self._conversation.instruments)
+            self._conversation = None
+        reports, self._reports = self._reports, []
+        problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
+        return problems[0] if problems else ""
+
+    def _forget(self) -> None:
+        if (monitor := self._monitor) is not None:
+            monitor.forget()
+
+    def _recheck(self, request: Recheck) -> Examination:
+        """Check one test for leaks that outlive its set-up, by setting it up again and again."""
+        item = self._items[request.nodeid]
+        thaw()
+
+        def run(link: Link) -> str:
+            # The parent as the next "item" tears down this item alone.
+            return essence(self._run(item, item.parent, link, _unfrozen))
+
+        set_ups = SetUps(
+            request, item, self._fixtures, run,
+            counters=lambda: self._config.stash.get(COUNTERS, {}), forget=self._forget,
+        )  # fmt: skip
+        found = set_ups.check()
+        # What fails in the teardown of a shared fixture is told of the ordinary run.
+        with contextlib.suppress(Exception):
+            item.session._setupstate.teardown_exact(self._items.get(request.next_nodeid))
+        return found
+
+
+@contextlib.contextmanager
+def _unfrozen(*, output: bool = True, records: bool = True) -> Iterator[None]:
+    """As `quiet`; what is set up stays in the collector's sight, since it is to be gone after the teardown."""
+    with nothing_kept(output=output, records=records), untraced():
+        yield
+
+
+class _WholeTest:
+    """A test function as a measurement point."""
+
+    def __init__(self, conversation: Conversation, *, in_parts: bool) -> None:
+        self._conversation = conversation
+        self._in_parts = in_parts
+
+    def measure(self, call: Callable[[], object]) -> object:
+        if self._in_parts:
+            result = call()
+            if self._conversation.points:
+                return result
+        return self._conversation.measure(call, "")
+
+    async def measure_async(self, call: Callable[[], Awaitable[object]]) -> object:
+        if self._in_parts:
+            result = await call()
+            if self._conversation.points:
+                return result
+        return await self._conversation.measure_async(call, "")
+
+
+def _problem(report: pytest.TestReport) -> str:
+    if report.skipped:
+        return f"skipped in {report.when}: {report.longrepr!s:.300}"
+    return f"{report.when}: {report.longreprtext[-2000:]}"

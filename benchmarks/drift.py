@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pytest_perfguard.engine.history.trends import Point, Question, Track, judged
+from pytest_perfguard.engine.history.trends import HistoryPoint, HistoryQuery, Trend, judged
 
 SERIES: Final = 100
 THRESHOLD: Final = 0.05
@@ -49,10 +49,10 @@ def correlated(rnd: random.Random, n: int) -> list[float]:
 NOISES: Final[dict[str, Noise]] = {"normal": normal, "spiky": spiky, "autocorrelated": correlated}
 
 
-def track(logs: Sequence[float]) -> Track:
+def track(logs: Sequence[float]) -> Trend:
     """The judged series of a test that takes 100 us."""
-    points = tuple(Point(str(index), "", 1e-4 * math.exp(value)) for index, value in enumerate(logs))
-    return judged("test", "machine", "time", "s", points, Question(THRESHOLD), None)
+    points = tuple(HistoryPoint(str(index), "", 1e-4 * math.exp(value)) for index, value in enumerate(logs))
+    return judged("test", "machine", "time", "s", points, HistoryQuery(THRESHOLD), None)
 
 
 def stepped(logs: Sequence[float], step: float, place: int) -> list[float]:

@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["pytest_perfguard", "json"]):
         SettingError,
     )
     from pytest_perfguard.core.labels import read_series
-    from pytest_perfguard.core.option_specs import KNOBS
+    from pytest_perfguard.core.option_specs import OPTION_SPECS
     from pytest_perfguard.engine.baseline.schema import from_text, to_text
     from pytest_perfguard.engine.report.json import json_report
     from pytest_perfguard.engine.report.markdown import markdown_report
@@ -143,7 +143,7 @@ def fuzz_pipe(data: bytes) -> None:
 def fuzz_settings(data: bytes) -> None:
     if not data:
         return
-    knob, text = KNOBS[data[0] % len(KNOBS)], data[1:].decode("utf-8", "surrogateescape")
+    knob, text = OPTION_SPECS[data[0] % len(OPTION_SPECS)], data[1:].decode("utf-8", "surrogateescape")
     try:
         knob.parse(text)
     except SettingError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_perfguard.core.option_specs import KNOBS, Knob
+from pytest_perfguard.core.option_specs import OPTION_SPECS, OptionSpec
 from pytest_perfguard.core.parsers import DEFAULT_FLOOR, Floor
 from pytest_perfguard.core.units import format_duration, format_size
 from pytest_perfguard.plugin.options import MODES, SETUP
@@ -43,17 +43,17 @@ def page() -> str:
         f"| `{flag}{f'={metavar}' if metavar else ''}` | {text} |\n" for flag, text, metavar in MODES.values()
     )
     modes += f"\nWith any of them, or none: `{SETUP.flag}`, {SETUP.help.partition(';')[0]}.\n"
-    return HEAD + modes + TABLE + "".join(map(_row, KNOBS))
+    return HEAD + modes + TABLE + "".join(map(_row, OPTION_SPECS))
 
 
-def _row(knob: Knob) -> str:
+def _row(knob: OptionSpec) -> str:
     option = f"`{knob.flag}{f'={knob.metavar}' if knob.metavar else ''}`" if knob.option else ""
     ini = f"`{knob.ini}`" if knob.option else ""
     marker = f"`{knob.name}`" if knob.marker else ""
     return f"| {option} | {ini} | {marker} | {knob.help} | {_default(knob)} |\n"
 
 
-def _default(knob: Knob) -> str:
+def _default(knob: OptionSpec) -> str:
     value = knob.default
     if isinstance(value, Floor):
         return f"{format_duration(DEFAULT_FLOOR.seconds)}, {format_size(DEFAULT_FLOOR.bytes)}"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
 from pytest_perfguard.cli.common import say
 from pytest_perfguard.core.errors import PerfguardError, SettingError
-from pytest_perfguard.core.option_specs import KNOBS
+from pytest_perfguard.core.option_specs import OPTION_SPECS
 
 #: Modules of verbs: `add` declares them, and sets the function that runs it.
 _VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = next(knob.default for knob in KNOBS if knob.name == "file")
+    default = next(knob.default for knob in OPTION_SPECS if knob.name == "file")
     parser.add_argument("--file", default=default, help="the baseline file (default: %(default)s)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in _VERBS:

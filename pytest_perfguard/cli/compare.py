@@ -19,7 +19,7 @@ from pytest_perfguard.cli.common import (
     say,
     terminal_width,
 )
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError, SettingError
 from pytest_perfguard.core.model import JUDGED, Comparison, Machine, Record, Verdict
 from pytest_perfguard.core.parsers import parse_reports
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     reports = {name: compared(before, after, name, wanted, settings, detailed=detailed) for name in common}
     for path in names:
         for report in reports.values():
-            write_whole(Path(path), rendered(report, path))
+            atomic_write(Path(path), rendered(report, path))
     if options.json:
         print_json({"classes": {name: json.loads(json_report(report)) for name, report in reports.items()}})
     else:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from pytest_perfguard.cli.common import Verbs, add_verb, print_json, say
 from pytest_perfguard.cli.projects import commit_all, run_pytest
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 
 
@@ -60,7 +60,7 @@ def _demonstrate(folder: Path, *, as_json: bool) -> int:
     if shutil.which("git"):
         commit_all(folder)
         library = folder / "prices.py"
-        write_whole(library, library.read_text(encoding="utf-8").replace("    if SLOW:", "    if True:"))
+        atomic_write(library, library.read_text(encoding="utf-8").replace("    if SLOW:", "    if True:"))
         done.append(_step(folder, BESIDE_A_REVISION, quiet=as_json))
     else:
         say("##### no git here: the part beside a revision is left out", error=True)

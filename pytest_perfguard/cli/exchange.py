@@ -16,7 +16,7 @@ from pytest_perfguard.compat.exchange import (
     records_from_benchmark_json,
     to_text,
 )
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.store import Store, merged
@@ -100,7 +100,7 @@ def _export(options: argparse.Namespace) -> int:
     status = report_unmatched(options.patterns, records, options.file)
     text = _exported(records, options.format, baseline.classes[machine].machine)
     if options.output:
-        write_whole(Path(options.output), text)
+        atomic_write(Path(options.output), text)
     if options.json:
         print_json(
             {

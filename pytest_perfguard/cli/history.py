@@ -23,7 +23,7 @@ from pytest_perfguard.cli.common import (
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.units import format_amount, format_change, parse_percent
 from pytest_perfguard.engine.history.snapshots import MOST, Snapshot, Wanted, at_revision, from_git, of_baseline
-from pytest_perfguard.engine.history.trends import Question, Track, tracks
+from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, tracks
 from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -66,7 +66,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
 
 
-def asked(options: argparse.Namespace) -> tuple[list[Track], list[str]]:
+def asked(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
     """The series that the options ask for, and remarks on what could not be read.
 
     Raises
@@ -83,7 +83,9 @@ def asked(options: argparse.Namespace) -> tuple[list[Track], list[str]]:
     metrics = [] if options.metrics == "all" else options.metrics.split(",")
     # A report may tell of some tests only; the baseline file tells of all that there are.
     current = options.reports is None
-    found = tracks(snapshots, Question(parse_percent(options.threshold), metrics, _anchor(options, wanted), current))
+    found = tracks(
+        snapshots, HistoryQuery(parse_percent(options.threshold), metrics, _anchor(options, wanted), current)
+    )
     if not found:
         raise CommandError(f"no test matches, or none has the metric {options.metrics}; see: perfguard show")
     return found, remarks
@@ -104,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if any(track.worse for track in found) else 0
 
 
-def lines(found: Sequence[Track], *, unicode: bool) -> Iterator[str]:
+def lines(found: Sequence[Trend], *, unicode: bool) -> Iterator[str]:
     """One line per series, what got worse first, and a count."""
     machine = ""
     for track in sorted(found, key=lambda track: (track.machine, not track.worse, track.nodeid)):
@@ -117,7 +119,7 @@ def lines(found: Sequence[Track], *, unicode: bool) -> Iterator[str]:
     yield f"{len(found)} series, {worse} worse than at the anchor"
 
 
-def described(track: Track) -> str:
+def described(track: Trend) -> str:
     """`time 12.3 us -> 14.1 us (+14.6 %), 20 recordings; step +8.0 % at 1a2b3c4; drifted +14.6 % (at least +9.1 %)`."""
     first, last = track.anchor or track.points[0].value, track.points[-1].value
     change = f" ({_change(track)})" if track.ratio is not None or last > 0 else ""
@@ -137,7 +139,7 @@ def described(track: Track) -> str:
     return "; ".join(parts)
 
 
-def _change(track: Track) -> str:
+def _change(track: Trend) -> str:
     return format_change(math.inf if track.ratio is None else track.ratio)
 
 
@@ -150,7 +152,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in shown)
 
 
-def track_data(track: Track) -> dict[str, object]:
+def track_data(track: Trend) -> dict[str, object]:
     """One series as plain data."""
     drift = track.drift
     return {

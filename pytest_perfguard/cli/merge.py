@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, say
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.engine.baseline.schema import Baseline
@@ -74,7 +74,7 @@ def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, optio
     (name,) = parse_reports(options.output)
     check_formats([name])
     report = join_reports(reports)
-    write_whole(Path(name), rendered(report, name))
+    atomic_write(Path(name), rendered(report, name))
     reported = [entry.nodeid for entry in report.entries]
     lacking = list(untold(before, report.machine.name, reported)) if before is not None else []
     refused = bool(lacking) and not options.partial

@@ -11,7 +11,7 @@ from typing import Final
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, positive, print_json, say
 from pytest_perfguard.cli.noise_figures import Figures, figures, told
 from pytest_perfguard.cli.projects import commit_all, run_pytest
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.engine.report.document import Report
 
@@ -90,12 +90,12 @@ def _trials(seconds: float, *, quiet: bool) -> list[Report]:
 
 
 def _make_project(folder: Path) -> None:
-    write_whole(folder / "library.py", _LIBRARY)
-    write_whole(folder / "test_noise.py", _TESTS)
-    write_whole(folder / "pytest.ini", "[pytest]\npythonpath = .\n")
+    atomic_write(folder / "library.py", _LIBRARY)
+    atomic_write(folder / "test_noise.py", _TESTS)
+    atomic_write(folder / "pytest.ini", "[pytest]\npythonpath = .\n")
     commit_all(folder)
     # A remark is no other code, but without any difference there is nothing to compare.
-    write_whole(folder / "library.py", f"{_LIBRARY}\n# a remark\n")
+    atomic_write(folder / "library.py", f"{_LIBRARY}\n# a remark\n")
 
 
 def _trial(folder: Path) -> Report:

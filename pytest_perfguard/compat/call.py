@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
-class Rounds(NamedTuple):
+class RoundSpec(NamedTuple):
     """How often `pedantic` was told to call."""
 
     rounds: int = 1
@@ -18,7 +18,7 @@ class Rounds(NamedTuple):
     iterations: int = 1
 
 
-class Work:
+class BenchmarkCall:
     """A call with `setup` before and `teardown` after each round.
 
     `hands_over`: is `setup` called with the arguments, as pytest-codspeed does? pytest-benchmark calls it with none.
@@ -100,7 +100,7 @@ class Work:
         return args, kwargs
 
 
-def check_rounds(asked: Rounds, *, has_setup: bool) -> None:
+def check_rounds(asked: RoundSpec, *, has_setup: bool) -> None:
     """Refuse numbers of calls that cannot be meant.
 
     Raises

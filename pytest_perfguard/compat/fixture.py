@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
-from pytest_perfguard.compat.call import Rounds, Work, check_rounds, is_coroutine_function
-from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.call import (
+    BenchmarkCall,
+    RoundSpec,
+    check_rounds,
+    is_coroutine_function,
+)
+from pytest_perfguard.compat.result import BenchmarkResult
 from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 
 if TYPE_CHECKING:
-    from pytest_perfguard.compat.strategies import Way
+    from pytest_perfguard.compat.strategies import Strategy
 
 R = TypeVar("R")
 
@@ -41,7 +46,7 @@ class BenchmarkFixture:
     def __init__(
         self,
         test: Named,
-        way: Way,
+        way: Strategy,
         *,
         group: str | None = None,
         in_loop: Callable[[], bool] = lambda: False,
@@ -54,7 +59,7 @@ class BenchmarkFixture:
         self.group = group
         self.has_error = False
         self.extra_info: dict[str, Any] = {}
-        self.stats: Finished | None = None
+        self.stats: BenchmarkResult | None = None
         """What was measured; None before, and where benchmarks are disabled."""
         self.disabled = not way.measures
         """Is the function called once, so that nothing is known of its speed? A test may set it."""
@@ -90,7 +95,7 @@ class BenchmarkFixture:
             for a coroutine function where no event loop runs.
         """
         self._use("benchmark(...)")
-        return self._measured(lambda: (Work(function_to_benchmark, args, kwargs), None), function_to_benchmark)
+        return self._measured(lambda: (BenchmarkCall(function_to_benchmark, args, kwargs), None), function_to_benchmark)
 
     def pedantic(
         self,
@@ -115,11 +120,11 @@ class BenchmarkFixture:
             for a second measurement.
         """
         self._use("benchmark.pedantic(...)")
-        asked = Rounds(rounds, warmup_rounds, iterations)
+        asked = RoundSpec(rounds, warmup_rounds, iterations)
 
-        def request() -> tuple[Work, Rounds]:
+        def request() -> tuple[BenchmarkCall, RoundSpec]:
             check_rounds(asked, has_setup=setup is not None)
-            return Work(target, args, kwargs, setup, teardown, hands_over=self._hands_over), asked
+            return BenchmarkCall(target, args, kwargs, setup, teardown, hands_over=self._hands_over), asked
 
         return self._measured(request, target)
 
@@ -152,9 +157,9 @@ class BenchmarkFixture:
         if self.pending is not None:
             self.pending.close()
 
-    def begin(self, iterations: int, options: Mapping[str, object]) -> Finished:
+    def begin(self, iterations: int, options: Mapping[str, object]) -> BenchmarkResult:
         """For the way that measures: the measurement begins."""
-        self.stats = Finished(self, iterations, options)
+        self.stats = BenchmarkResult(self, iterations, options)
         return self.stats
 
     def _use(self, how: str) -> None:
@@ -163,7 +168,9 @@ class BenchmarkFixture:
             raise FixtureAlreadyUsed(self.used)
         self.used = how
 
-    def _measured(self, request: Callable[[], tuple[Work, Rounds | None]], target: Callable[..., Any]) -> Any:
+    def _measured(
+        self, request: Callable[[], tuple[BenchmarkCall, RoundSpec | None]], target: Callable[..., Any]
+    ) -> Any:
         try:
             work, asked = request()
             if is_coroutine_function(target):
@@ -175,7 +182,7 @@ class BenchmarkFixture:
             self.has_error = True
             raise
 
-    async def _awaited(self, work: Work, asked: Rounds | None) -> Any:
+    async def _awaited(self, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         self.pending = None
         try:
             return await self._way.run_async(self, work, asked)

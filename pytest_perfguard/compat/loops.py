@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from itertools import repeat
 from typing import Any
 
-from pytest_perfguard.compat.call import Arguments, Work
+from pytest_perfguard.compat.call import Arguments, BenchmarkCall
 from pytest_perfguard.compat.options import Timer
 from pytest_perfguard.compat.plan import Plan, Round
 from pytest_perfguard.engine.measure.tracers import untraced
 
 
-class Watch:
+class Stopwatch:
     """A timer, and whether the garbage collector is off while it runs."""
 
     def __init__(self, timer: Timer, *, disable_gc: bool = False) -> None:
         self._timer = timer
         self._disable_gc = disable_gc
 
-    def time_calls(self, work: Work, arguments: Arguments, wanted: Round) -> tuple[float, Any]:
+    def time_calls(self, work: BenchmarkCall, arguments: Arguments, wanted: Round) -> tuple[float, Any]:
         """-> (seconds of the round, what its one call returned if that is wanted)."""
         target, timer, calls, result = work.target, self._timer, repeat(None, wanted.iterations), None
         args, kwargs = arguments
@@ -41,7 +41,7 @@ class Watch:
             end = timer()
         return end - start, result
 
-    async def time_awaits(self, work: Work, arguments: Arguments, wanted: Round) -> tuple[float, Any]:
+    async def time_awaits(self, work: BenchmarkCall, arguments: Arguments, wanted: Round) -> tuple[float, Any]:
         """The same of awaited calls."""
         target, timer, calls, result = work.target, self._timer, repeat(None, wanted.iterations), None
         args, kwargs = arguments
@@ -98,7 +98,7 @@ class Measuring:
             self.round = None
 
 
-def obey(measuring: Measuring, work: Work, watch: Watch) -> None:
+def obey(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
     """Make the rounds with a plain function. Tracers are paused for it, and not for what is called besides.
 
     Raises
@@ -117,7 +117,7 @@ def obey(measuring: Measuring, work: Work, watch: Watch) -> None:
             measuring.timed(seconds, result)
 
 
-async def obey_async(measuring: Measuring, work: Work, watch: Watch) -> None:
+async def obey_async(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
     """The same inside the running event loop, so that an iteration is one `await`."""
     whole, each = (contextlib.nullcontext, untraced) if work.is_arranged else (untraced, contextlib.nullcontext)
     with whole():

@@ -13,7 +13,7 @@ from pytest_perfguard.core.errors import SettingError
 Timer = Callable[[], float]
 
 
-class Choices(NamedTuple):
+class BenchmarkOptions(NamedTuple):
     """How one benchmark is measured. The defaults are pytest-benchmark's."""
 
     min_time: float = 0.000005
@@ -59,7 +59,9 @@ MARKER_KEYWORDS: Final = (
 )  # fmt: skip
 
 
-def with_marker(choices: Choices, keywords: Mapping[str, Any], args: tuple[object, ...], place: str) -> Choices:
+def with_marker(
+    choices: BenchmarkOptions, keywords: Mapping[str, Any], args: tuple[object, ...], place: str
+) -> BenchmarkOptions:
     """What the closest marker says takes the place of what the options say.
 
     Raises

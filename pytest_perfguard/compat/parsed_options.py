@@ -15,7 +15,7 @@ from pytest_perfguard.compat.grouping import (
 )
 from pytest_perfguard.compat.limits import Limit, parse_limit
 from pytest_perfguard.compat.options import (
-    Choices,
+    BenchmarkOptions,
     parse_count,
     parse_fraction,
     parse_seconds,
@@ -31,10 +31,10 @@ CODSPEED_MAX_TIME: Final = 3.0
 CODSPEED_WARMUP_TIME: Final = 1.0
 
 
-class Requested(NamedTuple):
+class ParsedOptions(NamedTuple):
     """What the options say. What an option says that was not given is its default."""
 
-    choices: Choices
+    choices: BenchmarkOptions
     skip: bool
     only: bool
     disabled: bool
@@ -60,7 +60,7 @@ class Requested(NamedTuple):
     csv: str | None
 
 
-def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = lambda _text: False) -> Requested:
+def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = lambda _text: False) -> ParsedOptions:
     """From the options by name, without `--benchmark-`; those of pytest-codspeed as `codspeed`, `codspeed-mode`, ...
 
     `path_like` says of a value whether it is a test path, which an option with an optional value has swallowed.
@@ -79,7 +79,7 @@ def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = 
     limits = tuple(read.each("compare-fail", parse_limit))
     if limits and not compare:
         raise SettingError("it needs --benchmark-compare, which names the saved run", "--benchmark-compare-fail")
-    return Requested(
+    return ParsedOptions(
         choices=_choices(read, options),
         skip=options["skip"] and not options["only"],
         only=options["only"],
@@ -105,8 +105,8 @@ def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = 
     )
 
 
-def _choices(read: _Reader, options: Mapping[str, Any]) -> Choices:
-    choices = Choices(
+def _choices(read: _Reader, options: Mapping[str, Any]) -> BenchmarkOptions:
+    choices = BenchmarkOptions(
         min_time=read("min-time", parse_seconds),
         max_time=read("max-time", parse_seconds),
         min_rounds=read("min-rounds", parse_count),

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Generator
 from typing import Final, NamedTuple
 
-from pytest_perfguard.compat.options import Choices, Timer
+from pytest_perfguard.compat.options import BenchmarkOptions, Timer
 from pytest_perfguard.core.errors import SettingError
 
 #: While a round is far too short, its number of calls grows by this.
@@ -35,7 +35,7 @@ class Round(NamedTuple):
 Plan = Generator[Round, float, None]
 
 
-def plan_call(choices: Choices, resolution: float, now: Callable[[], float]) -> Plan:
+def plan_call(choices: BenchmarkOptions, resolution: float, now: Callable[[], float]) -> Plan:
     """The rounds of `benchmark(f)`.
 
     Parameters
@@ -70,7 +70,7 @@ def plan_rounds(rounds: int, warmup_rounds: int, iterations: int) -> Plan:
         yield Round(iterations, kept=True, with_result=iterations == 1)
 
 
-def rounds_within(choices: Choices, seconds: float) -> int:
+def rounds_within(choices: BenchmarkOptions, seconds: float) -> int:
     """How many rounds that take `seconds` each."""
     fit = math.ceil(choices.max_time / seconds) if seconds > 0 else choices.min_rounds
     rounds = max(fit, choices.min_rounds)
@@ -103,7 +103,7 @@ def _next_step(timer: Timer) -> float:
 
 
 def _calibrated(
-    choices: Choices, resolution: float, now: Callable[[], float]
+    choices: BenchmarkOptions, resolution: float, now: Callable[[], float]
 ) -> Generator[Round, float, tuple[int, float]]:
     """-> (calls per round, seconds per round)."""
     least = max(choices.min_time, resolution * choices.calibration_precision)
@@ -125,7 +125,7 @@ def _calibrated(
 
 
 def _warmed_up(
-    choices: Choices, iterations: int, seconds: float, now: Callable[[], float]
+    choices: BenchmarkOptions, iterations: int, seconds: float, now: Callable[[], float]
 ) -> Generator[Round, float, float]:
     """-> the shortest round of those that warm up what is calibrated."""
     start, calls = now(), 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_perfguard.compat.fixture import BenchmarkFixture
 
 
-class Finished:
+class BenchmarkResult:
     """`finished["mean"]` and `finished.stats.mean` are the same; `extra_info` and `has_error` are the fixture's own."""
 
     def __init__(self, fixture: BenchmarkFixture, iterations: int, options: Mapping[str, object]) -> None:

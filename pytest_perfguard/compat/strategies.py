@@ -8,61 +8,61 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from pytest_perfguard.compat.call import Arguments, Rounds, Work
+from pytest_perfguard.compat.call import Arguments, BenchmarkCall, RoundSpec
 from pytest_perfguard.compat.fixture import BenchmarkFixture
-from pytest_perfguard.compat.loops import Measuring, Watch, obey, obey_async, refuse_coroutine
-from pytest_perfguard.compat.options import Choices, Timer
+from pytest_perfguard.compat.loops import Measuring, Stopwatch, obey, obey_async, refuse_coroutine
+from pytest_perfguard.compat.options import BenchmarkOptions, Timer
 from pytest_perfguard.compat.plan import Round, plan_call, plan_rounds, resolution_of
-from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.result import BenchmarkResult
 
 _ONE_CALL: Final = Round(1, kept=True, with_result=True)
 
 
-class Way(Protocol):
+class Strategy(Protocol):
     """Makes the calls; returns what the last of them returned. `asked` is None for `benchmark(f)`."""
 
     measures: bool
 
-    def run(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any: ...
+    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any: ...
 
-    async def run_async(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any: ...
+    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any: ...
 
 
-class NotAtAll:
+class Disabled:
     """`--benchmark-disable`: one call, and `stats` stays None. No `teardown`, as under pytest-benchmark."""
 
     measures = False
 
-    def run(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         args, kwargs = work.arguments()
         result = work.target(*args, **kwargs)
         refuse_coroutine(result)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         args, kwargs = await work.arguments_async()
         return await work.target(*args, **kwargs)
 
 
-class Once:
+class RunOnce:
     """One call that is timed, so that a test which looks at `stats` finds some; nobody is told of it."""
 
     measures = False
 
-    def __init__(self, choices: Choices) -> None:
+    def __init__(self, choices: BenchmarkOptions) -> None:
         self._choices = choices
 
-    def run(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         arguments = work.arguments()
-        seconds, result = Watch(time.perf_counter).time_calls(work, arguments, _ONE_CALL)
+        seconds, result = Stopwatch(time.perf_counter).time_calls(work, arguments, _ONE_CALL)
         refuse_coroutine(result)
         self._keep(fixture, seconds)
         work.finish(arguments)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         arguments = await work.arguments_async()
-        seconds, result = await Watch(time.perf_counter).time_awaits(work, arguments, _ONE_CALL)
+        seconds, result = await Stopwatch(time.perf_counter).time_awaits(work, arguments, _ONE_CALL)
         self._keep(fixture, seconds)
         await work.finish_async(arguments)
         return result
@@ -71,15 +71,15 @@ class Once:
         fixture.begin(1, self._choices.as_data()).take([seconds], 1)
 
 
-class Here:
+class InProcess:
     """In this process, now: as many rounds as pytest-benchmark would make."""
 
     measures = True
 
     def __init__(
         self,
-        choices: Choices,
-        tell: Callable[[Finished], object] = lambda _finished: None,
+        choices: BenchmarkOptions,
+        tell: Callable[[BenchmarkResult], object] = lambda _finished: None,
         resolution: Callable[[Timer], float] = resolution_of,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -88,9 +88,9 @@ class Here:
         self._resolution = resolution
         self._now = now
 
-    def run(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         if fixture.disabled:  # by the test itself
-            return NotAtAll().run(fixture, work, asked)
+            return Disabled().run(fixture, work, asked)
         measuring = self._measuring(asked)
         with self._kept(fixture, measuring, asked):
             obey(measuring, work, self._watch)
@@ -102,9 +102,9 @@ class Here:
         work.finish(arguments)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         if fixture.disabled:
-            return await NotAtAll().run_async(fixture, work, asked)
+            return await Disabled().run_async(fixture, work, asked)
         measuring = self._measuring(asked)
         with self._kept(fixture, measuring, asked):
             await obey_async(measuring, work, self._watch)
@@ -117,7 +117,7 @@ class Here:
         return result
 
     @contextlib.contextmanager
-    def _kept(self, fixture: BenchmarkFixture, measuring: Measuring, asked: Rounds | None) -> Iterator[None]:
+    def _kept(self, fixture: BenchmarkFixture, measuring: Measuring, asked: RoundSpec | None) -> Iterator[None]:
         """The rounds become the fixture's `stats`, also where one raises; none where `benchmark(f)` raises while it is calibrated."""
         try:
             yield
@@ -128,10 +128,10 @@ class Here:
                 finished.take(measuring.data, measuring.iterations)
 
     @property
-    def _watch(self) -> Watch:
-        return Watch(self._choices.timer, disable_gc=self._choices.disable_gc)
+    def _watch(self) -> Stopwatch:
+        return Stopwatch(self._choices.timer, disable_gc=self._choices.disable_gc)
 
-    def _measuring(self, asked: Rounds | None) -> Measuring:
+    def _measuring(self, asked: RoundSpec | None) -> Measuring:
         if asked is not None:
             return Measuring(plan_rounds(asked.rounds, asked.warmup_rounds, asked.iterations))
         return Measuring(plan_call(self._choices, self._resolution(self._choices.timer), self._now))
@@ -151,16 +151,16 @@ class Server(Protocol):
         """Of the latest measurement, in seconds per call."""
 
 
-class Served:
+class Delegated:
     """In a measuring process: the call is the test's measurement point; how often it is made is the controller's choice."""
 
     measures = True
 
-    def __init__(self, choices: Choices, server: Server) -> None:
+    def __init__(self, choices: BenchmarkOptions, server: Server) -> None:
         self._choices = choices
         self._server = server
 
-    def run(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         if not work.is_arranged:
             result = self._server.measure(_plain_call(work), "")
         else:
@@ -173,7 +173,7 @@ class Served:
         self._keep(fixture)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: Work, asked: Rounds | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
         if not work.is_arranged:
             result = await self._server.measure_async(_plain_call(work), "")
         else:
@@ -196,7 +196,7 @@ class CalledTwice(RuntimeError):
 class _Arranged:
     """Keeps the arguments that `setup` made for the next round, and those for which `teardown` is due."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: BenchmarkCall) -> None:
         self._work = work
         self._next: Arguments | None = None
         self._due: Arguments | None = None
@@ -230,11 +230,11 @@ class _Arranged:
             await self._work.finish_async(due)
 
 
-def _plain_call(work: Work) -> Callable[[], Any]:
+def _plain_call(work: BenchmarkCall) -> Callable[[], Any]:
     args, kwargs = work.arguments()
     return partial(work.target, *args, **kwargs) if args or kwargs else work.target
 
 
-def _needs_another(asked: Rounds | None) -> bool:
+def _needs_another(asked: RoundSpec | None) -> bool:
     """Is the result that of a call of its own? As under pytest-benchmark: where the calls of a round are made in a loop."""
     return asked is None or asked.iterations > 1

@@ -13,7 +13,7 @@ from typing import Final
 _SUFFIX: Final = ".tmp"
 
 
-def write_whole(path: Path, text: str) -> None:
+def atomic_write(path: Path, text: str) -> None:
     """Whole or not at all, also through a crash: whoever reads the file never sees half of it, or none.
 
     The folder is made where it is missing. A file that was there keeps its permissions.

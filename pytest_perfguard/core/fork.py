@@ -17,7 +17,7 @@ class Forked(Protocol):
 _alive: Final[weakref.WeakSet[Forked]] = weakref.WeakSet()
 
 
-def begins_anew_after_fork(thing: Forked) -> None:
+def register_at_fork(thing: Forked) -> None:
     """Call `thing.begin_anew()` in every child process that is forked while it lives."""
     _alive.add(thing)
 

@@ -11,7 +11,7 @@ from pytest_perfguard.core.units import parse_percent
 R = TypeVar("R")
 
 
-class Claim(NamedTuple):
+class SpeedClaim(NamedTuple):
     """`name` is faster than `rival`, by a factor of `by` at least."""
 
     name: str
@@ -31,14 +31,14 @@ class PointServer(Protocol):
         self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
     ) -> object: ...
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None: ...
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None: ...
 
     async def duel_async(
-        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None: ...
 
 
-class ServesOnce:
+class CallOnce:
     """Where nothing is measured: each call is made once."""
 
     def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
@@ -54,12 +54,12 @@ class ServesOnce:
             await done
         return await call()
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
         call()
         rival()
 
     async def duel_async(
-        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None:
         await call()
         await rival()
@@ -103,8 +103,8 @@ class NamedCall(Generic[R]):
         theirs = cast("Callable[[], Awaitable[object]]", rival._call)
         await self._server.duel_async(mine, theirs, self._claim(rival, by))
 
-    def _claim(self, rival: NamedCall[Any], by: str | float) -> Claim:
-        return Claim(self.name, rival.name, factor_of(by))
+    def _claim(self, rival: NamedCall[Any], by: str | float) -> SpeedClaim:
+        return SpeedClaim(self.name, rival.name, factor_of(by))
 
     def __repr__(self) -> str:
         return f"<NamedCall {self.name}>"

@@ -77,7 +77,7 @@ CLAIMED: Final = "times"
 
 
 @dataclass(frozen=True)
-class Contest:
+class ClaimSamples:
     """A test's claim that `name` is faster than `rival` by a factor of `by`, and what was measured of it."""
 
     name: str
@@ -88,10 +88,10 @@ class Contest:
     problem: str = ""
     """Not empty: one of the two cannot be called again, and raised this."""
 
-    def joined(self, other: Contest) -> Contest:
+    def joined(self, other: ClaimSamples) -> ClaimSamples:
         """With another process's ratios."""
         ratios = self.log_ratios + other.log_ratios
-        return Contest(self.name, self.rival, self.by, ratios, self.problem or other.problem)
+        return ClaimSamples(self.name, self.rival, self.by, ratios, self.problem or other.problem)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Measurement:
     conditions: Mapping[str, bool] = field(default_factory=dict)
     """What makes two measurements of one test different in kind: was the garbage `collector` on; was it measured one `single`
     call per set-up; did it run in `parallel`, not kept on one CPU; was it `instrumented` by what cannot be paused?"""
-    contests: Mapping[str, Contest] = field(default_factory=dict)
+    contests: Mapping[str, ClaimSamples] = field(default_factory=dict)
     """The claims of the test, by label."""
     imports: Sequence[str] = ()
     """The modules that its fresh interpreters imported, where it measures imports."""

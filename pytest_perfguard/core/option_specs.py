@@ -1,6 +1,6 @@
 """Every knob once: its names, type, default and help.
 
-The options, the ini keys, the check of the marker's keywords and the documentation are all made from `KNOBS`. Loaded in
+The options, the ini keys, the check of the marker's keywords and the documentation are all made from `OPTION_SPECS`. Loaded in
 every pytest run, hence named tuples: a dataclass takes four times as long to make.
 """
 
@@ -29,7 +29,7 @@ from pytest_perfguard.core.parsers import (
 from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
 
 
-class Knob(NamedTuple):
+class OptionSpec(NamedTuple):
     """One setting. `parse` takes what the user wrote and raises `SettingError`."""
 
     name: str
@@ -57,9 +57,11 @@ class Knob(NamedTuple):
 STORED_THRESHOLD: Final = 0.05
 PAIRED_THRESHOLD: Final = 0.03
 
-KNOBS: Final[tuple[Knob, ...]] = (
-    Knob("file", parse_path, "perf-baseline.json", "the baseline file, relative to the rootdir", "PATH", marker=False),
-    Knob(
+OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
+    OptionSpec(
+        "file", parse_path, "perf-baseline.json", "the baseline file, relative to the rootdir", "PATH", marker=False
+    ),
+    OptionSpec(
         "report",
         parse_reports,
         (),
@@ -68,7 +70,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         marker=False,
         repeatable=True,
     ),
-    Knob(
+    OptionSpec(
         "threshold",
         parse_percent,
         STORED_THRESHOLD,
@@ -76,14 +78,14 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "above 2 ms against a stored baseline, and for tests that cannot be pinned to a CPU",
         "PERCENT",
     ),
-    Knob(
+    OptionSpec(
         "floor",
         parse_floor,
         DEFAULT_FLOOR,
         "absolute difference per call below which nothing is a regression: a duration, a size or both (2ns,1KiB)",
         "AMOUNT",
     ),
-    Knob(
+    OptionSpec(
         "alpha",
         parse_alpha,
         0.01,
@@ -91,15 +93,15 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "PERCENT",
         marker=False,
     ),
-    Knob("budget", parse_duration, 20.0, "the most measuring time per test, such as 20s", "DURATION"),
-    Knob(
+    OptionSpec("budget", parse_duration, 20.0, "the most measuring time per test, such as 20s", "DURATION"),
+    OptionSpec(
         "metrics",
         parse_metrics,
         tuple(METRICS),
         f"which metrics to take and judge, of {','.join(METRICS)}",
         "NAMES",
     ),
-    Knob(
+    OptionSpec(
         "metrics_file",
         parse_path,
         None,
@@ -108,7 +110,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "PATH",
         marker=False,
     ),
-    Knob(
+    OptionSpec(
         "redis_url",
         parse_url,
         None,
@@ -117,8 +119,8 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "URL",
         marker=False,
     ),
-    Knob("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),
-    Knob(
+    OptionSpec("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),
+    OptionSpec(
         "confirm",
         parse_flag,
         True,
@@ -127,7 +129,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "SWITCH",
         marker=False,
     ),
-    Knob(
+    OptionSpec(
         "benchmark",
         parse_benchmark,
         "measure",
@@ -136,7 +138,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "HOW",
         marker=False,
     ),
-    Knob(
+    OptionSpec(
         "base_command",
         parse_command,
         None,
@@ -145,7 +147,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "COMMAND",
         marker=False,
     ),
-    Knob(
+    OptionSpec(
         "base_python",
         parse_path,
         None,
@@ -153,11 +155,11 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "PATH",
         marker=False,
     ),
-    Knob(
+    OptionSpec(
         "max_time", parse_duration, None, "absolute budget: the most time one call may take", "DURATION", option=False
     ),
-    Knob("max_memory", parse_size, None, "absolute budget: the highest peak of one call", "SIZE", option=False),
-    Knob(
+    OptionSpec("max_memory", parse_size, None, "absolute budget: the highest peak of one call", "SIZE", option=False),
+    OptionSpec(
         "max_allocations",
         parse_count,
         None,
@@ -165,7 +167,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "NUMBER",
         option=False,
     ),
-    Knob(
+    OptionSpec(
         "max_p95",
         parse_tails,
         None,
@@ -173,14 +175,14 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "MAPPING",
         option=False,
     ),
-    Knob(
+    OptionSpec(
         "leaks",
         parse_flag,
         False,
         "check tests for leaks, too: call them again and again in a fresh process, and fail those whose memory, files, "
         "sockets, threads, child processes or asyncio tasks grow with every call; needs no baseline",
     ),
-    Knob(
+    OptionSpec(
         "max_rss_growth",
         parse_size,
         None,
@@ -188,7 +190,7 @@ KNOBS: Final[tuple[Knob, ...]] = (
         "SIZE",
         option=False,
     ),
-    Knob(
+    OptionSpec(
         "setup",
         parse_callable,
         None,
@@ -198,4 +200,4 @@ KNOBS: Final[tuple[Knob, ...]] = (
     ),
 )
 
-MARKER_KEYWORDS: Final = tuple(knob.name for knob in KNOBS if knob.marker)
+MARKER_KEYWORDS: Final = tuple(knob.name for knob in OPTION_SPECS if knob.marker)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.option_specs import KNOBS, MARKER_KEYWORDS, Knob
+from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
 from pytest_perfguard.core.parsers import BUDGETS, METRICS, Floor
 
 
@@ -82,7 +82,7 @@ def resolve(
             f"unknown keyword {unknown[0]!r} (valid: {', '.join(MARKER_KEYWORDS)})", f"marker perf of {test}"
         )
     values: dict[str, object] = {}
-    for knob in KNOBS:
+    for knob in OPTION_SPECS:
         places = (
             (f"{knob.name} in the marker perf of {test}", marker.get(knob.name) if knob.marker else None),
             (knob.flag, command_line.get(knob.name)),
@@ -96,7 +96,7 @@ def resolve(
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below
 
 
-def _first_given(knob: Knob, places: tuple[tuple[str, object], ...], default: object) -> object:
+def _first_given(knob: OptionSpec, places: tuple[tuple[str, object], ...], default: object) -> object:
     for place, value in places:
         if value is not None:
             try:
@@ -106,5 +106,5 @@ def _first_given(knob: Knob, places: tuple[tuple[str, object], ...], default: ob
     return default
 
 
-if {knob.name for knob in KNOBS} != set(Settings._fields):
+if {knob.name for knob in OPTION_SPECS} != set(Settings._fields):
     raise TypeError("KNOBS and Settings must name the same settings")

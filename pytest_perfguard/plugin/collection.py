@@ -23,7 +23,7 @@ class PerfTest(NamedTuple):
     fingerprint: str
 
 
-class Stock(NamedTuple):
+class PerfTests(NamedTuple):
     """The perf tests of a run."""
 
     tests: dict[pytest.Item, PerfTest]
@@ -35,7 +35,7 @@ class Stock(NamedTuple):
     """Node ids of items that are marked and cannot be called again and again: they stay ordinary tests."""
 
 
-def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item, bool]) -> Stock:
+def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item, bool]) -> PerfTests:
     """Find the perf tests among the items.
 
     `marked_before` has all items before the collection hooks, and whether they were perf tests then.
@@ -54,7 +54,9 @@ def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item,
     if any(not marked_before.get(item, False) for item in marked):
         # Hooks mark tests here. Those that were left out before it came to that may have been perf tests.
         found |= {names[item] for item in gone}
-    return Stock(tests, [name for name in dict.fromkeys(names.values()) if name in found], bool(left_out), unmeasurable)
+    return PerfTests(
+        tests, [name for name in dict.fromkeys(names.values()) if name in found], bool(left_out), unmeasurable
+    )
 
 
 def is_measurable(item: pytest.Item) -> bool:

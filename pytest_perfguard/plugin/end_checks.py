@@ -13,7 +13,7 @@ from pytest_perfguard.plugin.stash import ENDINGS, MEASURER
 _NAME: Final = "perfguard-endings"
 
 
-class Ending(NamedTuple):
+class EndChecks(NamedTuple):
     """What is asked."""
 
     problems: Callable[[], str]
@@ -22,7 +22,7 @@ class Ending(NamedTuple):
     """Called right before the test's body."""
 
 
-def at_the_end(request: pytest.FixtureRequest, ending: Ending) -> None:
+def at_the_end(request: pytest.FixtureRequest, ending: EndChecks) -> None:
     """Ask this right after the test's body, if that passed; what is wrong fails the test.
 
     Not in a measuring process: the calls are many there, and the ordinary run has told already.

@@ -18,7 +18,7 @@ _KEY: Final = "perfguard_setups"
 SHOWN: Final = 15
 
 
-class Spent(NamedTuple):
+class FixtureTime(NamedTuple):
     """What one fixture, or the set-up of one test, took."""
 
     name: str
@@ -28,18 +28,18 @@ class Spent(NamedTuple):
     """Seconds."""
     longest: float
 
-    def and_again(self, seconds: float) -> Spent:
+    def and_again(self, seconds: float) -> FixtureTime:
         """With one more time."""
         return self._replace(times=self.times + 1, total=self.total + seconds, longest=max(self.longest, seconds))
 
-    def joined(self, other: Spent) -> Spent:
+    def joined(self, other: FixtureTime) -> FixtureTime:
         """With what another process spent."""
         return self._replace(
             times=self.times + other.times, total=self.total + other.total, longest=max(self.longest, other.longest)
         )
 
 
-def slowest(spent: dict[str, Spent], shown: int = SHOWN) -> list[Spent]:
+def slowest(spent: dict[str, FixtureTime], shown: int = SHOWN) -> list[FixtureTime]:
     """The most expensive ones first. Pure."""
     return sorted(spent.values(), key=lambda one: -one.total)[:shown]
 
@@ -49,8 +49,8 @@ class SetupTimes:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._fixtures: dict[str, Spent] = {}
-        self._tests: dict[str, Spent] = {}
+        self._fixtures: dict[str, FixtureTime] = {}
+        self._tests: dict[str, FixtureTime] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> Generator[None, object, object]:
@@ -62,13 +62,13 @@ class SetupTimes:
         finally:
             where = fixturedef.baseid or getattr(fixturedef.func, "__module__", "")
             name = f"{fixturedef.argname} ({where})" if where else fixturedef.argname
-            known = self._fixtures.get(name, Spent(name, str(fixturedef.scope), 0, 0.0, 0.0))
+            known = self._fixtures.get(name, FixtureTime(name, str(fixturedef.scope), 0, 0.0, 0.0))
             self._fixtures[name] = known.and_again(time.perf_counter() - begun)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # Of the controller alone: the workers' reports reach it, too.
         if report.when == "setup" and not hasattr(self._config, "workerinput"):
-            known = self._tests.get(report.nodeid, Spent(report.nodeid, "", 0, 0.0, 0.0))
+            known = self._tests.get(report.nodeid, FixtureTime(report.nodeid, "", 0, 0.0, 0.0))
             self._tests[report.nodeid] = known.and_again(report.duration)
 
     @pytest.hookimpl(trylast=True)
@@ -79,7 +79,7 @@ class SetupTimes:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         for values in json.loads(getattr(node, "workeroutput", {}).get(_KEY, "[]")):
-            spent = Spent(*values)
+            spent = FixtureTime(*values)
             known = self._fixtures.get(spent.name)
             self._fixtures[spent.name] = spent if known is None else known.joined(spent)
 

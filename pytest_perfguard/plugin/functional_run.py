@@ -27,7 +27,7 @@ STRICT_XPASS = "[XPASS(strict)]"
 
 
 @dataclass(frozen=True)
-class Withheld:
+class DeferredTest:
     """A perf test that passed and waits for its verdict."""
 
     nodeid: str
@@ -48,7 +48,7 @@ class Withheld:
 
 
 @dataclass
-class Harvest:
+class RunState:
     """What the functional run hands over to the measuring phase."""
 
     found: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Harvest:
     """What a worker of xdist found wrong with the markers."""
     lost_workers: int = 0
     """Workers of xdist that crashed."""
-    withheld: list[Withheld] = field(default_factory=list)
+    withheld: list[DeferredTest] = field(default_factory=list)
     finished: bool = True
     """False: the run stopped before its last test."""
 
@@ -80,7 +80,7 @@ class Harvest:
         """Selected perf tests of which no result is known."""
         return sorted(set(self.collected) - set(self.ran))
 
-    def add(self, news: Harvest) -> None:
+    def add(self, news: RunState) -> None:
         """What a worker of xdist hands over."""
         if news.found:  # told once: with every test it would take the square of their number
             self.found = list(dict.fromkeys([*self.found, *news.found]))
@@ -95,11 +95,11 @@ class Harvest:
         self.withheld += news.withheld
 
 
-class OrdinaryRun:
+class FunctionalRun:
     """Hooks around collection and the run of each test."""
 
     def __init__(self, watching: Watching | None = None) -> None:
-        self.harvest = Harvest()
+        self.harvest = RunState()
         self._watching = watching
         self._marked_before: dict[pytest.Item, bool] = {}
         self._limits = ProcessLimits.now()
@@ -175,7 +175,7 @@ class OrdinaryRun:
             with self._limits.held():  # the test may have lowered them
                 source = source_hash(getattr(item, "function", item.runtest))
             self.harvest.withheld.append(
-                Withheld(test.nodeid, str(item.path), item.location, plain, source, reports, test.fingerprint)
+                DeferredTest(test.nodeid, str(item.path), item.location, plain, source, reports, test.fingerprint)
             )
         else:
             if any(report.failed for report in reports):

@@ -17,8 +17,15 @@ from pytest_perfguard.engine.leaks.heap_census import Owner, Owners
 from pytest_perfguard.engine.leaks.meter import Meter
 from pytest_perfguard.engine.leaks.open_resources import KINDS, Counter
 from pytest_perfguard.engine.leaks.repeated_setups import Left, SetUp, check_set_ups
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
-from pytest_perfguard.engine.runner.protocol import Duel, GoOn, Link, Message, Point, Recheck
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
+from pytest_perfguard.engine.runner.protocol import (
+    FasterThanPoint,
+    Link,
+    Message,
+    PointReached,
+    RecheckLeaks,
+    Resume,
+)
 from pytest_perfguard.engine.runner.scheduler import converse
 
 #: What holds all fixtures, and is no part of any.
@@ -78,7 +85,7 @@ class SetUps:
 
     def __init__(
         self,
-        request: Recheck,
+        request: RecheckLeaks,
         item: pytest.Item,
         fixtures: LiveFixtures,
         run: Callable[[Link], str],
@@ -156,18 +163,18 @@ class _Script:
         return self._loop is not None and self._loop.is_closed()
 
     def send(self, message: Message) -> None:
-        if isinstance(message, Point | Duel):
-            self._requests = [GoOn()]
+        if isinstance(message, PointReached | FasterThanPoint):
+            self._requests = [Resume()]
             if message.label == self._label:
                 calls = self._asked.calls
-                self._requests.append(Take("time", *((1, calls) if self._asked.one_by_one else (calls, 1))))
+                self._requests.append(MeasureRequest("time", *((1, calls) if self._asked.one_by_one else (calls, 1))))
                 self._loop = _running_loop()
                 self.missed = ""
                 self.before = self._levels()
-        elif isinstance(message, Taken):
+        elif isinstance(message, MeasureResult):
             self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._asked.calls
             self.after = self._levels()
-        elif isinstance(message, Raised):
+        elif isinstance(message, CallRaised):
             self.problem = f"a call raised {message.text}"
 
     def receive(self) -> Message:

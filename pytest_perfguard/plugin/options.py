@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 import pytest
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.option_specs import KNOBS, MARKER_KEYWORDS, PAIRED_THRESHOLD, Knob
+from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, PAIRED_THRESHOLD, OptionSpec
 from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.plugin.benchmark.registration import is_benchmark
 from pytest_perfguard.plugin.output import usage_error
@@ -62,7 +62,7 @@ def add_options(parser: pytest.Parser) -> None:
             group.addoption(flag, action="store_true", dest=_mode_dest(mode), default=False, help=text)
         else:
             group.addoption(flag, dest=_mode_dest(mode), default=None, metavar=metavar, help=text)
-    for knob in KNOBS:
+    for knob in OPTION_SPECS:
         if knob.option:
             _add_knob(group, parser, knob)
     group.addoption(SETUP.flag, action="store_true", dest="perf_setup_times", default=False, help=SETUP.help)
@@ -121,7 +121,7 @@ def metrics_file(config: pytest.Config) -> str | None:
     """Where the metrics of the run are to be written; None: nowhere, and in a measuring process never."""
     if config.option.perf_child is not None:
         return None
-    knob = next(knob for knob in KNOBS if knob.name == "metrics_file")
+    knob = next(knob for knob in OPTION_SPECS if knob.name == "metrics_file")
     given = config.getoption(_dest(knob)) or _ini(config, knob)
     return run_settings(config).metrics_file if given else None
 
@@ -195,7 +195,7 @@ def marker_keywords(item: pytest.Item) -> dict[str, object] | None:
 
 
 def _settings(config: pytest.Config, marker: Mapping[str, object], nodeid: str) -> Settings:
-    knobs = [knob for knob in KNOBS if knob.option]
+    knobs = [knob for knob in OPTION_SPECS if knob.option]
     command_line = {knob.name: config.getoption(_dest(knob)) for knob in knobs}
     ini = {knob.name: _ini(config, knob) for knob in knobs}
     defaults = {"threshold": PAIRED_THRESHOLD} if revision_name(config) else {}
@@ -205,7 +205,7 @@ def _settings(config: pytest.Config, marker: Mapping[str, object], nodeid: str) 
         raise usage_error(str(error)) from None
 
 
-def _add_knob(group: pytest.OptionGroup, parser: pytest.Parser, knob: Knob) -> None:
+def _add_knob(group: pytest.OptionGroup, parser: pytest.Parser, knob: OptionSpec) -> None:
     # default=None throughout: any other default would hide the ini key.
     text = knob.help.replace("%", "%%")  # argparse formats help texts
     if knob.metavar is None:
@@ -217,7 +217,7 @@ def _add_knob(group: pytest.OptionGroup, parser: pytest.Parser, knob: Knob) -> N
     parser.addini(knob.ini, knob.help, type=kind, default=None)
 
 
-def _ini(config: pytest.Config, knob: Knob) -> object:
+def _ini(config: pytest.Config, knob: OptionSpec) -> object:
     value = _written(config, knob.ini)
     return None if value in ("", []) else value
 
@@ -234,7 +234,7 @@ def _written(config: pytest.Config, name: str) -> object:
     return value if is_typed else config.getini(name)
 
 
-def _dest(knob: Knob) -> str:
+def _dest(knob: OptionSpec) -> str:
     return f"perf_setting_{knob.name}"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_perfguard.core.model import UNSETTLED, Comparison, Verdict
 from pytest_perfguard.core.text import printable, printable_lines
-from pytest_perfguard.plugin.functional_run import Withheld, is_strict_xpass
+from pytest_perfguard.plugin.functional_run import DeferredTest, is_strict_xpass
 
 
 class Explanation:
@@ -38,7 +38,9 @@ class _Crash:
         return f"{self.path}:{self.lineno}: {self.message}"
 
 
-def apply_verdict(withheld: Withheld, comparison: Comparison, failure: Explanation | None) -> list[pytest.TestReport]:
+def apply_verdict(
+    withheld: DeferredTest, comparison: Comparison, failure: Explanation | None
+) -> list[pytest.TestReport]:
     """The withheld reports with the verdict in them, failed if there is a `failure`; `xfail` keeps its meaning."""
     for report in withheld.reports:
         if report.when != "setup":

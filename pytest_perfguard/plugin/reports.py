@@ -13,13 +13,13 @@ from typing import Final
 
 import pytest
 
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import BaselineError, MissingExtra, RevisionError
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.history.snapshots import from_git
-from pytest_perfguard.engine.history.trends import Question, Track, tracks
+from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, tracks
 from pytest_perfguard.engine.report.document import Entry, Report, sides_of
 from pytest_perfguard.engine.report.github import error_commands
 from pytest_perfguard.engine.report.markdown import markdown_report
@@ -102,7 +102,7 @@ class Reporting:
         problems = []
         for name in names:
             try:
-                write_whole(self._config.rootpath / name, rendered(report, name, self._history))
+                atomic_write(self._config.rootpath / name, rendered(report, name, self._history))
             except Exception as error:  # one report that cannot be had costs neither the others nor the verdicts
                 problems.append(f"the report {name} could not be written: {explained(error)}")
         if summary:
@@ -132,7 +132,7 @@ class Reporting:
             against=self._mode.against(),
         )
 
-    def _history(self) -> Sequence[Track]:
+    def _history(self) -> Sequence[Trend]:
         """The past of the tests of this report, where git has the baseline file's."""
         here = self._mode.machine.name
 
@@ -143,7 +143,7 @@ class Reporting:
             snapshots, _remarks = from_git(self._mode.store.path, _STATES, wanted)
         except (RevisionError, BaselineError):  # no git, or a baseline that only this run can do without
             return ()
-        return tracks(snapshots, Question(run_settings(self._config).threshold))
+        return tracks(snapshots, HistoryQuery(run_settings(self._config).threshold))
 
 
 def _unwritable(file: Path) -> str:

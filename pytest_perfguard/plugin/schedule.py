@@ -12,17 +12,17 @@ from pytest_perfguard.core.errors import RevisionError, WrongCode
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.runner.arms import Build, Suite, two_arms
-from pytest_perfguard.engine.runner.leak_runner import Examiner, leak_budget
+from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
 from pytest_perfguard.engine.runner.one_at_a_time import OneAtATime
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.runner import Runner
-from pytest_perfguard.engine.runner.scheduler import Progress, Subject
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
 from pytest_perfguard.engine.verdict.confirmation import SUSPECT, settles, why_unsettled
 from pytest_perfguard.engine.verdict.leaks import with_leaks
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
-from pytest_perfguard.plugin.modes.base import Handover, Mode
+from pytest_perfguard.plugin.modes.base import Mode, PairedBatch
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.start_state import environment_at_start
@@ -31,7 +31,7 @@ from pytest_perfguard.plugin.start_state import environment_at_start
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
 
 
-class Phases:
+class Schedule:
     """`comparisons` holds what is decided, also when the measuring was interrupted."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Phases:
         self.remarks: list[str] = []
         """On what was measured side by side, or why it was not."""
 
-    def run(self, subjects: Sequence[Subject]) -> None:
+    def run(self, subjects: Sequence[MeasuredTest]) -> None:
         """Measure and decide every subject.
 
         Raises
@@ -92,7 +92,7 @@ class Phases:
         self._judge_by_file([subject for subject in subjects if subject.nodeid in self._unsettled])
         self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
 
-    def _judge_by_file(self, subjects: Sequence[Subject]) -> None:
+    def _judge_by_file(self, subjects: Sequence[MeasuredTest]) -> None:
         """Judge by the baseline file alone what no pair could settle."""
         self._mode.do_without_pairs(subject.nodeid for subject in subjects)
         for nodeid, comparison in self._alone(subjects).items():
@@ -100,18 +100,18 @@ class Phases:
             notes = (*comparison.measurement.notes, *([why] if why else []))
             self.comparisons[nodeid] = replace(comparison, measurement=replace(comparison.measurement, notes=notes))
 
-    def give_up(self, subjects: Sequence[Subject], error: Exception) -> None:
+    def give_up(self, subjects: Sequence[MeasuredTest], error: Exception) -> None:
         """Of these subjects nothing is known, since the measuring ended with this error."""
         for subject in subjects:
             known = self.comparisons.get(subject.nodeid) or Comparison(subject.nodeid, None)
             self.comparisons[subject.nodeid] = replace(known, broken=f"the measuring stopped: {explained(error)}")
 
-    def _alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
+    def _alone(self, subjects: Sequence[MeasuredTest]) -> dict[str, Comparison]:
         """Measure by themselves those of the subjects that can be judged in that way."""
         chosen = [subject for subject in subjects if self._mode.measured_alone(subject.nodeid)]
         return self._measured_alone(chosen)
 
-    def _measured_alone(self, subjects: Sequence[Subject]) -> dict[str, Comparison]:
+    def _measured_alone(self, subjects: Sequence[MeasuredTest]) -> dict[str, Comparison]:
         if not subjects:
             return {}
         runner = Runner(subjects, self._launch, self._mode.judge, tell=self._tell, most=self._mode.processes)
@@ -125,7 +125,7 @@ class Phases:
             self.processes += runner.processes
         return runner.comparisons
 
-    def _hold_to_budgets(self, subjects: Sequence[Subject]) -> None:
+    def _hold_to_budgets(self, subjects: Sequence[MeasuredTest]) -> None:
         """An absolute budget needs no base: judged of tests that the base does not have, too."""
         left = [
             subject
@@ -137,7 +137,7 @@ class Phases:
             if comparison.verdict is Verdict.OVER_BUDGET or comparison.broken:
                 self.comparisons[nodeid] = comparison
 
-    def _look_for_leaks(self, subjects: Sequence[Subject]) -> None:
+    def _look_for_leaks(self, subjects: Sequence[MeasuredTest]) -> None:
         """In processes of their own: what a check does to a process (tracing, emptied caches) would be timed."""
         known = self.comparisons
         waiting = [subject for subject in subjects if subject.nodeid in known and not known[subject.nodeid].broken]
@@ -145,7 +145,7 @@ class Phases:
             return
         most = sum(leak_budget(subject.settings) for subject in waiting)
         self._say(f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s")
-        examiner = Examiner(waiting, self._launch, tell=self._tell)
+        examiner = LeakRunner(waiting, self._launch, tell=self._tell)
         try:
             examiner.run()
         except Exception as error:
@@ -156,7 +156,7 @@ class Phases:
                 self.comparisons[nodeid] = with_leaks(self.comparisons[nodeid], checked)
             self.processes += examiner.processes
 
-    def _side_by_side(self, handover: Handover) -> None:
+    def _side_by_side(self, handover: PairedBatch) -> None:
         settings = run_settings(self._config)
         rootdir, inifile = self._config.rootpath, self._config.inipath
         tests = [Path(subject.path) for subject in handover.subjects]
@@ -200,7 +200,7 @@ class Phases:
         else:
             self.comparisons[nodeid] = paired
 
-    def _with_what_is_known(self, subject: Subject) -> Subject:
+    def _with_what_is_known(self, subject: MeasuredTest) -> MeasuredTest:
         """The subject with what measuring it alone found out: calls per round, and whether it runs in parallel."""
         alone = self.alone.get(subject.nodeid)
         if alone is None or not alone.samples:

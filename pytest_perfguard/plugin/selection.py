@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from pytest_perfguard.plugin.functional_run import Harvest
+from pytest_perfguard.plugin.functional_run import RunState
 
 #: Options that leave tests out by a rule that cannot be applied to a test that is not there.
 _FILTERS: Final = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "stepwise")
@@ -32,7 +32,7 @@ def is_shard(config: pytest.Config) -> bool:
 class Selection:
     """What this run would have taken."""
 
-    def __init__(self, config: pytest.Config, harvest: Harvest) -> None:
+    def __init__(self, config: pytest.Config, harvest: RunState) -> None:
         self._config = config
         self._collected = frozenset(harvest.collected)
         self._left_out = frozenset(harvest.found) - self._collected

@@ -17,20 +17,20 @@ from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.measure.process_limits import ProcessLimits
 from pytest_perfguard.engine.report.text import plural
-from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.plugin import terminal
-from pytest_perfguard.plugin.functional_run import Harvest, OrdinaryRun, Withheld, log_reports
+from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, RunState, log_reports
 from pytest_perfguard.plugin.modes.base import Mode, open_mode
 from pytest_perfguard.plugin.options import MODES, run_settings, test_settings, unnamed_plugins
 from pytest_perfguard.plugin.outcomes import apply_verdict, missing_report, test_status
 from pytest_perfguard.plugin.output import usage_error, write_command, write_text
 from pytest_perfguard.plugin.reports import Reporting, check_reports
 from pytest_perfguard.plugin.result_watchers import Watching
-from pytest_perfguard.plugin.schedule import Phases
+from pytest_perfguard.plugin.schedule import Schedule
 from pytest_perfguard.plugin.selection import is_shard
-from pytest_perfguard.plugin.start_state import Surroundings
+from pytest_perfguard.plugin.start_state import StartState
 from pytest_perfguard.plugin.stash import BENCHMARKS, SESSION_METRICS, WATCHING
-from pytest_perfguard.plugin.xdist import ControllerWire, WorkerWire
+from pytest_perfguard.plugin.xdist import XdistControllerChannel, XdistWorkerChannel
 
 #: So many of the tests that could not be measured are named.
 _NAMED: Final = 3
@@ -47,13 +47,13 @@ def register(config: pytest.Config, mode: str) -> None:
     if not (is_worker or is_controller):  # a worker of xdist is gone before the verdicts
         watching = config.stash[WATCHING] = Watching(config)
         manager.register(watching, "perfguard-watching")
-    ordinary = OrdinaryRun(watching)
+    ordinary = FunctionalRun(watching)
     if is_worker:
         manager.register(ordinary, "perfguard-ordinary")
-        manager.register(WorkerWire(config, ordinary), "perfguard-wire")
+        manager.register(XdistWorkerChannel(config, ordinary), "perfguard-wire")
         return
     if is_controller:
-        manager.register(ControllerWire(config, ordinary.harvest), "perfguard-wire")
+        manager.register(XdistControllerChannel(config, ordinary.harvest), "perfguard-wire")
     check_reports(config)
     _load_ahead()
     manager.register(MeasuringPhase(config, open_mode(config, mode), ordinary.harvest), "perfguard-measuring")
@@ -70,7 +70,7 @@ def _load_ahead() -> None:
 class MeasuringPhase:
     """Hooks around the loop and the summary."""
 
-    def __init__(self, config: pytest.Config, mode: Mode, harvest: Harvest) -> None:
+    def __init__(self, config: pytest.Config, mode: Mode, harvest: RunState) -> None:
         self._config = config
         self._mode = mode
         self._harvest = harvest
@@ -84,14 +84,14 @@ class MeasuringPhase:
         self._problems: list[str] = []
         """What ends the run with exit status 4, once all that is known is reported and kept."""
         self._limits = ProcessLimits.now()
-        self._surroundings = Surroundings.now()
+        self._surroundings = StartState.now()
 
     def pytest_report_header(self) -> list[str]:
         return list(map(printable, self._mode.header()))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, bool, bool]:
-        self._surroundings = Surroundings.now()
+        self._surroundings = StartState.now()
         try:
             result = yield
         except BaseException:
@@ -140,14 +140,14 @@ class MeasuringPhase:
 
     def _measure_and_tell(self, session: pytest.Session) -> None:
         start = monotonic()
-        progress = terminal.ProgressTeller(self._config)
-        left = self._surroundings.left_by_tests(Surroundings.now()) if self._harvest.withheld else []
+        progress = terminal.ProgressDisplay(self._config)
+        left = self._surroundings.left_by_tests(StartState.now()) if self._harvest.withheld else []
         fingerprints = {withheld.nodeid: withheld.fingerprint for withheld in self._harvest.withheld}
-        phases = Phases(
+        phases = Schedule(
             self._config, self._mode, progress.tell, progress.say,
             path=self._surroundings.path, fingerprints=fingerprints,
         )  # fmt: skip
-        subjects: dict[str, Subject] = {}
+        subjects: dict[str, MeasuredTest] = {}
         try:
             # One subject per test: under `--dist=each` every worker ran it.
             subjects |= {withheld.nodeid: self._subject(withheld) for withheld in self._harvest.withheld}
@@ -179,18 +179,18 @@ class MeasuringPhase:
             for name in unnamed_plugins(self._config)
         ]
 
-    def _subject(self, withheld: Withheld) -> Subject:
+    def _subject(self, withheld: DeferredTest) -> MeasuredTest:
         settings = test_settings(self._config, withheld.marker, withheld.nodeid)
         self._mode.expect(withheld.nodeid, withheld.source, settings)
         record = self._mode.record_of(withheld.nodeid)
         if record is None:
-            return Subject(withheld.nodeid, withheld.path, settings, withheld.seconds)
-        return Subject(
+            return MeasuredTest(withheld.nodeid, withheld.path, settings, withheld.seconds)
+        return MeasuredTest(
             withheld.nodeid, withheld.path, settings, withheld.seconds, record.iterations,
             parallel=record.conditions.get("parallel", False),
         )  # fmt: skip
 
-    def _log_verdicts(self, phases: Phases) -> None:
+    def _log_verdicts(self, phases: Schedule) -> None:
         names = dict.fromkeys(withheld.nodeid for withheld in self._harvest.withheld)
         self._comparisons += [phases.comparisons[nodeid] for nodeid in names if nodeid in phases.comparisons]
         for withheld in self._harvest.withheld:

@@ -31,7 +31,7 @@ def environment_at_start(config: pytest.Config) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StartState:
     """What tests may leave changed for a process that is started after them."""
 
     environment: Mapping[str, str]
@@ -39,11 +39,11 @@ class Surroundings:
     """For imports."""
 
     @classmethod
-    def now(cls) -> Surroundings:
+    def now(cls) -> StartState:
         """Return those of this moment."""
         return cls(dict(os.environ), tuple(entry for entry in sys.path if isinstance(entry, str)))
 
-    def left_by_tests(self, later: Surroundings) -> list[str]:
+    def left_by_tests(self, later: StartState) -> list[str]:
         """Return a remark on what has changed since, if anything did. Variables are named without their values."""
         before, after = self.environment, later.environment
         names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_perfguard.core.measurement_points import PointServer
     from pytest_perfguard.engine.leaks.open_resources import Counter
     from pytest_perfguard.plugin.benchmark.session import BenchmarkSession
-    from pytest_perfguard.plugin.end_checks import Ending
+    from pytest_perfguard.plugin.end_checks import EndChecks
     from pytest_perfguard.plugin.fixtures.caches import PerfCache
     from pytest_perfguard.plugin.fixtures.metrics import SessionMetrics
     from pytest_perfguard.plugin.fixtures.pools import Pool
@@ -27,7 +27,7 @@ MONITOR: Final[pytest.StashKey[PerformanceMonitor]] = pytest.StashKey()
 SESSION_METRICS: Final[pytest.StashKey[SessionMetrics]] = pytest.StashKey()
 
 #: What is asked of the running test at its end.
-ENDINGS: Final[pytest.StashKey[list[Ending]]] = pytest.StashKey()
+ENDINGS: Final[pytest.StashKey[list[EndChecks]]] = pytest.StashKey()
 #: The pools that all tests share, by name.
 SHARED_POOLS: Final[pytest.StashKey[dict[str, Pool]]] = pytest.StashKey()
 #: In a measuring process: where that came from which fresh interpreters imported for the running test, by module.

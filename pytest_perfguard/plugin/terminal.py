@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.core.option_specs import KNOBS
+from pytest_perfguard.core.option_specs import OPTION_SPECS
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.progress import Pace, progress_line
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
-from pytest_perfguard.engine.runner.leak_runner import Examiner
+from pytest_perfguard.engine.runner.leak_runner import LeakRunner
 from pytest_perfguard.engine.runner.scheduler import Progress
 from pytest_perfguard.plugin.modes.base import Mode, baseline_name
 from pytest_perfguard.plugin.options import chosen_mode, needed_options, place_of, revision_name
@@ -25,7 +25,7 @@ from pytest_perfguard.plugin.outcomes import Explanation
 from pytest_perfguard.plugin.output import write_line, write_section, write_text
 
 
-class ProgressTeller:
+class ProgressDisplay:
     """One line that is rewritten on a terminal; a line now and then in a log."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -41,7 +41,7 @@ class ProgressTeller:
         line = progress_line(
             state.nodeid, unit=state.unit, number=state.round, undecided=state.undecided, tests=state.tests,
             seconds_left=state.seconds_left, width=self._reporter._tw.fullwidth,
-            judged=self._judges or state.unit == Examiner.unit,
+            judged=self._judges or state.unit == LeakRunner.unit,
         )  # fmt: skip
         self._show(line)
 
@@ -80,7 +80,7 @@ def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | N
 def _prune_options(mode: Mode) -> str:
     """Return what `perfguard prune` needs to find the baseline file; "" where it is the file that the command takes by itself."""
     here = mode.config.invocation_params.dir
-    default = next(str(knob.default) for knob in KNOBS if knob.name == "file")
+    default = next(str(knob.default) for knob in OPTION_SPECS if knob.name == "file")
     file = os.path.relpath(mode.store.path, os.path.realpath(here))
     return "" if file == default else f"--file={shlex.quote(file)} "
 

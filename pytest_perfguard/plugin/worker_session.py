@@ -16,15 +16,24 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from pytest_perfguard.core.errors import ProtocolError
-from pytest_perfguard.core.measurement_points import Claim, PointServer, ServesOnce
+from pytest_perfguard.core.measurement_points import CallOnce, PointServer, SpeedClaim
 from pytest_perfguard.engine.leaks.findings import Examination
-from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.measure.captured_output import nothing_kept
 from pytest_perfguard.engine.measure.isolation import doubtful_conditions, end_with_parent, quiet, thaw
 from pytest_perfguard.engine.measure.tracers import untraced
-from pytest_perfguard.engine.runner.protocol import Done, Found, Hello, Link, Quit, Ready, Recheck, Serve
-from pytest_perfguard.engine.runner.scheduler import essence
-from pytest_perfguard.engine.runner.worker import Conversation, PipeLink
+from pytest_perfguard.engine.runner.protocol import (
+    FinishedTest,
+    Hello,
+    LeakCheckResult,
+    Link,
+    Ready,
+    RecheckLeaks,
+    ServeTest,
+    Shutdown,
+)
+from pytest_perfguard.engine.runner.scheduler import error_summary
+from pytest_perfguard.engine.runner.worker import PipeLink, WorkerSession
 from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.collection import find_tests
 from pytest_perfguard.plugin.fixtures.definitions import LOOKING_AT_OUTPUT
@@ -54,18 +63,18 @@ def register(config: pytest.Config) -> None:
     end_with_parent()
     config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
     config.add_cleanup(functools.partial(shutil.rmtree, hello.folder, ignore_errors=True))  # the controller may be gone
-    config.stash[MEASURER] = session = ChildSession(config, link, hello)
+    config.stash[MEASURER] = session = MeasuringSession(config, link, hello)
     config.pluginmanager.register(session, _NAME)
 
 
-class ChildSession:
+class MeasuringSession:
     """Hooks of a measuring process."""
 
     def __init__(self, config: pytest.Config, link: PipeLink, hello: Hello) -> None:
         self._config = config
         self._link = link
         self._hello = hello
-        self._pinning = Pinning()
+        self._pinning = CpuAffinity()
         self._files = {Path(file) for file in hello.files}
         self._served = 0
         self._problems: list[str] = []
@@ -73,7 +82,7 @@ class ChildSession:
         self._reports: list[pytest.TestReport] = []
         self._collected: list[pytest.Item] = []
         self._items: dict[str, pytest.Item] = {}
-        self._conversation: Conversation | None = None
+        self._conversation: WorkerSession | None = None
         self._instruments: list[str] = []
         self._fixtures = LiveFixtures()
         config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
@@ -93,17 +102,17 @@ class ChildSession:
         """Of the latest measurement of the running test, in seconds per call."""
         return self._conversation.last_rounds if self._conversation is not None else ()
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
         self._server.duel(call, rival, claim)
 
     async def duel_async(
-        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None:
         await self._server.duel_async(call, rival, claim)
 
     @property
     def _server(self) -> PointServer:
-        return self._conversation if self._conversation is not None else ServesOnce()
+        return self._conversation if self._conversation is not None else CallOnce()
 
     @property
     def _monitor(self) -> PerformanceMonitor | None:
@@ -151,16 +160,16 @@ class ChildSession:
         self._mute_reporters()
         known = (found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules())
         self._link.send(Ready(*known, tests.unlike, tests.other_ids))
-        for request in iter(self._link.receive, Quit()):
-            if isinstance(request, Recheck):
-                self._link.send(Found(self._recheck(request)))
+        for request in iter(self._link.receive, Shutdown()):
+            if isinstance(request, RecheckLeaks):
+                self._link.send(LeakCheckResult(self._recheck(request)))
                 continue
-            if not isinstance(request, Serve):
+            if not isinstance(request, ServeTest):
                 raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")
             problem = self._serve(request)
             freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
             files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
-            self._link.send(Done(problem, self._new_modules() | files, sorted(freshly), self._instruments))
+            self._link.send(FinishedTest(problem, self._new_modules() | files, sorted(freshly), self._instruments))
             freshly.clear()
         return True
 
@@ -195,7 +204,7 @@ class ChildSession:
         self._reports = runtestprotocol(item, log=False, nextitem=nextitem)
         return True
 
-    def _serve(self, request: Serve) -> str:
+    def _serve(self, request: ServeTest) -> str:
         """Run one test with its measurement points; returns what failed, "" if nothing did."""
         item = self._items[request.nodeid]
         # The parent as the next "item" tears down this item alone: the same test is served again.
@@ -219,7 +228,7 @@ class ChildSession:
         """Set one test up, serve its measurement points over the link, tear it down; returns what failed."""
         keywords: dict[str, Any] = marker_keywords(item) or {}
         fixtures = set(getattr(item, "fixturenames", ()))
-        self._conversation = Conversation(
+        self._conversation = WorkerSession(
             link,
             keywords.get("setup"),
             self._pinning,
@@ -244,14 +253,14 @@ class ChildSession:
         if (monitor := self._monitor) is not None:
             monitor.forget()
 
-    def _recheck(self, request: Recheck) -> Examination:
+    def _recheck(self, request: RecheckLeaks) -> Examination:
         """Check one test for leaks that outlive its set-up, by setting it up again and again."""
         item = self._items[request.nodeid]
         thaw()
 
         def run(link: Link) -> str:
             # The parent as the next "item" tears down this item alone.
-            return essence(self._run(item, item.parent, link, _unfrozen))
+            return error_summary(self._run(item, item.parent, link, _unfrozen))
 
         set_ups = SetUps(
             request, item, self._fixtures, run,
@@ -274,7 +283,7 @@ def _unfrozen(*, output: bool = True, records: bool = True) -> Iterator[None]:
 class _WholeTest:
     """A test function as a measurement point."""
 
-    def __init__(self, conversation: Conversation, *, in_parts: bool) -> None:
+    def __init__(self, conversation: WorkerSession, *, in_parts: bool) -> None:
         self._conversation = conversation
         self._in_parts = in_parts
 

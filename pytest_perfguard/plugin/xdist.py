@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from pytest_perfguard.plugin.functional_run import Harvest, OrdinaryRun, Withheld
+from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, RunState
 
 _KEY = "perfguard"
 
 
-class WorkerWire:
+class XdistWorkerChannel:
     """On a worker: send home what is new, as plain data."""
 
-    def __init__(self, config: pytest.Config, ordinary: OrdinaryRun) -> None:
+    def __init__(self, config: pytest.Config, ordinary: FunctionalRun) -> None:
         self._config = config
         self._ordinary = ordinary
         self._channel: Any = config.workerinput[_KEY]  # type: ignore[attr-defined]  # set by xdist
@@ -44,13 +44,13 @@ class WorkerWire:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        news, self._ordinary.harvest = self._ordinary.harvest, Harvest()
-        if news == Harvest():  # an ordinary test
+        news, self._ordinary.harvest = self._ordinary.harvest, RunState()
+        if news == RunState():  # an ordinary test
             return
         data = vars(news) | {"withheld": [self._to_data(withheld) for withheld in news.withheld]}
         self._channel.send(data)
 
-    def _to_data(self, withheld: Withheld) -> dict[str, object]:
+    def _to_data(self, withheld: DeferredTest) -> dict[str, object]:
         serialize = self._config.hook.pytest_report_to_serializable
         return {
             "nodeid": withheld.nodeid,
@@ -64,10 +64,10 @@ class WorkerWire:
         }
 
 
-class ControllerWire:
+class XdistControllerChannel:
     """On the controller: collect what the workers hand over."""
 
-    def __init__(self, config: pytest.Config, harvest: Harvest) -> None:
+    def __init__(self, config: pytest.Config, harvest: RunState) -> None:
         self._config = config
         self._harvest = harvest
         self._arrived: deque[tuple[object, dict[str, Any]]] = deque()
@@ -109,10 +109,10 @@ class ControllerWire:
         """Add what has arrived to the harvest."""
         while self._arrived:
             node, data = self._arrived.popleft()
-            news = Harvest(**data | {"withheld": [self._from_data(item, node) for item in data["withheld"]]})
+            news = RunState(**data | {"withheld": [self._from_data(item, node) for item in data["withheld"]]})
             self._harvest.add(news)
 
-    def _from_data(self, data: dict[str, Any], node: object) -> Withheld:
+    def _from_data(self, data: dict[str, Any], node: object) -> DeferredTest:
         restore = self._config.hook.pytest_report_from_serializable
         path, line, name = data["location"]
         reports = [restore(config=self._config, data=report) for report in data["reports"]]
@@ -120,7 +120,7 @@ class ControllerWire:
             for report in reports:
                 report.node = node
         file = os.path.normpath(self._config.rootpath / data["path"])
-        return Withheld(
+        return DeferredTest(
             data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports,
             data["fingerprint"],
         )  # fmt: skip

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pytest_perfguard.compat.fixture import BenchmarkFixture, Named
-from pytest_perfguard.compat.options import Choices
-from pytest_perfguard.compat.strategies import NotAtAll
+from pytest_perfguard.compat.options import BenchmarkOptions
+from pytest_perfguard.compat.strategies import Disabled
 
 
 def finished(name, data=(1e-6, 2e-6, 3e-6), *, param=None, params=None, group=None, file="a.py"):
     """A benchmark with these rounds."""
-    fixture = BenchmarkFixture(Named(name, f"{file}::{name}", param, params), NotAtAll(), group=group)
-    done = fixture.begin(10, Choices().as_data())
+    fixture = BenchmarkFixture(Named(name, f"{file}::{name}", param, params), Disabled(), group=group)
+    done = fixture.begin(10, BenchmarkOptions().as_data())
     done.take(list(data), 10)
     return done
 

@@ -7,13 +7,18 @@ from functools import partial
 
 import pytest
 
-from pytest_perfguard.compat.call import Rounds, Work, check_rounds, is_coroutine_function
+from pytest_perfguard.compat.call import (
+    BenchmarkCall,
+    RoundSpec,
+    check_rounds,
+    is_coroutine_function,
+)
 
 
 def test_arguments_come_from_the_test_or_from_its_setup():
-    assert Work(abs, (1,), {"a": 2}).arguments() == ((1,), {"a": 2})
-    assert Work(abs, setup=lambda: ((3,), {"b": 4})).arguments() == ((3,), {"b": 4})
-    assert Work(abs, (1,), setup=lambda: None).arguments() == ((1,), {})
+    assert BenchmarkCall(abs, (1,), {"a": 2}).arguments() == ((1,), {"a": 2})
+    assert BenchmarkCall(abs, setup=lambda: ((3,), {"b": 4})).arguments() == ((3,), {"b": 4})
+    assert BenchmarkCall(abs, (1,), setup=lambda: None).arguments() == ((1,), {})
 
 
 @pytest.mark.parametrize(
@@ -26,18 +31,18 @@ def test_arguments_come_from_the_test_or_from_its_setup():
 )
 def test_what_a_setup_may_not_return(given, returned, error, message):
     with pytest.raises(error, match=message):
-        Work(abs, given, setup=lambda: returned).arguments()
+        BenchmarkCall(abs, given, setup=lambda: returned).arguments()
 
 
 def test_a_setup_is_called_as_the_plugin_of_its_suite_calls_it():
     """pytest-benchmark calls it with nothing, pytest-codspeed with the arguments; one that fits only the other way is for that."""
     log = []
-    Work(abs, (1,), setup=lambda: log.append("none")).arguments()
-    Work(abs, (1,), setup=lambda one: log.append(one)).arguments()
-    Work(abs, (1,), setup=lambda one=2: log.append(one)).arguments()
-    Work(abs, (1,), setup=lambda one=2: log.append(one), hands_over=True).arguments()
-    Work(abs, (1,), setup=lambda: log.append("none"), hands_over=True).arguments()
-    Work(abs, (1,), setup=dict).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda: log.append("none")).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda one: log.append(one)).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda one=2: log.append(one)).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda one=2: log.append(one), hands_over=True).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda: log.append("none"), hands_over=True).arguments()
+    BenchmarkCall(abs, (1,), setup=dict).arguments()
     assert log == ["none", 1, 2, 1, "none"]
 
 
@@ -51,29 +56,29 @@ def test_an_async_setup_and_teardown_are_awaited_where_they_can_be():
         log.append(one)
 
     async def both():
-        work = Work(abs, setup=setup, teardown=teardown)
+        work = BenchmarkCall(abs, setup=setup, teardown=teardown)
         await work.finish_async(await work.arguments_async())
 
     asyncio.run(both())
     assert log == [1]
     with pytest.raises(TypeError, match="setup is a coroutine function and the benchmarked function is not"):
-        Work(abs, setup=setup).arguments()
+        BenchmarkCall(abs, setup=setup).arguments()
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (Rounds(iterations=0), "Must have positive int for `iterations`. It is 0; the least is 1"),
-        (Rounds(rounds=1.5), "Must have positive int for `rounds`. It is 1.5"),
-        (Rounds(warmup_rounds=-1), "Must have positive int for `warmup_rounds`. It is -1; the least is 0"),
-        (Rounds(iterations=2), "Can't use more than 1 `iterations` with a `setup` function"),
+        (RoundSpec(iterations=0), "Must have positive int for `iterations`. It is 0; the least is 1"),
+        (RoundSpec(rounds=1.5), "Must have positive int for `rounds`. It is 1.5"),
+        (RoundSpec(warmup_rounds=-1), "Must have positive int for `warmup_rounds`. It is -1; the least is 0"),
+        (RoundSpec(iterations=2), "Can't use more than 1 `iterations` with a `setup` function"),
     ],
 )
 def test_numbers_of_calls_that_cannot_be_meant_are_refused(asked, message):
     with pytest.raises(ValueError, match=message):
         check_rounds(asked, has_setup=True)
-    check_rounds(Rounds(3, 2, 1), has_setup=True)
-    check_rounds(Rounds(3, 2, 5), has_setup=False)
+    check_rounds(RoundSpec(3, 2, 1), has_setup=True)
+    check_rounds(RoundSpec(3, 2, 5), has_setup=False)
 
 
 def test_coroutine_functions_are_known_in_their_disguises():

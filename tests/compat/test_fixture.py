@@ -10,10 +10,10 @@ import pytest
 
 from pytest_perfguard.compat import BenchmarkFixture, FixtureAlreadyUsed
 from pytest_perfguard.compat.fixture import Named
-from pytest_perfguard.compat.options import Choices
-from pytest_perfguard.compat.strategies import Here, NotAtAll, Once, Served
+from pytest_perfguard.compat.options import BenchmarkOptions
+from pytest_perfguard.compat.strategies import Delegated, Disabled, InProcess, RunOnce
 
-QUICK = Choices(max_time=1e-9, min_rounds=3, min_time=0.0, calibration_precision=1)
+QUICK = BenchmarkOptions(max_time=1e-9, min_rounds=3, min_time=0.0, calibration_precision=1)
 
 
 class Ticks:
@@ -29,7 +29,7 @@ class Ticks:
 
 def here(**changes):
     told = []
-    return Here(QUICK._replace(timer=Ticks(), **changes), told.append), told
+    return InProcess(QUICK._replace(timer=Ticks(), **changes), told.append), told
 
 
 def fixture(way=None, **given):
@@ -64,7 +64,7 @@ def test_a_setup_prepares_each_round_and_the_last_result_is_the_result():
 
 def test_disabled_calls_once_and_knows_nothing():
     log = []
-    benchmark = fixture(NotAtAll())
+    benchmark = fixture(Disabled())
     benchmark.pedantic(log.append, (1,), teardown=lambda one: log.append("t"), rounds=5)
     assert (log, benchmark.stats, benchmark.disabled) == ([1], None, True)
 
@@ -102,7 +102,7 @@ def test_statistics_of_a_call_that_raises():
 
 def test_once_is_one_call_with_statistics():
     log = []
-    benchmark = fixture(Once(QUICK))
+    benchmark = fixture(RunOnce(QUICK))
     benchmark.pedantic(log.append, (1,), teardown=lambda one: log.append("t"), rounds=5)
     assert (log, benchmark.stats["rounds"], benchmark.disabled) == ([1, "t"], 1, True)
 
@@ -127,7 +127,7 @@ def test_an_error_of_the_function_is_the_tests_and_is_noted():
     assert benchmark.stats["rounds"] == 2
 
 
-@pytest.mark.parametrize("way", [here()[0], NotAtAll(), Once(QUICK)], ids=lambda way: type(way).__name__)
+@pytest.mark.parametrize("way", [here()[0], Disabled(), RunOnce(QUICK)], ids=lambda way: type(way).__name__)
 def test_a_coroutine_function_is_awaited_in_the_running_loop(way):
     log = []
 
@@ -142,7 +142,7 @@ def test_a_coroutine_function_is_awaited_in_the_running_loop(way):
     first, second = asyncio.run(test())
     assert set(log[:first]) == {7}
     assert set(log[first:second]) == {8}
-    assert len(log) == (7 if isinstance(way, Here) else 2)
+    assert len(log) == (7 if isinstance(way, InProcess) else 2)
 
 
 def test_a_coroutine_function_in_a_plain_test_is_refused():
@@ -157,7 +157,7 @@ def test_a_coroutine_function_in_a_plain_test_is_refused():
 def test_a_function_that_returns_coroutines_is_refused():
     async def fetch(): ...
 
-    for way in (here()[0], NotAtAll(), Once(QUICK)):
+    for way in (here()[0], Disabled(), RunOnce(QUICK)):
         with pytest.raises(TypeError, match="of which only the making would be timed"):
             fixture(way)(lambda: fetch())
 
@@ -225,7 +225,7 @@ class Server:
 
 def test_in_a_measuring_process_the_call_is_handed_over():
     log = []
-    benchmark = fixture(Served(QUICK, Server()))
+    benchmark = fixture(Delegated(QUICK, Server()))
     assert benchmark(lambda one: log.append(one) or len(log), 1) == 1
     assert log == [1] * 4
     assert benchmark.stats["mean"] == 0.375
@@ -234,7 +234,7 @@ def test_in_a_measuring_process_the_call_is_handed_over():
 def test_in_a_measuring_process_a_setup_prepares_one_call_and_a_teardown_follows_it():
     log, server = [], Server()
     prepared = iter("abc")
-    benchmark = fixture(Served(QUICK, server))
+    benchmark = fixture(Delegated(QUICK, server))
     result = benchmark.pedantic(
         lambda one: log.append(one) or one,
         setup=lambda: ((next(prepared),), {}),
@@ -253,7 +253,7 @@ def test_in_a_measuring_process_coroutine_functions_are_handed_over_too():
         return one
 
     async def test():
-        benchmark = fixture(Served(QUICK, Server()))
+        benchmark = fixture(Delegated(QUICK, Server()))
         return await benchmark.pedantic(fetch, setup=lambda: ((5,), {}), teardown=log.append), benchmark.stats["rounds"]
 
     assert asyncio.run(test()) == (5, 2)

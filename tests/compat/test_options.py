@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pytest_perfguard.compat.options import (
-    Choices,
+    BenchmarkOptions,
     parse_count,
     parse_fraction,
     parse_seconds,
@@ -21,8 +21,8 @@ from pytest_perfguard.core.errors import SettingError
 def test_the_marker_goes_before_the_options():
     timer = time.process_time
     keywords = {"max_time": "0.5", "min_rounds": 3, "timer": timer, "warmup": "on", "cprofile": True, "group": "g"}
-    choices = with_marker(Choices(min_time=0.1), keywords, (), "marker benchmark of a")
-    assert choices == Choices(min_time=0.1, max_time=0.5, min_rounds=3, timer=timer, warmup=True, group="g")
+    choices = with_marker(BenchmarkOptions(min_time=0.1), keywords, (), "marker benchmark of a")
+    assert choices == BenchmarkOptions(min_time=0.1, max_time=0.5, min_rounds=3, timer=timer, warmup=True, group="g")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_marker_goes_before_the_options():
 )
 def test_what_a_marker_cannot_mean_is_refused(keywords, args, message):
     with pytest.raises(SettingError) as caught:
-        with_marker(Choices(), keywords, args, "marker benchmark of a")
+        with_marker(BenchmarkOptions(), keywords, args, "marker benchmark of a")
     assert message in str(caught.value)
 
 
@@ -71,6 +71,6 @@ def test_other_values_are_refused_by_name(parse, text):
 
 
 def test_the_options_are_told_in_files_as_pytest_benchmark_tells_them():
-    data = Choices(timer=time.process_time, precision=0.1).as_data()
+    data = BenchmarkOptions(timer=time.process_time, precision=0.1).as_data()
     assert data["timer"] == "process_time"
     assert (data["precision"], data["confidence"], data["warmup"]) == (0.1, 0.99, False)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pytest_perfguard.compat.options import Choices
+from pytest_perfguard.compat.options import BenchmarkOptions
 from pytest_perfguard.compat.plan import Round, plan_call, plan_rounds, resolution_of, rounds_within
 from pytest_perfguard.core.errors import SettingError
 
@@ -42,44 +42,44 @@ class Machine:
 
 
 def test_a_long_call_is_made_once_per_round_until_the_time_is_over():
-    machine = Machine(0.3).obey(Choices())
+    machine = Machine(0.3).obey(BenchmarkOptions())
     assert (machine.unkept, machine.kept) == ([1], [1] * 5)  # five at least
-    assert len(Machine(0.01).obey(Choices()).kept) == 100
+    assert len(Machine(0.01).obey(BenchmarkOptions()).kept) == 100
 
 
 def test_the_calls_of_a_short_round_grow_by_ten_and_are_then_computed():
-    assert Machine(1e-7).obey(Choices()).unkept == [1, 10, 100]
+    assert Machine(1e-7).obey(BenchmarkOptions()).unkept == [1, 10, 100]
     # Ten of these last long enough to compute how many make 5 us.
-    machine = Machine(3e-7).obey(Choices())
+    machine = Machine(3e-7).obey(BenchmarkOptions())
     assert machine.unkept == [1, 10, 17]
     assert set(machine.kept) == {17}
 
 
 def test_a_round_lasts_ten_times_what_the_timer_can_tell():
-    machine = Machine(1e-6).obey(Choices(), resolution=1e-3)
+    machine = Machine(1e-6).obey(BenchmarkOptions(), resolution=1e-3)
     assert machine.kept[0] * 1e-6 >= 0.01
 
 
 def test_a_warm_up_is_bounded_by_calls_and_by_time():
-    by_calls = Machine(0.1).obey(Choices(max_time=1.0, warmup=True, warmup_iterations=3))
+    by_calls = Machine(0.1).obey(BenchmarkOptions(max_time=1.0, warmup=True, warmup_iterations=3))
     # One to calibrate and three beside it, then three more before the rounds that count.
     assert len(by_calls.unkept) == 1 + 3 + 3
-    by_time = Machine(0.6).obey(Choices(max_time=1.0, warmup=True, warmup_iterations=100))
+    by_time = Machine(0.6).obey(BenchmarkOptions(max_time=1.0, warmup=True, warmup_iterations=100))
     assert len(by_time.unkept) == 1 + 2 + 5
 
 
 def test_a_warm_up_may_be_given_in_seconds():
-    assert len(Machine(0.1).obey(Choices(warmup_time=1.05)).unkept) == 11
+    assert len(Machine(0.1).obey(BenchmarkOptions(warmup_time=1.05)).unkept) == 11
 
 
 def test_rounds_have_a_least_and_a_greatest_number():
-    assert rounds_within(Choices(min_rounds=7), 1.0) == 7
-    assert rounds_within(Choices(max_rounds=3), 0.001) == 3
-    assert rounds_within(Choices(), 0.0) == 5
+    assert rounds_within(BenchmarkOptions(min_rounds=7), 1.0) == 7
+    assert rounds_within(BenchmarkOptions(max_rounds=3), 0.001) == 3
+    assert rounds_within(BenchmarkOptions(), 0.0) == 5
 
 
 def test_a_steady_call_is_precise_after_the_least_number_of_rounds():
-    assert len(Machine(0.01).obey(Choices(precision=0.02)).kept) == 5
+    assert len(Machine(0.01).obey(BenchmarkOptions(precision=0.02)).kept) == 5
 
 
 def test_rounds_that_were_asked_for_are_made():

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from pytest_perfguard import PerformanceMonitor
-from pytest_perfguard.core.measurement_points import Claim, ServesOnce, factor_of
+from pytest_perfguard.core.measurement_points import CallOnce, SpeedClaim, factor_of
 
 
 class Server:
@@ -55,8 +55,8 @@ def test_without_a_server_a_setup_is_called_before_the_call():
     async def call():
         log.append("async call")
 
-    ServesOnce().measure(lambda: log.append("call"), "", lambda: log.append("setup"))
-    asyncio.run(ServesOnce().measure_async(call, "", setup))
+    CallOnce().measure(lambda: log.append("call"), "", lambda: log.append("setup"))
+    asyncio.run(CallOnce().measure_async(call, "", setup))
     assert log == ["setup", "call", "async setup", "async call"]
 
 
@@ -92,7 +92,7 @@ def test_a_claim_names_both_sides_and_the_factor():
     monitor.named("new", int, "1").faster_than(monitor.named("old", int, "2"), by="20%")
     new, old = monitor.named("new", fetch, 3), monitor.named("old", fetch, 4)
     asyncio.run(new.faster_than_async(old, by=2))
-    assert server.seen == [(Claim("new", "old", 1.25), 1, 2), (Claim("new", "old", 2.0), 3, 4)]
+    assert server.seen == [(SpeedClaim("new", "old", 1.25), 1, 2), (SpeedClaim("new", "old", 2.0), 3, 4)]
 
 
 def test_where_nothing_is_measured_a_claim_calls_both_once():

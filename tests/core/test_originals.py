@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from pytest_perfguard.core import originals, processes
-from pytest_perfguard.engine.leaks.open_resources import Counters
+from pytest_perfguard.engine.leaks.open_resources import OpenResources
 from pytest_perfguard.engine.leaks.watch import MemoryWatch
-from pytest_perfguard.engine.measure.affinity import Pinning, _tasks
+from pytest_perfguard.engine.measure.affinity import CpuAffinity, _tasks
 from pytest_perfguard.engine.measure.executor import time_calls
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -72,8 +72,8 @@ def test_instruments_work_where_all_that_they_use_was_replaced(replaced):
     with replaced():
         timing, result = time_calls(lambda: 5, 3)
         rss, threads, tasks = processes.memory().rss, processes.threads(), list(_tasks())
-        held = Counters().read()
-        pinning = Pinning()
+        held = OpenResources().read()
+        pinning = CpuAffinity()
         pinning.pin(0)
         pinning.release()
     assert (timing.wall_ns > 0, result) == (True, 5)

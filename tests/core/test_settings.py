@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.option_specs import KNOBS
+from pytest_perfguard.core.option_specs import OPTION_SPECS
 from pytest_perfguard.core.parsers import DEFAULT_FLOOR, Floor
 from pytest_perfguard.core.settings import resolve
 
@@ -98,7 +98,9 @@ def test_a_report_needs_a_known_suffix():
         settled(command_line={"report": ["x.txt"]})
 
 
-@given(st.sampled_from([knob for knob in KNOBS if knob.option]), st.one_of(st.text(), st.integers(), st.binary()))
+@given(
+    st.sampled_from([knob for knob in OPTION_SPECS if knob.option]), st.one_of(st.text(), st.integers(), st.binary())
+)
 def test_whatever_is_written_is_understood_or_refused_by_name(knob, value):
     """No input ends in another error than the one that names the option."""
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.model import Verdict
-from pytest_perfguard.core.option_specs import KNOBS
+from pytest_perfguard.core.option_specs import OPTION_SPECS
 from pytest_perfguard.plugin.options import MODES, SETUP
 from tests.docs.documents import PAGES
 from tests.repository import Repository
@@ -38,7 +38,7 @@ def test_the_options_page_is_the_settings_table():
     ],
 )
 def test_every_option_that_a_page_names_exists(name):
-    flags = {knob.flag for knob in KNOBS if knob.option} | {mode.flag for mode in MODES.values()}
+    flags = {knob.flag for knob in OPTION_SPECS if knob.option} | {mode.flag for mode in MODES.values()}
     flags |= {"--perf-child", SETUP.flag}  # the first is hidden
     text = (ROOT / name).read_text(encoding="utf-8")
     assert set(re.findall(r"--perf[a-z-]*", text)) <= flags

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.core.atomic_files import clear_leftovers, write_whole
+from pytest_perfguard.core.atomic_files import atomic_write, clear_leftovers
 from pytest_perfguard.core.errors import BaselineError, BaselineMissing, BaselineUnreadable
 from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
@@ -81,7 +81,7 @@ class Store:
                 after = change(before)
                 if after != before or not self.path.exists():
                     clear_leftovers(self.path)
-                    write_whole(self.path, to_text(after))
+                    atomic_write(self.path, to_text(after))
         except Timeout:
             raise BaselineError(
                 f"{lock} was held for {LOCK_SECONDS:.0f} s by another run; nothing was written"

@@ -18,7 +18,7 @@ ALPHA: Final = 0.001
 
 
 @dataclass(frozen=True)
-class Point:
+class HistoryPoint:
     """One recording."""
 
     label: str
@@ -27,7 +27,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Step:
+class LevelChange:
     """A change of level."""
 
     index: int
@@ -36,15 +36,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Track:
+class Trend:
     """One metric of one test over time, the oldest first."""
 
     nodeid: str
     machine: str
     metric: str
     unit: str
-    points: tuple[Point, ...]
-    steps: tuple[Step, ...]
+    points: tuple[HistoryPoint, ...]
+    steps: tuple[LevelChange, ...]
     drift: Drift | None
     """None: too few points to tell."""
     stepped: bool = False
@@ -65,7 +65,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Question:
+class HistoryQuery:
     """What is asked of a history."""
 
     threshold: float
@@ -77,9 +77,9 @@ class Question:
     """Only tests and machine classes that the last state still has? What is gone cannot be mended."""
 
 
-def tracks(snapshots: Sequence[Snapshot], question: Question) -> list[Track]:
+def tracks(snapshots: Sequence[Snapshot], question: HistoryQuery) -> list[Trend]:
     """All series that the question asks for, sorted by machine class, test and metric."""
-    found: list[Track] = []
+    found: list[Trend] = []
     asked = snapshots[-1:] if question.current else snapshots
     for machine in sorted({name for snapshot in asked for name in snapshot.classes}):
         nodeids = {nodeid for snapshot in asked for nodeid in snapshot.classes.get(machine, {})}
@@ -88,14 +88,14 @@ def tracks(snapshots: Sequence[Snapshot], question: Question) -> list[Track]:
     return found
 
 
-def _tracks_of(snapshots: Sequence[Snapshot], machine: str, nodeid: str, question: Question) -> Iterator[Track]:
+def _tracks_of(snapshots: Sequence[Snapshot], machine: str, nodeid: str, question: HistoryQuery) -> Iterator[Trend]:
     recordings = _recordings(snapshots, machine, nodeid)
     last = recordings[-1][1]
     for name in sorted(last.metrics, key=metric_order):
         if question.metrics and name not in question.metrics and name.partition(":")[0] not in question.metrics:
             continue
         points = tuple(
-            Point(snapshot.label, snapshot.at, record.metrics[name].estimate)
+            HistoryPoint(snapshot.label, snapshot.at, record.metrics[name].estimate)
             for snapshot, record in recordings
             if name in record.metrics and record.metrics[name].unit == last.metrics[name].unit
         )
@@ -109,19 +109,19 @@ def judged(
     machine: str,
     metric: str,
     unit: str,
-    points: tuple[Point, ...],
-    question: Question,
+    points: tuple[HistoryPoint, ...],
+    question: HistoryQuery,
     anchor: float | None,
-) -> Track:
+) -> Trend:
     """The series with its changes of level and its drift."""
     values = [point.value for point in points]
     positive = all(value > 0 for value in values)
     logs = [math.log(value) for value in values] if positive else []
     still = not logs or max(logs) - min(logs) < math.log1p(question.threshold)
     steps = () if still else change_points(logs, alpha=ALPHA, least_step=math.log1p(question.threshold))
-    return Track(
+    return Trend(
         nodeid, machine, metric, unit, points,
-        steps=tuple(Step(found.index, math.exp(found.after - found.before)) for found in steps),
+        steps=tuple(LevelChange(found.index, math.exp(found.after - found.before)) for found in steps),
         stepped=_is_above(steps, anchor, question.threshold) or _grew_from_nothing(values),
         drift=drift_of(values, threshold=question.threshold, alpha=ALPHA, anchor=anchor) if positive else None,
         anchor=anchor,
@@ -154,7 +154,7 @@ def _recordings(snapshots: Sequence[Snapshot], machine: str, nodeid: str) -> lis
     return found
 
 
-def _anchor(question: Question, machine: str, nodeid: str, metric: str) -> float | None:
+def _anchor(question: HistoryQuery, machine: str, nodeid: str, metric: str) -> float | None:
     if question.anchor is None:
         return None
     record = question.anchor.classes.get(machine, {}).get(nodeid)

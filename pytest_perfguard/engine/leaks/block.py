@@ -12,7 +12,7 @@ from pytest_perfguard.core.units import format_size
 from pytest_perfguard.engine.leaks.allocation_sites import FRAMES, growth_sites
 from pytest_perfguard.engine.leaks.caches import Caches
 from pytest_perfguard.engine.leaks.explain import things_since
-from pytest_perfguard.engine.leaks.open_resources import Counters, Held, new_things, noun_of
+from pytest_perfguard.engine.leaks.open_resources import Held, OpenResources, new_things, noun_of
 from pytest_perfguard.engine.measure.captured_output import kept_by_pytest
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class WatchedBlock:
     _open: ClassVar[list[WatchedBlock]] = []
 
     def __init__(
-        self, counters: Counters, *, max_growth: float | None, max_peak: float | None, resources: bool
+        self, counters: OpenResources, *, max_growth: float | None, max_peak: float | None, resources: bool
     ) -> None:
         self._counters = counters
         self._limits = max_growth, max_peak

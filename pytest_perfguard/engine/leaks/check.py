@@ -16,8 +16,15 @@ from pytest_perfguard.engine.leaks.calls import Calls, Steps, attempted
 from pytest_perfguard.engine.leaks.clock import undisturbed_ns
 from pytest_perfguard.engine.leaks.explain import Lines, explain, note_cycles, things_since
 from pytest_perfguard.engine.leaks.findings import BYTES, NATIVE, Examination, Leak
-from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, WINDOWS, Trend, first_look, last_look, still_growing
-from pytest_perfguard.engine.leaks.meter import Meter, Series
+from pytest_perfguard.engine.leaks.growth import (
+    MOST_WINDOWS,
+    WINDOWS,
+    Growth,
+    first_look,
+    last_look,
+    still_growing,
+)
+from pytest_perfguard.engine.leaks.meter import LevelSeries, Meter
 from pytest_perfguard.engine.measure.executor import Step
 
 CALLS: Final = 100
@@ -52,7 +59,7 @@ Examining = Generator[Step, Timing, Examination]
 
 
 @dataclass(frozen=True)
-class Order:
+class LeakCheckOptions:
     """What is wanted of a check."""
 
     calls: int = CALLS
@@ -65,7 +72,7 @@ class Order:
     """The part of the budget that this check may take; another process takes the rest."""
 
 
-def examine(order: Order, meter: Meter, clock: Callable[[], int] = undisturbed_ns) -> Examining:
+def examine(order: LeakCheckOptions, meter: Meter, clock: Callable[[], int] = undisturbed_ns) -> Examining:
     """Call again and again and say what grows.
 
     Raises
@@ -78,7 +85,7 @@ def examine(order: Order, meter: Meter, clock: Callable[[], int] = undisturbed_n
 
 
 class _Check:
-    def __init__(self, order: Order, meter: Meter, clock: Callable[[], int]) -> None:
+    def __init__(self, order: LeakCheckOptions, meter: Meter, clock: Callable[[], int]) -> None:
         self._order = order
         self._meter = meter
         self._calls = Calls(order.budget_ns, clock)
@@ -118,7 +125,7 @@ class _Check:
             series.calls, leaks, self._growth, unsettled, rss, uss, self._notes, keepers=self._keepers if leaks else {}
         )
 
-    def _fill(self, series: Series, windows: int) -> Steps:
+    def _fill(self, series: LevelSeries, windows: int) -> Steps:
         """Read the series until it has so many windows.
 
         It starts here, after a window that counts for nothing: reading has a warm-up, and this very generator a size.
@@ -127,12 +134,12 @@ class _Check:
             yield from self._calls.make(series.window)
             self._calls.read(series.read)
 
-    def _look(self, series: Series, *, without: Sequence[str], until: float) -> Steps:
+    def _look(self, series: LevelSeries, *, without: Sequence[str], until: float) -> Steps:
         """Judge the first windows, and more of them where these leave something open; what leaks is a suspect."""
         yield from self._fill(series, WINDOWS)
         trends = {kind: first_look(series[kind], self._floor(kind)) for kind in series if kind not in without}
-        still_open = [kind for kind, trend in trends.items() if trend is Trend.OPEN]
-        if still_open and Trend.LEAKING not in trends.values():
+        still_open = [kind for kind, trend in trends.items() if trend is Growth.OPEN]
+        if still_open and Growth.LEAKING not in trends.values():
             more = MOST_WINDOWS - WINDOWS
             if self._calls.affordable(self._share(until), readings=more) >= more * self._window:
                 yield from self._fill(series, MOST_WINDOWS)
@@ -141,7 +148,7 @@ class _Check:
                 grew, needed = ", ".join(still_open), self._budget_for((MOST_WINDOWS + 3) * self._window, until)
                 self._unsettled = f"{grew} grew a little; whether that goes on takes a budget of {needed}"
         self._growth |= series.growth()
-        self._suspects = [kind for kind, trend in trends.items() if trend is Trend.LEAKING]
+        self._suspects = [kind for kind, trend in trends.items() if trend is Growth.LEAKING]
 
     def _floor(self, kind: str) -> float:
         """Least growth per window that counts."""
@@ -149,12 +156,12 @@ class _Check:
             return PAGE
         return max(LEAST_BYTES_PER_WINDOW, LEAST_BYTES_PER_CALL * self._window) if kind in BYTES else 0.0
 
-    def _cut_short(self, series: Series, problem: str) -> None:
+    def _cut_short(self, series: LevelSeries, problem: str) -> None:
         """A call raised. Whoever opens a connection with every call is refused one before the last window."""
         series.read()
         self._growth = series.growth()
         counted = [kind for kind in series if kind not in BYTES]
-        self._suspects = [kind for kind in counted if first_look(series[kind], 0) is Trend.LEAKING]
+        self._suspects = [kind for kind in counted if first_look(series[kind], 0) is Growth.LEAKING]
         if not self._suspects or series.windows < LEAST_WINDOWS:
             raise CannotRepeat(problem)
 

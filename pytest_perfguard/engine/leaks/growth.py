@@ -24,7 +24,7 @@ GOES_ON: Final = 0.5
 LEAST_GROWING: Final = 3
 
 
-class Trend(Enum):
+class Growth(Enum):
     """What a series shows."""
 
     LEAKING = "leaking"
@@ -33,7 +33,7 @@ class Trend(Enum):
     """More windows will tell."""
 
 
-def first_look(levels: Sequence[int], floor: float) -> Trend:
+def first_look(levels: Sequence[int], floor: float) -> Growth:
     """Judge a short series, of levels at the `WINDOWS` + 1 borders of its windows.
 
     Leaking: every window grew, by `floor` on average, and the later ones no less than half of the earlier ones.
@@ -41,12 +41,12 @@ def first_look(levels: Sequence[int], floor: float) -> Trend:
     """
     steps = _steps(levels)
     if levels[-1] <= levels[0]:
-        return Trend.SETTLED
+        return Growth.SETTLED
     every = all(step > 0 for step in steps)
-    return Trend.LEAKING if every and _mean(steps) >= floor and _goes_on(steps) else Trend.OPEN
+    return Growth.LEAKING if every and _mean(steps) >= floor and _goes_on(steps) else Growth.OPEN
 
 
-def last_look(levels: Sequence[int], floor: float) -> Trend:
+def last_look(levels: Sequence[int], floor: float) -> Growth:
     """Judge a long series: a trend by Mann-Kendall, a slope by Theil-Sen of at least `floor` per window.
 
     The growth must be spread over several windows and go on in the later half.
@@ -56,7 +56,7 @@ def last_look(levels: Sequence[int], floor: float) -> Trend:
     # The median slope of a quantity that is counted is 0 where it grows in a minority of windows.
     steep = theil_sen(levels) >= floor if floor else True
     spread = sum(step > 0 for step in steps) >= LEAST_GROWING
-    return Trend.LEAKING if rising and steep and spread and _goes_on(steps) else Trend.SETTLED
+    return Growth.LEAKING if rising and steep and spread and _goes_on(steps) else Growth.SETTLED
 
 
 def rate(levels: Sequence[int]) -> float:

@@ -13,7 +13,7 @@ from pytest_perfguard.core.processes import memory, private_bytes
 from pytest_perfguard.engine.leaks.caches import Caches, only_new_objects
 from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, rate
 from pytest_perfguard.engine.leaks.heap_census import Owners
-from pytest_perfguard.engine.leaks.open_resources import Counter, Counters, Held
+from pytest_perfguard.engine.leaks.open_resources import Counter, Held, OpenResources
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
 from pytest_perfguard.engine.measure.executor import describe
 
@@ -32,7 +32,7 @@ class Meter:
     ) -> None:
         import psutil
 
-        self._counters = Counters(own)
+        self._counters = OpenResources(own)
         self._forget = forget
         self.owners = owners
         """The fixtures that are set up."""
@@ -89,9 +89,9 @@ class Meter:
             levels.update({kind: len(things) for kind, things in self.held().items()})
         return levels
 
-    def witnesses(self, window: int) -> Series:
+    def witnesses(self, window: int) -> LevelSeries:
         """A series of what grows with Python's memory whether it is traced or not: blocks, and the C heap."""
-        return Series(window, self._witnesses)
+        return LevelSeries(window, self._witnesses)
 
     def _witnesses(self) -> dict[str, int]:
         self.empty_caches()
@@ -103,9 +103,9 @@ class Meter:
         heap = self._heap_info()
         return {"native": heap.heap_used + heap.mmap_used}
 
-    def series(self, window: int, *, counted: bool) -> Series:
+    def series(self, window: int, *, counted: bool) -> LevelSeries:
         """A series of levels, so many calls apart."""
-        return Series(window, functools.partial(self.levels, counted=counted))
+        return LevelSeries(window, functools.partial(self.levels, counted=counted))
 
     def resident(self) -> tuple[int, int]:
         """(RSS, USS) in bytes; USS is 0 where it cannot be had."""
@@ -115,7 +115,7 @@ class Meter:
         return rss, uss
 
 
-class Series:
+class LevelSeries:
     """Levels over time. Its memory is taken at once: a list that grew here would look like growth there."""
 
     def __init__(self, window: int, read: Callable[[], Mapping[str, int]]) -> None:

@@ -34,7 +34,7 @@ Counter = Callable[[], "int | Iterable[object]"]
 Held = Mapping[str, Mapping[Hashable, Any]]
 
 
-class Counters:
+class OpenResources:
     """Reads what this process holds.
 
     Parameters

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from pytest_perfguard.engine.leaks.clock import undisturbed_ns
 from pytest_perfguard.engine.leaks.findings import BYTES, Examination, Leak
-from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, WINDOWS, Trend, first_look, last_look
+from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, WINDOWS, Growth, first_look, last_look
 
 #: Calls of a set-up with many of them; fewer where a call or a set-up is slow, or where a call takes a lot.
 CALLS: Final = 20
@@ -92,8 +92,8 @@ class _Check:
             return self._left_open(self._suspects, (WINDOWS + 3) * pair_ns)
         yield from self._fill(WINDOWS)
         trends = {kind: first_look(self._series(kind), self._floor(kind)) for kind in self._suspects}
-        doubtful = [kind for kind, trend in trends.items() if trend is Trend.OPEN and self._grew(kind)]
-        if doubtful and not self._problem and Trend.LEAKING not in trends.values():
+        doubtful = [kind for kind, trend in trends.items() if trend is Growth.OPEN and self._grew(kind)]
+        if doubtful and not self._problem and Growth.LEAKING not in trends.values():
             if not self._affords((MOST_WINDOWS - self._pairs) * pair_ns):
                 return self._left_open(doubtful, (MOST_WINDOWS + 3) * pair_ns)
             yield from self._fill(MOST_WINDOWS)
@@ -171,15 +171,15 @@ class _Check:
         """Least growth per pair of set-ups that counts."""
         return LEAST_SHARE * self._suspects[kind] * (self._calls - 1) if kind in BYTES else 0.0
 
-    def _examination(self, trends: Mapping[str, Trend]) -> Examination:
+    def _examination(self, trends: Mapping[str, Growth]) -> Examination:
         calls = self._pairs * self._calls
         outlived = {kind: self._rate(self._levels[kind]) for kind in self._suspects}
         within = {kind: self._rate(self._within[kind]) for kind in self._suspects}
-        leaks = [Leak(kind, outlived[kind]) for kind, trend in trends.items() if trend is Trend.LEAKING]
+        leaks = [Leak(kind, outlived[kind]) for kind, trend in trends.items() if trend is Growth.LEAKING]
         released = {
             kind: rate
             for kind, rate in within.items()
-            if trends[kind] is not Trend.LEAKING and rate >= SAME_SHARE * self._suspects[kind]
+            if trends[kind] is not Growth.LEAKING and rate >= SAME_SHARE * self._suspects[kind]
         }
         return Examination(calls, leaks, outlived, released=released, set_ups=2 * self._pairs)
 

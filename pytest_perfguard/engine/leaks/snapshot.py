@@ -10,7 +10,7 @@ from pytest_perfguard.core.originals import gc, sys
 from pytest_perfguard.core.processes import memory
 from pytest_perfguard.core.units import format_size
 from pytest_perfguard.engine.leaks.heap_census import type_name
-from pytest_perfguard.engine.leaks.open_resources import Counters, noun_of
+from pytest_perfguard.engine.leaks.open_resources import OpenResources, noun_of
 
 MOST_TYPES: Final = 10
 _OWN: Final = __name__.partition(".")[0]
@@ -65,7 +65,7 @@ class MemoryDifference:
             yield f"{change:+d} {name}"
 
 
-def take_snapshot(counters: Counters) -> MemorySnapshot:
+def take_snapshot(counters: OpenResources) -> MemorySnapshot:
     """Collect garbage and read everything."""
     import tracemalloc
 

@@ -13,13 +13,13 @@ from pytest_perfguard.core.errors import CannotCheck, LeakError
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.core.units import parse_duration, parse_size
 from pytest_perfguard.engine.leaks.block import WatchedBlock
-from pytest_perfguard.engine.leaks.check import CALLS, Order, examine
+from pytest_perfguard.engine.leaks.check import CALLS, LeakCheckOptions, examine
 from pytest_perfguard.engine.leaks.findings import Examination
 from pytest_perfguard.engine.leaks.meter import Meter
-from pytest_perfguard.engine.leaks.open_resources import Counter, Counters
+from pytest_perfguard.engine.leaks.open_resources import Counter, OpenResources
 from pytest_perfguard.engine.leaks.snapshot import MemorySnapshot, take_snapshot
 from pytest_perfguard.engine.measure.captured_output import nothing_kept
-from pytest_perfguard.engine.measure.executor import Step, Steps, drive, drive_async
+from pytest_perfguard.engine.measure.executor import Step, Steps, execute, execute_async
 from pytest_perfguard.engine.measure.peak_memory import take_peaks
 
 _Task = Generator[Step, Timing, Any]
@@ -46,7 +46,7 @@ class MemoryWatch:
         Such as `memory_watch.count("connections", pool.checkedout)`. In a test marked perf it counts in the leak check of
         that test as well.
         """
-        Counters({name: counter})  # refuses a name that is taken
+        OpenResources({name: counter})  # refuses a name that is taken
         self.counters[name] = counter
 
     def __call__(
@@ -68,7 +68,7 @@ class MemoryWatch:
         """
         limits = (None if limit is None else _bytes(limit) for limit in (max_growth, max_peak))
         growth, peak = limits
-        return WatchedBlock(Counters(self.counters), max_growth=growth, max_peak=peak, resources=resources)
+        return WatchedBlock(OpenResources(self.counters), max_growth=growth, max_peak=peak, resources=resources)
 
     def check(
         self,
@@ -104,7 +104,7 @@ class MemoryWatch:
         found: list[Examination] = []
         order = _order(calls, budget, cycles=cycles)
         with self._quiet():
-            drive(_kept(examine(order, Meter(self.counters)), found), partial(function, *args, **kwargs), None)
+            execute(_kept(examine(order, Meter(self.counters)), found), partial(function, *args, **kwargs), None)
         return _clean(found[0])
 
     async def check_async(
@@ -123,7 +123,7 @@ class MemoryWatch:
         order = _order(calls, budget, cycles=cycles)
         steps = _kept(examine(order, Meter(self.counters)), found)
         with self._quiet():
-            await drive_async(steps, partial(function, *args, **kwargs), None)
+            await execute_async(steps, partial(function, *args, **kwargs), None)
         return _clean(found[0])
 
     def peak(self, function: Callable[..., object], /, *args: object, calls: int = 1, **kwargs: object) -> int:
@@ -132,7 +132,7 @@ class MemoryWatch:
             raise TypeError(f"{function!r} is a coroutine function: await memory_watch.peak_async(...)")
         found: list[list[int]] = []
         with self._quiet():
-            drive(_kept(take_peaks(1, calls), found), partial(function, *args, **kwargs), None)
+            execute(_kept(take_peaks(1, calls), found), partial(function, *args, **kwargs), None)
         return round(median(found[0]))
 
     async def peak_async(
@@ -141,19 +141,19 @@ class MemoryWatch:
         """`peak` for a coroutine function, inside the running event loop."""
         found: list[list[int]] = []
         with self._quiet():
-            await drive_async(_kept(take_peaks(1, calls), found), partial(function, *args, **kwargs), None)
+            await execute_async(_kept(take_peaks(1, calls), found), partial(function, *args, **kwargs), None)
         return round(median(found[0]))
 
     def snapshot(self) -> MemorySnapshot:
         """What the process holds now, garbage collected. `later - earlier` is what has changed, readable with `print`."""
-        return take_snapshot(Counters(self.counters))
+        return take_snapshot(OpenResources(self.counters))
 
 
-def _order(calls: int, budget: str | float, *, cycles: bool) -> Order:
+def _order(calls: int, budget: str | float, *, cycles: bool) -> LeakCheckOptions:
     if calls < 1:
         raise ValueError(f"calls is {calls!r}: it takes at least one")
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
-    return Order(calls, round(seconds * 1e9), cycles)
+    return LeakCheckOptions(calls, round(seconds * 1e9), cycles)
 
 
 def _bytes(limit: str | float) -> float:

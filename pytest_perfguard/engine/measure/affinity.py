@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pytest_perfguard.core.originals import os, read_bytes
 
 
-class Pinning:
+class CpuAffinity:
     """Keeps this process, its threads and its child processes on one CPU for a while.
 
     All of them, because threads that talk to each other run at two very different speeds, depending on whether the

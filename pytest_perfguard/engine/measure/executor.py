@@ -40,7 +40,7 @@ _UNTIMED: Final = Timing(0, 0)
 _NOT_OURS: Final = (KeyboardInterrupt, GeneratorExit)
 
 
-def drive(
+def execute(
     steps: Steps,
     call: Callable[[], object],
     setup: Callable[[], object] | None,
@@ -66,7 +66,7 @@ def drive(
     return call() if progress.untouched else progress.result()
 
 
-async def drive_async(
+async def execute_async(
     steps: Steps,
     call: Callable[[], Awaitable[object]],
     setup: Callable[[], object] | None,

@@ -13,7 +13,7 @@ from pytest_perfguard.engine.measure.calibration import kernel
 from pytest_perfguard.engine.measure.executor import PREPARE, Step, time_calls
 from pytest_perfguard.engine.measure.peak_memory import take_peaks
 from pytest_perfguard.engine.measure.stack_offset import stack_offset
-from pytest_perfguard.engine.measure.user_metrics import Probe
+from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
 #: Before a timed round of a process that had to wait for its turn.
 UNTIMED_CALLS: Final = 2
@@ -22,7 +22,7 @@ Readings = dict[str, list[int]]
 Instrument = Generator[Step, Timing, Readings]
 
 
-def read_time(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
+def read_time(iterations: int, rounds: int, probe: UserMetrics, place: int = 0) -> Instrument:
     """Nanoseconds of each round, and of the test's own `setup` before it.
 
     `time` is wall time without what other processes took, which is `lost`; `cpu` is CPU time. The collector is emptied
@@ -41,7 +41,7 @@ def read_time(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Ins
     return {**times.readings, "setup": setup_ns}
 
 
-def read_paced(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
+def read_paced(iterations: int, rounds: int, probe: UserMetrics, place: int = 0) -> Instrument:
     """As `read_time`, with the `load` and the `pace` of each round.
 
     The load is CPU time with that of child processes that ended. The pace is the slower of the calibration kernels right
@@ -70,7 +70,7 @@ def _kernel_ns() -> int:
     return timing.own_ns
 
 
-def read_turn(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
+def read_turn(iterations: int, rounds: int, probe: UserMetrics, place: int = 0) -> Instrument:
     """As `read_time`, without emptying the collector, after two untimed calls that bring code and data back.
 
     For processes that run in turn: while the other one ran, it had the caches to itself.
@@ -88,7 +88,7 @@ def read_turn(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Ins
     return times.readings
 
 
-def read_load(iterations: int, rounds: int, probe: Probe, place: int = 0) -> Instrument:
+def read_load(iterations: int, rounds: int, probe: UserMetrics, place: int = 0) -> Instrument:
     """As `read_time`, and the `load` of each round: CPU nanoseconds with those of the child processes."""
     times, load_ns = _Times(), []
     for index in range(rounds):
@@ -124,12 +124,12 @@ def _children_ns() -> int:
     return _ended_children_ns() + descendants_ns()
 
 
-def read_memory(iterations: int, rounds: int, _probe: Probe, _place: int = 0) -> Instrument:
+def read_memory(iterations: int, rounds: int, _probe: UserMetrics, _place: int = 0) -> Instrument:
     """Peak of Python's memory during each round, in bytes above its start: a reader takes the median."""
     return {"memory": (yield from take_peaks(iterations, rounds))}
 
 
-def read_blocks(iterations: int, rounds: int, probe: Probe, _place: int = 0) -> Instrument:
+def read_blocks(iterations: int, rounds: int, probe: UserMetrics, _place: int = 0) -> Instrument:
     """Memory blocks that each round left allocated once the collector has run (`sys.getallocatedblocks`)."""
     retained = []
     for _ in range(rounds):
@@ -144,14 +144,14 @@ def read_blocks(iterations: int, rounds: int, probe: Probe, _place: int = 0) -> 
     return {"blocks": retained}
 
 
-def read_tails(_iterations: int, _rounds: int, probe: Probe, _place: int = 0) -> Instrument:
+def read_tails(_iterations: int, _rounds: int, probe: UserMetrics, _place: int = 0) -> Instrument:
     """The tails of what the test has recorded itself; calls nothing."""
     probe.note_tails()
     yield from ()
     return {}
 
 
-INSTRUMENTS: Final[Mapping[str, Callable[[int, int, Probe, int], Instrument]]] = {
+INSTRUMENTS: Final[Mapping[str, Callable[[int, int, UserMetrics, int], Instrument]]] = {
     "time": read_time,
     "memory": read_memory,
     "blocks": read_blocks,

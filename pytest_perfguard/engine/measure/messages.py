@@ -15,7 +15,7 @@ Recorded = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Take:
+class MeasureRequest:
     """Request: `rounds` readings of an instrument, each over `iterations` calls."""
 
     instrument: str
@@ -28,7 +28,7 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Taken:
+class MeasureResult:
     """Answer: the readings, a list for each quantity; totals of a round, not per iteration."""
 
     values: Mapping[str, list[int]]
@@ -36,7 +36,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Raised:
+class CallRaised:
     """Answer: a call raised; the text is the exception's type and message."""
 
     text: str
@@ -45,7 +45,7 @@ class Raised:
 
 
 @dataclass(frozen=True)
-class Order:
+class PlanOptions:
     """What the runner wants of a visit."""
 
     metrics: tuple[str, ...]
@@ -62,7 +62,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Visit:
+class PointResult:
     """What one process gave for one measurement point, per iteration."""
 
     iterations: int
@@ -87,7 +87,7 @@ class Visit:
         memory: Mapping[str, tuple[float, ...]],
         recorded: Recorded,
         one_by_one: str = "",
-    ) -> Visit:
+    ) -> PointResult:
         """From `readings` in nanoseconds per round, and what the memory passes gave per iteration."""
         times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
         values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
@@ -109,7 +109,7 @@ class Slices:
     recorded: list[Recorded] = field(default_factory=list)
     tails: Recorded = field(default_factory=dict)
 
-    def add(self, taken: Taken) -> None:
+    def add(self, taken: MeasureResult) -> None:
         for name, values in self.values.items():
             values += taken.values[name]
         self.recorded.append(taken.recorded)

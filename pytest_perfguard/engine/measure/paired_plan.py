@@ -11,7 +11,14 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
-from pytest_perfguard.engine.measure.messages import Raised, Slices, Take, Taken, Visit, joined
+from pytest_perfguard.engine.measure.messages import (
+    CallRaised,
+    MeasureRequest,
+    MeasureResult,
+    PointResult,
+    Slices,
+    joined,
+)
 from pytest_perfguard.engine.measure.plan import (
     LONG_CALL_NS,
     MEMORY_CALL_NS,
@@ -42,21 +49,21 @@ LOAD_ROUNDS: Final = 3
 
 
 @dataclass(frozen=True)
-class Ask:
+class ArmRequest:
     """Request to one arm."""
 
     arm: Arm
-    take: Take
+    take: MeasureRequest
     pinned: bool
 
     @property
-    def take_of_one_process(self) -> Take:
+    def take_of_one_process(self) -> MeasureRequest:
         """The request where both arms are calls of one process: the base is the rival."""
         return replace(self.take, rival=self.arm == "base")
 
 
 @dataclass(frozen=True)
-class PairOrder:
+class PairedPlanOptions:
     """What the runner wants of a visit to both arms."""
 
     metrics: tuple[str, ...]
@@ -82,24 +89,24 @@ class PairOrder:
 
 
 @dataclass(frozen=True)
-class PairVisit:
+class PairResult:
     """What one pair of processes gave for one measurement point."""
 
-    base: Visit
-    head: Visit
+    base: PointResult
+    head: PointResult
     pinned: bool
 
 
 _T = TypeVar("_T")
-PairPlan = Generator[Ask, Taken | Raised, PairVisit]
-_Steps = Generator[Ask, Taken | Raised, _T]
+PairPlan = Generator[ArmRequest, MeasureResult | CallRaised, PairResult]
+_Steps = Generator[ArmRequest, MeasureResult | CallRaised, _T]
 
 
 _Readings = dict[Arm, Slices]
 
 
-def plan_pair(order: PairOrder) -> PairPlan:
-    """The requests of one visit to both arms; returns its `PairVisit`.
+def plan_pair(order: PairedPlanOptions) -> PairPlan:
+    """The requests of one visit to both arms; returns its `PairResult`.
 
     Raises
     ------
@@ -112,8 +119,8 @@ def plan_pair(order: PairOrder) -> PairPlan:
     readings = _nothing()
     load = 0.0
     for arm in arms:
-        first = yield Ask(arm, _single_call(order), pinned)
-        if isinstance(first, Raised):
+        first = yield ArmRequest(arm, _single_call(order), pinned)
+        if isinstance(first, CallRaised):
             raise FirstCallRaised(first.text)
         readings[arm].add(first)
         load = max(load, _load(first.values))
@@ -128,13 +135,13 @@ def plan_pair(order: PairOrder) -> PairPlan:
     try:
         return (yield from _repeated_calls(order, arms, pinned))
     except RepeatedCallRaised as error:
-        nothing = Visit(1, stateful=str(error))
-        return PairVisit(nothing, nothing, pinned)
+        nothing = PointResult(1, stateful=str(error))
+        return PairResult(nothing, nothing, pinned)
 
 
-def _single_call(order: PairOrder) -> Take:
+def _single_call(order: PairedPlanOptions) -> MeasureRequest:
     """One call, with its load where it is not known yet whether the test runs in parallel."""
-    return Take("load" if order.pinned is None else "time", 1, 1, place=order.place)
+    return MeasureRequest("load" if order.pinned is None else "time", 1, 1, place=order.place)
 
 
 def slices_for(pair_ns: int, budget_ns: int, least: int = SLICES.start) -> int:
@@ -144,12 +151,12 @@ def slices_for(pair_ns: int, budget_ns: int, least: int = SLICES.start) -> int:
     return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns) - 1))
 
 
-def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
+def _repeated_calls(order: PairedPlanOptions, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
     second: dict[Arm, int] = {}
     slices = _nothing()
     load = 0.0
     for arm in arms:
-        taken = taken_of((yield Ask(arm, _single_call(order), pinned)))
+        taken = taken_of((yield ArmRequest(arm, _single_call(order), pinned)))
         second[arm], load = max(1, taken.values["time"][0]), max(load, _load(taken.values))
         slices[arm].add(taken)
     known = max(1, order.iterations)
@@ -169,10 +176,10 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
     per_call = min(second[arm] // iterations[arm] for arm in arms)
     instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
     wanted = slices_for(sum(second.values()), order.budget_ns, FRESH_SLICES if order.fresh else SLICES.start)
-    takes = {arm: Take(instrument, iterations[arm], 1, place=order.place) for arm in arms}
+    takes = {arm: MeasureRequest(instrument, iterations[arm], 1, place=order.place) for arm in arms}
     yield from _take_turns(slices, arms, takes, wanted, pinned)
     for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
-        slices[arm].tails = taken_of((yield Ask(arm, Take("tails", 1, 1), pinned))).recorded
+        slices[arm].tails = taken_of((yield ArmRequest(arm, MeasureRequest("tails", 1, 1), pinned))).recorded
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
     if order.memory and per_call < MEMORY_CALL_NS:
         for arm in arms:
@@ -182,7 +189,7 @@ def _repeated_calls(order: PairOrder, arms: tuple[Arm, Arm], pinned: bool) -> Pa
 
 
 def _calibrated(
-    order: PairOrder, second: Mapping[Arm, int], pinned: bool
+    order: PairedPlanOptions, second: Mapping[Arm, int], pinned: bool
 ) -> _Steps[tuple[dict[Arm, int], dict[Arm, int], str]]:
     """(calls per slice, ns of a slice, why only one by one), of each arm; the same number of calls for both but for two calls."""
     number, slice_ns, problem = yield from _on("base", calibrate(order.iterations), pinned)
@@ -193,14 +200,14 @@ def _calibrated(
 
 
 def _take_turns(
-    slices: _Readings, arms: tuple[Arm, Arm], takes: Mapping[Arm, Take], wanted: int, pinned: bool
+    slices: _Readings, arms: tuple[Arm, Arm], takes: Mapping[Arm, MeasureRequest], wanted: int, pinned: bool
 ) -> _Steps[None]:
     """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
     for index in range(len(slices["base"].values["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
             # Both arms at the same offset of the stack, another one in each slice pair.
             take = replace(takes[arm], place=takes[arm].place + index)
-            slices[arm].add(taken_of((yield Ask(arm, take, pinned))))
+            slices[arm].add(taken_of((yield ArmRequest(arm, take, pinned))))
 
 
 def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
@@ -209,7 +216,9 @@ def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -
     highest = 0.0
     for arm in arms:
         long_enough = iterations[arm] * max(1, math.ceil(LOAD_NS / slices_ns[arm]))
-        highest = max(highest, _load(values_of((yield Ask(arm, Take("load", long_enough, LOAD_ROUNDS), False)))))
+        highest = max(
+            highest, _load(values_of((yield ArmRequest(arm, MeasureRequest("load", long_enough, LOAD_ROUNDS), False))))
+        )
     return highest
 
 
@@ -222,20 +231,22 @@ def _load(readings: Mapping[str, list[int]]) -> float:
     return max(cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True))
 
 
-def _warm_up(order: PairOrder, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
+def _warm_up(order: PairedPlanOptions, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
     """Warm one arm; returns what a slice of it takes."""
-    first = values_of((yield Ask(arm, Take("time", iterations, 1, place=order.place), pinned)))["time"][0]
+    first = values_of((yield ArmRequest(arm, MeasureRequest("time", iterations, 1, place=order.place), pinned)))[
+        "time"
+    ][0]
     rounds = warm_up_rounds(max(1, first), order.budget_ns // PAIRS_IN_BUDGET)
-    taken = values_of((yield Ask(arm, Take("time", iterations, rounds, place=order.place), pinned)))
+    taken = values_of((yield ArmRequest(arm, MeasureRequest("time", iterations, rounds, place=order.place), pinned)))
     return max(1, min(taken["time"]))
 
 
-def _on(arm: Arm, steps: Generator[Take, Taken | Raised, _T], pinned: bool) -> _Steps[_T]:
+def _on(arm: Arm, steps: Generator[MeasureRequest, MeasureResult | CallRaised, _T], pinned: bool) -> _Steps[_T]:
     """A plan for one process, carried out in one arm."""
     try:
         request = next(steps)
         while True:
-            request = steps.send((yield Ask(arm, request, pinned)))
+            request = steps.send((yield ArmRequest(arm, request, pinned)))
     except StopIteration as stop:
         result: _T = stop.value
         return result
@@ -246,17 +257,17 @@ def _nothing() -> _Readings:
 
 
 def _visits(
-    order: PairOrder,
+    order: PairedPlanOptions,
     iterations: Mapping[Arm, int],
     readings: _Readings,
     memory: Mapping[Arm, Mapping[str, tuple[float, ...]]],
     *,
     pinned: bool,
     one_by_one: str = "",
-) -> PairVisit:
-    def visit(arm: Arm) -> Visit:
+) -> PairResult:
+    def visit(arm: Arm) -> PointResult:
         slices = readings[arm]
         recorded = {**joined(slices.recorded), **slices.tails}
-        return Visit.of(order.metrics, iterations[arm], slices.values, memory.get(arm, {}), recorded, one_by_one)
+        return PointResult.of(order.metrics, iterations[arm], slices.values, memory.get(arm, {}), recorded, one_by_one)
 
-    return PairVisit(visit("base"), visit("head"), pinned)
+    return PairResult(visit("base"), visit("head"), pinned)

@@ -11,7 +11,13 @@ import statistics
 from collections.abc import Generator, Mapping
 from typing import Final
 
-from pytest_perfguard.engine.measure.messages import Order, Raised, Take, Taken, Visit
+from pytest_perfguard.engine.measure.messages import (
+    CallRaised,
+    MeasureRequest,
+    MeasureResult,
+    PlanOptions,
+    PointResult,
+)
 
 #: A round lasts at least this long. Half a millisecond is as precise as longer rounds for a fraction of the time,
 #: and short enough to fall wholly into a fast phase of a machine that changes speed every few tens of milliseconds.
@@ -57,27 +63,27 @@ class RepeatedCallRaised(Exception):
     """A later call raised: the test cannot be called twice on one set-up."""
 
 
-Plan = Generator[Take, Taken | Raised, Visit]
-_Steps = Generator[Take, Taken | Raised, list[int]]
+Plan = Generator[MeasureRequest, MeasureResult | CallRaised, PointResult]
+_Steps = Generator[MeasureRequest, MeasureResult | CallRaised, list[int]]
 
 
-def plan_visit(order: Order) -> Plan:
-    """The requests of one visit; returns its `Visit`.
+def plan_visit(order: PlanOptions) -> Plan:
+    """The requests of one visit; returns its `PointResult`.
 
     Raises
     ------
     FirstCallRaised
         where not even one call works.
     """
-    first = yield Take("paced", 1, 1, place=order.place)
-    if isinstance(first, Raised):
+    first = yield MeasureRequest("paced", 1, 1, place=order.place)
+    if isinstance(first, CallRaised):
         raise FirstCallRaised(first.text)
     if order.single:
-        return Visit.of(order.metrics, 1, first.values, {}, first.recorded)
+        return PointResult.of(order.metrics, 1, first.values, {}, first.recorded)
     try:
         return (yield from _repeated_calls(order))
     except RepeatedCallRaised as error:
-        return Visit(1, stateful=str(error))
+        return PointResult(1, stateful=str(error))
 
 
 def rounds_for(ns_per_round: int, budget_ns: int) -> int:
@@ -93,8 +99,8 @@ def warm_up_rounds(ns_per_round: int, budget_ns: int) -> int:
     return min(MAX_WARM_UP_ROUNDS, max(1, math.ceil(span / ns_per_round)))
 
 
-def _repeated_calls(order: Order) -> Plan:
-    second = taken_of((yield Take("paced", 1, 1, place=order.place)))
+def _repeated_calls(order: PlanOptions) -> Plan:
+    second = taken_of((yield MeasureRequest("paced", 1, 1, place=order.place)))
     readings, recorded = second.values, second.recorded
     spent = readings["time"][0]
     iterations, one_by_one = 1, ""
@@ -103,18 +109,18 @@ def _repeated_calls(order: Order) -> Plan:
         iterations, ns_per_round, one_by_one = yield from calibrate(hint)
         yield from _take("time", iterations, warm_up_rounds(ns_per_round, order.budget_ns))
         rounds = rounds_for(ns_per_round, order.budget_ns)
-        timed = taken_of((yield Take("paced", iterations, rounds, place=order.place)))
+        timed = taken_of((yield MeasureRequest("paced", iterations, rounds, place=order.place)))
         readings, recorded = timed.values, timed.recorded
     if recorded:
-        recorded = {**recorded, **taken_of((yield Take("tails", 1, 1))).recorded}
+        recorded = {**recorded, **taken_of((yield MeasureRequest("tails", 1, 1))).recorded}
     memory: dict[str, tuple[float, ...]] = {}
     if order.memory and min(readings["time"]) // iterations < MEMORY_CALL_NS:
         ns_per_call = min(readings["time"]) // iterations
         memory = yield from memory_passes(order.metrics, ns_per_call, repeats=not one_by_one)
-    return Visit.of(order.metrics, iterations, readings, memory, recorded, one_by_one)
+    return PointResult.of(order.metrics, iterations, readings, memory, recorded, one_by_one)
 
 
-def calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]]:
+def calibrate(hint: int) -> Generator[MeasureRequest, MeasureResult | CallRaised, tuple[int, int, str]]:
     """Find how many calls make a round -> (iterations per round, ns per round, why only one by one).
 
     A known number is kept while its round is within a factor of two of the aim: the same number of calls on both
@@ -123,11 +129,11 @@ def calibrate(hint: int) -> Generator[Take, Taken | Raised, tuple[int, int, str]
     iterations = max(1, hint)
     for _ in range(MAX_CALIBRATIONS):
         try:
-            taken = values_of((yield Take("time", iterations, FEW_ROUNDS)))
+            taken = values_of((yield MeasureRequest("time", iterations, FEW_ROUNDS)))
         except RepeatedCallRaised as error:
             if iterations == 1:
                 raise
-            taken = values_of((yield Take("time", 1, FEW_ROUNDS)))
+            taken = values_of((yield MeasureRequest("time", 1, FEW_ROUNDS)))
             return 1, _round_ns(taken), str(error)
         ns = max(1, min(taken["time"]))
         fits = ns >= ROUND_NS // 2 if iterations == hint else ns >= 0.9 * ROUND_NS
@@ -147,7 +153,7 @@ def _round_ns(taken: Mapping[str, list[int]]) -> int:
 
 def memory_passes(
     metrics: tuple[str, ...], ns_per_call: int, *, repeats: bool = True
-) -> Generator[Take, Taken | Raised, dict[str, tuple[float, ...]]]:
+) -> Generator[MeasureRequest, MeasureResult | CallRaised, dict[str, tuple[float, ...]]]:
     """The passes for memory of a call that takes `ns_per_call`; values per iteration.
 
     Blocks are a difference between rounds of many calls and of one: not to be had where a call cannot be repeated.
@@ -167,10 +173,10 @@ def memory_passes(
 
 
 def _take(instrument: str, iterations: int, rounds: int) -> _Steps:
-    return values_of((yield Take(instrument, iterations, rounds)))[instrument]
+    return values_of((yield MeasureRequest(instrument, iterations, rounds)))[instrument]
 
 
-def taken_of(answer: Taken | Raised) -> Taken:
+def taken_of(answer: MeasureResult | CallRaised) -> MeasureResult:
     """The answer, if there is one.
 
     Raises
@@ -178,11 +184,11 @@ def taken_of(answer: Taken | Raised) -> Taken:
     RepeatedCallRaised
         where the call raised instead.
     """
-    if isinstance(answer, Raised):
+    if isinstance(answer, CallRaised):
         raise RepeatedCallRaised(answer.text)
     return answer
 
 
-def values_of(answer: Taken | Raised) -> Mapping[str, list[int]]:
+def values_of(answer: MeasureResult | CallRaised) -> Mapping[str, list[int]]:
     """The readings of an answer, or as `taken_of`."""
     return taken_of(answer).values

@@ -28,7 +28,7 @@ class Distribution(Protocol):
     def last(self, number: int) -> list[float]: ...
 
 
-class Probe:
+class UserMetrics:
     """Reads the distributions of one measurement point. Names are those of metrics: `time:db.query`, `p95:db.query`."""
 
     def __init__(

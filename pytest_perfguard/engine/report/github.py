@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.text import gravest_first
+from pytest_perfguard.engine.report.text import most_severe_first
 
 #: GitHub shows no more than ten errors of a step.
 MOST: Final = 10
@@ -20,7 +20,7 @@ def error_commands(report: Report, folder: str = "") -> Iterator[str]:
     """
     strict = report.settings.get("strict") is True
     failed = [entry for entry in report.entries if entry.comparison.fails(strict=strict)]
-    for entry in gravest_first(failed, key=lambda entry: entry.comparison)[:MOST]:
+    for entry in most_severe_first(failed, key=lambda entry: entry.comparison)[:MOST]:
         yield _annotation(entry, folder)
 
 

@@ -12,12 +12,12 @@ from importlib import resources
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Comparison, Finding
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.history.trends import Track
+from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.change_text import change_cell, each_reason_once, interval_cell, smallest_in_words
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.html_parts import amounts, badge, interval_bar, shown, tag
+from pytest_perfguard.engine.report.html_parts import amounts, badge, escape, interval_bar, tag
 from pytest_perfguard.engine.report.plot_data import plots_of
-from pytest_perfguard.engine.report.text import gravest_first, leading_finding, verdict_word
+from pytest_perfguard.engine.report.text import leading_finding, most_severe_first, verdict_word
 
 _TITLES = {
     "history": "history of",
@@ -33,16 +33,16 @@ def check_available() -> None:
     _plotly()
 
 
-def html_report(report: Report, tracks: Sequence[Track] = ()) -> str:
+def html_report(report: Report, tracks: Sequence[Trend] = ()) -> str:
     """The page's text; `tracks` are the histories of its tests."""
-    by_test: dict[str, list[Track]] = {}
+    by_test: dict[str, list[Trend]] = {}
     for track in tracks:
         by_test.setdefault(track.nodeid, []).append(track)
-    entries = gravest_first(report.entries, key=lambda entry: entry.comparison)
+    entries = most_severe_first(report.entries, key=lambda entry: entry.comparison)
     plots = [plots_of(entry, by_test.get(entry.nodeid, ())) for entry in entries]
     template = _asset("page.html")
     parts = {
-        "title": shown(f"perfguard: {_counts(report)}"),
+        "title": escape(f"perfguard: {_counts(report)}"),
         "style": _asset("page.css"),
         "heading": _heading(report),
         "chips": "".join(_chip(word, count) for word, count in report.summary.items()),
@@ -89,14 +89,14 @@ def _heading(report: Report) -> str:
         "machine": f"{facts.get('cpu', '')}, {facts.get('cpus', '?')} CPUs, {facts.get('system', '')}".strip(", "),
         "Python": str(facts.get("python_version", "")),
     }
-    rows = "".join(f"<div><dt>{name}</dt><dd>{shown(text)}</dd></div>" for name, text in told.items() if text)
+    rows = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in told.items() if text)
     cut = [] if report.complete else ["The run was interrupted: tests are lacking."]
-    remarks = "".join(tag("p", shown(text), class_="remark") for text in (*cut, *report.notes))
-    return f"<h1>{shown(_counts(report))}</h1>{remarks}<dl>{rows}</dl>"
+    remarks = "".join(tag("p", escape(text), class_="remark") for text in (*cut, *report.notes))
+    return f"<h1>{escape(_counts(report))}</h1>{remarks}<dl>{rows}</dl>"
 
 
 def _chip(word: str, count: int) -> str:
-    return tag("button", f"{shown(word)} {count}", class_=f"chip {word}", type="button", data_verdict=word)
+    return tag("button", f"{escape(word)} {count}", class_=f"chip {word}", type="button", data_verdict=word)
 
 
 def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
@@ -106,10 +106,10 @@ def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
     summary = "".join(
         [
             badge(word),
-            tag("span", shown(entry.nodeid), class_="name"),
+            tag("span", escape(entry.nodeid), class_="name"),
             tag("span", amounts(time), class_="amounts"),
             tag("span", interval_bar(time), class_="interval-cell"),
-            tag("span", shown(change_cell(time)), class_="change"),
+            tag("span", escape(change_cell(time)), class_="change"),
             tag("span", _memory(memory), class_="memory"),
         ]
     )
@@ -130,7 +130,7 @@ def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
 def _memory(finding: Finding | None) -> str:
     if finding is None:
         return ""
-    return shown(f"memory {change_cell(finding) or format_amount(finding.candidate, finding.unit)}")
+    return escape(f"memory {change_cell(finding) or format_amount(finding.candidate, finding.unit)}")
 
 
 def _panel(entry: Entry, *, drawn: bool) -> str:
@@ -139,13 +139,13 @@ def _panel(entry: Entry, *, drawn: bool) -> str:
     if drawn:
         parts.append('<div class="plots"></div>')
     if entry.lines:
-        parts.append(tag("pre", shown("\n".join(entry.lines))))
+        parts.append(tag("pre", escape("\n".join(entry.lines))))
     elif comparison.broken or comparison.reason:
-        parts.append(tag("pre", shown(comparison.broken or comparison.reason)))
+        parts.append(tag("pre", escape(comparison.broken or comparison.reason)))
     told = [_extent(comparison), *comparison.measurement.notes]
     if comparison.pairing is not None and comparison.pairing.why:
         told.append(f"measured side by side, because: {comparison.pairing.why}")
-    parts.append(tag("ul", "".join(f"<li>{shown(line)}</li>" for line in told), class_="notes"))
+    parts.append(tag("ul", "".join(f"<li>{escape(line)}</li>" for line in told), class_="notes"))
     return tag("div", "".join(parts), class_="panel")
 
 
@@ -175,8 +175,8 @@ def _finding_row(finding: Finding) -> str:
     said = [finding.reason, *finding.details]
     if finding.smallest is not None:
         said.append(smallest_in_words(finding.smallest))
-    told = "".join(f"<div class='why'>{shown(line)}</div>" for line in said if line)
-    return "<tr>" + "".join(f"<td>{shown(cell)}</td>" for cell in cells) + f"<td>{last}{told}</td></tr>"
+    told = "".join(f"<div class='why'>{escape(line)}</div>" for line in said if line)
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + f"<td>{last}{told}</td></tr>"
 
 
 def _sortable(value: float | None) -> str:

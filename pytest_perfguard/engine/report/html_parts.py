@@ -1,4 +1,4 @@
-"""Pieces of the HTML page. Whatever a test or a user wrote passes through `shown`."""
+"""Pieces of the HTML page. Whatever a test or a user wrote passes through `escape`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEIGHT: Final = 24
 _EDGE: Final = 6
 
 
-def shown(text: str) -> str:
+def escape(text: str) -> str:
     """Text for HTML: its special characters escaped, its control characters made visible."""
     return html.escape("\n".join(printable(line) for line in text.split("\n")))
 
@@ -27,23 +27,23 @@ def shown(text: str) -> str:
 def tag(name: str, content: str = "", **attributes: object) -> str:
     """An element around `content`, which is HTML; `class_` and `data_x` stand for `class` and `data-x`."""
     named = {key.strip("_").replace("_", "-"): value for key, value in attributes.items()}
-    text = "".join(f' {key}="{shown(str(value))}"' for key, value in named.items())
+    text = "".join(f' {key}="{escape(str(value))}"' for key, value in named.items())
     return f"<{name}{text}>{content}</{name}>"
 
 
 def badge(word: str) -> str:
     """A verdict as a coloured word."""
-    return tag("span", shown(word), class_=f"badge {word}")
+    return tag("span", escape(word), class_=f"badge {word}")
 
 
 def amounts(finding: Finding | None) -> str:
     """`12.3 us → 25.1 us`."""
     if finding is None:
         return ""
-    now = shown(format_amount(finding.candidate, finding.unit))
+    now = escape(format_amount(finding.candidate, finding.unit))
     if finding.baseline is None:
         return now
-    return f"{shown(format_amount(finding.baseline, finding.unit))} → {now}"
+    return f"{escape(format_amount(finding.baseline, finding.unit))} → {now}"
 
 
 def interval_bar(finding: Finding | None) -> str:
@@ -66,7 +66,7 @@ def interval_bar(finding: Finding | None) -> str:
         title += f", allowed {format_change((finding.limit or 0.0) / finding.baseline, like=finding.ratio)}"
     return (
         f'<svg class="bar {finding.verdict or "measured"}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{shown(title)}"><title>{shown(title)}</title>{"".join(parts)}</svg>'
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )
 
 

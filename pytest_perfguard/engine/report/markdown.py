@@ -11,7 +11,7 @@ from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount
 from pytest_perfguard.engine.report.change_text import change_cell
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.text import gravest_first, leading_finding, plural, verdict_word
+from pytest_perfguard.engine.report.text import leading_finding, most_severe_first, plural, verdict_word
 
 #: GitHub refuses comments of more than 65,536 characters.
 MOST_CHARACTERS: Final = 60_000
@@ -21,7 +21,7 @@ _SYMBOLS: Final = {"regression": "🔴", "leak": "🔴", "over-budget": "🔴", 
 
 def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:
     """The report, the gravest first; what would make it longer than `most` characters is left out and counted."""
-    entries = gravest_first(report.entries, key=lambda entry: entry.comparison)
+    entries = most_severe_first(report.entries, key=lambda entry: entry.comparison)
     loud = [entry for entry in entries if _is_loud(entry)]
     quiet = [entry for entry in entries if not _is_loud(entry)]
     counts = ", ".join(f"{count} {word}" for word, count in report.summary.items()) or "nothing measured"

@@ -8,14 +8,14 @@ from typing import Final
 
 from pytest_perfguard.core.model import Finding
 from pytest_perfguard.core.units import format_change, is_factor
-from pytest_perfguard.engine.history.trends import Track
+from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Entry, Sides, Spread
 
 #: A ratio to something that is nearly nothing is more than an axis shows.
 _LARGEST: Final = 1e9
 
 
-def plots_of(entry: Entry, tracks: Sequence[Track]) -> list[dict[str, object]]:
+def plots_of(entry: Entry, tracks: Sequence[Trend]) -> list[dict[str, object]]:
     """The plots of one test: the pairs and both sides of each metric, then its history."""
     findings = {finding.name: finding for finding in entry.comparison.findings}
     plots: list[dict[str, object]] = []
@@ -71,7 +71,7 @@ def _spread(spread: Spread) -> dict[str, object]:
     }
 
 
-def _track(track: Track) -> dict[str, object]:
+def _track(track: Trend) -> dict[str, object]:
     return {
         "kind": "track",
         "title": f"{track.metric}: history of {len(track.points)} recordings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from pytest_perfguard.engine.history.trends import Track
+from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.report.json import json_report
 
@@ -17,7 +17,7 @@ def check_formats(names: Iterable[str]) -> None:
         check_available()
 
 
-def rendered(report: Report, name: str, history: Callable[[], Sequence[Track]] = tuple) -> str:
+def rendered(report: Report, name: str, history: Callable[[], Sequence[Trend]] = tuple) -> str:
     """The text of the file; `history` is asked only where the format shows it."""
     if name.endswith(".json"):
         return json_report(report)

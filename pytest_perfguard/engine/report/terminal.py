@@ -14,8 +14,8 @@ from pytest_perfguard.engine.report.change_text import change_cell, smallest_in_
 from pytest_perfguard.engine.report.sample_lines import every_metric
 from pytest_perfguard.engine.report.text import (
     count_verdicts,
-    gravest_first,
     leading_finding,
+    most_severe_first,
     plural,
     shortened,
     verdict_word,
@@ -44,7 +44,7 @@ TONES: Final[Mapping[str, Literal["", "red", "yellow", "green"]]] = {
 
 def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, verbosity: int = 0) -> Iterator[Line]:
     """The table and what there is to say of it; `verbosity` 1: every metric, 2: the samples as well."""
-    measured = gravest_first(
+    measured = most_severe_first(
         [comparison for comparison in comparisons if comparison.verdict is not Verdict.MISSING], key=lambda item: item
     )
     if measured:

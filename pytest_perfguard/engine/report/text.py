@@ -26,7 +26,7 @@ def count_verdicts(comparisons: Sequence[Comparison]) -> dict[str, int]:
     return {name: counts[name] for name in order if counts[name]}
 
 
-def gravest_first(items: Iterable[T], key: Callable[[T], Comparison]) -> list[T]:
+def most_severe_first(items: Iterable[T], key: Callable[[T], Comparison]) -> list[T]:
     """What got worse before what did not, and by node id among equals."""
 
     def order(item: T) -> tuple[int, str]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.core.metric_names import metric_kind, metric_name, of_points
-from pytest_perfguard.core.model import Contest, Measurement, Samples
+from pytest_perfguard.core.model import ClaimSamples, Measurement, Samples
 from pytest_perfguard.core.parsers import KINDS
-from pytest_perfguard.engine.measure.messages import BUSY_MACHINE, Visit
+from pytest_perfguard.engine.measure.messages import BUSY_MACHINE, PointResult
 
 #: One round between two fast kernels may be chance; so many are the machine's pace.
 PACED_ROUNDS: Final = 5
@@ -20,7 +20,7 @@ BUSY_NOTE: Final = (
 )
 
 
-class Tally:
+class MeasurementBuilder:
     """The measurement of one test as it grows. Values added between two `close_process` are one process's."""
 
     def __init__(self, iterations: Mapping[str, int]) -> None:
@@ -42,7 +42,7 @@ class Tally:
         self._seconds = 0.0
         self._instrumented = False
 
-    def add(self, visits: Mapping[str, Visit]) -> None:
+    def add(self, visits: Mapping[str, PointResult]) -> None:
         """Take over one serving of the test: a visit for each of its measurement points."""
         for label, visit in visits.items():
             if visit.stateful:
@@ -69,7 +69,7 @@ class Tally:
         """Is this claim to be measured now? Once in a process, which is the unit, however often the test is served."""
         return label not in self._fought
 
-    def add_contest(self, label: str, contest: Contest) -> None:
+    def add_contest(self, label: str, contest: ClaimSamples) -> None:
         """Take over what one process gave for one claim."""
         self._fought.add(label)
         known = dict(self.measurement.contests)

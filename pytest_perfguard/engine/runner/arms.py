@@ -16,9 +16,9 @@ from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.runner.base_tests import BaseTests
 from pytest_perfguard.engine.runner.generated_files import copy_generated
-from pytest_perfguard.engine.runner.import_audit import Proof, project_roots
+from pytest_perfguard.engine.runner.import_audit import ImportAudit, project_roots
 from pytest_perfguard.engine.runner.interpreter_flags import for_another, without_bytecode_in_place
-from pytest_perfguard.engine.runner.path_map import Places
+from pytest_perfguard.engine.runner.path_map import PathMap
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.test_overlay import Tests, only_tests_differ, transplant
@@ -54,7 +54,7 @@ class Arms:
 
     base: Launch
     head: Launch
-    proof: Proof
+    proof: ImportAudit
     only_tests_differ: bool
     """Do both arms run the same library, as far as Python files go?"""
     tests: BaseTests
@@ -96,7 +96,7 @@ def two_arms(revision: Revision, head: Launch, suite: Suite, build: Build) -> It
 
 
 def _prepared(revision: Revision, head: Launch, suite: Suite, build: Build, tree: Path) -> Arms:
-    top, places, extra = revision.top, Places(revision.top, tree), beside(tree)
+    top, places, extra = revision.top, PathMap(revision.top, tree), beside(tree)
     build = replace(build, python=_absolute(build.python, suite.rootdir))
     target = extra / "target" if build.command else None
     if target is not None:  # before the tests come, and with them the head's configuration of the build
@@ -108,7 +108,7 @@ def _prepared(revision: Revision, head: Launch, suite: Suite, build: Build, tree
     roots = project_roots(top, suite.rootdir)
     head = _without_bytecode_in_place(head, extra / "bytecode")
     base = _base(head, places, roots, build, target)
-    proof = Proof(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
+    proof = ImportAudit(places, roots, is_test=tests.cover, target=target, apart=build.python is not None)
     only_tests = only_tests_differ(top, revision.commit, tests)
     return Arms(base, replace(head, arm="head"), proof, only_tests, BaseTests(revision), copied)
 
@@ -126,7 +126,7 @@ def _absolute(python: str | None, rootdir: Path) -> str | None:
     return os.fspath(rootdir / python) if python and os.sep in python else python
 
 
-def _base(head: Launch, places: Places, roots: Sequence[Path], build: Build, target: Path | None) -> Launch:
+def _base(head: Launch, places: PathMap, roots: Sequence[Path], build: Build, target: Path | None) -> Launch:
     environment = dict(head.environment)
     entries = [places.moved(entry) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     path = None

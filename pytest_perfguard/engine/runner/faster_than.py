@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_perfguard.core.model import Contest
+from pytest_perfguard.core.model import ClaimSamples
 from pytest_perfguard.core.stats.sequential import log_ratio
-from pytest_perfguard.engine.measure.messages import Raised, Taken
-from pytest_perfguard.engine.measure.paired_plan import Ask, PairOrder, plan_pair
-from pytest_perfguard.engine.runner.process import Worker
-from pytest_perfguard.engine.runner.protocol import Duel, Pin
-from pytest_perfguard.engine.runner.scheduler import Subject, converse
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureResult
+from pytest_perfguard.engine.measure.paired_plan import ArmRequest, PairedPlanOptions, plan_pair
+from pytest_perfguard.engine.runner.process import WorkerProcess
+from pytest_perfguard.engine.runner.protocol import FasterThanPoint, SetAffinity
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, converse
 
 
-def serve_duel(worker: Worker, duel: Duel, index: int, subject: Subject) -> Contest:
+def serve_duel(worker: WorkerProcess, duel: FasterThanPoint, index: int, subject: MeasuredTest) -> ClaimSamples:
     """Measure the two calls in turn in the process of this index -> the contest with this process's ratio."""
-    order = PairOrder(
+    order = PairedPlanOptions(
         ("time",),
         round(subject.settings.budget * 1e9),
         pinned=None if worker.ready.pins else False,
@@ -28,17 +28,19 @@ def serve_duel(worker: Worker, duel: Duel, index: int, subject: Subject) -> Cont
     if not visit.head.stateful:
         ratio = log_ratio(visit.head.values["time"], visit.base.values["time"])
     ratios = () if ratio is None else (ratio,)
-    return Contest(duel.name, duel.rival, duel.by, ratios, visit.head.stateful)
+    return ClaimSamples(duel.name, duel.rival, duel.by, ratios, visit.head.stateful)
 
 
-def _asker(worker: Worker, index: int, subject: Subject) -> Callable[[Ask], Taken | Raised]:
+def _asker(
+    worker: WorkerProcess, index: int, subject: MeasuredTest
+) -> Callable[[ArmRequest], MeasureResult | CallRaised]:
     placed = False  # where a point begins
 
-    def ask(request: Ask) -> Taken | Raised:
+    def ask(request: ArmRequest) -> MeasureResult | CallRaised:
         nonlocal placed
         if request.pinned is not placed:
             placed = request.pinned
-            worker.send(Pin(index if placed else -1))
+            worker.send(SetAffinity(index if placed else -1))
         return worker.ask(request.take_of_one_process, doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
 
     return ask

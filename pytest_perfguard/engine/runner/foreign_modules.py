@@ -20,7 +20,7 @@ _NAME: Final = re.compile(r"""\bname\s*=\s*["']?([A-Za-z0-9][A-Za-z0-9._-]*)""")
 _PACKAGING: Final = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
-class Strangers:
+class ForeignModules:
     """Knows which installed files belong to the project of a tree.
 
     Nothing is read before the first question, which is asked only where a module bears a name of the tree and lies elsewhere.

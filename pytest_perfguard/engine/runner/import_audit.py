@@ -10,8 +10,8 @@ from typing import Final
 
 from pytest_perfguard.core.errors import WrongCode
 from pytest_perfguard.core.git import git
-from pytest_perfguard.engine.runner.foreign_modules import Strangers
-from pytest_perfguard.engine.runner.path_map import Places, import_roots, is_in_tree
+from pytest_perfguard.engine.runner.foreign_modules import ForeignModules
+from pytest_perfguard.engine.runner.path_map import PathMap, import_roots, is_in_tree
 
 BUILD: Final = (
     "set perf_base_command to a command that installs the base, such as "
@@ -26,7 +26,7 @@ _EVERYBODYS: Final = {"setup", "conftest", "tests", "test", "docs", "examples", 
 _Names = Mapping[str, set[Path]]
 
 
-class Proof:
+class ImportAudit:
     """Checks what the processes of a pair imported.
 
     A module of the head is the project's if it lies in the tree, or is a copy of a file that bears its name there. What is the
@@ -35,7 +35,7 @@ class Proof:
 
     def __init__(
         self,
-        places: Places,
+        places: PathMap,
         roots: Iterable[Path],
         *,
         is_test: Callable[[PurePosixPath], bool],
@@ -49,7 +49,7 @@ class Proof:
         self._apart = apart
         """Has the base an environment of its own?"""
         self._named, self._certain = _tree_modules(places.head, roots)
-        self._strangers = Strangers(places.head)
+        self._strangers = ForeignModules(places.head)
         self._base: dict[str, str] = {}
         self._head: dict[str, str] = {}
         self.base_is_used = False

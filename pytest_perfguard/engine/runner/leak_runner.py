@@ -15,10 +15,19 @@ from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.leaks.findings import Examination
-from pytest_perfguard.engine.runner.process import START_LIMIT, Launch, Worker
-from pytest_perfguard.engine.runner.protocol import Done, Duel, Examine, Found, GoOn, Point, Recheck, Serve
-from pytest_perfguard.engine.runner.scheduler import Progress, Subject, TestFailed, broken_down
-from pytest_perfguard.engine.runner.single_process import SingleRounds
+from pytest_perfguard.engine.runner.process import START_LIMIT, Launch, WorkerProcess
+from pytest_perfguard.engine.runner.protocol import (
+    CheckLeaks,
+    FasterThanPoint,
+    FinishedTest,
+    LeakCheckResult,
+    PointReached,
+    RecheckLeaks,
+    Resume,
+    ServeTest,
+)
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress, TestFailed, broken_down
+from pytest_perfguard.engine.runner.single_process import SingleProcessScheduler
 from pytest_perfguard.engine.verdict.leaks import PROCESSES, judge_leaks
 
 #: The whole check of one test is one answer: its calls, traced, and the explanation.
@@ -31,14 +40,14 @@ FIRST_SHARE: Final = 0.6
 LEAST_SHARE: Final = 0.15
 
 
-class Examiner(SingleRounds):
+class LeakRunner(SingleProcessScheduler):
     """One phase of leak checks. Its comparisons hold the findings on leaks and nothing else."""
 
     unit = "leak check"
 
     def __init__(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[MeasuredTest],
         launch: Launch,
         *,
         tell: Callable[[Progress], None],
@@ -48,7 +57,7 @@ class Examiner(SingleRounds):
         self._found: dict[str, list[Mapping[str, Examination]]] = {subject.nodeid: [] for subject in subjects}
         self._spent: dict[str, float] = {}
 
-    def _visit(self, crew: Worker, subject: Subject, following: str, index: int) -> None:
+    def _visit(self, crew: WorkerProcess, subject: MeasuredTest, following: str, index: int) -> None:
         start = self._clock()
         found = self._found[subject.nodeid]
         allowed = FIRST_SHARE if index == 0 else 1.0
@@ -73,44 +82,46 @@ class Examiner(SingleRounds):
         if comparison is not None:
             self._decide(subject, comparison)
 
-    def _serve(self, crew: Worker, subject: Subject, following: str, allowed: float) -> dict[str, Examination]:
+    def _serve(
+        self, crew: WorkerProcess, subject: MeasuredTest, following: str, allowed: float
+    ) -> dict[str, Examination]:
         """Check the test's measurement points, in one set-up."""
         doing, limit = _doing(subject), _limit(subject)
         found: dict[str, Examination] = {}
         start = self._clock()
-        crew.send(Serve(subject.nodeid, following))
+        crew.send(ServeTest(subject.nodeid, following))
         while True:
             message = crew.receive(doing=doing, limit=limit)
-            if isinstance(message, Done):
+            if isinstance(message, FinishedTest):
                 if message.problem or not found:
                     raise TestFailed(message.problem or "it reached no measurement point")
                 return found
-            if not isinstance(message, Point | Duel):
+            if not isinstance(message, PointReached | FasterThanPoint):
                 raise ProtocolError(f"expected Point or Done while {doing}, got {message!r}")
-            order = Examine(*self._allowance(subject, allowed, start))
+            order = CheckLeaks(*self._allowance(subject, allowed, start))
             answer = crew.examine(order, doing=doing, limit=limit)
             # A call that raises ends the check of this point; the test goes on, and raises itself where it must.
             found[message.label] = (
-                answer.examination if isinstance(answer, Found) else Examination(0, unsettled=answer.text)
+                answer.examination if isinstance(answer, LeakCheckResult) else Examination(0, unsettled=answer.text)
             )
-            crew.send(GoOn())
+            crew.send(Resume())
 
     def _recheck(
-        self, crew: Worker, subject: Subject, label: str, suspect: Examination, following: str, start: float
+        self, crew: WorkerProcess, subject: MeasuredTest, label: str, suspect: Examination, following: str, start: float
     ) -> Examination:
         """Check one measurement point in a set-up for each window of calls."""
         rates = {leak.kind: leak.per_call for leak in suspect.leaks}
-        request = Recheck(subject.nodeid, following, label, rates, *self._allowance(subject, 1.0, start))
+        request = RecheckLeaks(subject.nodeid, following, label, rates, *self._allowance(subject, 1.0, start))
         answer = crew.examine(request, doing=_doing(subject), limit=_limit(subject))
-        return answer.examination if isinstance(answer, Found) else Examination(0, unsettled=answer.text)
+        return answer.examination if isinstance(answer, LeakCheckResult) else Examination(0, unsettled=answer.text)
 
-    def _allowance(self, subject: Subject, allowed: float, start: float) -> tuple[int, float]:
+    def _allowance(self, subject: MeasuredTest, allowed: float, start: float) -> tuple[int, float]:
         """The test's budget in ns, and the part of it that is left until `allowed` of it is spent."""
         budget = leak_budget(subject.settings)
         spent = self._spent.get(subject.nodeid, 0.0) + self._clock() - start
         return round(budget * 1e9), max(LEAST_SHARE, allowed - spent / budget)
 
-    def _broken(self, subject: Subject, error: Exception) -> Comparison:
+    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
         return broken_down(subject, error, Measurement())
 
 
@@ -119,10 +130,10 @@ def leak_budget(settings: Settings) -> float:
     return max(LEAST_BUDGET, settings.budget)
 
 
-def _doing(subject: Subject) -> str:
+def _doing(subject: MeasuredTest) -> str:
     return f"checking {subject.nodeid} for leaks"
 
 
-def _limit(subject: Subject) -> float:
+def _limit(subject: MeasuredTest) -> float:
     """Seconds to wait for any single answer."""
     return max(START_LIMIT, subject.time_limit) + ANSWER_FACTOR * leak_budget(subject.settings)

@@ -15,19 +15,19 @@ from typing import Final
 
 from pytest_perfguard.core.errors import ChildError
 from pytest_perfguard.core.model import Comparison, Measurement, Samples, Verdict
-from pytest_perfguard.engine.runner.import_audit import Proof
-from pytest_perfguard.engine.runner.pair_state import Crew
-from pytest_perfguard.engine.runner.process import Launch, Worker
+from pytest_perfguard.engine.runner.import_audit import ImportAudit
+from pytest_perfguard.engine.runner.pair_state import PairWorkers
+from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import Message
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import (
+    MeasuredTest,
     OtherTest,
     Progress,
-    Rounds,
-    Subject,
+    Scheduler,
     TestFailed,
     broken_down,
-    essence,
+    error_summary,
 )
 from pytest_perfguard.engine.runner.single_process import not_collected
 from pytest_perfguard.engine.verdict.looks import Spent
@@ -65,7 +65,7 @@ class NeverReady(ChildError):
 
 
 def receive_both(
-    crew: Crew, *, doing: str, limit: float, clock: Callable[[], float] = time.monotonic
+    crew: PairWorkers, *, doing: str, limit: float, clock: Callable[[], float] = time.monotonic
 ) -> tuple[Message, Message]:
     """The next message of each arm: (base, head).
 
@@ -79,8 +79,8 @@ def receive_both(
         if clock() - start > limit:
             break
     patience = min(limit, PATIENCE + PATIENCE_FACTOR * (clock() - start))
-    ready = {arm: worker.has_answered(0) for arm, worker in zip(Crew._fields, crew, strict=True)}
-    for arm, worker in zip(Crew._fields, crew, strict=True):
+    ready = {arm: worker.has_answered(0) for arm, worker in zip(PairWorkers._fields, crew, strict=True)}
+    for arm, worker in zip(PairWorkers._fields, crew, strict=True):
         if any(ready.values()) and not ready[arm] and not worker.has_answered(patience):
             raise NeverReady(doing, waited=patience, arm=arm)
     return crew.base.receive(doing=doing, limit=limit), crew.head.receive(doing=doing, limit=limit)
@@ -97,18 +97,18 @@ def collision(error: Exception | str) -> str:
     return named[0] if named else lines[-1]
 
 
-class OneAtATime(Rounds[None]):
+class OneAtATime(Scheduler[None]):
     """One measuring phase in which one process is alive at a time, of the base and of the head in turn."""
 
     unit = "pair"
 
     def __init__(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[MeasuredTest],
         base: Launch,
         head: Launch,
         judge: PairJudge,
-        proof: Proof,
+        proof: ImportAudit,
         *,
         revision: str,
         collisions: Mapping[str, str],
@@ -126,13 +126,13 @@ class OneAtATime(Rounds[None]):
         self._runners = [Runner(subjects, launch, _never, tell=tell, most=most, clock=clock) for launch in (base, head)]
 
     @contextlib.contextmanager
-    def _start(self, subjects: Sequence[Subject]) -> Iterator[None]:
+    def _start(self, subjects: Sequence[MeasuredTest]) -> Iterator[None]:
         yield None  # each visit starts processes of its own
 
-    def _sort_out(self, crew: None, subjects: Sequence[Subject]) -> list[Subject]:
+    def _sort_out(self, crew: None, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
         return list(subjects)
 
-    def _visit(self, crew: None, subject: Subject, following: str, index: int) -> None:
+    def _visit(self, crew: None, subject: MeasuredTest, following: str, index: int) -> None:
         self._proof.begin()
         for runner in self._runners if index % 2 == 0 else reversed(self._runners):
             self._take_turn(runner, subject, index)
@@ -143,7 +143,7 @@ class OneAtATime(Rounds[None]):
         if comparison is not None:
             self._decide(subject, comparison)
 
-    def _take_turn(self, runner: Runner, subject: Subject, index: int) -> None:
+    def _take_turn(self, runner: Runner, subject: MeasuredTest, index: int) -> None:
         is_base = runner is self._runners[0]
         self.processes += 1
         with runner.fresh_process(subject) as worker:
@@ -152,17 +152,17 @@ class OneAtATime(Rounds[None]):
                 runner.measure_once(worker, subject, index)
             except TestFailed as error:
                 if is_base:
-                    raise OtherTest(f"fails with {self._revision}: {essence(str(error))}") from None
+                    raise OtherTest(f"fails with {self._revision}: {error_summary(str(error))}") from None
                 raise
 
-    def _check_collected(self, worker: Worker, subject: Subject, *, is_base: bool) -> None:
+    def _check_collected(self, worker: WorkerProcess, subject: MeasuredTest, *, is_base: bool) -> None:
         if subject.nodeid not in worker.ready.found:
             problem = not_collected(worker, subject)
             if is_base:
-                raise OtherTest(f"not to be had with {self._revision}: {essence(problem)}")
+                raise OtherTest(f"not to be had with {self._revision}: {error_summary(problem)}")
             raise TestFailed(problem)
 
-    def _pairs(self, subject: Subject) -> Pairs:
+    def _pairs(self, subject: MeasuredTest) -> Pairs:
         base, head = in_step(*(runner.measurement_of(subject.nodeid) for runner in self._runners))
         note = (
             f"measured with one arm alive at a time, since both need what exists once ({self._collisions[subject.nodeid]}): "
@@ -171,7 +171,7 @@ class OneAtATime(Rounds[None]):
         head = replace(head, notes=tuple(dict.fromkeys((*head.notes, note))))
         return Pairs(self._revision, base, head, pinned=False, why=self._reasons.get(subject.nodeid, ""))
 
-    def _broken(self, subject: Subject, error: Exception) -> Comparison:
+    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
         pairs = self._pairs(subject)
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
             return Comparison(subject.nodeid, Verdict.INCOMPARABLE, (), pairs.head, str(error), pairs.pairing())

@@ -10,25 +10,39 @@ from dataclasses import replace
 from pytest_perfguard.core.errors import ChildError, ProtocolError
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.text import first_of
-from pytest_perfguard.engine.measure.messages import Raised, Taken
-from pytest_perfguard.engine.measure.paired_plan import SLICES, Ask, PairOrder, PairVisit, plan_pair
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureResult
+from pytest_perfguard.engine.measure.paired_plan import (
+    SLICES,
+    ArmRequest,
+    PairedPlanOptions,
+    PairResult,
+    plan_pair,
+)
 from pytest_perfguard.engine.measure.plan import FirstCallRaised
 from pytest_perfguard.engine.runner.base_tests import IF_BUILT, UNBUILT
 from pytest_perfguard.engine.runner.faster_than import serve_duel
-from pytest_perfguard.engine.runner.import_audit import Proof
+from pytest_perfguard.engine.runner.import_audit import ImportAudit
 from pytest_perfguard.engine.runner.one_at_a_time import NeverReady, collision, receive_both
-from pytest_perfguard.engine.runner.pair_state import Crew, Sides
-from pytest_perfguard.engine.runner.process import START_LIMIT, STARTING, Launch, Worker
-from pytest_perfguard.engine.runner.protocol import Done, Duel, GoOn, Message, Pin, Point, Serve
+from pytest_perfguard.engine.runner.pair_state import PairState, PairWorkers
+from pytest_perfguard.engine.runner.process import START_LIMIT, STARTING, Launch, WorkerProcess
+from pytest_perfguard.engine.runner.protocol import (
+    FasterThanPoint,
+    FinishedTest,
+    Message,
+    PointReached,
+    Resume,
+    ServeTest,
+    SetAffinity,
+)
 from pytest_perfguard.engine.runner.scheduler import (
+    MeasuredTest,
     OtherTest,
     Progress,
-    Rounds,
-    Subject,
+    Scheduler,
     TestFailed,
     broken_down,
     converse,
-    essence,
+    error_summary,
     single_servings,
 )
 from pytest_perfguard.engine.runner.single_process import not_collected
@@ -40,18 +54,18 @@ from pytest_perfguard.engine.verdict.paired import UNPINNED_THRESHOLD, Pairs
 PairJudge = Callable[[str, Pairs, Spent], Comparison | None]
 
 
-class PairRunner(Rounds[Crew]):
+class PairRunner(Scheduler[PairWorkers]):
     """One measuring phase with two processes at a time, one per tree, of which one is active."""
 
     unit = "pair"
 
     def __init__(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[MeasuredTest],
         base: Launch,
         head: Launch,
         judge: PairJudge,
-        proof: Proof,
+        proof: ImportAudit,
         *,
         revision: str,
         reasons: Mapping[str, str],
@@ -68,22 +82,22 @@ class PairRunner(Rounds[Crew]):
         self._proof = proof
         self._revision = revision
         self._reasons = reasons
-        self._sides = {subject.nodeid: Sides.of(subject) for subject in subjects}
+        self._sides = {subject.nodeid: PairState.of(subject) for subject in subjects}
         self.collisions: dict[str, str] = {}
         """Tests whose arms cannot be alive at once, and why: their verdict is provisional."""
 
     @contextlib.contextmanager
-    def _start(self, subjects: Sequence[Subject]) -> Iterator[Crew]:
+    def _start(self, subjects: Sequence[MeasuredTest]) -> Iterator[PairWorkers]:
         nodeids, files = [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
         self.processes += 2
-        base, head = (Worker(launch, nodeids, files) for launch in self._launches)
+        base, head = (WorkerProcess(launch, nodeids, files) for launch in self._launches)
         with base, head:
-            crew = Crew(base, head)
+            crew = PairWorkers(base, head)
             yield crew
             for worker in crew:
                 worker.dismiss()
 
-    def _sort_out(self, crew: Crew, subjects: Sequence[Subject]) -> list[Subject]:
+    def _sort_out(self, crew: PairWorkers, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
         head, base = crew.head.ready, crew.base.ready
         self._proof.begin()
         self._proof.check(base.modules, head.modules)
@@ -96,9 +110,9 @@ class PairRunner(Rounds[Crew]):
                 self._decide(subject, self._absent(crew, subject))
         return [subject for subject in subjects if subject.nodeid not in self.comparisons]
 
-    def _absent(self, crew: Crew, subject: Subject) -> Comparison:
+    def _absent(self, crew: PairWorkers, subject: MeasuredTest) -> Comparison:
         """The verdict on a test that the base does not collect: it is new, unless the revision has it."""
-        base, why = crew.base.ready, essence(not_collected(crew.base, subject))
+        base, why = crew.base.ready, error_summary(not_collected(crew.base, subject))
         if reason := base.unlike.get(subject.nodeid):
             return self._told(subject, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
         if subject.nodeid in base.other_ids or not self._at_base(subject.nodeid, subject.path):
@@ -107,7 +121,7 @@ class PairRunner(Rounds[Crew]):
             subject, Verdict.INCOMPARABLE, f"{self._revision} has this test and cannot run it: {why}; {IF_BUILT}"
         )
 
-    def _visit(self, crew: Crew, subject: Subject, following: str, index: int) -> None:
+    def _visit(self, crew: PairWorkers, subject: MeasuredTest, following: str, index: int) -> None:
         sides = self._sides[subject.nodeid]
         self._reached: float | None = None
         for visits in self._servings(crew, subject, following, index):
@@ -123,7 +137,7 @@ class PairRunner(Rounds[Crew]):
         if comparison is not None:
             self._decide(subject, comparison)
 
-    def _notes(self, crew: Crew, sides: Sides) -> Iterator[str]:
+    def _notes(self, crew: PairWorkers, sides: PairState) -> Iterator[str]:
         base, head = crew.base.ready, crew.head.ready
         if sides.only_head:
             yield f"imported by the head only: {first_of(sides.only_head)}"
@@ -136,17 +150,19 @@ class PairRunner(Rounds[Crew]):
             why = "it runs in parallel" if head.pins and base.pins else "this system does not allow it"
             yield f"not kept on one CPU, since {why}: only changes of more than {UNPINNED_THRESHOLD:.0%} can be told"
 
-    def _pairs(self, subject: Subject) -> Pairs:
+    def _pairs(self, subject: MeasuredTest) -> Pairs:
         sides = self._sides[subject.nodeid]
         pinned = all(sides.pinned.values())
         why = self._reasons.get(subject.nodeid, "")
         return Pairs(self._revision, sides.base.measurement, sides.head.measurement, pinned, why)
 
-    def _servings(self, crew: Crew, subject: Subject, following: str, index: int) -> Iterator[Mapping[str, PairVisit]]:
+    def _servings(
+        self, crew: PairWorkers, subject: MeasuredTest, following: str, index: int
+    ) -> Iterator[Mapping[str, PairResult]]:
         """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
         tally = self._sides[subject.nodeid].head
         settings = subject.settings
-        order = PairOrder(
+        order = PairedPlanOptions(
             settings.metrics,
             round(settings.budget * 1e9),
             pinned=None if crew.head.ready.pins and crew.base.ready.pins else False,
@@ -166,7 +182,7 @@ class PairRunner(Rounds[Crew]):
             order = replace(order, swapped=not order.swapped)
             yield self._serve(crew, subject, subject.nodeid if more else following, order, index)
 
-    def _memory_is_open(self, subject: Subject, index: int) -> bool:
+    def _memory_is_open(self, subject: MeasuredTest, index: int) -> bool:
         """May another pair change what is known of the memory?"""
         sides = self._sides[subject.nodeid]
         base, head = sides.base.measurement.samples, sides.head.measurement.samples
@@ -176,19 +192,19 @@ class PairRunner(Rounds[Crew]):
         )
 
     def _serve(
-        self, crew: Crew, subject: Subject, following: str, order: PairOrder, index: int
-    ) -> Mapping[str, PairVisit]:
+        self, crew: PairWorkers, subject: MeasuredTest, following: str, order: PairedPlanOptions, index: int
+    ) -> Mapping[str, PairResult]:
         limit = max(subject.time_limit, START_LIMIT)
-        visits: dict[str, PairVisit] = {}
+        visits: dict[str, PairResult] = {}
         raised = ""
         for worker in crew:
-            worker.send(Serve(subject.nodeid, following))
+            worker.send(ServeTest(subject.nodeid, following))
         while True:
             base, head = receive_both(crew, doing=f"measuring {subject.nodeid}", limit=limit)
-            if isinstance(head, Duel) and isinstance(base, Duel):
+            if isinstance(head, FasterThanPoint) and isinstance(base, FasterThanPoint):
                 self._fight(crew, subject, head, index)
                 continue
-            if not (isinstance(base, Point) and isinstance(head, Point) and base.label == head.label):
+            if not (isinstance(base, PointReached) and isinstance(head, PointReached) and base.label == head.label):
                 self._finish(crew, subject, base, head)
                 if not (visits or self._sides[subject.nodeid].head.measurement.contests):
                     raise TestFailed.of("", raised)
@@ -200,9 +216,11 @@ class PairRunner(Rounds[Crew]):
             except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
                 raised = str(error)
             for worker in crew:
-                worker.send(GoOn())
+                worker.send(Resume())
 
-    def _at_point(self, crew: Crew, subject: Subject, point: Point, order: PairOrder, index: int) -> PairVisit:
+    def _at_point(
+        self, crew: PairWorkers, subject: MeasuredTest, point: PointReached, order: PairedPlanOptions, index: int
+    ) -> PairResult:
         sides = self._sides[subject.nodeid]
         order = replace(
             order,
@@ -217,18 +235,18 @@ class PairRunner(Rounds[Crew]):
         plan = plan_pair(order)
         placed = False  # where a point begins
 
-        def ask(request: Ask) -> Taken | Raised:
+        def ask(request: ArmRequest) -> MeasureResult | CallRaised:
             nonlocal placed
             if request.pinned is not placed:
                 placed = request.pinned
                 for worker in crew:
-                    worker.send(Pin(index if placed else -1))
+                    worker.send(SetAffinity(index if placed else -1))
             worker = crew.base if request.arm == "base" else crew.head
             return worker.ask(request.take, doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
 
         return converse(plan, ask)
 
-    def _fight(self, crew: Crew, subject: Subject, duel: Duel, index: int) -> None:
+    def _fight(self, crew: PairWorkers, subject: MeasuredTest, duel: FasterThanPoint, index: int) -> None:
         """A claim is about two calls of one tree: the head's."""
         if self._reached is None:
             self._reached = self._clock()
@@ -237,11 +255,11 @@ class PairRunner(Rounds[Crew]):
             with contextlib.suppress(FirstCallRaised):
                 tally.add_contest(duel.label, serve_duel(crew.head, duel, index, subject))
         for worker in crew:
-            worker.send(GoOn())
+            worker.send(Resume())
 
-    def _finish(self, crew: Crew, subject: Subject, base: Message, head: Message) -> None:
+    def _finish(self, crew: PairWorkers, subject: MeasuredTest, base: Message, head: Message) -> None:
         """Both arms to the end of the test, where it is checked that they did the same and ran the right code."""
-        same = isinstance(base, Done) and isinstance(head, Done)
+        same = isinstance(base, FinishedTest) and isinstance(head, FinishedTest)
         base_done, head_done = self._run_out(crew.base, subject, base), self._run_out(crew.head, subject, head)
         self._proof.check(base_done.modules, head_done.modules)
         self._sides[subject.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
@@ -249,21 +267,21 @@ class PairRunner(Rounds[Crew]):
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
-            why = essence(base_done.problem)
+            why = error_summary(base_done.problem)
             remedy = f"; {IF_BUILT}" if why.startswith(UNBUILT) else ""
             raise OtherTest(f"fails with {self._revision}: {why}{remedy}")
         if not same:
             raise OtherTest(f"reaches other measurement points with {self._revision}")
 
-    def _run_out(self, worker: Worker, subject: Subject, message: Message) -> Done:
-        while isinstance(message, Point | Duel):
-            worker.send(GoOn())
+    def _run_out(self, worker: WorkerProcess, subject: MeasuredTest, message: Message) -> FinishedTest:
+        while isinstance(message, PointReached | FasterThanPoint):
+            worker.send(Resume())
             message = worker.receive(doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
-        if not isinstance(message, Done):
+        if not isinstance(message, FinishedTest):
             raise ProtocolError(f"expected Point or Done while measuring {subject.nodeid}, got {message!r}")
         return message
 
-    def _broken(self, subject: Subject, error: Exception) -> Comparison:
+    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
         if why := collision(error):
             self.collisions[subject.nodeid] = why
             if isinstance(error, NeverReady):
@@ -280,6 +298,6 @@ class PairRunner(Rounds[Crew]):
                 self.collisions[subject.nodeid] = why
                 self._decide(subject, self._told(subject, Verdict.INCOMPARABLE, why))
 
-    def _told(self, subject: Subject, verdict: Verdict, reason: str) -> Comparison:
+    def _told(self, subject: MeasuredTest, verdict: Verdict, reason: str) -> Comparison:
         pairs = self._pairs(subject)
         return Comparison(subject.nodeid, verdict, (), pairs.head, reason, pairs.pairing())

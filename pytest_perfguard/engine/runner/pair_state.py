@@ -6,24 +6,24 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pytest_perfguard.engine.runner.accumulator import Tally
-from pytest_perfguard.engine.runner.process import Worker
-from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
+from pytest_perfguard.engine.runner.process import WorkerProcess
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 
 
-class Crew(NamedTuple):
+class PairWorkers(NamedTuple):
     """A pair of processes."""
 
-    base: Worker
-    head: Worker
+    base: WorkerProcess
+    head: WorkerProcess
 
 
 @dataclass
-class Sides:
+class PairState:
     """What is known of one test so far."""
 
-    base: Tally = field(default_factory=lambda: Tally({}))
-    head: Tally = field(default_factory=lambda: Tally({}))
+    base: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
+    head: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
     pinned: dict[str, bool] = field(default_factory=dict)
     """By label: is the point kept on one CPU?"""
     known_pinned: dict[str, bool] = field(default_factory=dict)
@@ -32,14 +32,14 @@ class Sides:
     """The modules that only the head's fresh interpreters import."""
 
     @classmethod
-    def of(cls, subject: Subject) -> Sides:
+    def of(cls, subject: MeasuredTest) -> PairState:
         """Start from what an earlier phase found out: calls per slice, and whether the points run in parallel.
 
         One call per slice is found out anew, since it may have had a reason that the pairs have to know.
         """
         iterations = {label: count for label, count in subject.iterations.items() if count > 1}
         known = {} if subject.parallel is None else dict.fromkeys(subject.iterations, not subject.parallel)
-        return cls(Tally(iterations), Tally({}), known_pinned=known)
+        return cls(MeasurementBuilder(iterations), MeasurementBuilder({}), known_pinned=known)
 
     def note_instruments(self, base: Sequence[str], head: Sequence[str]) -> None:
         """What was active in the two processes and could not be paused."""

@@ -14,7 +14,7 @@ _INSTALLED: Final = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True)
-class Places:
+class PathMap:
     """The two trees. A path moves if it lies in the head's tree and not in its environment."""
 
     head: Path

@@ -25,17 +25,17 @@ from pytest_perfguard.core.errors import (
 )
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.measure.attribution import ReadingFailed
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner.interpreter_flags import interpreter_flags
 from pytest_perfguard.engine.runner.protocol import (
     MAX_MESSAGE_BYTES,
-    Examine,
-    Found,
+    CheckLeaks,
     Hello,
+    LeakCheckResult,
     Message,
-    Quit,
     Ready,
-    Recheck,
+    RecheckLeaks,
+    Shutdown,
     decode,
     encode,
 )
@@ -53,7 +53,7 @@ LOG_LINES: Final = 25
 #: What a process does first.
 STARTING: Final = "starting and collecting"
 
-_Answer = TypeVar("_Answer", Taken, Found)
+_Answer = TypeVar("_Answer", MeasureResult, LeakCheckResult)
 
 #: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
 #: interpreter's own, without the current folder that `-c` puts before it unless `-I` or `-P` forbids that. Before
@@ -104,7 +104,7 @@ def own_import_path() -> tuple[str, ...]:
     return tuple(entry for entry in sys.path if isinstance(entry, str))
 
 
-class Worker:
+class WorkerProcess:
     """A measuring process, alive inside the `with` block and gone after it, whatever happens.
 
     It starts at the beginning of the block, and `ready` waits until it has collected: two can start at a time.
@@ -117,7 +117,7 @@ class Worker:
         self._doing = STARTING
         self._dismissed = False
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> WorkerProcess:
         with contextlib.ExitStack() as opened:
             try:
                 self._open(opened)
@@ -198,20 +198,20 @@ class Worker:
         """Is there a message, or the end of the process, within so many seconds?"""
         return self._connection.poll(seconds)
 
-    def ask(self, request: Take, *, doing: str, limit: float) -> Taken | Raised:
+    def ask(self, request: MeasureRequest, *, doing: str, limit: float) -> MeasureResult | CallRaised:
         """Have something measured."""
-        return self._ask(request, Taken, doing, limit)
+        return self._ask(request, MeasureResult, doing, limit)
 
-    def examine(self, request: Examine | Recheck, *, doing: str, limit: float) -> Found | Raised:
+    def examine(self, request: CheckLeaks | RecheckLeaks, *, doing: str, limit: float) -> LeakCheckResult | CallRaised:
         """Have something checked for leaks."""
-        return self._ask(request, Found, doing, limit)
+        return self._ask(request, LeakCheckResult, doing, limit)
 
-    def _ask(self, request: Message, kind: type[_Answer], doing: str, limit: float) -> _Answer | Raised:
+    def _ask(self, request: Message, kind: type[_Answer], doing: str, limit: float) -> _Answer | CallRaised:
         self.send(request)
         answer = self.receive(doing=doing, limit=limit)
-        if not isinstance(answer, kind | Raised):
+        if not isinstance(answer, kind | CallRaised):
             raise ProtocolError(f"expected {kind.__name__} or Raised while {doing}, got {answer!r}")
-        if isinstance(answer, Raised) and answer.by_instrument:
+        if isinstance(answer, CallRaised) and answer.by_instrument:
             raise ReadingFailed(doing, answer.text, arm=self._launch.arm)
         return answer
 
@@ -228,7 +228,7 @@ class Worker:
         if not self._dismissed:
             self._dismissed = True
             with contextlib.suppress(PerfguardError):  # it may have died of its own accord: its work is done
-                self.send(Quit())
+                self.send(Shutdown())
 
     def _say_goodbye(self) -> None:
         self.dismiss()

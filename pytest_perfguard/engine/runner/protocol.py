@@ -26,7 +26,7 @@ from typing import Any, Final, Protocol, TypeAlias, get_args
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 
 #: A message holds at most a few thousand integers; more than this is not ours.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
@@ -75,7 +75,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Serve:
+class ServeTest:
     """Run this test up to its measurement points. `next_nodeid` keeps shared fixtures alive; "" is the end."""
 
     nodeid: str
@@ -83,7 +83,7 @@ class Serve:
 
 
 @dataclass(frozen=True)
-class Point:
+class PointReached:
     """The test reached a measurement point and waits. `label` is "" for the whole test function."""
 
     label: str
@@ -92,7 +92,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Duel:
+class FasterThanPoint:
     """The test reached a claim and waits: that `name` is faster than `rival`, by a factor of `by` at least."""
 
     label: str
@@ -102,14 +102,14 @@ class Duel:
 
 
 @dataclass(frozen=True)
-class Pin:
+class SetAffinity:
     """Stay on this CPU, counted through those that are allowed, until the end of the measurement point; -1: be free."""
 
     cpu: int
 
 
 @dataclass(frozen=True)
-class Examine:
+class CheckLeaks:
     """Call again and again and say what grows."""
 
     budget_ns: int
@@ -119,7 +119,7 @@ class Examine:
 
 
 @dataclass(frozen=True)
-class Recheck:
+class RecheckLeaks:
     """Check a test in place of serving it: what of its suspects outlives the set-up in which it is called?"""
 
     nodeid: str
@@ -133,19 +133,19 @@ class Recheck:
 
 
 @dataclass(frozen=True)
-class Found:
+class LeakCheckResult:
     """What a leak check found."""
 
     examination: Examination
 
 
 @dataclass(frozen=True)
-class GoOn:
+class Resume:
     """Leave the measurement point."""
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedTest:
     """The test is over, torn down. `problem` is "" or what failed, as pytest would show it."""
 
     problem: str
@@ -158,12 +158,26 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Quit:
+class Shutdown:
     """Last word of the controller: end in the ordinary way."""
 
 
 Message: TypeAlias = (
-    Hello | Ready | Serve | Point | Duel | Pin | Take | Taken | Raised | Examine | Recheck | Found | GoOn | Done | Quit
+    Hello
+    | Ready
+    | ServeTest
+    | PointReached
+    | FasterThanPoint
+    | SetAffinity
+    | MeasureRequest
+    | MeasureResult
+    | CallRaised
+    | CheckLeaks
+    | RecheckLeaks
+    | LeakCheckResult
+    | Resume
+    | FinishedTest
+    | Shutdown
 )
 _KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 

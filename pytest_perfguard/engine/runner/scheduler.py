@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 from pytest_perfguard.core.errors import ChildError, PerfguardError, ProtocolError
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.measure.messages import Visit
+from pytest_perfguard.engine.measure.messages import PointResult
 from pytest_perfguard.engine.measure.plan import SINGLE_ROUNDS, rounds_for
 from pytest_perfguard.engine.runner.time_estimate import USUAL_ROUNDS, seconds_left
 
@@ -22,7 +22,7 @@ HANG_FACTOR: Final = 20.0
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasuredTest:
     """A test to measure."""
 
     nodeid: str
@@ -79,7 +79,7 @@ _Request = TypeVar("_Request")
 _Answer = TypeVar("_Answer")
 
 
-class Rounds(ABC, Generic[Crew]):
+class Scheduler(ABC, Generic[Crew]):
     """One measuring phase. `comparisons` holds what is decided, also when the phase was interrupted."""
 
     unit = "process"
@@ -88,7 +88,7 @@ class Rounds(ABC, Generic[Crew]):
 
     def __init__(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[MeasuredTest],
         *,
         tell: Callable[[Progress], None],
         most: int,
@@ -105,19 +105,19 @@ class Rounds(ABC, Generic[Crew]):
         self.processes = 0
 
     @abstractmethod
-    def _start(self, subjects: Sequence[Subject]) -> AbstractContextManager[Crew]:
+    def _start(self, subjects: Sequence[MeasuredTest]) -> AbstractContextManager[Crew]:
         """Fresh processes that are alive inside the `with` block."""
 
     @abstractmethod
-    def _sort_out(self, crew: Crew, subjects: Sequence[Subject]) -> list[Subject]:
+    def _sort_out(self, crew: Crew, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
         """The subjects that the processes can serve; of the others the verdict is told."""
 
     @abstractmethod
-    def _visit(self, crew: Crew, subject: Subject, following: str, index: int) -> None:
+    def _visit(self, crew: Crew, subject: MeasuredTest, following: str, index: int) -> None:
         """Measure one subject in the round of this index, and decide it if that suffices."""
 
     @abstractmethod
-    def _broken(self, subject: Subject, error: Exception) -> Comparison:
+    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
         """What is to be said of a subject after this breakdown."""
 
     def run(self) -> None:
@@ -133,10 +133,10 @@ class Rounds(ABC, Generic[Crew]):
             self._round_seconds.append(self._clock() - start)
             self._undecided_after.append(len(self._undecided()))
 
-    def _undecided(self) -> list[Subject]:
+    def _undecided(self) -> list[MeasuredTest]:
         return [subject for subject in self._subjects if subject.nodeid not in self.comparisons]
 
-    def _one_round(self, index: int, subjects: list[Subject]) -> list[Subject]:
+    def _one_round(self, index: int, subjects: list[MeasuredTest]) -> list[MeasuredTest]:
         """Visit the subjects in fresh processes; returns those that still need some because these broke down."""
         waiting = list(subjects)
         visiting = False
@@ -161,16 +161,16 @@ class Rounds(ABC, Generic[Crew]):
             return waiting[len(blamed) :]
         return []
 
-    def _visit_safely(self, crew: Crew, subject: Subject, following: str, index: int) -> None:
+    def _visit_safely(self, crew: Crew, subject: MeasuredTest, following: str, index: int) -> None:
         try:
             self._visit(crew, subject, following, index)
         except (TestFailed, OtherTest) as error:
             self._decide(subject, self._broken(subject, error))
 
-    def _decide(self, subject: Subject, comparison: Comparison) -> None:
+    def _decide(self, subject: MeasuredTest, comparison: Comparison) -> None:
         self.comparisons[subject.nodeid] = comparison
 
-    def _report(self, waiting: Sequence[Subject], index: int) -> None:
+    def _report(self, waiting: Sequence[MeasuredTest], index: int) -> None:
         undecided, tests = len(self._undecided()), len(self._subjects)
         left = seconds_left(
             self._round_seconds, self._undecided_after,
@@ -179,14 +179,14 @@ class Rounds(ABC, Generic[Crew]):
         self._tell(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
 
 
-def broken_down(subject: Subject, error: Exception, measurement: Measurement) -> Comparison:
+def broken_down(subject: MeasuredTest, error: Exception, measurement: Measurement) -> Comparison:
     """A test that could not be measured: nothing is known of its speed, and it counts as failed."""
     text = f"it passes on its own and fails in a measuring process:\n{error}"
     what = text if isinstance(error, TestFailed) else str(error)
     return Comparison(subject.nodeid, None, (), measurement, broken=what)
 
 
-def single_servings(first: Mapping[str, Visit], budget_ns: int) -> Iterator[bool]:
+def single_servings(first: Mapping[str, PointResult], budget_ns: int) -> Iterator[bool]:
     """After the `first` serving of a test that allows one call per set-up: one item for each further serving, True
     where yet another one follows."""
     slowest = max((max(visit.values.get("time", (0.0,))) for visit in first.values()), default=0.0)
@@ -206,7 +206,7 @@ def converse(plan: Generator[_Request, _Answer, _T], ask: Callable[[_Request], _
         return result
 
 
-def essence(report: str) -> str:
+def error_summary(report: str) -> str:
     """The line of pytest's report of a failure that says what went wrong: the first of its last lines marked with E."""
     lines = [line.strip() for line in report.splitlines() if line.strip()]
     is_error = [line.startswith("E  ") for line in lines]

@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from pytest_perfguard.engine.runner.process import Launch, Worker
-from pytest_perfguard.engine.runner.scheduler import Progress, Rounds, Subject, TestFailed
+from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress, Scheduler, TestFailed
 
 
-class SingleRounds(Rounds[Worker]):
+class SingleProcessScheduler(Scheduler[WorkerProcess]):
     """Each round in one fresh process."""
 
     def __init__(
         self,
-        subjects: Sequence[Subject],
+        subjects: Sequence[MeasuredTest],
         launch: Launch,
         *,
         tell: Callable[[Progress], None],
@@ -25,18 +25,20 @@ class SingleRounds(Rounds[Worker]):
         super().__init__(subjects, tell=tell, most=most, clock=clock)
         self._launch = launch
 
-    def _start(self, subjects: Sequence[Subject]) -> AbstractContextManager[Worker]:
+    def _start(self, subjects: Sequence[MeasuredTest]) -> AbstractContextManager[WorkerProcess]:
         self.processes += 1
-        return Worker(self._launch, [subject.nodeid for subject in subjects], [subject.path for subject in subjects])
+        return WorkerProcess(
+            self._launch, [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
+        )
 
-    def _sort_out(self, crew: Worker, subjects: Sequence[Subject]) -> list[Subject]:
+    def _sort_out(self, crew: WorkerProcess, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
         for subject in subjects:
             if subject.nodeid not in crew.ready.found:
                 self._decide(subject, self._broken(subject, TestFailed(not_collected(crew, subject))))
         return [subject for subject in subjects if subject.nodeid in crew.ready.found]
 
 
-def not_collected(crew: Worker, subject: Subject) -> str:
+def not_collected(crew: WorkerProcess, subject: MeasuredTest) -> str:
     """Return why a test cannot be found, or is another one than in the run."""
     if reason := crew.ready.unlike.get(subject.nodeid):
         return reason

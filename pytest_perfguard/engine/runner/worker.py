@@ -8,38 +8,38 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from pytest_perfguard.core.errors import CannotCheck, ProtocolError
-from pytest_perfguard.core.measurement_points import Claim
+from pytest_perfguard.core.measurement_points import SpeedClaim
 from pytest_perfguard.core.originals import CLOCKS
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.leaks.check import Order, examine
+from pytest_perfguard.engine.leaks.check import LeakCheckOptions, examine
 from pytest_perfguard.engine.leaks.findings import Examination
 from pytest_perfguard.engine.leaks.heap_census import Owners
 from pytest_perfguard.engine.leaks.meter import Meter
 from pytest_perfguard.engine.leaks.open_resources import Counter
-from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed, attributed
-from pytest_perfguard.engine.measure.executor import Step, Steps, describe, drive, drive_async
+from pytest_perfguard.engine.measure.executor import Step, Steps, describe, execute, execute_async
 from pytest_perfguard.engine.measure.instruments import INSTRUMENTS, Instrument, Readings
 from pytest_perfguard.engine.measure.isolation import quiet, thaw
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.measure.tracers import in_the_way
-from pytest_perfguard.engine.measure.user_metrics import Distribution, Probe
+from pytest_perfguard.engine.measure.user_metrics import Distribution, UserMetrics
 from pytest_perfguard.engine.runner.protocol import (
     MAX_MESSAGE_BYTES,
-    Duel,
-    Examine,
-    Found,
-    GoOn,
+    CheckLeaks,
+    FasterThanPoint,
+    LeakCheckResult,
     Link,
     Message,
-    Pin,
-    Point,
+    PointReached,
+    Resume,
+    SetAffinity,
     decode,
     encode,
 )
 
 
-def _label_of(claim: Claim) -> str:
+def _label_of(claim: SpeedClaim) -> str:
     return f"{claim.name}<{claim.rival}"
 
 
@@ -80,14 +80,14 @@ class PipeLink:
 _CONTROLLER_GONE = KeyboardInterrupt("the perfguard controller is gone")
 
 
-class Conversation:
+class WorkerSession:
     """Serves the measurement points of one test over a link."""
 
     def __init__(
         self,
         link: Link,
         setup: Callable[[], object] | None,
-        pinning: Pinning,
+        pinning: CpuAffinity,
         *,
         output: bool = True,
         records: bool = True,
@@ -119,26 +119,26 @@ class Conversation:
     def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
         """Serve a point with a plain callable; returns what its first call returned."""
         with self._quiet():
-            return drive(self._steps(label, memory=not hasattr(call, "time_itself")), call, setup or self._setup)
+            return execute(self._steps(label, memory=not hasattr(call, "time_itself")), call, setup or self._setup)
 
     async def measure_async(
         self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
     ) -> object:
         """Serve a point with a coroutine function, inside the running loop."""
         with self._quiet():
-            return await drive_async(self._steps(label), call, setup or self._setup)
+            return await execute_async(self._steps(label), call, setup or self._setup)
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: Claim) -> None:
+    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
         """Serve a claim about two plain callables."""
         with self._quiet():
-            drive(self._steps(_label_of(claim), claim), call, self._setup, rival)
+            execute(self._steps(_label_of(claim), claim), call, self._setup, rival)
 
     async def duel_async(
-        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: Claim
+        self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None:
         """Serve a claim about two coroutine functions, inside the running loop."""
         with self._quiet():
-            await drive_async(self._steps(_label_of(claim), claim), call, self._setup, rival)
+            await execute_async(self._steps(_label_of(claim), claim), call, self._setup, rival)
 
     @contextlib.contextmanager
     def _quiet(self) -> Iterator[None]:
@@ -153,10 +153,10 @@ class Conversation:
     def __str__(self) -> str:
         return "measuring"
 
-    def _steps(self, label: str, claim: Claim | None = None, *, memory: bool = True) -> Steps:
+    def _steps(self, label: str, claim: SpeedClaim | None = None, *, memory: bool = True) -> Steps:
         unique = self._unique(label)
-        self._link.send(Point(unique, memory) if claim is None else Duel(unique, *claim))
-        self._probe = Probe(self._distributions, self._forget)
+        self._link.send(PointReached(unique, memory) if claim is None else FasterThanPoint(unique, *claim))
+        self._probe = UserMetrics(self._distributions, self._forget)
         try:
             yield from self._obey()
         finally:
@@ -165,9 +165,9 @@ class Conversation:
     def _obey(self) -> Steps:
         while True:
             request = self._link.receive()
-            if isinstance(request, GoOn):
+            if isinstance(request, Resume):
                 return
-            if isinstance(request, Pin):
+            if isinstance(request, SetAffinity):
                 self._pinning.pin(request.cpu) if request.cpu >= 0 else self._pinning.release()
                 continue
             try:
@@ -177,32 +177,32 @@ class Conversation:
             except ProtocolError:
                 raise
             except InstrumentFailed as error:
-                answer = Raised(str(error), by_instrument=True)
+                answer = CallRaised(str(error), by_instrument=True)
             except BaseException as error:  # whatever the measured code raised, pytest's outcomes included
-                answer = Raised(describe(error))
+                answer = CallRaised(describe(error))
             self._link.send(answer)
 
     def _answered(self, request: Message) -> Generator[Step, Timing, Message]:
         """Have it measured, or examined."""
-        if isinstance(request, Examine):
+        if isinstance(request, CheckLeaks):
             thaw()  # caches that are set aside could not be found
             start = CLOCKS.perf_counter_ns()
             meter = Meter(self._counters(), self._forget, self._owners)
             try:
-                order = Order(budget_ns=request.budget_ns, share=request.share)
+                order = LeakCheckOptions(budget_ns=request.budget_ns, share=request.share)
                 found = yield from attributed(examine(order, meter))
             except CannotCheck as error:
                 found = Examination(0, unsettled=str(error))
             self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
-            return Found(found)
-        if not isinstance(request, Take) or request.instrument not in INSTRUMENTS:
+            return LeakCheckResult(found)
+        if not isinstance(request, MeasureRequest) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
         self._probe.drain()
         steps = INSTRUMENTS[request.instrument](request.iterations, request.rounds, self._probe, request.place)
         values = yield from attributed(_on_rival(steps) if request.rival else steps)
         if "time" in values:
             self.last_rounds = [ns / 1e9 / request.iterations for ns in values["time"]]
-        return Taken(values, self._probe.drain())
+        return MeasureResult(values, self._probe.drain())
 
     def _unique(self, label: str) -> str:
         """`parse`, `parse#2`, ...: a test may measure the same function twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_perfguard.core.model import JUDGED, Comparison, Verdict
-from pytest_perfguard.engine.verdict.looks import LOOKS
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS
 
 #: Verdicts of the file that a pair has to settle.
 SUSPECT: Final = frozenset({Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_BUDGET})
@@ -15,7 +15,7 @@ def settles(paired: Comparison) -> bool:
     """Is this a verdict? A pair that could not be measured, or hardly was, does not acquit a suspect."""
     if paired.broken or paired.verdict not in JUDGED:
         return False
-    return paired.verdict is not Verdict.INCONCLUSIVE or paired.measurement.processes >= LOOKS[0]
+    return paired.verdict is not Verdict.INCONCLUSIVE or paired.measurement.processes >= PAIR_LOOKS[0]
 
 
 def why_unsettled(paired: Comparison) -> str:

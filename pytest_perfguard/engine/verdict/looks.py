@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Final
 
 #: Pairs, or processes, after which a test may be decided. Every look takes its part of the significance level (Bonferroni).
-LOOKS: Final = (4, 6, 8, 10, 12, 16, 20, 25, 30)
+PAIR_LOOKS: Final = (4, 6, 8, 10, 12, 16, 20, 25, 30)
 #: Of a 95th percentile: one value in twenty is beyond it, so that it holds less still than a minimum or a mean.
 TAIL_THRESHOLD: Final = 0.10
 #: However few tests a run has, one of them is accused of nothing that chance does more often than this.

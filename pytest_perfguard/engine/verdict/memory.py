@@ -7,7 +7,7 @@ from typing import Final
 
 from pytest_perfguard.core.model import Finding, Samples, Verdict
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.verdict.metric_comparison import Case, finding
+from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison, finding
 
 TOLERANCE: Final = 0.02
 #: Nearly a block per iteration: one that is kept by every call is growth; caches and tables that fill are not.
@@ -20,7 +20,7 @@ MEMORY_PAIRS: Final = 6
 MIN_MEMORY_PAIRS: Final = 2
 
 
-def judge_memory(case: Case, least: int = MEMORY_PROCESSES) -> Finding | None:
+def judge_memory(case: MetricComparison, least: int = MEMORY_PROCESSES) -> Finding | None:
     """Worse where even the lowest process is above the highest of the baseline, better the other way round.
 
     It takes `least` processes to call it worse.

@@ -11,7 +11,7 @@ from pytest_perfguard.core.stats.robust import ratio_interval
 
 
 @dataclass(frozen=True)
-class Case:
+class MetricComparison:
     """All that the judgement of one metric looks at."""
 
     name: str
@@ -25,7 +25,7 @@ class Case:
     @classmethod
     def of(
         cls, name: str, record: Record, now: Recorded, measurement: Measurement, settings: Settings, *, final: bool
-    ) -> Case:
+    ) -> MetricComparison:
         """Return the case of the metric of this name, which the record has and of which `now` was measured."""
         return cls(name, record.metrics[name], now, record, measurement, settings, final)
 
@@ -49,7 +49,7 @@ class Case:
 
 
 def finding(
-    case: Case,
+    case: MetricComparison,
     verdict: Verdict,
     limit: float,
     reason: str = "",

@@ -27,12 +27,12 @@ from pytest_perfguard.core.units import describe_range
 from pytest_perfguard.engine.verdict.combine import concluded
 from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
 from pytest_perfguard.engine.verdict.limits import over_budget
-from pytest_perfguard.engine.verdict.looks import LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, judge_memory
-from pytest_perfguard.engine.verdict.metric_comparison import Case
+from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison
 from pytest_perfguard.engine.verdict.summary import exact_summary
 
-MAX_PAIRS: Final = LOOKS[-1]
+MAX_PAIRS: Final = PAIR_LOOKS[-1]
 #: The part of the last look, where most is known; the others share the rest evenly.
 LAST_LOOK: Final = 0.5
 #: Off one common CPU the arms meet different speeds of the machine: identical code differs by up to 41 % in single pairs.
@@ -45,13 +45,13 @@ SIGN_ERROR: Final = 0.0025
 #: The same where the arms are not kept on one CPU.
 UNPINNED_LARGE: Final = math.log(1.6)
 #: Pairs from which on their spread is trusted to tell a small change; before that, only a large one is reported.
-MIN_SPREAD_PAIRS: Final = LOOKS[1]
+MIN_SPREAD_PAIRS: Final = PAIR_LOOKS[1]
 #: How much the pairs of one test differ, where little is known of this run: a standard deviation of 2 %.
 PAIR_PRIOR: Final = VarianceEstimate(0.02**2, 3.0)
 #: Of the interval that is reported, which has to lie below the limit where nothing changed.
 CONFIDENCE: Final = 0.95
 #: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
-UNTOLD: Final = math.log(1000)
+MAX_REPORTED_LOG_RATIO: Final = math.log(1000)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def judge_paired(
         reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
-    if spent is Spent.LITTLE and pairs.head.processes not in LOOKS:
+    if spent is Spent.LITTLE and pairs.head.processes not in PAIR_LOOKS:
         return None
     names = sorted(filter(pairs.in_step, base & head), key=metric_order)
     times = [name for name in names if pairs.head.samples[name].unit == "s"]
@@ -124,7 +124,9 @@ def judge_paired(
             # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
             now = exact_summary(pairs.head.samples[name])
-            findings.append(judge_memory(Case.of(name, record, now, pairs.head, settings, final=enough), MEMORY_PAIRS))
+            findings.append(
+                judge_memory(MetricComparison.of(name, record, now, pairs.head, settings, final=enough), MEMORY_PAIRS)
+            )
     findings += over_budget(pairs.head, settings, final=spent > Spent.LITTLE)
     return concluded(nodeid, findings, pairs.head, pairing)
 
@@ -148,7 +150,7 @@ def spread_of(pairs: Pairs) -> tuple[float, int] | None:
 
 def look_level(settings: Settings, family: int, *, final: bool) -> float:
     """The significance level of one look at one test, one-sided, for all its metrics together."""
-    share = LAST_LOOK if final else (1 - LAST_LOOK) / (len(LOOKS) - 1)
+    share = LAST_LOOK if final else (1 - LAST_LOOK) / (len(PAIR_LOOKS) - 1)
     return min(TEST_ALPHA, settings.alpha / max(1, family)) * share
 
 
@@ -197,7 +199,7 @@ class _Look:
     @property
     def _changed(self) -> bool:
         """Is it beyond the bound, and beyond chance?"""
-        if abs(self._mean) <= self._bound or len(self._ratios) < LOOKS[0]:
+        if abs(self._mean) <= self._bound or len(self._ratios) < PAIR_LOOKS[0]:
             return False
         beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._strict
         return beyond_chance or self._is_large
@@ -248,7 +250,9 @@ class _Look:
         base, head = self.pairs.base.samples[self.name], self.pairs.head.samples[self.name]
         was = statistics.median(base.medians)
         interval = (
-            (math.exp(self._mean - self._half), math.exp(self._mean + self._half)) if self._half < UNTOLD else None
+            (math.exp(self._mean - self._half), math.exp(self._mean + self._half))
+            if self._half < MAX_REPORTED_LOG_RATIO
+            else None
         )
         return Finding(
             name=self.name,
@@ -260,7 +264,7 @@ class _Look:
             limit=was * math.exp(self._bound) if math.isfinite(self._bound) else None,
             rounds=head.rounds,
             reason=reason,
-            smallest=math.exp(smallest) if smallest is not None and smallest < UNTOLD else None,
+            smallest=math.exp(smallest) if smallest is not None and smallest < MAX_REPORTED_LOG_RATIO else None,
             estimated_ratio=math.exp(self._mean) if self._ratios else None,
         )
 
@@ -286,7 +290,7 @@ def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
 def _why_open(ratios: list[float], pairs: Pairs) -> str:
     if len(ratios) < pairs.head.processes:
         return "the clock is too coarse for it"
-    if len(ratios) < LOOKS[0]:
-        return f"the budget was spent after {len(ratios)} of at least {LOOKS[0]} pairs; give it more with --perf-budget"
+    if len(ratios) < PAIR_LOOKS[0]:
+        return f"the budget was spent after {len(ratios)} of at least {PAIR_LOOKS[0]} pairs; give it more with --perf-budget"
     low, high, mean = (math.exp(value) for value in (min(ratios), max(ratios), statistics.fmean(ratios)))
     return f"could not tell: its {len(ratios)} pairs lie between {describe_range(low, high, mean)}"

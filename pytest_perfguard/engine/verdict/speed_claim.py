@@ -6,10 +6,10 @@ import math
 import statistics
 from typing import Final
 
-from pytest_perfguard.core.model import CLAIMED, Contest, Finding, Measurement, Verdict
+from pytest_perfguard.core.model import CLAIMED, ClaimSamples, Finding, Measurement, Verdict
 from pytest_perfguard.core.stats.robust import CONFIDENCE
 from pytest_perfguard.core.stats.sequential import margin
-from pytest_perfguard.engine.verdict.looks import LOOKS, TEST_ALPHA
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, TEST_ALPHA
 
 #: What the finding on a claim is called begins with this.
 CLAIM: Final = "faster"
@@ -20,23 +20,23 @@ def judge_claims(measurement: Measurement, *, final: bool) -> list[Finding | Non
     return [_judge(contest, measurement.processes, final=final) for contest in measurement.contests.values()]
 
 
-def _judge(contest: Contest, processes: int, *, final: bool) -> Finding | None:
+def _judge(contest: ClaimSamples, processes: int, *, final: bool) -> Finding | None:
     """The mean of the log ratios against the claimed one, with the process as the unit and the looks paid for."""
     ratios, wanted = contest.log_ratios, math.log(contest.by)
-    if not final and processes not in LOOKS:
+    if not final and processes not in PAIR_LOOKS:
         return None
     mean = statistics.fmean(ratios) if ratios else 0.0
-    strict = margin(ratios, TEST_ALPHA / len(LOOKS))
-    if len(ratios) >= LOOKS[0] and mean - strict > wanted:
+    strict = margin(ratios, TEST_ALPHA / len(PAIR_LOOKS))
+    if len(ratios) >= PAIR_LOOKS[0] and mean - strict > wanted:
         return _finding(contest, None, mean)
-    if len(ratios) >= LOOKS[0] and mean + strict < wanted:
+    if len(ratios) >= PAIR_LOOKS[0] and mean + strict < wanted:
         return _finding(contest, Verdict.OVER_BUDGET, mean)
     if not final:
         return None
     return _finding(contest, Verdict.INCONCLUSIVE, mean)
 
 
-def _finding(contest: Contest, verdict: Verdict | None, mean: float) -> Finding:
+def _finding(contest: ClaimSamples, verdict: Verdict | None, mean: float) -> Finding:
     half = margin(contest.log_ratios, (1 - CONFIDENCE) / 2)
     told = f"{contest.name} was to take less time than {contest.rival} by a factor of {contest.by:.4g}: "
     if contest.problem:

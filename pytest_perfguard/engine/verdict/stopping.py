@@ -39,12 +39,12 @@ def judge_recording(
     """
     slow = measurement.processes >= MIN_RECORDED_PROCESSES and measurement.seconds >= RECORDING_SECONDS
     enough = slow or measurement.processes >= RECORDED_PROCESSES
-    doubts = tuple(_doubts(measurement, full_pace))
+    doubts = tuple(_confounders(measurement, full_pace))
     told = replace(measurement, notes=(*measurement.notes, *doubts))
     return _unjudged(nodeid, told, settings, enough=enough, final=final)
 
 
-def _doubts(measurement: Measurement, full_pace: float) -> Iterator[str]:
+def _confounders(measurement: Measurement, full_pace: float) -> Iterator[str]:
     """What was wrong with the machine while it was recorded, and what that costs later."""
     cost = (
         "comparisons with it take longer, and without git only large slowdowns are found; record again when it is quiet"

@@ -36,14 +36,14 @@ from pytest_perfguard.engine.verdict.machine_speed import (
     pace_ratios,
 )
 from pytest_perfguard.engine.verdict.memory import judge_memory
-from pytest_perfguard.engine.verdict.metric_comparison import Case, finding
+from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison, finding
 from pytest_perfguard.engine.verdict.summary import kept_summary
 
 #: Processes that clear a test, or leave it to pairs where there can be pairs.
 SCREENED: Final = 2
 #: Without pairs: the numbers of processes after which a difference may be called a regression.
-LOOKS: Final = (4, 6, 8, 12, 16, 20)
-MAX_PROCESSES: Final = LOOKS[-1]
+PROCESS_LOOKS: Final = (4, 6, 8, 12, 16, 20)
+MAX_PROCESSES: Final = PROCESS_LOOKS[-1]
 #: A longer call cannot fit into the machine's fast moments, so that its minimum holds less still.
 LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
@@ -99,7 +99,10 @@ def judge_stored(
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), measurement, reason)
     findings = [
-        _judge(Case.of(name, record, kept_summary(now[name]), measurement, settings, final=final), screen=screen)
+        _judge(
+            MetricComparison.of(name, record, kept_summary(now[name]), measurement, settings, final=final),
+            screen=screen,
+        )
         for name in sorted(wanted & set(now), key=metric_order)
     ]
     findings += over_budget(measurement, settings, final=final)
@@ -136,7 +139,7 @@ def _with_new_imports(record: Record, measurement: Measurement) -> Measurement:
     return replace(measurement, notes=(*measurement.notes, note))
 
 
-def _judge(case: Case, *, screen: bool) -> Finding | None:
+def _judge(case: MetricComparison, *, screen: bool) -> Finding | None:
     if case.base.unit != "s":
         return judge_memory(case)
     return _TimeCase(case).screen() if screen else _TimeCase(case).judge()
@@ -151,7 +154,7 @@ def time_threshold(settings: Settings, seconds_per_call: float) -> float:
 class _TimeCase:
     """One time metric: the processes of both sides, as they would be at the recorded full speed."""
 
-    case: Case
+    case: MetricComparison
 
     def judge(self) -> Finding | None:
         """Return the finding, None while another process may settle it."""
@@ -238,7 +241,7 @@ class _TimeCase:
     def _is_look(self) -> bool:
         """May a difference be told now? Never by fewer processes than the first look takes, whatever the budget."""
         count = self.case.measurement.processes
-        return count in LOOKS or (self.case.final and count > LOOKS[0])
+        return count in PROCESS_LOOKS or (self.case.final and count > PROCESS_LOOKS[0])
 
     @property
     def _seems_faster(self) -> bool:
@@ -277,7 +280,8 @@ class _TimeCase:
         two processes may have met what no kernel sees.
         """
         return (
-            len(self._now) >= LOOKS[0] and self._bound / self._reference > self._allowed * OBVIOUS * self._then_spread
+            len(self._now) >= PROCESS_LOOKS[0]
+            and self._bound / self._reference > self._allowed * OBVIOUS * self._then_spread
         )
 
     @property
@@ -328,7 +332,7 @@ class _TimeCase:
         if self._test is None:
             return False
         difference, error, freedom = self._test
-        chance = t_quantile(1 - ALPHA / len(LOOKS), round(freedom)) * error
+        chance = t_quantile(1 - ALPHA / len(PROCESS_LOOKS), round(freedom)) * error
         return difference > max(bound, chance) if bound >= 0 else difference < min(bound, -chance)
 
     @cached_property
@@ -345,14 +349,14 @@ class _TimeCase:
         if self._test is None:
             return by_bound
         _difference, error, freedom = self._test
-        chance = math.exp(t_quantile(1 - ALPHA / len(LOOKS), round(freedom)) * error)
+        chance = math.exp(t_quantile(1 - ALPHA / len(PROCESS_LOOKS), round(freedom)) * error)
         return min(by_bound, max(self._allowed, chance))
 
     @property
     def _why_open(self) -> str:
         case = self.case
-        if case.measurement.processes < LOOKS[0]:
-            return f"{case.measurement.processes} of at least {LOOKS[0]} processes that it takes without pairs"
+        if case.measurement.processes < PROCESS_LOOKS[0]:
+            return f"{case.measurement.processes} of at least {PROCESS_LOOKS[0]} processes that it takes without pairs"
         if self._waiting_spread > 1:
             return "it waits, and its processes found no common floor: a stored baseline cannot hold it closer"
         if (slower := min(self._speeds, default=1.0)) > 1.03:

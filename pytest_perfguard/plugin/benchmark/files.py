@@ -14,8 +14,8 @@ import pytest
 from pytest_perfguard.compat.boxplot import box_plot
 from pytest_perfguard.compat.exchange import benchmark_json_from_records, to_text
 from pytest_perfguard.compat.grouping import NAMES, Group, scale_of
-from pytest_perfguard.compat.parsed_options import Requested
-from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.parsed_options import ParsedOptions
+from pytest_perfguard.compat.result import BenchmarkResult
 from pytest_perfguard.compat.storage import (
     autosave_name,
     file_of,
@@ -24,7 +24,7 @@ from pytest_perfguard.compat.storage import (
     storage_folder,
 )
 from pytest_perfguard.compat.table import csv_text
-from pytest_perfguard.core.atomic_files import write_whole
+from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.engine.verdict.stopping import to_record
@@ -52,13 +52,13 @@ class Notes:
 class BenchmarkFiles:
     """Writes whatever the options ask for; `problem` says what could not be written."""
 
-    def __init__(self, config: pytest.Config, asked: Requested, notes: Notes) -> None:
+    def __init__(self, config: pytest.Config, asked: ParsedOptions, notes: Notes) -> None:
         self._config = config
         self._asked = asked
         self.notes = notes
         self.problem = ""
 
-    def keep(self, benchmarks: Sequence[Finished]) -> None:
+    def keep(self, benchmarks: Sequence[BenchmarkResult]) -> None:
         """Write what is to be written."""
         asked = self._asked
         if not (asked.json or asked.save or asked.autosave):
@@ -98,18 +98,18 @@ class BenchmarkFiles:
             if asked.csv:
                 path = Path(asked.csv)
                 path = path if path.suffix else path.with_suffix(".csv")
-                write_whole(path, csv_text(groups, columns=asked.columns, sort=asked.sort))
+                atomic_write(path, csv_text(groups, columns=asked.columns, sort=asked.sort))
                 self.notes.info(f"wrote {path}")
             for title, rows in groups if asked.histogram else ():
                 prefix, factor = scale_of("seconds", rows[0], rows[0], "min", asked.time_unit)
                 names = [NAMES[asked.name](row) for row in rows]
                 path = file_of(str(asked.histogram), title, ".svg")
-                write_whole(path, box_plot(title or "benchmarks", rows, names, f"{prefix}s", factor))
+                atomic_write(path, box_plot(title or "benchmarks", rows, names, f"{prefix}s", factor))
                 self.notes.info(f"wrote {path}")
         except OSError as error:
             self._failed(error)
 
-    def _content(self, benchmarks: Sequence[Finished], commit: Mapping[str, Any], *, data: bool) -> str:
+    def _content(self, benchmarks: Sequence[BenchmarkResult], commit: Mapping[str, Any], *, data: bool) -> str:
         hook = self._config.hook
         output = hook.pytest_benchmark_generate_json(
             config=self._config,
@@ -127,7 +127,7 @@ class BenchmarkFiles:
         try:
             if asked.json:
                 path = Path(asked.json)
-                write_whole(path, text(True))
+                atomic_write(path, text(True))
                 self.notes.info(f"wrote {path}")
             if asked.save or asked.autosave:
                 self._save(asked.save or autosave_name(commit, _now().strftime("%Y%m%d_%H%M%S")), text(asked.save_data))
@@ -161,7 +161,7 @@ class BenchmarkFiles:
                 number += 1
                 continue
             try:
-                write_whole(path, text)
+                atomic_write(path, text)
             finally:
                 claim.unlink()
             self.notes.info(f"saved as {path}")

@@ -21,7 +21,7 @@ _NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "pytest_benchmark.plugin": {"BenchmarkFixture": "pytest_perfguard.compat.fixture"},
     "pytest_benchmark.stats": {
-        "Metadata": "pytest_perfguard.compat.result:Finished",
+        "Metadata": "pytest_perfguard.compat.result:BenchmarkResult",
         "Stats": "pytest_perfguard.compat.stats",
     },
     "pytest_benchmark.logger": {

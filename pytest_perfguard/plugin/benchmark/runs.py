@@ -9,8 +9,8 @@ import pytest
 
 from pytest_perfguard.compat.exchange import read_benchmarks
 from pytest_perfguard.compat.grouping import Row
-from pytest_perfguard.compat.parsed_options import Requested
-from pytest_perfguard.compat.result import Finished
+from pytest_perfguard.compat.parsed_options import ParsedOptions
+from pytest_perfguard.compat.result import BenchmarkResult
 from pytest_perfguard.compat.storage import saved_runs, source_name
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.tool_errors import BenchmarkFileError
@@ -21,7 +21,7 @@ from pytest_perfguard.plugin.output import usage_error
 class BenchmarkRuns:
     """`called_once` counts the benchmarks that were not timed because of xdist."""
 
-    def __init__(self, config: pytest.Config, asked: Requested, files: BenchmarkFiles, session: object) -> None:
+    def __init__(self, config: pytest.Config, asked: ParsedOptions, files: BenchmarkFiles, session: object) -> None:
         self._config = config
         self._asked = asked
         self._files = files
@@ -73,7 +73,7 @@ class BenchmarkRuns:
             )
             self._saved[name] = {benchmark["fullname"]: benchmark for benchmark in run["benchmarks"]}
 
-    def exceeded(self, finished: Finished) -> str:
+    def exceeded(self, finished: BenchmarkResult) -> str:
         """By how much a benchmark exceeds its limits, in words; "" where it does not."""
         lines = []
         for name, run in self._saved.items():
@@ -89,7 +89,7 @@ class BenchmarkRuns:
         hint = "One number of one process moves by itself; for a verdict that holds: pytest --perf-against=REV"
         return "\n".join([*lines, hint])
 
-    def rows(self, benchmarks: Sequence[Finished]) -> list[Row]:
+    def rows(self, benchmarks: Sequence[BenchmarkResult]) -> list[Row]:
         """Of the tables: each benchmark, after what was saved of it."""
         rows: list[Row] = []
         for finished in benchmarks:

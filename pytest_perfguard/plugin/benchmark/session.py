@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from pytest_perfguard.compat.fixture import BenchmarkFixture, Named
-from pytest_perfguard.compat.options import Choices, with_marker
-from pytest_perfguard.compat.parsed_options import Requested, requested
-from pytest_perfguard.compat.result import Finished
-from pytest_perfguard.compat.strategies import Here, NotAtAll, Once, Served, Way
+from pytest_perfguard.compat.options import BenchmarkOptions, with_marker
+from pytest_perfguard.compat.parsed_options import ParsedOptions, requested
+from pytest_perfguard.compat.result import BenchmarkResult
+from pytest_perfguard.compat.strategies import Delegated, Disabled, InProcess, RunOnce, Strategy
 from pytest_perfguard.compat.table import table_lines
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.model import Comparison
@@ -48,13 +48,13 @@ def session_of(config: pytest.Config) -> BenchmarkSession:
 class BenchmarkSession:
     """Makes the fixtures, and has what they measured shown and saved."""
 
-    def __init__(self, config: pytest.Config, asked: Requested) -> None:
+    def __init__(self, config: pytest.Config, asked: ParsedOptions) -> None:
         self.config = config
         self.requested = asked
         self.notes = self.logger = Notes()
         self.files = BenchmarkFiles(config, asked, self.notes)
         self.runs = BenchmarkRuns(config, asked, self.files, self)
-        self.benchmarks: list[Finished] = []
+        self.benchmarks: list[BenchmarkResult] = []
         self._fixtures: dict[pytest.Item, BenchmarkFixture] = {}
         self._groups: Any = []
         self._is_worker = hasattr(config, "workerinput")
@@ -155,7 +155,7 @@ class BenchmarkSession:
         )
         return fixture
 
-    def _choices(self, item: pytest.Item) -> Choices:
+    def _choices(self, item: pytest.Item) -> BenchmarkOptions:
         marker = benchmark_marker(item)
         if marker is None:
             return self.requested.choices
@@ -165,18 +165,18 @@ class BenchmarkSession:
         except SettingError as error:
             raise usage_error(error) from None
 
-    def _way(self, choices: Choices) -> Way:
+    def _way(self, choices: BenchmarkOptions) -> Strategy:
         server: Any = self.config.stash.get(MEASURER, None)
         if server is not None:
-            return Served(choices, server)
+            return Delegated(choices, server)
         if self.requested.disabled:
-            return NotAtAll()
+            return Disabled()
         if self._mode or self._once:
-            return Once(choices)
+            return RunOnce(choices)
         if self._distributed:
             self.runs.called_once += 1
-            return NotAtAll()
-        return Here(choices, self.benchmarks.append)
+            return Disabled()
+        return InProcess(choices, self.benchmarks.append)
 
     def _is_whole(self, item: pytest.Item) -> bool:
         """Is this a marked test without the fixture, which is measured as a whole?"""
@@ -196,7 +196,7 @@ class BenchmarkSession:
         return self.runs.exceeded(fixture.stats) if fixture.enabled and fixture.stats else ""
 
 
-def _requested(config: pytest.Config) -> Requested:
+def _requested(config: pytest.Config) -> ParsedOptions:
     def path_like(text: str) -> bool:
         path = config.invocation_params.dir / text.partition("::")[0]
         return "::" in text or path.is_dir() or (path.suffix == ".py" and path.exists())

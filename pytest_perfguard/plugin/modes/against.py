@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.runner.revision import check_useful, find_revision
-from pytest_perfguard.engine.runner.scheduler import Subject
-from pytest_perfguard.engine.verdict.looks import LOOKS
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, UNPINNED_THRESHOLD
-from pytest_perfguard.plugin.modes.base import Handover, Mode, nothing_judged
+from pytest_perfguard.plugin.modes.base import Mode, PairedBatch, nothing_judged
 from pytest_perfguard.plugin.options import revision_name, run_settings
 
 
@@ -30,10 +30,10 @@ class AgainstMode(Mode):
     def header(self) -> list[str]:
         settings = run_settings(self.config)
         lines = [
-            f"perfguard: this tree against {self.revision.label}, {LOOKS[0]} to {MAX_PAIRS} pairs of processes per test, "
+            f"perfguard: this tree against {self.revision.label}, {PAIR_LOOKS[0]} to {MAX_PAIRS} pairs of processes per test, "
             f"threshold {settings.threshold:.1%}"
         ]
-        if not Pinning().possible:
+        if not CpuAffinity().possible:
             lines.append(
                 "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than "
                 f"{max(settings.threshold, UNPINNED_THRESHOLD):.0%} can be told"
@@ -43,9 +43,9 @@ class AgainstMode(Mode):
     def measured_alone(self, nodeid: str) -> bool:
         return False
 
-    def handovers(self, subjects: Sequence[Subject], decided: Mapping[str, Comparison]) -> Iterator[Handover]:
+    def handovers(self, subjects: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> Iterator[PairedBatch]:
         if subjects:
-            yield Handover(self.revision, list(subjects))
+            yield PairedBatch(self.revision, list(subjects))
 
     def title(self) -> str:
         return f"perfguard: measured side by side with {self.revision.label}"

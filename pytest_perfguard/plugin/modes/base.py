@@ -20,11 +20,11 @@ from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.baseline.store import Store, merged
 from pytest_perfguard.engine.measure.machine import fingerprint
 from pytest_perfguard.engine.runner.revision import Revision
-from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import stopping, stored
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import PAIR_PRIOR, Pairs, judge_paired, spread_of
-from pytest_perfguard.plugin.functional_run import Harvest
+from pytest_perfguard.plugin.functional_run import RunState
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.output import usage_error, write_text
 from pytest_perfguard.plugin.selection import Selection, is_whole_suite
@@ -51,11 +51,11 @@ def open_mode(config: pytest.Config, name: str) -> Mode:
 
 
 @dataclass(frozen=True)
-class Handover:
+class PairedBatch:
     """Tests that are to be measured side by side with a revision."""
 
     revision: Revision
-    subjects: list[Subject]
+    subjects: list[MeasuredTest]
     reasons: dict[str, str] = field(default_factory=dict)
     """By node id: what the baseline file left open."""
 
@@ -110,7 +110,7 @@ class Mode:
         """Is the test measured by itself, before any is measured side by side?"""
         return self.settled_before(nodeid) is None
 
-    def handovers(self, subjects: Sequence[Subject], decided: Mapping[str, Comparison]) -> Iterator[Handover]:
+    def handovers(self, subjects: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> Iterator[PairedBatch]:
         """What is measured side by side, after `decided` was found out by measuring alone."""
         return iter(())
 
@@ -132,11 +132,11 @@ class Mode:
     def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         return stopping.judge_look(nodeid, measurement, self._settings[nodeid], final=spent > Spent.LITTLE)
 
-    def missing(self, harvest: Harvest) -> list[Comparison]:
+    def missing(self, harvest: RunState) -> list[Comparison]:
         """The tests that should have been measured and were not."""
         return []
 
-    def keep(self, comparisons: Sequence[Comparison], harvest: Harvest, *, whole: bool) -> None:
+    def keep(self, comparisons: Sequence[Comparison], harvest: RunState, *, whole: bool) -> None:
         """Write what the mode keeps; `whole`: the run was clean and nothing was left out."""
 
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
@@ -168,7 +168,7 @@ class BaselineMode(Mode):
             nodeid, measurement, self._settings[nodeid], full_pace=self._full_pace, final=spent > Spent.LITTLE
         )
 
-    def keep(self, comparisons: Sequence[Comparison], harvest: Harvest, *, whole: bool) -> None:
+    def keep(self, comparisons: Sequence[Comparison], harvest: RunState, *, whole: bool) -> None:
         records = {
             comparison.nodeid: stopping.to_record(
                 comparison.measurement, source=self._sources[comparison.nodeid], commit=self._commit

@@ -13,11 +13,17 @@ from pytest_perfguard.engine.baseline.commit import commit_of_record, is_commit
 from pytest_perfguard.engine.baseline.schema import Baseline
 from pytest_perfguard.engine.report.change_text import change_in_words
 from pytest_perfguard.engine.runner.revision import Revision, find_revision
-from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import comparability, stopping, stored
 from pytest_perfguard.engine.verdict.looks import Spent
-from pytest_perfguard.plugin.functional_run import Harvest
-from pytest_perfguard.plugin.modes.base import Handover, Mode, baseline_name, nothing_judged, without_git
+from pytest_perfguard.plugin.functional_run import RunState
+from pytest_perfguard.plugin.modes.base import (
+    Mode,
+    PairedBatch,
+    baseline_name,
+    nothing_judged,
+    without_git,
+)
 from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.selection import Selection
 
@@ -78,12 +84,12 @@ class CompareMode(Mode):
         verdict = Verdict.INCOMPARABLE if reason else Verdict.NEW
         return Comparison(nodeid, verdict, look.findings, measurement, reason or "not in the baseline file")
 
-    def handovers(self, subjects: Sequence[Subject], decided: Mapping[str, Comparison]) -> Iterator[Handover]:
-        found: dict[Revision, Handover] = {}
+    def handovers(self, subjects: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> Iterator[PairedBatch]:
+        found: dict[Revision, PairedBatch] = {}
         for subject in subjects:
             revision, why = self._handed_over(subject.nodeid, decided.get(subject.nodeid))
             if revision is not None:
-                handover = found.setdefault(revision, Handover(revision, [], {}))
+                handover = found.setdefault(revision, PairedBatch(revision, [], {}))
                 handover.subjects.append(subject)
                 handover.reasons[subject.nodeid] = why
         return iter(found.values())
@@ -91,7 +97,7 @@ class CompareMode(Mode):
     def do_without_pairs(self, nodeids: Iterable[str]) -> None:
         self._alone |= set(nodeids)
 
-    def missing(self, harvest: Harvest) -> list[Comparison]:
+    def missing(self, harvest: RunState) -> list[Comparison]:
         measured, selection = {withheld.nodeid for withheld in harvest.withheld}, Selection(self.config, harvest)
         return [
             Comparison(nodeid, Verdict.MISSING, reason=_missing_reason(nodeid, harvest))
@@ -161,7 +167,7 @@ class CompareMode(Mode):
         )
 
 
-def _missing_reason(nodeid: str, harvest: Harvest) -> str:
+def _missing_reason(nodeid: str, harvest: RunState) -> str:
     if nodeid in harvest.collected:
         return "in the baseline, and it did not pass in this run"
     return "in the baseline, and no longer among the tests; drop it with: perfguard prune"

@@ -21,7 +21,7 @@ from pytest_perfguard.tools.batches.state import (
 INSIDE: Final[ContextVar[bool]] = ContextVar("perfguard_inside_a_batch", default=False)
 
 
-class Lane:
+class BatchWorker:
     """The queue and the processor of one kind. Not to be used by itself."""
 
     def __init__(self, kind: str, processor: Callable[[list[Any]], Any], limits: BatchLimits) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_perfguard.core.tool_errors import BatchError, BatchTimeout
-from pytest_perfguard.tools.batches.base import INSIDE, BatchBase, Lane
+from pytest_perfguard.tools.batches.base import INSIDE, BatchBase, BatchWorker
 from pytest_perfguard.tools.batches.state import (
     MAX_DELAY,
     MAX_SIZE,
@@ -110,7 +110,7 @@ class AsyncBatchProcessor(BatchBase):
         await self.close()
 
 
-class TaskLane(Lane):
+class TaskLane(BatchWorker):
     """The queue of one kind, a timer for what waits, and a task for each batch in progress."""
 
     def __init__(self, kind: str, processor: AsyncProcessor, limits: BatchLimits) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
-from pytest_perfguard.core.fork import begins_anew_after_fork
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.tool_errors import BatchTimeout
-from pytest_perfguard.tools.batches.base import INSIDE, Lane
+from pytest_perfguard.tools.batches.base import INSIDE, BatchWorker
 from pytest_perfguard.tools.batches.state import BatchLimits, BatchQueue, BatchStats, Entry, outcomes, settle
 
 #: Seconds after which a thread without work ends.
@@ -41,7 +41,7 @@ class ThreadEntry(Entry):
         return here
 
 
-class ThreadLane(Lane):
+class ThreadLane(BatchWorker):
     """The queue of one kind, and its threads, which come with work and go without."""
 
     def __init__(
@@ -54,7 +54,7 @@ class ThreadLane(Lane):
         super().__init__(kind, processor, limits)
         self._clock = clock
         self.begin_anew()
-        begins_anew_after_fork(self)
+        register_at_fork(self)
 
     def begin_anew(self) -> None:
         """Without items and threads: those of a process that was forked are the parent's."""

@@ -8,7 +8,7 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Closed while the server answers. After a failure it is left alone for half a second, doubled with each further failure up to 30 s,
     so that each call need not wait for its time limit."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Any, Final, Protocol
 
-from pytest_perfguard.core.fork import begins_anew_after_fork
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.tools.caches.invalidation import Freshness, Token
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Missing, Release, checked_ttl
 from pytest_perfguard.tools.caches.sansio import Steps, run
@@ -105,7 +105,7 @@ class Changing:
 
     def __init__(self) -> None:
         self._fresh = Freshness()
-        begins_anew_after_fork(self)
+        register_at_fork(self)
 
     @contextlib.contextmanager
     def _changing(self, key: Any) -> Iterator[None]:

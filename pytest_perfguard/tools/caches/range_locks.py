@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.core.fork import begins_anew_after_fork
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, check_no_circle
 
 #: Offsets that a key's hash is taken to; those of files end at 2**63.
@@ -32,7 +32,7 @@ class RangeLocks:
         self._pid = 0
         self._files: list[int] = []  # the last is this process's, the others were inherited
         weakref.finalize(self, _close, self._files)
-        begins_anew_after_fork(self)
+        register_at_fork(self)
 
     def begin_anew(self) -> None:
         """In a child process: what is held is the parent's, and the lock may have been held by a thread that is not here."""

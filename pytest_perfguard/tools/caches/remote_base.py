@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.tool_errors import CacheValueError
-from pytest_perfguard.tools.caches.circuit_breaker import Breaker
+from pytest_perfguard.tools.caches.circuit_breaker import CircuitBreaker
 from pytest_perfguard.tools.caches.level import MISSING, Found, LevelStats, Missing, Release, checked_ttl
 from pytest_perfguard.tools.caches.sansio import Steps
 from pytest_perfguard.tools.caches.serializers import JSON, Serializer
@@ -66,7 +66,7 @@ class RedisBase:
         self._lease = lease
         self._clock = clock
         self._made: Any = None
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(("hits", "misses", "corrupt", "errors"), 0)
         redis_package()  # for want of the package, fail here

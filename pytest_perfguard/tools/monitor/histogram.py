@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pytest_perfguard.core.labels import Series
 from pytest_perfguard.core.stats.quantiles import quantile
-from pytest_perfguard.tools.monitor.instruments import Summed
+from pytest_perfguard.tools.monitor.instruments import BufferedInstrument
 
 #: Values that a histogram keeps for its quantiles.
 WINDOW: Final = 1000
@@ -32,7 +32,7 @@ class HistogramStats:
     p99: float
 
 
-class Histogram(Summed):
+class Histogram(BufferedInstrument):
     """The distribution of a value: counted for ever, with the last `window` values kept for quantiles.
 
     A record takes the same time on average, and no more memory, however many came before.

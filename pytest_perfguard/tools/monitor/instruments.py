@@ -39,7 +39,7 @@ class Recorded:
             watcher()
 
 
-class Summed(Recorded):
+class BufferedInstrument(Recorded):
     """Records that wait to be added up: append to `pending`, and call `flush()` where there are more than `room`."""
 
     def __init__(self, series: Series) -> None:
@@ -82,7 +82,7 @@ class Summed(Recorded):
         self.fold()
 
 
-class Counter(Summed):
+class Counter(BufferedInstrument):
     """A number that only grows."""
 
     kind = "counter"

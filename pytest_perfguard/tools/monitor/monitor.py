@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
-from pytest_perfguard.core.measurement_points import NamedCall, PointServer, ServesOnce, name_of
+from pytest_perfguard.core.measurement_points import CallOnce, NamedCall, PointServer, name_of
 from pytest_perfguard.core.originals import CLOCKS
 from pytest_perfguard.tools.monitor.histogram import WINDOW
 from pytest_perfguard.tools.monitor.recorder import Recorder
@@ -54,7 +54,7 @@ class PerformanceMonitor(Recorder, Ticking):
         clock: Callable[[], float] = CLOCKS.perf_counter,
     ) -> None:
         super().__init__(window=window, max_series=max_series, clock=clock)
-        self._server = server if server is not None else ServesOnce()
+        self._server = server if server is not None else CallOnce()
         self._system = SystemCollector(self, clock)
         self._ticker = Ticker(self.collect_system, interval, "perfguard-monitor")
 

@@ -16,7 +16,7 @@ from pytest_perfguard.tools.monitor.alerts import Action, Alert
 from pytest_perfguard.tools.monitor.exposition import Format, exported
 from pytest_perfguard.tools.monitor.histogram import Histogram
 from pytest_perfguard.tools.monitor.instruments import Counter, Gauge
-from pytest_perfguard.tools.monitor.registry import Instrument, Registry, Timings
+from pytest_perfguard.tools.monitor.registry import Instrument, Registry, TimerSeries
 from pytest_perfguard.tools.monitor.summary import Summary
 from pytest_perfguard.tools.monitor.timers import Timer
 
@@ -40,7 +40,7 @@ class Recorder:
         self._counters: dict[object, Counter] = {}
         self._sets: dict[object, Callable[[float], None]] = {}
         self._records: dict[object, Callable[[float], None]] = {}
-        self._timings: dict[object, Timings] = {}
+        self._timings: dict[object, TimerSeries] = {}
         self._alerts: list[Alert] = []
         self.alerting = True
         """False: alerts are checked for mistakes and then forgotten, as in a measuring process."""
@@ -52,7 +52,7 @@ class Recorder:
         try:
             return Timer(self._timings[key])
         except KeyError:
-            self._timings[key] = self._registry.get(Timings, name, labels)
+            self._timings[key] = self._registry.get(TimerSeries, name, labels)
             return Timer(self._timings[key])
 
     def start_timer(self, name: str, /, **labels: Label) -> Timer:

@@ -20,7 +20,7 @@ Instrument = Counter | Gauge | Histogram
 _I = TypeVar("_I", bound="Counter | Gauge | Histogram")
 
 
-class Timings(Histogram):
+class TimerSeries(Histogram):
     """Durations in seconds, recorded by timers that read this clock."""
 
     kind = "timer"
@@ -43,7 +43,7 @@ class Registry:
             Counter: Counter,
             Gauge: lambda series: Gauge(series, time.time),
             Histogram: lambda series: Histogram(series, window),
-            Timings: lambda series: Timings(series, window, clock),
+            TimerSeries: lambda series: TimerSeries(series, window, clock),
         }
         self.on_new: Callable[[Instrument], None] | None = None
         """Called with every new one, under no lock."""
@@ -80,8 +80,8 @@ class Registry:
                 found = self.get(Counter, series.name, labels)
             case Gauge.kind:
                 found = self.get(Gauge, series.name, labels)
-            case Timings.kind:
-                found = self.get(Timings, series.name, labels)
+            case TimerSeries.kind:
+                found = self.get(TimerSeries, series.name, labels)
             case _:
                 found = self.get(Histogram, series.name, labels)
         found.absorb(state)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
-from pytest_perfguard.tools.monitor.registry import Timings
+from pytest_perfguard.tools.monitor.registry import TimerSeries
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +22,7 @@ class Timer:
 
     __slots__ = ("_started", "_timings", "elapsed")
 
-    def __init__(self, timings: Timings) -> None:
+    def __init__(self, timings: TimerSeries) -> None:
         self._timings = timings
         self._started: float | None = None
         self.elapsed: float | None = None

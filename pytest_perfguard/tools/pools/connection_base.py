@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.tools.pools.base import PoolBase
 from pytest_perfguard.tools.pools.connection_state import ConnectionState
-from pytest_perfguard.tools.pools.items import Entry, Limits
+from pytest_perfguard.tools.pools.items import Limits, PooledItem
 from pytest_perfguard.tools.pools.objects import least_size
 
 C = TypeVar("C")
@@ -131,7 +131,7 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
         """How long to wait; -1 stands for the pool's own limit."""
         return self._timeout if timeout == -1 else timeout
 
-    def _must_check(self, entry: Entry[C], now: float) -> bool:
+    def _must_check(self, entry: PooledItem[C], now: float) -> bool:
         return now - entry.idle_since >= self._check_after
 
     def _timeout_text(self, seconds: float) -> str:

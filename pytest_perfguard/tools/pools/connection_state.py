@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed
-from pytest_perfguard.tools.pools.items import Entry, Limits, Ticket, ToDo, not_lent, sorted_out
+from pytest_perfguard.tools.pools.items import Actions, Limits, PooledItem, Waiter, not_lent, sorted_out
 from pytest_perfguard.tools.pools.targets import Targets
 
 C = TypeVar("C")
@@ -28,13 +28,13 @@ class ConnectionState(Generic[C]):
         self._single = len(self.targets.by_name) == 1
         self._random = random
         self.closed = False
-        self.idle: list[Entry[C]] = []
+        self.idle: list[PooledItem[C]] = []
         """The one that was used last is last."""
-        self.lent: dict[int, Entry[C]] = {}
+        self.lent: dict[int, PooledItem[C]] = {}
         """By identity of the connection."""
         self.checking: set[int] = set()
         """Identities of those that are out for a check, and not lent."""
-        self.waiting: OrderedDict[Ticket[C], None] = OrderedDict()
+        self.waiting: OrderedDict[Waiter[C], None] = OrderedDict()
         self.connecting = 0
         self._too_large = False
         self.created = self.destroyed = self.acquisitions = self.timeouts = 0
@@ -48,7 +48,7 @@ class ConnectionState(Generic[C]):
         """Is nothing lent, nor out for a check?"""
         return not self.lent and not self.checking
 
-    def quick(self, now: float) -> Entry[C] | None:
+    def quick(self, now: float) -> PooledItem[C] | None:
         """Lend an idle connection, where there is one and nobody waits; of several targets one of the least used."""
         if not self.idle or self.waiting or self.closed:
             return None
@@ -63,7 +63,7 @@ class ConnectionState(Generic[C]):
         entry.target.in_use += 1
         return entry
 
-    def join(self, ticket: Ticket[C], now: float, *, first: bool = False) -> ToDo[C]:
+    def join(self, ticket: Waiter[C], now: float, *, first: bool = False) -> Actions[C]:
         """Serve the ticket now or let it wait, `first` in the queue if it has waited already; or PoolClosed is raised."""
         if self.closed:
             raise PoolClosed(self.name, "the pool is closed")
@@ -72,13 +72,13 @@ class ConnectionState(Generic[C]):
             self.waiting.move_to_end(ticket, last=False)
         return self.tick(now)
 
-    def give_up(self, ticket: Ticket[C], now: float, *, timed_out: bool = False) -> ToDo[C]:
+    def give_up(self, ticket: Waiter[C], now: float, *, timed_out: bool = False) -> Actions[C]:
         """The borrower no longer wants to wait; a connection that it was given meanwhile is handed on."""
         self.timeouts += timed_out
         if ticket.entry is not None:
             return self.come_back(ticket.entry.thing, now)
         self.waiting.pop(ticket, None)
-        return ToDo()
+        return Actions()
 
     def quick_return(self, thing: C, now: float) -> bool:
         """Take back a connection that nobody waits for and that may stay."""
@@ -92,11 +92,11 @@ class ConnectionState(Generic[C]):
         self.idle.append(entry)
         return True
 
-    def come_back(self, thing: C, now: float, *, broken: bool = False) -> ToDo[C]:
+    def come_back(self, thing: C, now: float, *, broken: bool = False) -> Actions[C]:
         """A connection is given back, as `take_out` and `put_back`."""
         return self.put_back(self.take_out(thing), now, broken=broken)
 
-    def take_out(self, thing: C) -> Entry[C]:
+    def take_out(self, thing: C) -> PooledItem[C]:
         """A connection is given back; it is nobody's until `put_back` says how it is; or NotLent is raised."""
         entry = self.lent.pop(id(thing), None)
         if entry is None:
@@ -106,21 +106,21 @@ class ConnectionState(Generic[C]):
         self.checking.add(id(thing))
         return entry
 
-    def put_back(self, entry: Entry[C], now: float, *, broken: bool) -> ToDo[C]:
+    def put_back(self, entry: PooledItem[C], now: float, *, broken: bool) -> Actions[C]:
         """It goes to whoever waits, to the idle ones, or is closed and replaced."""
         self.checking.discard(id(entry.thing))
         return self._settle(entry, now, broken=broken)
 
-    def connected(self, target: str, thing: C, now: float) -> ToDo[C]:
+    def connected(self, target: str, thing: C, now: float) -> Actions[C]:
         """A connection was made."""
         self.connecting -= 1
         self.created += 1
         self.targets.by_name[target].connecting -= 1
         self.targets.succeeded(target)
         lifetime = self.limits.max_lifetime * (1 - self.limits.jitter * self._random())
-        return self._settle(Entry(thing, now, now + lifetime, self.targets.by_name[target]), now)
+        return self._settle(PooledItem(thing, now, now + lifetime, self.targets.by_name[target]), now)
 
-    def not_connected(self, target: str, now: float, problem: str) -> ToDo[C]:
+    def not_connected(self, target: str, now: float, problem: str) -> Actions[C]:
         """Making one failed: the target is left alone for a while, another one may do."""
         self.connecting -= 1
         self.targets.by_name[target].connecting -= 1
@@ -128,7 +128,7 @@ class ConnectionState(Generic[C]):
         self.targets.failed(target, now, problem)
         return self.tick(now)
 
-    def take_for_check(self, entry: Entry[C]) -> bool:
+    def take_for_check(self, entry: PooledItem[C]) -> bool:
         """Take an idle connection out for a check: it is nobody's until `checked` says how it is. False: it is lent or gone."""
         if entry not in self.idle:
             return False
@@ -136,7 +136,7 @@ class ConnectionState(Generic[C]):
         self.checking.add(id(entry.thing))
         return True
 
-    def checked(self, entry: Entry[C], now: float, *, broken: bool) -> ToDo[C]:
+    def checked(self, entry: PooledItem[C], now: float, *, broken: bool) -> Actions[C]:
         """How a check came out; to be checked is not to be used."""
         since = entry.idle_since
         todo = self.put_back(entry, now, broken=broken)
@@ -144,9 +144,9 @@ class ConnectionState(Generic[C]):
             entry.idle_since = since
         return todo
 
-    def tick(self, now: float) -> ToDo[C]:
+    def tick(self, now: float) -> Actions[C]:
         """Close what is too old, or idle for too long; connect for those who wait, and up to the minimum."""
-        todo: ToDo[C] = ToDo()
+        todo: Actions[C] = Actions()
         self._too_large = self.size > self.limits.max_size
         self._serve(now, todo)
         self._expire(now, todo)
@@ -169,25 +169,25 @@ class ConnectionState(Generic[C]):
             times.append(retry)
         return min(times, default=None)
 
-    def resize(self, min_size: int, max_size: int, now: float) -> ToDo[C]:
+    def resize(self, min_size: int, max_size: int, now: float) -> Actions[C]:
         """Other sizes from now on; what is lent beyond them is closed when it comes back."""
         self.limits = replace(self.limits, min_size=min_size, max_size=max_size)
         return self.tick(now)
 
-    def shrink(self, size: int) -> ToDo[C]:
+    def shrink(self, size: int) -> Actions[C]:
         """Close idle connections until at most `size` are left, those that were used last, and the minimum in all."""
-        todo: ToDo[C] = ToDo()
+        todo: Actions[C] = Actions()
         while len(self.idle) > size and self.size > self.limits.min_size:
             self._retire(self.idle.pop(0), todo)
         return todo
 
-    def close(self) -> ToDo[C]:
+    def close(self) -> Actions[C]:
         """Lend nothing any more: who waits is woken up with nothing, the idle ones are closed, the others as they come."""
         self.closed = True
         for ticket in self.waiting:
             ticket.call()
         self.waiting.clear()
-        todo: ToDo[C] = ToDo()
+        todo: Actions[C] = Actions()
         for entry in self.idle:
             self._retire(entry, todo)
         self.idle = []
@@ -198,18 +198,18 @@ class ConnectionState(Generic[C]):
             return False
         return self.targets.promising < len(self.waiting) or self.size < self.limits.min_size
 
-    def _settle(self, entry: Entry[C], now: float, *, broken: bool = False) -> ToDo[C]:
+    def _settle(self, entry: PooledItem[C], now: float, *, broken: bool = False) -> Actions[C]:
         """An entry that is nobody's: keep it, or retire it."""
-        todo: ToDo[C] = ToDo()
+        todo: Actions[C] = Actions()
         if broken or self.closed or entry.dies <= now or self.size >= self.limits.max_size:
             self._retire(entry, todo)
         else:
             entry.idle_since = now
             self.idle.append(entry)
         more = self.tick(now)
-        return ToDo(more.connect, todo.close + more.close)
+        return Actions(more.connect, todo.close + more.close)
 
-    def _serve(self, now: float, todo: ToDo[C]) -> None:
+    def _serve(self, now: float, todo: Actions[C]) -> None:
         """Give idle connections to those who wait."""
         while self.waiting and self.idle:
             entry = self._pop_least_used()
@@ -221,26 +221,26 @@ class ConnectionState(Generic[C]):
             ticket.entry = entry
             ticket.call()
 
-    def _lend(self, entry: Entry[C]) -> None:
+    def _lend(self, entry: PooledItem[C]) -> None:
         self.acquisitions += 1
         entry.number = self.acquisitions
         entry.lent = True
         self.lent[id(entry.thing)] = entry
         entry.target.in_use += 1
 
-    def _pop_least_used(self) -> Entry[C]:
+    def _pop_least_used(self) -> PooledItem[C]:
         """The idle connection used last among those of the least used target."""
         if self._single:
             return self.idle.pop()
         places = range(len(self.idle))
         return self.idle.pop(max(places, key=lambda place: (-self.idle[place].target.in_use, place)))
 
-    def _expire(self, now: float, todo: ToDo[C]) -> None:
+    def _expire(self, now: float, todo: Actions[C]) -> None:
         self.idle, gone = sorted_out(self.idle, now, self.limits, self.size)
         for entry in gone:
             self._retire(entry, todo)
 
-    def _retire(self, entry: Entry[C], todo: ToDo[C]) -> None:
+    def _retire(self, entry: PooledItem[C], todo: Actions[C]) -> None:
         self.destroyed += 1
         entry.target.connections -= 1
         todo.close.append(entry)

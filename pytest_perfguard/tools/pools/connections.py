@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
-from pytest_perfguard.tools.pools.items import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.items import PooledItem, Waiter, caller_stack
 from pytest_perfguard.tools.pools.maintenance import PATIENCE, ThreadedUpkeep
 from pytest_perfguard.tools.pools.objects import check_sizes
 
@@ -68,7 +68,7 @@ class ConnectionPool(ThreadedUpkeep[C]):
         if entry is None or (self._check is not None and self._must_check(entry, now)):
             entry = self._fine_one(entry, self._seconds(timeout), now)
         if self._trace:
-            entry.stack = where_from()
+            entry.stack = caller_stack()
         return entry.thing
 
     def release(self, connection: C, *, broken: bool = False) -> None:
@@ -154,7 +154,7 @@ class ConnectionPool(ThreadedUpkeep[C]):
     ) -> None:
         self.close()
 
-    def _fine_one(self, entry: Entry[C] | None, seconds: float | None, start: float) -> Entry[C]:
+    def _fine_one(self, entry: PooledItem[C] | None, seconds: float | None, start: float) -> PooledItem[C]:
         """This connection if it is fine; else, or without one, wait for another."""
         self.open()
         deadline = None if seconds is None else start + seconds
@@ -178,10 +178,10 @@ class ConnectionPool(ThreadedUpkeep[C]):
             entry, again = None, True
         return entry
 
-    def _wait(self, deadline: float | None, seconds: float | None, *, first: bool) -> Entry[C]:
+    def _wait(self, deadline: float | None, seconds: float | None, *, first: bool) -> PooledItem[C]:
         gate = threading.Lock()
         gate.acquire()
-        ticket: Ticket[C] = Ticket(gate.release)
+        ticket: Waiter[C] = Waiter(gate.release)
         start = self._clock()
         with self._lock:
             todo = self._state.join(ticket, start, first=first)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
-from pytest_perfguard.tools.pools.items import Entry, Ticket, ToDo, where_from
+from pytest_perfguard.tools.pools.items import Actions, PooledItem, Waiter, caller_stack
 from pytest_perfguard.tools.pools.objects import check_sizes
 from pytest_perfguard.tools.pools.objects_aio import awaited, waker
 
@@ -51,7 +51,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
         if entry is None or (self._check is not None and self._must_check(entry, now)):
             entry = await self._fine_one(entry, self._seconds(timeout), now)
         if self._trace:
-            entry.stack = where_from()
+            entry.stack = caller_stack()
         return entry.thing
 
     async def release(self, connection: C, *, broken: bool = False) -> None:
@@ -125,7 +125,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
     ) -> None:
         await self.close()
 
-    async def _fine_one(self, entry: Entry[C] | None, seconds: float | None, start: float) -> Entry[C]:
+    async def _fine_one(self, entry: PooledItem[C] | None, seconds: float | None, start: float) -> PooledItem[C]:
         await self.open()
         deadline = None if seconds is None else start + seconds
         again = False
@@ -145,11 +145,11 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
                 return entry
             entry, again = None, True
 
-    async def _wait(self, deadline: float | None, seconds: float | None, *, first: bool) -> Entry[C]:
+    async def _wait(self, deadline: float | None, seconds: float | None, *, first: bool) -> PooledItem[C]:
         import asyncio
 
         served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ticket: Ticket[C] = Ticket(waker(served))
+        ticket: Waiter[C] = Waiter(waker(served))
         start = self._clock()
         todo = self._state.join(ticket, start, first=first)
         self._do(todo)
@@ -168,7 +168,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
             raise PoolClosed(self._state.name, "the pool was closed while a connection was waited for")
         return ticket.entry
 
-    def _returned(self, todo: ToDo[C]) -> None:
+    def _returned(self, todo: Actions[C]) -> None:
         """Do what is to be done after something has come back."""
         self._do(todo)
         if self._state.closed and self._state.all_back and self._all_back is not None:
@@ -181,7 +181,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
         while self._closing:
             await asyncio.gather(*(asyncio.shield(task) for task in self._closing), return_exceptions=True)
 
-    def _do(self, todo: ToDo[C]) -> None:
+    def _do(self, todo: Actions[C]) -> None:
         for target in todo.connect:
             self._in_background(self._connect(target), self._connecting)
         for entry in todo.close:
@@ -209,7 +209,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
             todo = self._state.connected(target, connection, self._clock())
         self._do(todo)
 
-    async def _end(self, entry: Entry[C]) -> None:
+    async def _end(self, entry: PooledItem[C]) -> None:
         await self._passes(self._close, entry.thing, "could not be closed")
 
     async def _passes(self, call: Callable[[C], object], connection: C, problem: str) -> bool:
@@ -236,7 +236,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C]):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(wake.wait(), self._sleep(now))
 
-    async def _check_idle(self, check: Callable[[C], object], entry: Entry[C]) -> None:
+    async def _check_idle(self, check: Callable[[C], object], entry: PooledItem[C]) -> None:
         if self._state.take_for_check(entry):
             fine = False
             try:

@@ -23,7 +23,7 @@ _OWN: Final = __name__.rpartition(".")[0]
 Stack = tuple[tuple[str, int, str], ...]
 
 
-class Entry(Generic[T]):
+class PooledItem(Generic[T]):
     """One thing of a pool, idle or lent."""
 
     __slots__ = ("dies", "idle_since", "lent", "number", "stack", "target", "thing")
@@ -41,14 +41,14 @@ class Entry(Generic[T]):
         """Of who took it, where that is kept."""
 
 
-class Ticket(Generic[T]):
+class Waiter(Generic[T]):
     """A borrower who waits. `call` wakes it up, once `entry` is set, or once it may make one itself."""
 
     __slots__ = ("call", "entry", "may_create")
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.call = call
-        self.entry: Entry[T] | None = None
+        self.entry: PooledItem[T] | None = None
         self.may_create = False
 
 
@@ -65,12 +65,12 @@ class Limits:
 
 
 @dataclass
-class ToDo(Generic[T]):
+class Actions(Generic[T]):
     """What the shell must do, outside of the lock."""
 
     connect: list[str] = field(default_factory=list)
     """A connection to each of these targets; then `connected` or `not_connected`."""
-    close: list[Entry[T]] = field(default_factory=list)
+    close: list[PooledItem[T]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Lent:
         return [f"{self.thing!r:.200}", *frames]
 
 
-def not_lent(pool: str, thing: object, idle: Iterable[Entry[T]]) -> NotLent:
+def not_lent(pool: str, thing: object, idle: Iterable[PooledItem[T]]) -> NotLent:
     """The error that says why something cannot be given back."""
     known = any(entry.thing is thing for entry in idle)
     what = "was given back already" if known else "is not one that this pool has lent"
@@ -97,8 +97,8 @@ def not_lent(pool: str, thing: object, idle: Iterable[Entry[T]]) -> NotLent:
 
 
 def sorted_out(
-    idle: Iterable[Entry[T]], now: float, limits: Limits, size: int
-) -> tuple[list[Entry[T]], list[Entry[T]]]:
+    idle: Iterable[PooledItem[T]], now: float, limits: Limits, size: int
+) -> tuple[list[PooledItem[T]], list[PooledItem[T]]]:
     """(those of the idle that stay, those that are too old, idle for too long beyond the minimum, or too many).
 
     The one that has been idle for longest comes first; `size` counts the others of the pool, too.
@@ -114,13 +114,13 @@ def sorted_out(
     return kept, gone
 
 
-def lent_things(entries: Iterable[Entry[T]]) -> list[Lent]:
+def lent_things(entries: Iterable[PooledItem[T]]) -> list[Lent]:
     """These entries for a reader, in the order in which they were taken."""
     ordered = sorted(entries, key=lambda entry: entry.number)
     return [Lent(entry.thing, entry.number, entry.stack) for entry in ordered]
 
 
-def where_from() -> Stack:
+def caller_stack() -> Stack:
     """The frames of whoever called the pool, without the pool's own."""
     frame: FrameType | None = sys._getframe(1)
     stack: list[tuple[str, int, str]] = []

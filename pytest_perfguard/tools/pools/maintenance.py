@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
-from pytest_perfguard.tools.pools.items import Entry, ToDo
+from pytest_perfguard.tools.pools.items import Actions, PooledItem
 
 C = TypeVar("C")
 
@@ -52,13 +52,13 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
             weakref.finalize(self, self._wake.set)
             self._keeper.start()
 
-    def _put_back(self, entry: Entry[C], *, broken: bool) -> None:
+    def _put_back(self, entry: PooledItem[C], *, broken: bool) -> None:
         """What was taken out goes back, or is closed."""
         with self._lock:
             todo = self._state.put_back(entry, self._clock(), broken=broken)
         self._returned(todo)
 
-    def _returned(self, todo: ToDo[C]) -> None:
+    def _returned(self, todo: Actions[C]) -> None:
         """Do what is to be done after something has come back; of a closed pool in this thread, since a program that is
         about to end waits for no other."""
         with self._lock:
@@ -71,7 +71,7 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
         if all_back:
             self._all_back.set()
 
-    def _do(self, todo: ToDo[C]) -> None:
+    def _do(self, todo: Actions[C]) -> None:
         for target in todo.connect:
             try:
                 self._in_background(self._connect, target)
@@ -101,7 +101,7 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
                 todo = self._state.connected(target, connection, self._clock())
         self._do(todo)
 
-    def _end(self, entry: Entry[C]) -> None:
+    def _end(self, entry: PooledItem[C]) -> None:
         self._passes(self._close, entry.thing, "could not be closed")
 
     def _passes(self, call: Callable[[C], object], connection: C, problem: str) -> bool:
@@ -130,7 +130,7 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
                 self._next_check = now + self._check_interval
             return self._sleep(now)
 
-    def _check_idle(self, entry: Entry[C]) -> None:
+    def _check_idle(self, entry: PooledItem[C]) -> None:
         with self._lock:
             if not self._state.take_for_check(entry):
                 return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed
-from pytest_perfguard.tools.pools.items import Entry, Ticket, not_lent
+from pytest_perfguard.tools.pools.items import PooledItem, Waiter, not_lent
 
 T = TypeVar("T")
 
@@ -41,10 +41,10 @@ class ObjectState(Generic[T]):
         self.name = name
         self.max_size = max_size
         self.closed = False
-        self.idle: list[Entry[T]] = []
-        self.lent: dict[int, Entry[T]] = {}
+        self.idle: list[PooledItem[T]] = []
+        self.lent: dict[int, PooledItem[T]] = {}
         """By identity of the object."""
-        self.waiting: deque[Ticket[T]] = deque()
+        self.waiting: deque[Waiter[T]] = deque()
         self.making = 0
         self.created = self.destroyed = self.acquisitions = self.reused = self.timeouts = self.high_water = 0
 
@@ -52,12 +52,12 @@ class ObjectState(Generic[T]):
     def size(self) -> int:
         return len(self.idle) + len(self.lent) + self.making
 
-    def add(self, entry: Entry[T]) -> None:
+    def add(self, entry: PooledItem[T]) -> None:
         """One more, to begin with."""
         self.created += 1
         self.idle.append(entry)
 
-    def quick(self) -> Entry[T] | None:
+    def quick(self) -> PooledItem[T] | None:
         """Lend an idle object, where there is one: nobody waits then."""
         if not self.idle or self.closed:
             return None
@@ -66,7 +66,7 @@ class ObjectState(Generic[T]):
         self._assign(entry)
         return entry
 
-    def take(self, ticket: Ticket[T]) -> None:
+    def take(self, ticket: Waiter[T]) -> None:
         """Serve the ticket now, with an object or the permission to make one; or let it wait.
 
         Raises
@@ -83,7 +83,7 @@ class ObjectState(Generic[T]):
         else:
             self.waiting.append(ticket)
 
-    def made(self, entry: Entry[T], ticket: Ticket[T]) -> None:
+    def made(self, entry: PooledItem[T], ticket: Waiter[T]) -> None:
         """The ticket that was permitted to make an object has made this one, and takes it."""
         self.making -= 1
         self.created += 1
@@ -95,7 +95,7 @@ class ObjectState(Generic[T]):
         self.making -= 1
         self._use_room()
 
-    def come_back(self, thing: T) -> Entry[T]:
+    def come_back(self, thing: T) -> PooledItem[T]:
         """An object is given back; it is nobody's until `keep` or `drop` says what becomes of it.
 
         Raises
@@ -108,7 +108,7 @@ class ObjectState(Generic[T]):
         self.making += 1  # it still takes its place
         return entry
 
-    def keep(self, entry: Entry[T]) -> bool:
+    def keep(self, entry: PooledItem[T]) -> bool:
         """Give it to whoever waits, or keep it; False: there is no place for it, and it is to be destroyed."""
         self.making -= 1
         if self.closed or self.size >= self.max_size:
@@ -130,7 +130,7 @@ class ObjectState(Generic[T]):
         self.destroyed += 1
         self._use_room()
 
-    def give_up(self, ticket: Ticket[T], *, timed_out: bool = False) -> Entry[T] | None:
+    def give_up(self, ticket: Waiter[T], *, timed_out: bool = False) -> PooledItem[T] | None:
         """The borrower no longer wants to wait. An object that it was given meanwhile is handed on by `come_back`, or
         returned here where it must be destroyed."""
         self.timeouts += timed_out
@@ -143,14 +143,14 @@ class ObjectState(Generic[T]):
             self.waiting.remove(ticket)
         return None
 
-    def shrink(self, size: int) -> list[Entry[T]]:
+    def shrink(self, size: int) -> list[PooledItem[T]]:
         """Keep at most so many idle objects, those that were used last; the others are to be destroyed."""
         cut = max(0, len(self.idle) - size)
         gone, self.idle = self.idle[:cut], self.idle[cut:]
         self.destroyed += len(gone)
         return gone
 
-    def close(self) -> list[Entry[T]]:
+    def close(self) -> list[PooledItem[T]]:
         """Lend nothing any more; who waits is woken up with nothing. The idle objects are to be destroyed."""
         self.closed = True
         for ticket in self.waiting:
@@ -171,14 +171,14 @@ class ObjectState(Generic[T]):
             self.acquisitions, self.timeouts, self.high_water,
         )  # fmt: skip
 
-    def _assign(self, entry: Entry[T]) -> None:
+    def _assign(self, entry: PooledItem[T]) -> None:
         self.acquisitions += 1
         entry.number = self.acquisitions
         self.lent[id(entry.thing)] = entry
         if len(self.lent) > self.high_water:
             self.high_water = len(self.lent)
 
-    def _permit(self, ticket: Ticket[T]) -> None:
+    def _permit(self, ticket: Waiter[T]) -> None:
         self.making += 1
         ticket.may_create = True
         ticket.call()

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import PoolBase
-from pytest_perfguard.tools.pools.items import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.items import PooledItem, Waiter, caller_stack
 from pytest_perfguard.tools.pools.object_state import ObjectPoolStats, ObjectState
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class ObjectPool(PoolBase, Generic[T]):
         self._state: ObjectState[T] = ObjectState(name, max_size)
         try:
             for _ in range(initial):
-                self._state.add(Entry(create()))
+                self._state.add(PooledItem(create()))
         except BaseException:
             self.close()
             raise
@@ -91,7 +91,7 @@ class ObjectPool(PoolBase, Generic[T]):
         if entry is None:
             entry = self._wait(self._timeout if timeout == -1 else timeout)
         if self._trace:
-            entry.stack = where_from()
+            entry.stack = caller_stack()
         return entry.thing
 
     def release(self, thing: T) -> None:
@@ -145,10 +145,10 @@ class ObjectPool(PoolBase, Generic[T]):
     def __repr__(self) -> str:
         return describe(type(self).__name__, self._state)
 
-    def _wait(self, timeout: float | None) -> Entry[T]:
+    def _wait(self, timeout: float | None) -> PooledItem[T]:
         gate = threading.Lock()
         gate.acquire()
-        ticket: Ticket[T] = Ticket(gate.release)
+        ticket: Waiter[T] = Waiter(gate.release)
         with self._lock:
             self._state.take(ticket)
         try:
@@ -170,9 +170,9 @@ class ObjectPool(PoolBase, Generic[T]):
             raise PoolClosed(self._state.name, "the pool was closed while it was waited for")
         return ticket.entry
 
-    def _made(self, ticket: Ticket[T]) -> Entry[T]:
+    def _made(self, ticket: Waiter[T]) -> PooledItem[T]:
         try:
-            entry = Entry(self._create())
+            entry = PooledItem(self._create())
         except BaseException:
             with self._lock:
                 self._state.not_made()
@@ -199,7 +199,7 @@ class ObjectPool(PoolBase, Generic[T]):
         if not kept:
             self._end(thing)
 
-    def _end_all(self, entries: list[Entry[T]]) -> None:
+    def _end_all(self, entries: list[PooledItem[T]]) -> None:
         for entry in entries:
             self._end(entry.thing)
 

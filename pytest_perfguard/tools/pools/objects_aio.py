@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import PoolBase
-from pytest_perfguard.tools.pools.items import Entry, Ticket, where_from
+from pytest_perfguard.tools.pools.items import PooledItem, Waiter, caller_stack
 from pytest_perfguard.tools.pools.object_state import ObjectPoolStats, ObjectState
 from pytest_perfguard.tools.pools.objects import INITIAL, MAX_SIZE, TIMEOUT, describe, least_size
 
@@ -60,7 +60,7 @@ class AsyncObjectPool(PoolBase, Generic[T]):
                 return
             self._state.making += 1
             try:
-                entry = Entry(await self._create_one())
+                entry = PooledItem(await self._create_one())
             except BaseException:
                 self._state.not_made()
                 raise
@@ -76,7 +76,7 @@ class AsyncObjectPool(PoolBase, Generic[T]):
         if entry is None:
             entry = await self._wait(self._timeout if timeout == -1 else timeout)
         if self._trace:
-            entry.stack = where_from()
+            entry.stack = caller_stack()
         return entry.thing
 
     async def release(self, thing: T) -> None:
@@ -130,11 +130,11 @@ class AsyncObjectPool(PoolBase, Generic[T]):
     def __repr__(self) -> str:
         return describe(type(self).__name__, self._state)
 
-    async def _wait(self, timeout: float | None) -> Entry[T]:
+    async def _wait(self, timeout: float | None) -> PooledItem[T]:
         import asyncio
 
         served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ticket: Ticket[T] = Ticket(waker(served))
+        ticket: Waiter[T] = Waiter(waker(served))
         self._state.take(ticket)
         try:
             await asyncio.wait([served], timeout=timeout)
@@ -152,9 +152,9 @@ class AsyncObjectPool(PoolBase, Generic[T]):
             raise PoolClosed(self._state.name, "the pool was closed while it was waited for")
         return ticket.entry
 
-    async def _made(self, ticket: Ticket[T]) -> Entry[T]:
+    async def _made(self, ticket: Waiter[T]) -> PooledItem[T]:
         try:
-            entry = Entry(await self._create_one())
+            entry = PooledItem(await self._create_one())
         except BaseException:
             self._state.not_made()
             raise
@@ -164,7 +164,7 @@ class AsyncObjectPool(PoolBase, Generic[T]):
     async def _create_one(self) -> T:
         return cast(T, await awaited(self._create()))
 
-    async def _end_all(self, entries: list[Entry[T]]) -> None:
+    async def _end_all(self, entries: list[PooledItem[T]]) -> None:
         """All of them, also where this very task is cancelled meanwhile."""
         import asyncio
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pytest_perfguard.core.tool_errors import StreamError
-from pytest_perfguard.tools.streams.chunks import Cutter, size_of
+from pytest_perfguard.tools.streams.chunks import Chunker, size_of
 from pytest_perfguard.tools.streams.state import (
     CHUNK_BYTES,
     CONCURRENCY,
@@ -135,8 +135,8 @@ class StreamBase:
                 raise problem
             del result  # it is the caller's now
 
-    def _cutter(self) -> Cutter:
-        return Cutter(self._chunk_items, self._chunk_bytes, self._weigh)
+    def _cutter(self) -> Chunker:
+        return Chunker(self._chunk_items, self._chunk_bytes, self._weigh)
 
     def _fate_of(self, run: StreamRun, chunk: Chunk, error: BaseException) -> StreamError | None:
         """The error to raise now; None: it is kept for the summary."""

@@ -20,7 +20,7 @@ def size_of(item: Any) -> int:
     return own + sys.getsizeof(item) + _POINTER
 
 
-class Cutter:
+class Chunker:
     """Gathers items until they make a chunk."""
 
     def __init__(self, chunk_items: int | None, chunk_bytes: int, weigh: Callable[[Any], int]) -> None:
@@ -62,7 +62,7 @@ class Cutter:
         return [self.rest()] if self._items else []
 
 
-def chunks(source: Any, cutter: Cutter, chunk_bytes: int) -> Iterator[Chunk]:
+def chunks(source: Any, cutter: Chunker, chunk_bytes: int) -> Iterator[Chunk]:
     """The chunks of a file, which are what it reads, or of an iterable, which are lists of items.
 
     A chunk stands in a list that it is taken out of, so that nothing here keeps it while it is processed.
@@ -79,7 +79,7 @@ def chunks(source: Any, cutter: Cutter, chunk_bytes: int) -> Iterator[Chunk]:
     yield from cutter.last()
 
 
-async def chunks_async(source: Any, cutter: Cutter, chunk_bytes: int) -> AsyncGenerator[Chunk, None]:
+async def chunks_async(source: Any, cutter: Chunker, chunk_bytes: int) -> AsyncGenerator[Chunk, None]:
     """The same of an asynchronous iterable, of a reader whose `read` is awaited, or of whatever `chunks` takes."""
     if hasattr(source, "__aiter__") and (_is_text(source) or not hasattr(source, "read")):
         async for item in source:

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_perfguard.core.model import Record, Recorded
 from pytest_perfguard.engine.history.snapshots import Snapshot
-from pytest_perfguard.engine.history.trends import Question, tracks
+from pytest_perfguard.engine.history.trends import HistoryQuery, tracks
 
-QUESTION = Question(0.05)
+QUESTION = HistoryQuery(0.05)
 
 
 def record(seconds: float, source: str = "s") -> Record:

@@ -9,8 +9,8 @@ import pytest
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.leaks import check as module
-from pytest_perfguard.engine.leaks.check import Order, examine
-from pytest_perfguard.engine.leaks.meter import Series
+from pytest_perfguard.engine.leaks.check import LeakCheckOptions, examine
+from pytest_perfguard.engine.leaks.meter import LevelSeries
 from pytest_perfguard.engine.measure.executor import Step
 
 
@@ -44,11 +44,11 @@ class FakeProcess:
 
     def series(self, window, *, counted):
         kinds = [kind for kind in self.levels if kind != "untraced" and (counted or kind != "files")]
-        return Series(window, lambda: {kind: self._level(kind) for kind in kinds})
+        return LevelSeries(window, lambda: {kind: self._level(kind) for kind in kinds})
 
     def witnesses(self, window):
         held = self.levels.get("untraced", self.levels["memory"])
-        return Series(window, lambda: {"blocks": 50 + (held(self.calls) if callable(held) else held)})
+        return LevelSeries(window, lambda: {"blocks": 50 + (held(self.calls) if callable(held) else held)})
 
     def _level(self, kind):
         level = self.levels[kind]
@@ -56,7 +56,7 @@ class FakeProcess:
 
     def run(self, **order):
         """Obey the check as the drive does; returns what it found."""
-        steps = examine(Order(**order), self, clock=lambda: self.now)
+        steps = examine(LeakCheckOptions(**order), self, clock=lambda: self.now)
         answer = None
         while True:
             try:

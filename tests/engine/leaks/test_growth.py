@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_perfguard.engine.leaks.growth import (
     MOST_WINDOWS,
     WINDOWS,
-    Trend,
+    Growth,
     first_look,
     last_look,
     rate,
@@ -29,14 +29,14 @@ def levels(steps):
 @pytest.mark.parametrize(
     ("steps", "trend"),
     [
-        ([100] * 5, Trend.LEAKING),
-        ([2000, 2100, 1900, 2000, 2050], Trend.LEAKING),
-        ([0] * 5, Trend.SETTLED),
-        ([500, 0, 0, 0, -500], Trend.SETTLED),
-        ([-100, 50, 0, 0, 0], Trend.SETTLED),
-        ([500, 0, 0, 0, 0], Trend.OPEN),  # one event
-        ([1000, 300, 100, 30, 10], Trend.OPEN),  # settling down
-        ([20] * 5, Trend.OPEN),  # less than the floor
+        ([100] * 5, Growth.LEAKING),
+        ([2000, 2100, 1900, 2000, 2050], Growth.LEAKING),
+        ([0] * 5, Growth.SETTLED),
+        ([500, 0, 0, 0, -500], Growth.SETTLED),
+        ([-100, 50, 0, 0, 0], Growth.SETTLED),
+        ([500, 0, 0, 0, 0], Growth.OPEN),  # one event
+        ([1000, 300, 100, 30, 10], Growth.OPEN),  # settling down
+        ([20] * 5, Growth.OPEN),  # less than the floor
     ],
 )
 def test_first_look(steps, trend):
@@ -44,21 +44,21 @@ def test_first_look(steps, trend):
 
 
 def test_what_is_counted_needs_no_floor():
-    assert first_look(levels([1] * 5), 0.0) is Trend.LEAKING
+    assert first_look(levels([1] * 5), 0.0) is Growth.LEAKING
 
 
 @pytest.mark.parametrize(
     ("steps", "trend"),
     [
-        ([100] * 20, Trend.LEAKING),
-        ([0, 0, 0, 0, 5000] * 4, Trend.LEAKING),  # one in 100 calls
-        ([56_000 + 330_000] + [56_000] * 19, Trend.LEAKING),  # a leak, and a container that was enlarged
-        ([56_000] * 3 + [386_000, 56_000, 200_000] + [56_000] * 14, Trend.LEAKING),  # two of them
-        ([0] * 20, Trend.SETTLED),
-        ([0] * 10 + [50_000] + [0] * 9, Trend.SETTLED),  # one table that was enlarged
-        ([0] * 15 + [50_000] + [0] * 3 + [90_000], Trend.SETTLED),  # two of them
-        ([1000] * 10 + [100] * 10, Trend.SETTLED),  # settling down
-        ([20] * 20, Trend.SETTLED),  # less than the floor
+        ([100] * 20, Growth.LEAKING),
+        ([0, 0, 0, 0, 5000] * 4, Growth.LEAKING),  # one in 100 calls
+        ([56_000 + 330_000] + [56_000] * 19, Growth.LEAKING),  # a leak, and a container that was enlarged
+        ([56_000] * 3 + [386_000, 56_000, 200_000] + [56_000] * 14, Growth.LEAKING),  # two of them
+        ([0] * 20, Growth.SETTLED),
+        ([0] * 10 + [50_000] + [0] * 9, Growth.SETTLED),  # one table that was enlarged
+        ([0] * 15 + [50_000] + [0] * 3 + [90_000], Growth.SETTLED),  # two of them
+        ([1000] * 10 + [100] * 10, Growth.SETTLED),  # settling down
+        ([20] * 20, Growth.SETTLED),  # less than the floor
     ],
 )
 def test_last_look(steps, trend):
@@ -68,26 +68,26 @@ def test_last_look(steps, trend):
 def test_a_leak_is_seen_under_jitter_that_is_larger():
     chance = random.Random(1)
     drift = [index * 1280 for index in range(MOST_WINDOWS + 1)]
-    assert last_look([level + chance.randrange(5000) for level in drift], FLOOR) is Trend.LEAKING
+    assert last_look([level + chance.randrange(5000) for level in drift], FLOOR) is Growth.LEAKING
 
 
 def test_jitter_alone_is_no_leak():
     """With 2,000 series of noise without a trend, at the level of one in a thousand and with three more conditions."""
     chance = random.Random(2)
     series = [[chance.randrange(5000) for _ in range(MOST_WINDOWS + 1)] for _ in range(2000)]
-    assert sum(last_look(one, FLOOR) is Trend.LEAKING for one in series) <= 4
+    assert sum(last_look(one, FLOOR) is Growth.LEAKING for one in series) <= 4
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=WINDOWS + 1, max_size=WINDOWS + 1))
 def test_what_does_not_end_higher_than_it_began_never_leaks(series):
     series[-1] = min(series[-1], series[0])
-    assert first_look(series, 0.0) is Trend.SETTLED
+    assert first_look(series, 0.0) is Growth.SETTLED
 
 
 @given(st.integers(4, 10**6))
 def test_a_steady_leak_is_always_found(per_window):
     steady = levels([per_window] * WINDOWS)
-    assert first_look(steady, 4.0) is Trend.LEAKING
+    assert first_look(steady, 4.0) is Growth.LEAKING
     assert rate(steady) == per_window
     assert still_growing(steady, per_window)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from pytest_perfguard.engine.leaks.meter import Meter, Series
+from pytest_perfguard.engine.leaks.meter import LevelSeries, Meter
 
 
 def test_reading_again_and_again_changes_no_level():
@@ -31,7 +31,7 @@ def test_without_what_the_c_library_tells_the_rest_is_read(monkeypatch):
 
 def test_a_series_knows_its_levels_and_its_growth_per_call():
     levels = iter([0, 0, 0, 100, 300, 500])
-    series = Series(10, lambda: {"memory": next(levels)})
+    series = LevelSeries(10, lambda: {"memory": next(levels)})
     for _ in range(3):
         series.read()
     assert (list(series["memory"]), series.windows, series.calls) == ([100, 300, 500], 2, 20)

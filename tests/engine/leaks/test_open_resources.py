@@ -13,13 +13,13 @@ import threading
 import pytest
 
 from pytest_perfguard.engine.leaks.explain import things_since
-from pytest_perfguard.engine.leaks.open_resources import Counters, new_things, noun_of
+from pytest_perfguard.engine.leaks.open_resources import OpenResources, new_things, noun_of
 
 
 @pytest.fixture
 def counters():
     gc.collect()
-    return Counters()
+    return OpenResources()
 
 
 def test_nothing_new_is_nothing(counters):
@@ -115,7 +115,7 @@ def test_a_descriptor_number_that_is_given_out_again_is_a_new_thing(counters, tm
 
 def test_the_users_own_are_numbers_or_things():
     lent = ["connection 1"]
-    counters = Counters({"lent": lambda: lent, "jobs": lambda: len(lent)})
+    counters = OpenResources({"lent": lambda: lent, "jobs": lambda: len(lent)})
     before = counters.read()
     lent.append("connection 2")
     lines = things_since(before, counters.read())
@@ -125,7 +125,7 @@ def test_the_users_own_are_numbers_or_things():
 
 def test_a_name_that_perfguard_uses_itself_is_refused():
     with pytest.raises(ValueError, match="a counter cannot be called 'files': perfguard counts that itself"):
-        Counters({"files": lambda: 0})
+        OpenResources({"files": lambda: 0})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core import originals
-from pytest_perfguard.engine.measure.affinity import Pinning
+from pytest_perfguard.engine.measure.affinity import CpuAffinity
 
 needs_pinning = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a thread to a CPU"
@@ -34,7 +34,7 @@ def cpus(monkeypatch):
 
 @pytest.mark.parametrize(("cpu", "place"), [(0, 2), (1, 5), (2, 7), (3, 2), (19, 5)])
 def test_the_cpus_are_counted_through_those_that_are_allowed(cpus, cpu, place):
-    pinning = Pinning()
+    pinning = CpuAffinity()
     assert pinning.possible
     assert cpus == {2, 5, 7}
     pinning.pin(cpu)
@@ -42,7 +42,7 @@ def test_the_cpus_are_counted_through_those_that_are_allowed(cpus, cpu, place):
 
 
 def test_released_is_as_free_as_before(cpus):
-    pinning = Pinning()
+    pinning = CpuAffinity()
     pinning.pin(1)
     pinning.release()
     pinning.release()
@@ -54,7 +54,7 @@ def test_a_container_that_forbids_it_says_so(cpus, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(originals.os, "sched_setaffinity", refuse)
-    pinning = Pinning()
+    pinning = CpuAffinity()
     pinning.pin(1)
     assert not pinning.possible
     assert cpus == {2, 5, 7}
@@ -62,7 +62,7 @@ def test_a_container_that_forbids_it_says_so(cpus, monkeypatch):
 
 def test_a_system_that_cannot_pin_says_so(monkeypatch):
     monkeypatch.delattr(originals.os, "sched_setaffinity", raising=False)
-    pinning = Pinning()
+    pinning = CpuAffinity()
     pinning.pin(1)
     assert not pinning.possible
 
@@ -74,7 +74,7 @@ def test_threads_and_children_go_along_and_are_freed_again():
     thread = threading.Thread(target=stop.wait, args=(60,))
     thread.start()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        pinning = Pinning()
+        pinning = CpuAffinity()
         pinning.pin(1)
         try:
             places = [os.sched_getaffinity(task) for task in (0, thread.native_id, child.pid)]
@@ -104,7 +104,7 @@ def test_a_thread_that_has_a_place_of_its_own_gets_it_back():
     thread = threading.Thread(target=look)
     thread.start()
     pinned.wait(60)
-    pinning = Pinning()
+    pinning = CpuAffinity()
     pinning.pin(1)
     pinning.release()
     go.set()
@@ -119,4 +119,4 @@ def test_a_container_that_forbids_to_look_says_so(cpus, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(originals.os, "sched_getaffinity", refuse)
-    assert not Pinning().possible
+    assert not CpuAffinity().possible

@@ -7,7 +7,7 @@ import pytest
 from pytest_perfguard.core.errors import CannotCheck
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed, attributed
-from pytest_perfguard.engine.measure.executor import Step, drive
+from pytest_perfguard.engine.measure.executor import Step, execute
 
 
 def steps(between=lambda: None, calls=2):
@@ -35,12 +35,12 @@ def test_steps_that_go_well_are_the_same():
 
 def test_what_a_call_raises_passes_as_it_is():
     with pytest.raises(KeyError, match="mine"):
-        drive(attributed(steps()), raises(KeyError("mine")), None)
+        execute(attributed(steps()), raises(KeyError("mine")), None)
 
 
 def test_what_an_instrument_raises_is_told_from_it():
     with pytest.raises(InstrumentFailed, match=r"could not read: OSError: \[Errno 24\] .*did not raise this") as caught:
-        drive(attributed(steps(raises(OSError(24, "Too many open files")))), lambda: 1, None)
+        execute(attributed(steps(raises(OSError(24, "Too many open files")))), lambda: 1, None)
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -58,7 +58,7 @@ def test_an_instrument_that_handles_an_error_of_a_call_goes_on():
 
 def test_errors_of_our_own_pass_as_they_are():
     with pytest.raises(CannotCheck):
-        drive(attributed(steps(raises(CannotCheck("no")))), lambda: 1, None)
+        execute(attributed(steps(raises(CannotCheck("no")))), lambda: 1, None)
 
 
 def test_closing_closes_the_instrument():

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure import executor as module
-from pytest_perfguard.engine.measure.executor import PREPARE, Step, drive, drive_async
+from pytest_perfguard.engine.measure.executor import PREPARE, Step, execute, execute_async
 from pytest_perfguard.engine.measure.preemption import Switches
 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
@@ -18,12 +18,12 @@ KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 def driven(kind, steps, call, setup=None):
     """Drive either loop with the same script."""
     if kind == "sync":
-        return drive(steps, call, setup)
+        return execute(steps, call, setup)
 
     async def awaited():
         return call()
 
-    return asyncio.run(drive_async(steps, awaited, setup))
+    return asyncio.run(execute_async(steps, awaited, setup))
 
 
 @KINDS
@@ -76,7 +76,7 @@ def test_an_async_setup_is_awaited():
         yield PREPARE
         yield Step(1)
 
-    asyncio.run(drive_async(steps(), call, setup))
+    asyncio.run(execute_async(steps(), call, setup))
     assert log == ["setup", "call"]
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
-from pytest_perfguard.engine.measure.paired_plan import SLICES, PairOrder, plan_pair, slices_for
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
+from pytest_perfguard.engine.measure.paired_plan import SLICES, PairedPlanOptions, plan_pair, slices_for
 from pytest_perfguard.engine.measure.plan import ROUND_NS, WARM_UP_NS, FirstCallRaised
 
 METRICS = ("time", "cpu", "memory", "blocks")
@@ -27,14 +27,14 @@ class Arms:
 
     def __call__(self, ask):
         self.asked.append(ask)
-        take: Take = ask.take
+        take: MeasureRequest = ask.take
         self.calls[ask.arm] += take.iterations * take.rounds
         if self.raises_from and ask.arm == self.raising_arm and self.calls[ask.arm] >= self.raises_from:
-            return Raised("FileExistsError: it is there")
+            return CallRaised("FileExistsError: it is there")
         wall = [self.ns[ask.arm] * take.iterations] * take.rounds
         if take.instrument in ("memory", "blocks"):
-            return Taken({take.instrument: [1000] * take.rounds})
-        return Taken(
+            return MeasureResult({take.instrument: [1000] * take.rounds})
+        return MeasureResult(
             {
                 "time": wall,
                 "cpu": wall,
@@ -51,7 +51,7 @@ class Arms:
 
 
 def play(arms, **order):
-    plan = plan_pair(PairOrder(METRICS, BUDGET, **order))
+    plan = plan_pair(PairedPlanOptions(METRICS, BUDGET, **order))
     try:
         request = next(plan)
         while True:
@@ -183,7 +183,9 @@ def test_a_call_that_needs_a_set_up_each_time_is_taken_one_by_one():
     class Prepared(Arms):
         def __call__(self, ask):
             answer = super().__call__(ask)
-            return Raised("CalledTwice: once") if ask.take.iterations > 1 or ask.take.instrument == "turn" else answer
+            return (
+                CallRaised("CalledTwice: once") if ask.take.iterations > 1 or ask.take.instrument == "turn" else answer
+            )
 
     arms = Prepared(50_000, load=1.9)
     visit = play(arms)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from pytest_perfguard.engine.measure.executor import drive, drive_async
+from pytest_perfguard.engine.measure.executor import execute, execute_async
 from pytest_perfguard.engine.measure.peak_memory import take_peaks
 
 MIB = 2**20
@@ -17,7 +17,7 @@ SLACK = 64 * 1024
 
 
 def peak_of(call):
-    return statistics.median(_peaks(drive, call))
+    return statistics.median(_peaks(execute, call))
 
 
 def _peaks(obey, call):
@@ -71,7 +71,7 @@ def test_buffers_of_tasks_that_live_together_add_up():
     async def call():
         await asyncio.gather(*(work() for _ in range(6)))
 
-    assert statistics.median(_peaks(drive_async, call)) == pytest.approx(6 * MIB, abs=SLACK)
+    assert statistics.median(_peaks(execute_async, call)) == pytest.approx(6 * MIB, abs=SLACK)
 
 
 def test_what_ran_before_changes_nothing():

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.engine.measure.messages import Order, Raised, Take, Taken, Visit
+from pytest_perfguard.engine.measure.messages import (
+    CallRaised,
+    MeasureRequest,
+    MeasureResult,
+    PlanOptions,
+    PointResult,
+)
 from pytest_perfguard.engine.measure.plan import (
     MAX_CALIBRATIONS,
     MAX_WARM_UP_ROUNDS,
@@ -20,7 +26,7 @@ from pytest_perfguard.engine.measure.plan import (
 )
 
 ALL = ("time", "cpu", "memory", "blocks")
-RAISED = Raised("ValueError: again")
+RAISED = CallRaised("ValueError: again")
 
 
 class Subject:
@@ -49,19 +55,19 @@ class Subject:
             return RAISED
         values = {"memory": [1000] * take.rounds, "blocks": [take.iterations * 2 + 5] * take.rounds}
         if take.instrument in values:
-            return Taken({take.instrument: values[take.instrument]})
+            return MeasureResult({take.instrument: values[take.instrument]})
         timed = {
             "time": readings,
             "cpu": [reading // 2 for reading in readings],
             "lost": [reading // 4 for reading in readings],
             "setup": [self.setup_ns] * take.rounds,
         }
-        return Taken(
+        return MeasureResult(
             timed | ({"load": timed["cpu"], "pace": [self.pace] * take.rounds} if take.instrument == "paced" else {})
         )
 
-    def visit(self, order=None) -> Visit:
-        plan = plan_visit(order or Order(ALL))
+    def visit(self, order=None) -> PointResult:
+        plan = plan_visit(order or PlanOptions(ALL))
         answer = None
         while True:
             try:
@@ -70,7 +76,7 @@ class Subject:
                 return stop.value
             answer = self.answer(take)
 
-    def timed(self) -> Take:
+    def timed(self) -> MeasureRequest:
         return [take for take in self.asked if take.instrument == "paced"][-1]
 
 
@@ -92,8 +98,8 @@ def test_cpu_memory_and_blocks_are_per_iteration():
 
 def test_a_call_of_three_seconds_is_called_once_to_warm_up_and_once_to_measure():
     subject = Subject(3_000_000_000)
-    visit = subject.visit(Order(("time", "cpu")))
-    assert subject.asked == [Take("paced", 1, 1), Take("paced", 1, 1)]
+    visit = subject.visit(PlanOptions(("time", "cpu")))
+    assert subject.asked == [MeasureRequest("paced", 1, 1), MeasureRequest("paced", 1, 1)]
     assert visit.values["time"] == (3.0,)
 
 
@@ -112,9 +118,9 @@ def test_warm_up_lasts_its_time_whatever_the_call():
 
 def test_the_known_number_of_iterations_is_kept_within_a_factor_of_two():
     """Both sides of a comparison do the same."""
-    assert Subject(1_400).visit(Order(ALL, iterations=500)).iterations == 500
-    assert Subject(600).visit(Order(ALL, iterations=500)).iterations != 100
-    assert Subject(100_000).visit(Order(ALL, iterations=500)).iterations == 5
+    assert Subject(1_400).visit(PlanOptions(ALL, iterations=500)).iterations == 500
+    assert Subject(600).visit(PlanOptions(ALL, iterations=500)).iterations != 100
+    assert Subject(100_000).visit(PlanOptions(ALL, iterations=500)).iterations == 5
 
 
 def test_every_timed_round_has_its_pace():
@@ -130,13 +136,13 @@ def test_what_other_processes_took_is_told_as_a_share():
 @pytest.mark.parametrize("ns", [1_000, 400_000_000])
 def test_the_rounds_of_each_process_have_places_of_their_own(ns):
     subject = Subject(ns)
-    subject.visit(Order(("time",), place=3 * ROUNDS))
+    subject.visit(PlanOptions(("time",), place=3 * ROUNDS))
     assert subject.timed().place == 3 * ROUNDS
 
 
 def test_a_small_budget_bounds_rounds_and_warm_up():
     subject = Subject(1_000)
-    subject.visit(Order(("time",), budget_ns=10_000_000))
+    subject.visit(PlanOptions(("time",), budget_ns=10_000_000))
     warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "paced")][-2:]
     assert timed.rounds == 4, "each with its kernel: half of the budget"
     assert warm_up.rounds * warm_up.iterations * 1_000 == pytest.approx(10_000_000 / 8, rel=0.4)
@@ -151,12 +157,12 @@ def test_memory_is_never_taken_in_a_timed_round():
 
 def test_only_the_wanted_metrics_are_kept():
     subject = Subject(1_000)
-    assert set(subject.visit(Order(("time",))).values) == {"time"}
+    assert set(subject.visit(PlanOptions(("time",))).values) == {"time"}
     assert {take.instrument for take in subject.asked} == {"time", "paced"}
 
 
 def test_a_later_process_may_leave_memory_out():
-    assert set(Subject(1_000).visit(Order(ALL, memory=False)).values) == {"time", "cpu"}
+    assert set(Subject(1_000).visit(PlanOptions(ALL, memory=False)).values) == {"time", "cpu"}
 
 
 def test_a_slow_set_up_before_every_round_counts_as_time_that_passes():
@@ -171,7 +177,7 @@ def test_a_slow_set_up_before_every_round_counts_as_time_that_passes():
 def test_code_that_became_far_slower_is_not_tried_with_the_old_number_of_calls():
     """10,000 cache hits a round that have become misses of 10 ms."""
     subject = Subject(10_000_000)
-    assert subject.visit(Order(("time",), iterations=10_000)).iterations == 1
+    assert subject.visit(PlanOptions(("time",), iterations=10_000)).iterations == 1
     assert max(take.iterations for take in subject.asked) == 1
 
 
@@ -196,25 +202,25 @@ def test_a_test_whose_state_is_used_up_is_stateful(calls):
 
 def test_one_call_per_set_up_is_one_reading():
     subject = Subject(1_000, calls_per_set_up=1)
-    assert subject.visit(Order(("time",), single=True)).values == {"time": (1e-6,)}
+    assert subject.visit(PlanOptions(("time",), single=True)).values == {"time": (1e-6,)}
 
 
 def test_a_setup_that_allows_one_call_per_round_gives_rounds_of_one():
-    visit = Subject(1_000, calls_per_round=1).visit(Order(("time",)))
+    visit = Subject(1_000, calls_per_round=1).visit(PlanOptions(("time",)))
     assert (visit.iterations, visit.one_by_one, len(visit.values["time"])) == (1, "ValueError: again", ROUNDS)
 
 
 def test_blocks_are_not_to_be_had_of_a_call_that_cannot_be_repeated():
-    visit = Subject(1_000, calls_per_round=1).visit(Order(("time", "memory", "blocks")))
+    visit = Subject(1_000, calls_per_round=1).visit(PlanOptions(("time", "memory", "blocks")))
     assert (set(visit.values), visit.stateful) == ({"time", "memory"}, "")
 
 
 def test_a_short_round_of_one_call_cannot_tell_whether_it_runs_in_parallel():
     readings = {"time": [1_000], "cpu": [1_900], "lost": [0]}
-    assert Visit.of(("time",), 1, readings, {}, {}, "ValueError: again").busy == 1.0
-    assert Visit.of(("time",), 1, readings, {}, {}).busy == 1.9
+    assert PointResult.of(("time",), 1, readings, {}, {}, "ValueError: again").busy == 1.0
+    assert PointResult.of(("time",), 1, readings, {}, {}).busy == 1.9
     long = {"time": [9_000_000], "cpu": [18_000_000], "lost": [0]}
-    assert Visit.of(("time",), 1, long, {}, {}, "ValueError: again").busy == 2.0
+    assert PointResult.of(("time",), 1, long, {}, {}, "ValueError: again").busy == 2.0
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=200), st.integers(0, 10**6))
@@ -226,13 +232,13 @@ def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
     def answer(take):
         subject.asked.append(take)
         if take.instrument in ("memory", "blocks"):
-            return Taken({take.instrument: [7] * take.rounds})
+            return MeasureResult({take.instrument: [7] * take.rounds})
         values = [next(source, 1) for _ in range(take.rounds)]
-        return Taken(
+        return MeasureResult(
             {"time": values, "cpu": values, "lost": [0] * take.rounds, "setup": values, "load": values, "pace": values}
         )
 
-    plan = plan_visit(Order(ALL, iterations=hint))
+    plan = plan_visit(PlanOptions(ALL, iterations=hint))
     reply = None
     with pytest.raises(StopIteration):
         while True:

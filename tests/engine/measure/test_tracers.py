@@ -14,7 +14,7 @@ import pytest
 
 from pytest_perfguard.engine.measure import tracers
 from pytest_perfguard.engine.measure.tracers import in_the_way, unlimited, untraced
-from pytest_perfguard.engine.runner.accumulator import Tally
+from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
 from pytest_perfguard.engine.verdict.comparability import other_conditions
 from pytest_perfguard.engine.verdict.stopping import to_record
 
@@ -175,7 +175,7 @@ def test_an_alarm_waits_until_the_measurement_is_over():
 
 def test_a_measurement_under_an_instrument_is_no_match_for_one_without():
     def tallied(*names):
-        tally = Tally({})
+        tally = MeasurementBuilder({})
         tally.note_instruments(names)
         tally.close_process(0.0)
         return tally.measurement

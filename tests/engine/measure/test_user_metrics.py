@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pytest_perfguard import PerformanceMonitor
-from pytest_perfguard.engine.measure.messages import Visit, joined
-from pytest_perfguard.engine.measure.user_metrics import Probe
+from pytest_perfguard.engine.measure.messages import PointResult, joined
+from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
 
 def test_each_round_has_its_total_and_what_comes_later_began_at_nothing():
     monitor = PerformanceMonitor()
     monitor.observe("rows", 100)  # before the point
-    probe = Probe(monitor.histograms)
+    probe = UserMetrics(monitor.histograms)
     for rows in (3, 4):
         probe.round_begins()
         monitor.observe("rows", rows)
@@ -28,7 +28,7 @@ def test_a_tail_is_of_what_was_recorded_since_the_point_began():
     monitor = PerformanceMonitor()
     for _ in range(100):
         monitor.observe("rows", 1000)
-    probe = Probe(monitor.histograms)
+    probe = UserMetrics(monitor.histograms)
     for value in range(19):
         monitor.observe("rows", value)
     probe.note_tails()
@@ -41,7 +41,7 @@ def test_a_tail_is_of_what_was_recorded_since_the_point_began():
 
 def test_timers_are_times():
     monitor = PerformanceMonitor()
-    probe = Probe(monitor.histograms)
+    probe = UserMetrics(monitor.histograms)
     probe.round_begins()
     with monitor.timer("db", table="a"):
         pass
@@ -52,14 +52,14 @@ def test_timers_are_times():
 def test_what_was_not_recorded_in_every_round_is_no_metric():
     recorded = {"time:db": [2.0, 4.0], "time:rare": [0.0, 1.0], "time:late": [1.0], "p95:db": [0.5]}
     readings = {"time": [10, 10], "cpu": [10, 10], "lost": [0, 0]}
-    values = Visit.of(("time",), 2, readings, {}, recorded).values
+    values = PointResult.of(("time",), 2, readings, {}, recorded).values
     assert values == {"time": (5e-9, 5e-9), "time:db": (1.0, 2.0), "p95:db": (0.5,)}
-    assert Visit.of(("memory",), 2, readings, {"memory": (1.0,)}, recorded).values == {"memory": (1.0,)}
+    assert PointResult.of(("memory",), 2, readings, {"memory": (1.0,)}, recorded).values == {"memory": (1.0,)}
 
 
 def test_a_label_that_looks_like_a_tail_is_none():
     recorded = {'time:db{q="p95:"}': [2.0, 4.0]}
-    values = Visit.of(("time",), 2, {"time": [1, 1], "cpu": [1, 1], "lost": [0, 0]}, {}, recorded).values
+    values = PointResult.of(("time",), 2, {"time": [1, 1], "cpu": [1, 1], "lost": [0, 0]}, {}, recorded).values
     assert values['time:db{q="p95:"}'] == (1.0, 2.0)
 
 

@@ -16,13 +16,13 @@ pytest.importorskip("plotly", reason="the HTML report needs the extra html")
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.engine.history.drift import Drift
-from pytest_perfguard.engine.history.trends import Point, Step, Track
+from pytest_perfguard.engine.history.trends import HistoryPoint, LevelChange, Trend
 from pytest_perfguard.engine.report import html as page
 from pytest_perfguard.engine.report.html_parts import interval_bar
 from tests.engine.report.conftest import BROKEN, GREEN, PAIRED, RED, TIME, report_of, reports
 
-POINTS = tuple(Point(f"c{index}", "2026-01-01", 1e-6 * (1 + index)) for index in range(4))
-TRACK = Track(RED.nodeid, "linux", "time", "s", POINTS, (Step(2, 1.5),), Drift(2.0, 1.5, drifted=True))
+POINTS = tuple(HistoryPoint(f"c{index}", "2026-01-01", 1e-6 * (1 + index)) for index in range(4))
+TRACK = Trend(RED.nodeid, "linux", "time", "s", POINTS, (LevelChange(2, 1.5),), Drift(2.0, 1.5, drifted=True))
 
 
 def plots_in(text: str) -> dict:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pytest_perfguard.core.model import Contest
-from pytest_perfguard.engine.measure.messages import Visit
-from pytest_perfguard.engine.runner.accumulator import Tally
+from pytest_perfguard.core.model import ClaimSamples
+from pytest_perfguard.engine.measure.messages import PointResult
+from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
 
 
 def visit(*values, paces=(0.5,), **more):
-    return Visit(7, paces, {"time": values} if values else {}, **more)
+    return PointResult(7, paces, {"time": values} if values else {}, **more)
 
 
 def test_each_process_is_kept_apart():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     tally.add({"": visit(1.0, 2.0)})
     tally.close_process(0.1, ())
     tally.add({"": visit(3.0, paces=(0.4,))})
@@ -24,14 +24,14 @@ def test_each_process_is_kept_apart():
 
 
 def test_a_named_point_has_metrics_of_its_own():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     tally.add({"parse": visit(1.0), "dump": visit(2.0)})
     tally.close_process(0.1, ())
     assert set(tally.measurement.samples) == {"time:parse", "time:dump"}
 
 
 def test_a_stateful_test_is_served_call_by_call_and_its_calls_are_one_process():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     tally.add({"": visit(stateful="FileExistsError: x")})
     assert tally.single
     tally.add({"": visit(1.0)})
@@ -42,7 +42,7 @@ def test_a_stateful_test_is_served_call_by_call_and_its_calls_are_one_process():
 
 
 def test_a_note_is_kept_once():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     for _ in range(2):
         tally.add({"": visit(1.0, one_by_one="ValueError")})
         tally.close_process(0.1, ("slow",))
@@ -50,7 +50,7 @@ def test_a_note_is_kept_once():
 
 
 def test_the_budget_counts_the_next_process():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     tally.add({"": visit(1.0)})
     tally.close_process(3.0, ())
     assert not tally.next_would_exceed(6.0)
@@ -58,12 +58,12 @@ def test_the_budget_counts_the_next_process():
 
 
 def test_the_iterations_of_the_baseline_are_the_first_guess():
-    assert Tally({"": 500}).iterations == {"": 500}
+    assert MeasurementBuilder({"": 500}).iterations == {"": 500}
 
 
 def test_the_pace_is_that_of_the_five_best_placed_rounds():
     """One fast kernel may be chance; the slowest point of several counts."""
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     tally.add({"": visit(1.0, paces=(5.0, 1.0, 4.0)), "parse": visit(1.0, paces=(0.1,) * 9)})
     tally.add({"": visit(1.0, paces=(3.0, 2.0, 9.0))})
     tally.close_process(0.1, ())
@@ -72,17 +72,17 @@ def test_the_pace_is_that_of_the_five_best_placed_rounds():
 
 def test_a_timer_that_one_process_lacks_is_no_metric():
     """It would be matched with other processes' numbers."""
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     for values in ({"time": (1.0,), "p95:db": (2.0,)}, {"time": (1.0,)}, {"time": (1.0,), "p95:db": (2.0,)}):
-        tally.add({"": Visit(1, values=values)})
+        tally.add({"": PointResult(1, values=values)})
         tally.close_process(1.0)
     assert set(tally.measurement.samples) == {"time"}
 
 
 def test_a_claim_is_measured_once_in_a_process():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     assert tally.fights("a<b")
-    tally.add_contest("a<b", Contest("a", "b", 1.0, (0.5,)))
+    tally.add_contest("a<b", ClaimSamples("a", "b", 1.0, (0.5,)))
     assert not tally.fights("a<b")
     tally.close_process(1.0)
     assert tally.fights("a<b")
@@ -90,7 +90,7 @@ def test_a_claim_is_measured_once_in_a_process():
 
 
 def test_the_time_that_was_lost_is_that_of_the_process_where_it_was_most():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     for lost in (0.1, 0.4, 0.2):
         tally.add({"": visit(1.0, lost=lost)})
         tally.close_process(1.0)
@@ -98,6 +98,6 @@ def test_the_time_that_was_lost_is_that_of_the_process_where_it_was_most():
 
 
 def test_why_a_round_is_one_call_is_kept_for_the_next_process():
-    tally = Tally({})
+    tally = MeasurementBuilder({})
     tally.add({"": visit(1.0, one_by_one="ValueError: x"), "parse": visit(1.0)})
     assert tally.one_by_one == {"": "ValueError: x"}

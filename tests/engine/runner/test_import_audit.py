@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 import pytest
 
 from pytest_perfguard.core.errors import WrongCode
-from pytest_perfguard.engine.runner.import_audit import Proof, project_roots
-from pytest_perfguard.engine.runner.path_map import Places
+from pytest_perfguard.engine.runner.import_audit import ImportAudit, project_roots
+from pytest_perfguard.engine.runner.path_map import PathMap
 from pytest_perfguard.engine.runner.test_overlay import Tests
 
 SITE = "/venv/lib/python3.11/site-packages"
@@ -22,13 +22,13 @@ class Setting:
     def __init__(self, repository, tmp_path):
         files = {"src/pkg/__init__.py": "", "src/pkg/core.py": "x = 1", "setup.py": "", "tests/test_a.py": ""}
         repository.commit(files | {"lib/other/__init__.py": "", "lib/other/core.py": "y = 1", "lib/loose.py": ""})
-        self.places = Places(repository.path, repository.path / ".git" / "perfguard" / "x")
+        self.places = PathMap(repository.path, repository.path / ".git" / "perfguard" / "x")
         self.site = tmp_path / "site-packages"
         self.target = tmp_path / "target"
 
     def proof(self, **kind):
         tests = Tests.around([PurePosixPath("tests/test_a.py")])
-        return Proof(self.places, [self.places.head / "src"], is_test=tests.cover, **kind)
+        return ImportAudit(self.places, [self.places.head / "src"], is_test=tests.cover, **kind)
 
     def head(self, name="pkg.core", path="src/pkg/core.py"):
         return {name: str(self.places.head / path), "json": "/usr/lib/python3.11/json/__init__.py"}
@@ -157,12 +157,12 @@ def scripts(repository, tmp_path):
 
     class Scripts:
         def __init__(self):
-            self.places = Places(repository.path, repository.path / ".git" / "perfguard" / "x")
+            self.places = PathMap(repository.path, repository.path / ".git" / "perfguard" / "x")
 
         def proof(self, **files):
             names = ("platform.py", "math.py", "yaml.py", "numpy.py", "mine/__init__.py")
             repository.commit(dict.fromkeys(names, "print('a script')") | {"tests/test_a.py": ""} | files)
-            return Proof(self.places, [self.places.head], is_test=lambda _file: False)
+            return ImportAudit(self.places, [self.places.head], is_test=lambda _file: False)
 
         def installed(self, distribution, *files, url=""):
             """The modules of a distribution in an environment, by name."""

@@ -10,16 +10,25 @@ from pytest_perfguard.core.errors import ChildDied
 from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
-from pytest_perfguard.engine.measure.messages import Raised
+from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.runner import single_process as module
-from pytest_perfguard.engine.runner.leak_runner import Examiner
+from pytest_perfguard.engine.runner.leak_runner import LeakRunner
 from pytest_perfguard.engine.runner.process import Launch
-from pytest_perfguard.engine.runner.protocol import Done, Examine, Found, GoOn, Point, Ready, Recheck, Serve
-from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.runner.protocol import (
+    CheckLeaks,
+    FinishedTest,
+    LeakCheckResult,
+    PointReached,
+    Ready,
+    RecheckLeaks,
+    Resume,
+    ServeTest,
+)
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 
 SETTINGS = resolve(marker={"leaks": True, "budget": "7s"}, command_line={}, ini={})
-CLEAN = Found(Examination(100))
-LEAKING = Found(Examination(100, [Leak("memory", 1033.0, ["1.03 KB at app.py:3"])], {"memory": 1033.0}))
+CLEAN = LeakCheckResult(Examination(100))
+LEAKING = LeakCheckResult(Examination(100, [Leak("memory", 1033.0, ["1.03 KB at app.py:3"])], {"memory": 1033.0}))
 
 
 class Child:
@@ -27,7 +36,7 @@ class Child:
 
     started: list[list[str]]
     answers: dict[str, list[object]]
-    orders: list[Examine]
+    orders: list[CheckLeaks]
 
     def __init__(self, _launch, nodeids, _files):
         self.nodeids = nodeids
@@ -42,11 +51,11 @@ class Child:
         pass
 
     def send(self, message):
-        if isinstance(message, Serve):
+        if isinstance(message, ServeTest):
             self.answer = self.answers[message.nodeid].pop(0)
-            self.queue.append(Point(""))
-        elif isinstance(message, GoOn):
-            self.queue.append(Done("AssertionError: x" if isinstance(self.answer, Raised) else "", {}, []))
+            self.queue.append(PointReached(""))
+        elif isinstance(message, Resume):
+            self.queue.append(FinishedTest("AssertionError: x" if isinstance(self.answer, CallRaised) else "", {}, []))
 
     def receive(self, *, doing, limit):
         assert doing.endswith("for leaks")
@@ -54,7 +63,7 @@ class Child:
 
     def examine(self, order, *, doing, limit):
         self.orders.append(order)
-        if isinstance(order, Recheck):
+        if isinstance(order, RecheckLeaks):
             self.answer = self.answers[order.nodeid].pop(0)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -65,10 +74,10 @@ class Child:
 def examine(monkeypatch):
     def start(settings=SETTINGS, **answers):
         child = type("Scripted", (Child,), {"started": [], "answers": answers, "orders": []})
-        monkeypatch.setattr(module, "Worker", child)
+        monkeypatch.setattr(module, "WorkerProcess", child)
         ticks = count()
-        subjects = [Subject(name, f"/{name}.py", settings, 0.1) for name in answers]
-        examiner = Examiner(subjects, Launch([], None), tell=lambda _progress: None, clock=lambda: next(ticks) / 10)
+        subjects = [MeasuredTest(name, f"/{name}.py", settings, 0.1) for name in answers]
+        examiner = LeakRunner(subjects, Launch([], None), tell=lambda _progress: None, clock=lambda: next(ticks) / 10)
         examiner.run()
         return examiner.comparisons, child
 
@@ -84,7 +93,7 @@ def test_only_suspects_are_checked_in_a_second_process(examine):
     first, second = child.orders[1], child.orders[3]
     assert (first.budget_ns, first.share) == (7_000_000_000, pytest.approx(0.6, abs=0.05))
     # The second check is another one: it sets the test up again and again.
-    assert second == Recheck("leaking", "once", "", {"memory": 1033.0}, 7_000_000_000, second.share)
+    assert second == RecheckLeaks("leaking", "once", "", {"memory": 1033.0}, 7_000_000_000, second.share)
     assert 0.4 <= second.share <= 1.0
 
 
@@ -97,7 +106,7 @@ def test_a_tiny_budget_counts_as_the_smallest_with_which_a_check_can_work(examin
 def test_the_resident_set_is_read_in_one_set_up_in_both_processes(examine):
     settings = resolve(marker={"leaks": True, "max_rss_growth": "1MB"}, command_line={}, ini={})
     comparisons, child = examine(settings, leaking=[LEAKING, CLEAN, LEAKING])
-    assert [type(order) for order in child.orders] == [Examine, Examine, Recheck]
+    assert [type(order) for order in child.orders] == [CheckLeaks, CheckLeaks, RecheckLeaks]
     assert comparisons["leaking"].verdict is Verdict.LEAK
 
 
@@ -109,5 +118,5 @@ def test_a_process_that_dies_takes_only_its_test_with_it(examine):
 
 
 def test_a_test_that_fails_there_says_so(examine):
-    comparisons, _child = examine(fails=[Raised("AssertionError: x")])
+    comparisons, _child = examine(fails=[CallRaised("AssertionError: x")])
     assert "AssertionError: x" in comparisons["fails"].broken

@@ -9,13 +9,20 @@ import pytest
 from pytest_perfguard.core.errors import ChildDied
 from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.measure.messages import Taken
+from pytest_perfguard.engine.measure.messages import MeasureResult
 from pytest_perfguard.engine.runner import single_process as module
 from pytest_perfguard.engine.runner.one_at_a_time import NeverReady, OneAtATime, collision, in_step, receive_both
-from pytest_perfguard.engine.runner.pair_state import Crew
+from pytest_perfguard.engine.runner.pair_state import PairWorkers
 from pytest_perfguard.engine.runner.process import Launch
-from pytest_perfguard.engine.runner.protocol import Done, GoOn, Pin, Point, Ready, Serve
-from pytest_perfguard.engine.runner.scheduler import OtherTest, Subject, TestFailed
+from pytest_perfguard.engine.runner.protocol import (
+    FinishedTest,
+    PointReached,
+    Ready,
+    Resume,
+    ServeTest,
+    SetAffinity,
+)
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, OtherTest, TestFailed
 from pytest_perfguard.engine.verdict.paired import judge_paired
 
 
@@ -67,13 +74,13 @@ class Arm:
 
 def test_both_answers_are_returned_whichever_comes_first():
     for looks in ((0, 1), (1, 0)):
-        crew = Crew(*map(Arm, looks, ("base", "head")))
+        crew = PairWorkers(*map(Arm, looks, ("base", "head")))
         assert receive_both(crew, doing="x", limit=300, clock=lambda: 0.0) == ("base", "head")
 
 
 @pytest.mark.parametrize(("base", "head", "stuck"), [(0, None, "head"), (None, 0, "base")])
 def test_an_arm_that_does_not_come_is_not_waited_for_as_long_as_any_answer(base, head, stuck):
-    crew = Crew(Arm(base), Arm(head))
+    crew = PairWorkers(Arm(base), Arm(head))
     with pytest.raises(NeverReady) as caught:
         receive_both(crew, doing="measuring a", limit=300, clock=lambda: 0.0)
     assert caught.value.arm == stuck
@@ -82,14 +89,14 @@ def test_an_arm_that_does_not_come_is_not_waited_for_as_long_as_any_answer(base,
 
 def test_slow_fixtures_have_more_time():
     ticks = iter((0.0, 20.0, 20.0, 20.0))
-    crew = Crew(Arm(1), Arm(None))
+    crew = PairWorkers(Arm(1), Arm(None))
     with pytest.raises(NeverReady) as caught:
         receive_both(crew, doing="measuring a", limit=300, clock=lambda: next(ticks))
     assert caught.value.waited == 70
 
 
 def test_where_neither_answers_the_ordinary_limit_tells():
-    crew = Crew(Arm(None), Arm(None))
+    crew = PairWorkers(Arm(None), Arm(None))
     assert receive_both(crew, doing="x", limit=5, clock=count().__next__) == ("here", "here")  # a real one raises
 
 
@@ -138,18 +145,18 @@ class Child:
         self.world.alive -= 1
 
     def send(self, message):
-        if isinstance(message, Serve):
-            self.queue.append(Point(""))
-        elif isinstance(message, GoOn):
+        if isinstance(message, ServeTest):
+            self.queue.append(PointReached(""))
+        elif isinstance(message, Resume):
             self.queue.append(
-                Done("call: def test_a()\nE  ValueError: no" if self.behaviour == "fails" else "", {}, [])
+                FinishedTest("call: def test_a()\nE  ValueError: no" if self.behaviour == "fails" else "", {}, [])
             )
         else:
-            assert isinstance(message, Pin)
+            assert isinstance(message, SetAffinity)
 
     def ask(self, take, *, doing, limit):
         readings = [self.world.ns[self.arm] * take.iterations] * take.rounds
-        return Taken(
+        return MeasureResult(
             {
                 "time": readings,
                 "cpu": readings,
@@ -178,11 +185,11 @@ class Proof:
 @pytest.fixture
 def run(monkeypatch):
     def start(world, *, budget=100.0):
-        monkeypatch.setattr(module, "Worker", world)
+        monkeypatch.setattr(module, "WorkerProcess", world)
         settings = resolve(marker={}, command_line={"metrics": "time", "budget": f"{budget}s"}, ini={})
         ticks, proof = count(), Proof()
         runner = OneAtATime(
-            [Subject("a", "/a.py", settings, 0.1)], Launch([], None, arm="base"), Launch([], None, arm="head"),
+            [MeasuredTest("a", "/a.py", settings, 0.1)], Launch([], None, arm="base"), Launch([], None, arm="head"),
             lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), proof,
             revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
             tell=lambda _state: None, most=30, clock=lambda: float(next(ticks)),

@@ -9,12 +9,19 @@ import pytest
 from pytest_perfguard.core.errors import ChildDied, ChildTimedOut, WrongCode
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner import pair_runner as module
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
 from pytest_perfguard.engine.runner.process import Launch
-from pytest_perfguard.engine.runner.protocol import Done, GoOn, Pin, Point, Ready, Serve
-from pytest_perfguard.engine.runner.scheduler import Subject, essence
+from pytest_perfguard.engine.runner.protocol import (
+    FinishedTest,
+    PointReached,
+    Ready,
+    Resume,
+    ServeTest,
+    SetAffinity,
+)
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, error_summary
 from pytest_perfguard.engine.verdict.looks import Spent
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
@@ -71,36 +78,36 @@ class Child:
         self.world.log.append((self.arm, "", "dismiss"))
 
     def send(self, message):
-        if isinstance(message, Serve):
+        if isinstance(message, ServeTest):
             self.nodeid, self.calls = message.nodeid, 0
             self.queue.append(self.points()[0])
-        elif isinstance(message, Pin):
+        elif isinstance(message, SetAffinity):
             self.world.pins.append((self.arm, message.cpu))
-        elif isinstance(message, GoOn):
+        elif isinstance(message, Resume):
             behaviour = self.behaviour()
             problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
-            self.queue.append(Done(problems.get(behaviour, ""), {}, []))
+            self.queue.append(FinishedTest(problems.get(behaviour, ""), {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
-            return [Done("", {}, [])]
-        return [Point("other" if self.behaviour() == "elsewhere" else "")]
+            return [FinishedTest("", {}, [])]
+        return [PointReached("other" if self.behaviour() == "elsewhere" else "")]
 
     def behaviour(self):
         return self.world.behaviours.get((self.arm, self.nodeid))
 
-    def ask(self, take: Take, *, doing, limit):
+    def ask(self, take: MeasureRequest, *, doing, limit):
         self.world.log.append((self.arm, self.nodeid, take.instrument))
         self.calls += take.iterations * take.rounds
         if self.behaviour() == "dies":
             raise ChildDied(doing, status=-11, arm=self.arm)
         if self.behaviour() == "fails" or (self.behaviour() == "stateful" and self.calls > 1):
-            return Raised("FileExistsError: again")
+            return CallRaised("FileExistsError: again")
         if take.instrument in ("memory", "blocks"):
-            return Taken({take.instrument: [1000] * take.rounds})
+            return MeasureResult({take.instrument: [1000] * take.rounds})
         wall = [50_000 * take.iterations] * take.rounds
         load = [round(self.world.load * value) for value in wall]
-        return Taken({"time": wall, "cpu": wall, "lost": [0] * take.rounds, "setup": wall, "load": load})
+        return MeasureResult({"time": wall, "cpu": wall, "lost": [0] * take.rounds, "setup": wall, "load": load})
 
     def receive(self, *, doing, limit):
         if self.behaviour() == "hangs":
@@ -140,7 +147,7 @@ def run(monkeypatch):
         at_base=lambda *_test: False,
         **known,
     ):
-        monkeypatch.setattr(module, "Worker", world)
+        monkeypatch.setattr(module, "WorkerProcess", world)
         spendings = []
 
         def judge(nodeid, pairs, spent):
@@ -152,8 +159,8 @@ def run(monkeypatch):
         ticks = count()
         runner = PairRunner(
             [
-                *(Subject(name, f"/{name}.py", settings, 0.1, **known) for name in names),
-                *(Subject(name, f"/{names[0]}.py", settings, 0.1) for name in more),
+                *(MeasuredTest(name, f"/{name}.py", settings, 0.1, **known) for name in names),
+                *(MeasuredTest(name, f"/{names[0]}.py", settings, 0.1) for name in more),
             ],
             Launch([], None, arm="base"),
             Launch([], None, arm="head"),
@@ -267,7 +274,7 @@ def test_a_process_that_means_another_test_is_not_believed(run, arm, verdict):
     ],
 )
 def test_a_reason_is_one_line(report, line):
-    assert essence(report) == line
+    assert error_summary(report) == line
 
 
 def test_a_test_that_the_head_cannot_collect_again_is_broken(run):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_perfguard.engine.runner.path_map import Places, import_roots, is_in_tree, is_installed
+from pytest_perfguard.engine.runner.path_map import PathMap, import_roots, is_in_tree, is_installed
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def places(tmp_path):
         folder.mkdir(parents=True)
     (head / "tests" / "test_a.py").write_text("")
     (head / "src" / "pkg" / "core.py").write_text("")
-    return Places(head, base)
+    return PathMap(head, base)
 
 
 def test_what_lies_in_the_tree_moves_and_nothing_else(places, tmp_path):

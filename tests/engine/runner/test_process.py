@@ -14,8 +14,8 @@ import pytest
 
 from pytest_perfguard.core.errors import ChildDied, ChildError, ChildTimedOut, ProtocolError
 from pytest_perfguard.engine.runner import process as module
-from pytest_perfguard.engine.runner.process import Launch, Worker
-from pytest_perfguard.engine.runner.protocol import Point, Serve
+from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
+from pytest_perfguard.engine.runner.protocol import PointReached, ServeTest
 
 CHILD = """
 import os, sys, time, signal
@@ -47,23 +47,23 @@ def alive(pid):
 
 
 def test_a_child_greets_answers_and_leaves(launch):
-    with Worker(launch("link.receive(); link.send(Point('x')); link.receive()"), ["a"], []) as child:
+    with WorkerProcess(launch("link.receive(); link.send(PointReached('x')); link.receive()"), ["a"], []) as child:
         assert child.ready.found == ["a"]
-        child.send(Serve("a", ""))
-        assert child.receive(doing="measuring a", limit=30) == Point("x")
+        child.send(ServeTest("a", ""))
+        assert child.receive(doing="measuring a", limit=30) == PointReached("x")
 
 
 def test_a_child_that_dies_says_how_and_shows_its_last_lines(launch):
     program = "print('my last words', flush=True); os.kill(os.getpid(), signal.SIGSEGV)"
     with pytest.raises(ChildDied, match=r"was ended by SIGSEGV while measuring a\n.*\nmy last words"):
-        with Worker(launch(program), [], []) as child:
+        with WorkerProcess(launch(program), [], []) as child:
             assert child.ready.collector
             child.receive(doing="measuring a", limit=30)
 
 
 def test_a_child_that_exits_early_names_its_status(launch):
     with pytest.raises(ChildDied, match="exited with status 3 while starting"):
-        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
+        with WorkerProcess(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
             pytest.fail(f"it started: {child.ready}")
 
 
@@ -74,7 +74,7 @@ def test_a_child_that_hangs_is_killed_at_the_limit(launch, monkeypatch):
     with pytest.raises(
         ChildTimedOut, match=r"no answer within the time limit of \d+ s and was killed while measuring a"
     ):
-        with Worker(launch(program), [], []) as child:
+        with WorkerProcess(launch(program), [], []) as child:
             assert child.ready.collector
             child.receive(doing="measuring a", limit=0.2)
     assert time.monotonic() - start < 60
@@ -88,10 +88,10 @@ import subprocess
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open({str(tmp_path / "pid")!r}, "w").write(str(grandchild.pid))
-link.send(Point("ready"))
+link.send(PointReached("ready"))
 time.sleep(600)
 """
-    with pytest.raises(KeyboardInterrupt), Worker(launch(program), [], []) as child:
+    with pytest.raises(KeyboardInterrupt), WorkerProcess(launch(program), [], []) as child:
         assert child.ready.collector
         child.receive(doing="waiting", limit=30)
         raise KeyboardInterrupt
@@ -105,12 +105,12 @@ time.sleep(600)
 def test_an_interrupted_child_may_tear_down(launch, tmp_path):
     program = f"""
 try:
-    link.send(Point("ready"))
+    link.send(PointReached("ready"))
     time.sleep(600)
 except KeyboardInterrupt:
     open({str(tmp_path / "torn-down")!r}, "w").close()
 """
-    with pytest.raises(KeyError), Worker(launch(program), [], []) as child:
+    with pytest.raises(KeyError), WorkerProcess(launch(program), [], []) as child:
         assert child.ready.collector
         child.receive(doing="waiting", limit=30)
         raise KeyError
@@ -124,7 +124,7 @@ try:
 except KeyboardInterrupt as error:
     open({str(tmp_path / "told")!r}, "w").write(str(error))
 """
-    with Worker(launch(program), [], []) as child:
+    with WorkerProcess(launch(program), [], []) as child:
         assert child.ready.collector
         child._connection.close()
         child._process.wait(30)
@@ -132,9 +132,9 @@ except KeyboardInterrupt as error:
 
 
 def test_what_is_no_greeting_is_refused(launch):
-    greeting = CHILD.replace('Ready(hello.nodeids, [], [], True, True, "3.11", {})', "Point('x')")
+    greeting = CHILD.replace('Ready(hello.nodeids, [], [], True, True, "3.11", {})', "PointReached('x')")
     with pytest.raises(ProtocolError, match="expected Ready"):
-        with Worker(launch("link.receive()", greeting=greeting), [], []) as child:
+        with WorkerProcess(launch("link.receive()", greeting=greeting), [], []) as child:
             pytest.fail(f"it started: {child.ready}")
 
 
@@ -161,7 +161,7 @@ def test_what_the_system_refuses_at_the_start_is_a_failed_start(launch, monkeypa
         monkeypatch.setattr(where, name, _refused)
     before = list(Path("/proc/self/fd").iterdir())
     with pytest.raises(ChildError, match=r"failed while starting .*Too many open files; raise the limit \(ulimit -n\)"):
-        Worker(launch(""), [], []).__enter__()
+        WorkerProcess(launch(""), [], []).__enter__()
     assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
     assert list(tmp_path.iterdir()) == []
 
@@ -169,6 +169,6 @@ def test_what_the_system_refuses_at_the_start_is_a_failed_start(launch, monkeypa
 def test_a_log_that_cannot_be_read_hides_nothing(launch, monkeypatch):
     """How the process ended matters more."""
     with pytest.raises(ChildDied, match=r"exited with status 3 .*\n.*\n\(its output cannot be read: "):
-        with Worker(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
+        with WorkerProcess(launch("", greeting="import sys; sys.exit(3)"), [], []) as child:
             monkeypatch.setattr(child, "_log", type("Broken", (), {"seek": _refused})())
             pytest.fail(f"it started: {child.ready}")

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner.protocol import (
-    Done,
-    Examine,
-    Found,
-    GoOn,
+    CheckLeaks,
+    FinishedTest,
     Hello,
-    Pin,
-    Point,
-    Quit,
+    LeakCheckResult,
+    PointReached,
     Ready,
-    Recheck,
-    Serve,
+    RecheckLeaks,
+    Resume,
+    ServeTest,
+    SetAffinity,
+    Shutdown,
     decode,
     encode,
 )
@@ -34,16 +34,16 @@ names = st.dictionaries(texts, texts)
 messages = st.one_of(
     st.builds(Hello, st.lists(texts), st.lists(texts), texts),
     st.builds(Ready, st.lists(texts), st.lists(texts), st.lists(texts), st.booleans(), st.booleans(), texts, names),
-    st.builds(Pin, whole),
-    st.builds(Serve, texts, texts),
-    st.builds(Point, texts),
-    st.builds(Take, texts, whole, whole, st.booleans(), whole),
-    st.builds(Taken, st.dictionaries(texts, st.lists(whole, min_size=1))),
-    st.builds(Raised, texts),
-    st.builds(Examine, whole, amounts),
-    st.builds(Recheck, texts, texts, texts, st.dictionaries(texts, amounts), whole, amounts),
+    st.builds(SetAffinity, whole),
+    st.builds(ServeTest, texts, texts),
+    st.builds(PointReached, texts),
+    st.builds(MeasureRequest, texts, whole, whole, st.booleans(), whole),
+    st.builds(MeasureResult, st.dictionaries(texts, st.lists(whole, min_size=1))),
+    st.builds(CallRaised, texts),
+    st.builds(CheckLeaks, whole, amounts),
+    st.builds(RecheckLeaks, texts, texts, texts, st.dictionaries(texts, amounts), whole, amounts),
     st.builds(
-        Found,
+        LeakCheckResult,
         st.builds(
             Examination,
             whole,
@@ -58,9 +58,9 @@ messages = st.one_of(
             names,
         ),
     ),
-    st.builds(Done, texts, names),
-    st.just(GoOn()),
-    st.just(Quit()),
+    st.builds(FinishedTest, texts, names),
+    st.just(Resume()),
+    st.just(Shutdown()),
 )
 
 
@@ -107,33 +107,43 @@ def test_anything_else_is_refused_by_name(data):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"say": "Point"}, r"Point has the fields \[\], expected \['label', 'memory'\]"),
-        ({"say": "Point", "label": 5, "memory": True}, "Point.label is 5, expected str"),
-        ({"say": "Point", "label": "", "more": 1}, "Point has the fields"),
+        ({"say": "PointReached"}, r"PointReached has the fields \[\], expected \['label', 'memory'\]"),
+        ({"say": "PointReached", "label": 5, "memory": True}, "PointReached.label is 5, expected str"),
+        ({"say": "PointReached", "label": "", "more": 1}, "PointReached has the fields"),
         (
-            {"say": "Take", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False, "place": 0},
-            "Take.iterations is 1.5, expected int",
+            {"say": "MeasureRequest", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False, "place": 0},
+            "MeasureRequest.iterations is 1.5, expected int",
         ),
         (
-            {"say": "Take", "instrument": "time", "iterations": True, "rounds": 1, "rival": False, "place": 0},
-            "Take.iterations is True",
+            {
+                "say": "MeasureRequest",
+                "instrument": "time",
+                "iterations": True,
+                "rounds": 1,
+                "rival": False,
+                "place": 0,
+            },
+            "MeasureRequest.iterations is True",
         ),
-        ({"say": "Taken", "values": {"time": []}, "recorded": {}}, "Taken.values is"),
-        ({"say": "Taken", "values": {"time": [1.5]}, "recorded": {}}, "Taken.values is"),
-        ({"say": "Taken", "values": {}, "recorded": {"time:db": [None]}}, "Taken.recorded is"),
-        ({"say": "Taken", "values": {}, "recorded": {"time:db": []}}, "Taken.recorded is"),
-        ({"say": "Taken", "values": {}, "recorded": {"time:db": [10**400]}}, "Taken.recorded is"),
-        ({"say": "Taken", "values": {"time": [10**400]}, "recorded": {}}, "Taken.values is"),
-        ({"say": "Found", "examination": 5}, "Examination is 5, expected an object"),
+        ({"say": "MeasureResult", "values": {"time": []}, "recorded": {}}, "MeasureResult.values is"),
+        ({"say": "MeasureResult", "values": {"time": [1.5]}, "recorded": {}}, "MeasureResult.values is"),
+        ({"say": "MeasureResult", "values": {}, "recorded": {"time:db": [None]}}, "MeasureResult.recorded is"),
+        ({"say": "MeasureResult", "values": {}, "recorded": {"time:db": []}}, "MeasureResult.recorded is"),
+        ({"say": "MeasureResult", "values": {}, "recorded": {"time:db": [10**400]}}, "MeasureResult.recorded is"),
+        ({"say": "MeasureResult", "values": {"time": [10**400]}, "recorded": {}}, "MeasureResult.values is"),
+        ({"say": "LeakCheckResult", "examination": 5}, "Examination is 5, expected an object"),
         (
-            {"say": "Found", "examination": {}},
+            {"say": "LeakCheckResult", "examination": {}},
             r"Examination has the fields \[\], expected \['calls', 'growth', 'keepers', 'leaks'",
         ),
-        ({"say": "Found", "examination": {**FOUND, "leaks": 5}}, "Examination.leaks is 5, expected a list"),
-        ({"say": "Found", "examination": {**FOUND, "leaks": [{"kind": "x"}]}}, r"Leak has the fields \['kind'\]"),
-        ({"say": "Found", "examination": {**FOUND, "growth": {"x": "y"}}}, "Examination.growth is"),
+        ({"say": "LeakCheckResult", "examination": {**FOUND, "leaks": 5}}, "Examination.leaks is 5, expected a list"),
+        (
+            {"say": "LeakCheckResult", "examination": {**FOUND, "leaks": [{"kind": "x"}]}},
+            r"Leak has the fields \['kind'\]",
+        ),
+        ({"say": "LeakCheckResult", "examination": {**FOUND, "growth": {"x": "y"}}}, "Examination.growth is"),
         ({"say": "__import__"}, "not a message of this protocol"),
-        ({"say": ["Point"]}, "not a message of this protocol"),
+        ({"say": ["PointReached"]}, "not a message of this protocol"),
     ],
 )
 def test_a_wrong_field_is_named(content, problem):

@@ -9,12 +9,19 @@ import pytest
 from pytest_perfguard.core.errors import ChildDied, ChildTimedOut
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.measure.messages import Raised, Take, Taken
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner import single_process as module
 from pytest_perfguard.engine.runner.process import Launch
-from pytest_perfguard.engine.runner.protocol import Done, GoOn, Pin, Point, Ready, Serve
+from pytest_perfguard.engine.runner.protocol import (
+    FinishedTest,
+    PointReached,
+    Ready,
+    Resume,
+    ServeTest,
+    SetAffinity,
+)
 from pytest_perfguard.engine.runner.runner import Runner
-from pytest_perfguard.engine.runner.scheduler import Subject
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 
@@ -57,17 +64,17 @@ class Child:
         self.children.alive -= 1
 
     def send(self, message):
-        if isinstance(message, Serve):
+        if isinstance(message, ServeTest):
             self.nodeid, self.calls = message.nodeid, 0
             self.children.served.append((message.nodeid, message.next_nodeid))
-            self.queue.append(Point(""))
-        elif isinstance(message, Take):
+            self.queue.append(PointReached(""))
+        elif isinstance(message, MeasureRequest):
             self.queue.append(self.answer(message))
-        elif isinstance(message, Pin):
+        elif isinstance(message, SetAffinity):
             self.children.pinned.append(message.cpu)
-        elif isinstance(message, GoOn):
+        elif isinstance(message, Resume):
             failed = self.children.behaviours.get(self.nodeid) == "fails"
-            self.queue.append(Done("AssertionError: in here" if failed else "", {}, []))
+            self.queue.append(FinishedTest("AssertionError: in here" if failed else "", {}, []))
 
     def ask(self, take, *, doing, limit):
         self.send(take)
@@ -76,13 +83,13 @@ class Child:
     def answer(self, take):
         behaviour = self.children.behaviours.get(self.nodeid)
         if take.instrument in ("memory", "blocks"):
-            return Taken({take.instrument: [1000] * take.rounds})
+            return MeasureResult({take.instrument: [1000] * take.rounds})
         self.calls += take.iterations * take.rounds
         if behaviour == "fails" or (behaviour == "stateful" and self.calls > 1):
-            return Raised("ValueError: again")
+            return CallRaised("ValueError: again")
         readings = [1000 * take.iterations] * take.rounds
         loads = [reading * (3 if behaviour == "parallel" else 1) for reading in readings]
-        return Taken(
+        return MeasureResult(
             {
                 "time": readings,
                 "cpu": readings,
@@ -107,7 +114,7 @@ def run(monkeypatch):
     """Run subjects `a`, `b`, ... against scripted children."""
 
     def start(names, children, *, enough=2, processes=5, settings=SETTINGS, interrupt=None, parallel=None):
-        monkeypatch.setattr(module, "Worker", children)
+        monkeypatch.setattr(module, "WorkerProcess", children)
         told = []
 
         def judge(nodeid, measurement, final):
@@ -119,7 +126,7 @@ def run(monkeypatch):
 
         ticks = count()
         runner = Runner(
-            [Subject(name, f"/{name}.py", settings, 0.1, parallel=parallel) for name in names],
+            [MeasuredTest(name, f"/{name}.py", settings, 0.1, parallel=parallel) for name in names],
             Launch([], None),
             judge,
             tell=told.append,

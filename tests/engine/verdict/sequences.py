@@ -10,7 +10,7 @@ from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
-from pytest_perfguard.engine.verdict.looks import LOOKS, Spent
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, PAIR_PRIOR, Pairs, judge_paired
 
 SETTINGS = resolve(marker={}, command_line={}, ini={}, defaults={"threshold": PAIRED_THRESHOLD})
@@ -40,7 +40,7 @@ NOISES: dict[str, Noise] = {"normal": normal, "student": student, "outliers": ou
 
 def verdict_of(changes: list[float], family: int, prior: VarianceEstimate = PAIR_PRIOR) -> tuple[Verdict, int]:
     """The verdict of a whole sequence of pairs, as a run with time enough reaches it, and how many pairs it took."""
-    for count in LOOKS:
+    for count in PAIR_LOOKS:
         arms = [tuple((BASE * math.exp(change),) for change in side) for side in ([0.0] * count, changes[:count])]
         base, head = (Measurement({"time": Samples("s", arm)}, {"": 5}, processes=count) for arm in arms)
         spent = Spent.ALL if count == MAX_PAIRS else Spent.LITTLE

@@ -13,7 +13,7 @@ from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
-from pytest_perfguard.engine.verdict.looks import LOOKS, TEST_ALPHA, Spent
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, TEST_ALPHA, Spent
 from pytest_perfguard.engine.verdict.paired import (
     LARGE,
     MAX_PAIRS,
@@ -68,7 +68,7 @@ STEADY = (0.001, -0.001, 0.0005, -0.0005)
 def test_only_looks_decide(count):
     """Each look has paid for itself with a share of the significance level."""
     decided = judge(pairs([0.0001 * (index % 2) for index in range(count)]))
-    assert (decided is not None) == (count in LOOKS)
+    assert (decided is not None) == (count in PAIR_LOOKS)
 
 
 def test_identical_code_is_unchanged_at_the_first_look():
@@ -346,7 +346,9 @@ def test_more_tests_need_stronger_evidence_each():
 
 @pytest.mark.parametrize("family", [1, 10, 50])
 def test_all_the_looks_together_spend_the_level_and_no_more(family):
-    spent = (len(LOOKS) - 1) * look_level(settings(), family, final=False) + look_level(settings(), family, final=True)
+    spent = (len(PAIR_LOOKS) - 1) * look_level(settings(), family, final=False) + look_level(
+        settings(), family, final=True
+    )
     assert spent == pytest.approx(min(TEST_ALPHA, 0.01 / family))
 
 

@@ -7,14 +7,14 @@ import random
 
 import pytest
 
-from pytest_perfguard.core.model import Contest, Measurement, Verdict
-from pytest_perfguard.engine.verdict.looks import LOOKS
+from pytest_perfguard.core.model import ClaimSamples, Measurement, Verdict
+from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS
 from pytest_perfguard.engine.verdict.speed_claim import judge_claims
 
 
 def judged(ratios, *, by=1.25, final=False, problem=""):
     """The finding on a claim whose processes gave these ratios rival / name."""
-    contest = Contest("new", "old", by, tuple(map(math.log, ratios)), problem)
+    contest = ClaimSamples("new", "old", by, tuple(map(math.log, ratios)), problem)
     measurement = Measurement(processes=len(ratios), contests={"new<old": contest})
     (found,) = judge_claims(measurement, final=final)
     return found
@@ -59,7 +59,7 @@ def test_equal_calls_are_rarely_called_faster_or_slower():
     draw = random.Random(7)
     wrong = 0
     for _ in range(2000):
-        ratios = [math.exp(draw.gauss(0, 0.03)) for _ in range(LOOKS[-1])]
-        verdicts = [judged(ratios[:look], by=1.0) for look in LOOKS]
+        ratios = [math.exp(draw.gauss(0, 0.03)) for _ in range(PAIR_LOOKS[-1])]
+        verdicts = [judged(ratios[:look], by=1.0) for look in PAIR_LOOKS]
         wrong += any(found is not None for found in verdicts)
     assert wrong <= 12  # the mean is 2 to 4

@@ -14,8 +14,8 @@ from pytest_perfguard.core.model import Measurement, Record, Recorded, Samples, 
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.verdict.comparability import other_source
 from pytest_perfguard.engine.verdict.stored import (
-    LOOKS,
     MAX_PROCESSES,
+    PROCESS_LOOKS,
     SCREENED,
     judge_stored,
     time_threshold,
@@ -174,10 +174,10 @@ def test_a_baseline_from_a_slow_moment_of_the_machine_cannot_clear_a_test():
 
 
 def test_a_clear_difference_is_told_at_the_first_look():
-    doubled = measured([200e-6] * LOOKS[0])
+    doubled = measured([200e-6] * PROCESS_LOOKS[0])
     assert verdict(record(), doubled, final=False) is Verdict.REGRESSION
-    assert judge(record(), measured([200e-6] * (LOOKS[0] - 1)), final=False) is None
-    assert judge(record(), measured([200e-6] * (LOOKS[0] + 1)), final=False) is None, "not between two looks"
+    assert judge(record(), measured([200e-6] * (PROCESS_LOOKS[0] - 1)), final=False) is None
+    assert judge(record(), measured([200e-6] * (PROCESS_LOOKS[0] + 1)), final=False) is None, "not between two looks"
 
 
 def test_a_baseline_whose_processes_differ_is_ranked():
@@ -501,9 +501,9 @@ def test_modules_that_the_baseline_did_not_import_are_named():
 def test_processes_whose_interval_lies_below_the_limit_are_unchanged():
     """The baseline has one lucky process: no other comes near its minimum, and their mean does."""
     base = record(spread=(0.93, *[1.0 + index / 1000 for index in range(9)]))
-    now = measured([100e-6 * (1 + index / 1000) for index in range(LOOKS[1])])
+    now = measured([100e-6 * (1 + index / 1000) for index in range(PROCESS_LOOKS[1])])
     assert judge(base, now, final=False).verdict is Verdict.UNCHANGED
-    slower = measured([110e-6 * (1 + index / 1000) for index in range(LOOKS[1])])
+    slower = measured([110e-6 * (1 + index / 1000) for index in range(PROCESS_LOOKS[1])])
     assert verdict(base, slower, final=False) is not Verdict.UNCHANGED
 
 

@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from pytest_perfguard import AsyncRedisCache, MissingExtra, RedisCache
-from pytest_perfguard.tools.caches.circuit_breaker import Breaker
+from pytest_perfguard.tools.caches.circuit_breaker import CircuitBreaker
 
 
 def test_a_server_that_is_away_is_asked_less_and_less_often():
-    breaker, now, pauses = Breaker(), 0.0, []
+    breaker, now, pauses = CircuitBreaker(), 0.0, []
     assert breaker.asks(now)
     for first in [True, *[False] * 8]:
         assert breaker.failed(now) is first

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pytest_perfguard.core.tool_errors import NotLent, PoolClosed
 from pytest_perfguard.tools.pools.connection_state import ConnectionState
-from pytest_perfguard.tools.pools.items import Limits, Ticket
+from pytest_perfguard.tools.pools.items import Limits, Waiter
 from pytest_perfguard.tools.pools.targets import FIRST_PAUSE, MOST_PAUSE, Targets
 
 
@@ -22,7 +22,7 @@ class Connection:
 class Borrower:
     def __init__(self):
         self.woken = 0
-        self.ticket = Ticket(self.wake)
+        self.ticket = Waiter(self.wake)
 
     def wake(self):
         self.woken += 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pytest_perfguard.core.tool_errors import NotLent, PoolClosed
-from pytest_perfguard.tools.pools.items import Entry, Ticket
+from pytest_perfguard.tools.pools.items import PooledItem, Waiter
 from pytest_perfguard.tools.pools.object_state import ObjectState
 
 
@@ -17,7 +17,7 @@ class Borrower:
 
     def __init__(self):
         self.woken = 0
-        self.ticket = Ticket(self.wake)
+        self.ticket = Waiter(self.wake)
 
     def wake(self):
         self.woken += 1
@@ -31,7 +31,7 @@ class Machine(RuleBasedStateMachine):
         self.max_size = max_size
         self.state = ObjectState("pool", max_size)
         for _ in range(min(initial, max_size)):
-            self.state.add(Entry(object()))
+            self.state.add(PooledItem(object()))
         self.holding = []
         """Borrowers that have an object."""
         self.making = []
@@ -58,7 +58,7 @@ class Machine(RuleBasedStateMachine):
         borrower = data.draw(st.sampled_from(self.making))
         self.making.remove(borrower)
         if works:
-            self.state.made(Entry(object()), borrower.ticket)
+            self.state.made(PooledItem(object()), borrower.ticket)
             self.holding.append(borrower)
         else:
             self.state.not_made()
@@ -133,7 +133,7 @@ def test_a_closed_pool_wakes_who_waits_and_lends_nothing():
     state = ObjectState("pool", 1)
     first, second = Borrower(), Borrower()
     state.take(first.ticket)
-    state.made(Entry("thing"), first.ticket)
+    state.made(PooledItem("thing"), first.ticket)
     state.take(second.ticket)
     assert state.close() == []
     assert (second.woken, second.ticket.entry, second.ticket.may_create) == (1, None, False)
@@ -144,7 +144,7 @@ def test_a_closed_pool_wakes_who_waits_and_lends_nothing():
 
 def test_what_is_not_the_pools_is_told_from_what_came_back_already():
     state = ObjectState("pool", 1)
-    state.add(Entry("thing"))
+    state.add(PooledItem("thing"))
     with pytest.raises(NotLent, match="'thing' was given back already"):
         state.come_back("thing")
     with pytest.raises(NotLent, match="'other' is not one that this pool has lent"):

@@ -11,13 +11,13 @@ import pytest
 
 pytest.importorskip("plotly", reason="the HTML report needs the extra html")
 
-from pytest_perfguard.engine.history.trends import Point, Step, Track
+from pytest_perfguard.engine.history.trends import HistoryPoint, LevelChange, Trend
 from pytest_perfguard.engine.report.document import sides_of
 from pytest_perfguard.engine.report.html import html_report
 from tests.engine.report.conftest import BROKEN, GREEN, PAIRED, RED, report_of
 
-POINTS = tuple(Point(f"c{index}", "2026-01-01", 1e-6 * (1 + index)) for index in range(4))
-TRACK = Track(RED.nodeid, "linux", "time", "s", POINTS, (Step(2, 1.5),), None)
+POINTS = tuple(HistoryPoint(f"c{index}", "2026-01-01", 1e-6 * (1 + index)) for index in range(4))
+TRACK = Trend(RED.nodeid, "linux", "time", "s", POINTS, (LevelChange(2, 1.5),), None)
 HOSTILE = 'test_x[</script><img src=x onerror="document.title=1">]'
 
 

@@ -35,7 +35,7 @@ with atheris.instrument_imports(include=["pytest_perfguard", "json"]):
     from pytest_perfguard.engine.report.json import json_report
     from pytest_perfguard.engine.report.markdown import markdown_report
     from pytest_perfguard.engine.report.read import read_report
-    from pytest_perfguard.engine.runner.protocol import _KINDS, _PARTS, decode, encode
+    from pytest_perfguard.engine.runner.protocol import _MESSAGE_TYPES, _NESTED, decode, encode
 
 BASELINE: Final = (
     '{"schema": 1, "classes": {"linux": {"machine": {}, "stamp": {}, "tests": {"a.py::b": {"commit": "", "conditions": '
@@ -59,7 +59,7 @@ REPORT: Final = (
 #: A right value for each kind of field.
 RIGHT: Final[Mapping[str, object]] = {
     "str": "x", "int": 1, "bool": True, "float": 0.5, "list[str]": ["x"], "Sequence[str]": ["x"], "dict[str, str]": {"x": "y"},
-    "Mapping[str, float]": {"x": 0.5}, "Mapping[str, list[int]]": {"time": [1, 2]}, "Recorded": {"x": [1, 2.0]},
+    "Mapping[str, float]": {"x": 0.5}, "Mapping[str, list[int]]": {"time": [1, 2]}, "UserTotals": {"x": [1, 2.0]},
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def right(kind: type) -> dict[str, object]:
     """The fields of a message, or of what is in one, that is understood."""
     content: dict[str, object] = {}
     for field in fields(kind):
-        part, many = _PARTS.get(str(field.type), (None, False))
+        part, many = _NESTED.get(str(field.type), (None, False))
         content[field.name] = RIGHT[str(field.type)] if part is None else [right(part)] if many else right(part)
     return content
 
@@ -130,10 +130,10 @@ def fuzz_report(data: bytes) -> None:
 
 
 def fuzz_pipe(data: bytes) -> None:
-    kinds = list(_KINDS.values())
+    kinds = list(_MESSAGE_TYPES.values())
     kind = kinds[data[-1] % len(kinds)] if data else kinds[0]
     try:
-        message = decode(with_form({"say": kind.__name__, **right(kind)}, data))
+        message = decode(with_form({"type": kind.__name__, **right(kind)}, data))
     except ProtocolError:
         return
     if decode(encode(message)) != message:
@@ -169,7 +169,9 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
 def words() -> list[str]:
     """What the fuzzer may put together: names and values that the readers know."""
     names = {
-        name for kind in _KINDS.values() for name in ("say", kind.__name__, *(field.name for field in fields(kind)))
+        name
+        for kind in _MESSAGE_TYPES.values()
+        for name in ("type", kind.__name__, *(field.name for field in fields(kind)))
     }
     for part in json.loads(BASELINE)["classes"]["linux"]["tests"].values():
         names |= {"schema", "classes", "machine", "stamp", "tests", *part, *part["metrics"]["time"]}
@@ -205,7 +207,7 @@ def main() -> None:
         seeds.mkdir()
         (seeds / "baseline").write_text(f"1{BASELINE}")
         (seeds / "report").write_text(f"1{REPORT}")
-        for kind in _KINDS.values():
+        for kind in _MESSAGE_TYPES.values():
             (seeds / kind.__name__).write_bytes(b"1" + encode(kind(**right(kind))))
         atheris.Setup([sys.argv[0], f"-dict={dictionary}", "-max_len=4096", *sys.argv[1:], str(seeds)], target)
         atheris.Fuzz()

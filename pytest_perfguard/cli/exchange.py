@@ -20,7 +20,7 @@ from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.store import Store, merged
-from pytest_perfguard.engine.measure.machine import fingerprint
+from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.report.text import plural
 
 #: What pytest-benchmark's file and our fingerprint call the same fact.
@@ -74,7 +74,7 @@ def _this_machine(told: Mapping[str, object], path: str) -> Machine:
     CommandError
         where it is of another one.
     """
-    machine = fingerprint()
+    machine = current_machine()
     facts = {theirs: machine.facts[ours] for theirs, ours in _FACTS.items()}
     facts["python"] = machine.facts["python"]
     found = {name: told.get(name) for name in _FACTS}
@@ -136,7 +136,7 @@ def _only_class(names: list[str]) -> str:
     """
     if len(names) == 1:
         return names[0]
-    here = fingerprint().name
+    here = current_machine().name
     if here in names:
         return here
     raise CommandError(f"which machine class? Choose with --machine: {', '.join(names) or 'there is none'}")

@@ -16,7 +16,7 @@ from typing import Any
 from pytest_perfguard.compat.call import Arguments, BenchmarkCall
 from pytest_perfguard.compat.options import Timer
 from pytest_perfguard.compat.plan import Plan, Round
-from pytest_perfguard.engine.measure.tracers import untraced
+from pytest_perfguard.engine.measure.tracers import pause_tracers
 
 
 class Stopwatch:
@@ -106,7 +106,9 @@ def obey(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
     TypeError
         where calls return coroutines: only their making would be timed.
     """
-    whole, each = (contextlib.nullcontext, untraced) if work.is_arranged else (untraced, contextlib.nullcontext)
+    whole, each = (
+        (contextlib.nullcontext, pause_tracers) if work.is_arranged else (pause_tracers, contextlib.nullcontext)
+    )
     with whole():
         while measuring.round is not None:
             arguments = work.arguments()
@@ -119,7 +121,9 @@ def obey(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
 
 async def obey_async(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
     """The same inside the running event loop, so that an iteration is one `await`."""
-    whole, each = (contextlib.nullcontext, untraced) if work.is_arranged else (untraced, contextlib.nullcontext)
+    whole, each = (
+        (contextlib.nullcontext, pause_tracers) if work.is_arranged else (pause_tracers, contextlib.nullcontext)
+    )
     with whole():
         while measuring.round is not None:
             arguments = await work.arguments_async()

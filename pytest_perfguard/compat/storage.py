@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.git import git_or_nothing
+from pytest_perfguard.core.git import git_or_empty
 
 _NUMBERED: Final = re.compile(r"(\d{4})_")
 _ILLEGAL: Final = r"\/:*?<>|"
@@ -74,9 +74,9 @@ def source_name(storage: Path, file: Path) -> str:
 
 def machine_info() -> dict[str, Any]:
     """Of this machine and interpreter."""
-    from pytest_perfguard.engine.measure.machine import fingerprint
+    from pytest_perfguard.engine.measure.machine import current_machine
 
-    facts = fingerprint().facts
+    facts = current_machine().facts
     return {
         "node": platform.node(),
         "processor": platform.processor(),
@@ -94,15 +94,15 @@ def machine_info() -> dict[str, Any]:
 
 def commit_info(folder: Path, project: str = "") -> dict[str, Any]:
     """Of the revision that is checked out in `folder`."""
-    commit = git_or_nothing(folder, "rev-parse", "HEAD")
-    branch = git_or_nothing(folder, "rev-parse", "--abbrev-ref", "HEAD") or "(unknown)"
-    remote = git_or_nothing(folder, "config", "--local", "remote.origin.url") if commit else ""
+    commit = git_or_empty(folder, "rev-parse", "HEAD")
+    branch = git_or_empty(folder, "rev-parse", "--abbrev-ref", "HEAD") or "(unknown)"
+    remote = git_or_empty(folder, "config", "--local", "remote.origin.url") if commit else ""
     named = re.split(r"[/:\s\\]", remote.removesuffix(".git").rstrip("/"))[-1]
     return {
         "id": commit or "unversioned",
-        "time": git_or_nothing(folder, "show", "-s", "--format=%cI") or None,
-        "author_time": git_or_nothing(folder, "show", "-s", "--format=%aI") or None,
-        "dirty": bool(commit and git_or_nothing(folder, "status", "--porcelain", "--untracked-files=no")),
+        "time": git_or_empty(folder, "show", "-s", "--format=%cI") or None,
+        "author_time": git_or_empty(folder, "show", "-s", "--format=%aI") or None,
+        "dirty": bool(commit and git_or_empty(folder, "status", "--porcelain", "--untracked-files=no")),
         "project": project or named or folder.resolve().name,
         "branch": "(detached head)" if branch == "HEAD" else branch,
     }

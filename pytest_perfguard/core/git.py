@@ -12,11 +12,11 @@ from typing import Final
 from pytest_perfguard.core.errors import RevisionError
 
 #: A large checkout on a slow disk; a file system that hangs must not hang the run for ever.
-LIMIT: Final = 600.0
+TIMEOUT_SECONDS: Final = 600.0
 #: Set inside a git hook, where they would point every command at the outer repository's index.
-_OUTER: Final = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
+_OUTER_VARIABLES: Final = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 #: Lines of a long message of git that are kept at its beginning, and as many at its end: a full disk fails for each file.
-MESSAGE_LINES: Final = 10
+MAX_MESSAGE_LINES: Final = 10
 #: What git writes in a folder that lies in no repository. A repository that it refuses has other words.
 _NO_REPOSITORY: Final = "not a git repository (or any"
 
@@ -29,13 +29,13 @@ def git(folder: Path, *arguments: str) -> str:
     RevisionError
         with git's whole message where it failed, or where there is no git.
     """
-    done = _completed(folder, arguments)
+    done = _run(folder, arguments)
     if done.returncode:
         raise _failure(arguments, done)
     return done.stdout.strip()
 
 
-def git_or_nothing(folder: Path, *arguments: str) -> str:
+def git_or_empty(folder: Path, *arguments: str) -> str:
     """Return what the command wrote; "" where it failed, for whatever reason."""
     try:
         return git(folder, *arguments)
@@ -43,7 +43,7 @@ def git_or_nothing(folder: Path, *arguments: str) -> str:
         return ""
 
 
-def git_if_found(folder: Path, *arguments: str) -> str:
+def git_lookup(folder: Path, *arguments: str) -> str:
     """Return what the command wrote; "" where it failed without a message, as git does where there is nothing to find.
 
     Raises
@@ -51,7 +51,7 @@ def git_if_found(folder: Path, *arguments: str) -> str:
     RevisionError
         with git's whole message where it gave one.
     """
-    done = _completed(folder, arguments)
+    done = _run(folder, arguments)
     if done.returncode and done.stderr.strip():
         raise _failure(arguments, done)
     return "" if done.returncode else done.stdout.strip()
@@ -62,7 +62,7 @@ def is_installed() -> bool:
     return shutil.which("git") is not None
 
 
-def repository_around(folder: Path) -> Path | None:
+def find_repository(folder: Path) -> Path | None:
     """Return the top folder of the tree that is checked out around this one; None outside of any repository.
 
     Raises
@@ -71,7 +71,7 @@ def repository_around(folder: Path) -> Path | None:
         where there is a repository that git refuses (another owner, a broken configuration), or where there is no git.
     """
     arguments = ("rev-parse", "--show-toplevel")
-    done = _completed(folder, arguments)
+    done = _run(folder, arguments)
     if not done.returncode:
         return Path(done.stdout.strip())
     if _NO_REPOSITORY in done.stderr:
@@ -79,7 +79,7 @@ def repository_around(folder: Path) -> Path | None:
     raise _failure(arguments, done)
 
 
-def top_of(folder: Path) -> Path:
+def top_folder(folder: Path) -> Path:
     """Return the top folder of the tree that is checked out around this one.
 
     Raises
@@ -92,11 +92,11 @@ def top_of(folder: Path) -> Path:
 
 def is_shallow(folder: Path) -> bool:
     """Does the clone lack the older commits?"""
-    return git_or_nothing(folder, "rev-parse", "--is-shallow-repository") == "true"
+    return git_or_empty(folder, "rev-parse", "--is-shallow-repository") == "true"
 
 
-def _completed(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in _OUTER}
+def _run(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in _OUTER_VARIABLES}
     environment |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     command = [
         "git",
@@ -110,7 +110,7 @@ def _completed(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedPr
     command += ["--literal-pathspecs", *arguments] if arguments[0] == "log" else arguments
     try:
         return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=LIMIT, check=False,
+            command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT_SECONDS, check=False,
             text=True, encoding="utf-8", errors="surrogateescape", stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except FileNotFoundError:
@@ -120,13 +120,13 @@ def _completed(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedPr
 
 
 def _failure(arguments: Sequence[str], done: subprocess.CompletedProcess[str]) -> RevisionError:
-    message = _shortened(done.stderr.strip()) or f"exit status {done.returncode}"
+    message = _shorten(done.stderr.strip()) or f"exit status {done.returncode}"
     return RevisionError(f"git {arguments[0]}: {message}")
 
 
-def _shortened(message: str) -> str:
+def _shorten(message: str) -> str:
     lines = message.splitlines()
-    left_out = len(lines) - 2 * MESSAGE_LINES
+    left_out = len(lines) - 2 * MAX_MESSAGE_LINES
     if left_out <= 0:
         return message
-    return "\n".join([*lines[:MESSAGE_LINES], f"... ({left_out} more lines)", *lines[-MESSAGE_LINES:]])
+    return "\n".join([*lines[:MAX_MESSAGE_LINES], f"... ({left_out} more lines)", *lines[-MAX_MESSAGE_LINES:]])

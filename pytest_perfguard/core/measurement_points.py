@@ -31,9 +31,9 @@ class PointServer(Protocol):
         self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
     ) -> object: ...
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None: ...
+    def measure_claim(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None: ...
 
-    async def duel_async(
+    async def measure_claim_async(
         self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None: ...
 
@@ -54,11 +54,11 @@ class CallOnce:
             await done
         return await call()
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
+    def measure_claim(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
         call()
         rival()
 
-    async def duel_async(
+    async def measure_claim_async(
         self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None:
         await call()
@@ -95,13 +95,13 @@ class NamedCall(Generic[R]):
         by
             by how much at least: `"20%"` less time, or a factor such as 1.5.
         """
-        self._server.duel(self._call, rival._call, self._claim(rival, by))
+        self._server.measure_claim(self._call, rival._call, self._claim(rival, by))
 
     async def faster_than_async(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
         """`faster_than` for two coroutine functions, inside the running event loop."""
         mine = cast("Callable[[], Awaitable[object]]", self._call)
         theirs = cast("Callable[[], Awaitable[object]]", rival._call)
-        await self._server.duel_async(mine, theirs, self._claim(rival, by))
+        await self._server.measure_claim_async(mine, theirs, self._claim(rival, by))
 
     def _claim(self, rival: NamedCall[Any], by: str | float) -> SpeedClaim:
         return SpeedClaim(self.name, rival.name, factor_of(by))

@@ -40,7 +40,7 @@ else:
 __all__ = ["CLOCKS", "Clocks", "gc", "os", "read_bytes", "sys", "threading"]
 
 #: More than any file of /proc that is read has.
-_MOST_BYTES: Final = 1 << 20
+_MAX_READ_BYTES: Final = 1 << 20
 
 
 class Clocks(NamedTuple):
@@ -67,7 +67,7 @@ def read_bytes(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
-        while part := os.read(descriptor, _MOST_BYTES):
+        while part := os.read(descriptor, _MAX_READ_BYTES):
             parts.append(part)
         return b"".join(parts)
     finally:

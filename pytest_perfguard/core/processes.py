@@ -14,23 +14,23 @@ _PRIVATE: Final = ("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:")
 _PARENT, _USER, _SYSTEM = 1, 11, 12
 
 
-class Memory(NamedTuple):
+class MemoryUsage(NamedTuple):
     """In bytes."""
 
     rss: int
     vms: int
 
 
-def memory() -> Memory:
+def memory_usage() -> MemoryUsage:
     """Of this process."""
     if _has_proc():
         vms, rss, *_ = (int(pages) for pages in read_bytes("/proc/self/statm").split())
         page = os.sysconf("SC_PAGE_SIZE")
-        return Memory(rss * page, vms * page)
+        return MemoryUsage(rss * page, vms * page)
     import psutil
 
     info = psutil.Process().memory_info()
-    return Memory(info.rss, info.vms)
+    return MemoryUsage(info.rss, info.vms)
 
 
 def private_bytes() -> int:
@@ -50,7 +50,7 @@ def private_bytes() -> int:
     return uss
 
 
-def threads() -> list[int]:
+def thread_ids() -> list[int]:
     """The native identifiers of this process's threads.
 
     Raises
@@ -65,22 +65,22 @@ def threads() -> list[int]:
     return [thread.id for thread in psutil.Process().threads()]
 
 
-def children() -> list[int]:
+def child_pids() -> list[int]:
     """The process numbers of this process's children."""
     if _has_proc():
         own = os.getpid()
-        return [number for number, stat in _stats() if int(stat[_PARENT]) == own]
+        return [number for number, stat in _process_stats() if int(stat[_PARENT]) == own]
     import psutil
 
     return [child.pid for child in psutil.Process().children()]
 
 
-def descendants_ns() -> int:
+def descendants_cpu_ns() -> int:
     """CPU time of all that descend from this process and live, in nanoseconds."""
     if _has_proc():
-        stats = dict(_stats())
+        stats = dict(_process_stats())
         tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        return sum(tick * (int(stats[number][_USER]) + int(stats[number][_SYSTEM])) for number in _below(stats))
+        return sum(tick * (int(stats[number][_USER]) + int(stats[number][_SYSTEM])) for number in _descendants(stats))
     import psutil
 
     seconds = 0.0
@@ -95,7 +95,7 @@ def _has_proc() -> bool:
     return sys.platform == "linux" and bool(os.access("/proc/self/statm", os.R_OK))
 
 
-def _stats() -> Iterator[tuple[int, list[bytes]]]:
+def _process_stats() -> Iterator[tuple[int, list[bytes]]]:
     """Of every process that may be looked at: its number, and the fields of its `stat` from the state on."""
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -103,7 +103,7 @@ def _stats() -> Iterator[tuple[int, list[bytes]]]:
                 yield int(name), read_bytes(f"/proc/{name}/stat").rpartition(b")")[2].split()
 
 
-def _below(stats: Mapping[int, list[bytes]]) -> Iterator[int]:
+def _descendants(stats: Mapping[int, list[bytes]]) -> Iterator[int]:
     """The processes that descend from this one."""
     by_parent: dict[int, list[int]] = {}
     for number, stat in stats.items():

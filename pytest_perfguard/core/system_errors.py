@@ -7,13 +7,13 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-_ROOM: Final = "free some space, or set TMPDIR to a folder on a disk that has some"
-_OPEN: Final = "raise the limit (ulimit -n), or find the test that leaves files open"
+_FREE_SPACE: Final = "free some space, or set TMPDIR to a folder on a disk that has some"
+_RAISE_FILE_LIMIT: Final = "raise the limit (ulimit -n), or find the test that leaves files open"
 _REMEDIES: Final = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
-    errno.EMFILE: _OPEN,
-    errno.ENFILE: _OPEN,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EMFILE: _RAISE_FILE_LIMIT,
+    errno.ENFILE: _RAISE_FILE_LIMIT,
     errno.EAGAIN: "too many processes run, or too many are not allowed (ulimit -u)",
     errno.ENOMEM: "free some memory",
     errno.EROFS: "name a folder that can be written to",
@@ -23,7 +23,7 @@ _REMEDIES: Final = {
 }
 
 
-def explained(error: BaseException) -> str:
+def explain_error(error: BaseException) -> str:
     """Return what went wrong, and what to do about it where that is known.
 
     Of an error that is not the system's, the kind and the place are named, since its text alone may say nothing.
@@ -31,7 +31,7 @@ def explained(error: BaseException) -> str:
     if isinstance(error, OSError):
         text = str(error) or type(error).__name__
         no_folder = isinstance(error, FileNotFoundError) and "usable temporary directory" in text
-        remedy = _ROOM if no_folder else _REMEDIES.get(error.errno or 0, "")
+        remedy = _FREE_SPACE if no_folder else _REMEDIES.get(error.errno or 0, "")
         return f"{text}; {remedy}" if remedy else text
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

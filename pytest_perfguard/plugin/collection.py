@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from pytest_perfguard.engine.runner.protocol import Hello
-from pytest_perfguard.engine.runner.test_identity import Identified, function_of, identified
+from pytest_perfguard.engine.runner.test_identity import IdentifiedTests, function_of, identify_tests
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.test_names import fingerprint_of, names_of, place_of
@@ -87,7 +87,7 @@ def check_distinct(tests: Mapping[pytest.Item, PerfTest]) -> None:
             )
 
 
-def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, pytest.Item], Identified]:
+def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, pytest.Item], IdentifiedTests]:
     """Find the tests that a measuring process is to serve among its own items, the first of a name counting.
 
     Returns them by the run's names, and why others are not to be had.
@@ -102,7 +102,7 @@ def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, py
         if function_of(name) in functions
     }
     wanted = {nodeid: hello.fingerprints.get(nodeid, "") for nodeid in hello.nodeids}
-    tests = identified(wanted, own, other_code=hello.other_code)
+    tests = identify_tests(wanted, own, runs_base=hello.runs_base)
     return {nodeid: named[tests.found[nodeid]] for nodeid in hello.nodeids if nodeid in tests.found}, tests
 
 

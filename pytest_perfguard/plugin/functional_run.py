@@ -102,7 +102,7 @@ class FunctionalRun:
         self.harvest = RunState()
         self._watching = watching
         self._marked_before: dict[pytest.Item, bool] = {}
-        self._limits = ProcessLimits.now()
+        self._limits = ProcessLimits.current()
         self._perf: dict[pytest.Item, PerfTest] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -172,7 +172,7 @@ class FunctionalRun:
             plain = {name: value for name, value in test.keywords.items() if not callable(value)}
             if self._watching:
                 self._watching.passed(item)
-            with self._limits.held():  # the test may have lowered them
+            with self._limits.applied():  # the test may have lowered them
                 source = source_hash(getattr(item, "function", item.runtest))
             self.harvest.withheld.append(
                 DeferredTest(test.nodeid, str(item.path), item.location, plain, source, reports, test.fingerprint)

@@ -11,12 +11,12 @@ from _pytest.fixtures import FixtureManager
 from _pytest.nodes import Node
 from _pytest.runner import SetupState
 
-from pytest_perfguard.engine.leaks.allocation_sites import is_installed
-from pytest_perfguard.engine.leaks.findings import Examination
-from pytest_perfguard.engine.leaks.heap_census import Owner, Owners
-from pytest_perfguard.engine.leaks.meter import Meter
-from pytest_perfguard.engine.leaks.open_resources import KINDS, Counter
-from pytest_perfguard.engine.leaks.repeated_setups import Left, SetUp, check_set_ups
+from pytest_perfguard.engine.leaks.allocation_sites import is_library_file
+from pytest_perfguard.engine.leaks.levels import LevelReader
+from pytest_perfguard.engine.leaks.open_resources import RESOURCE_NOUNS, UserCounter
+from pytest_perfguard.engine.leaks.reference_graph import FixtureValue, FixtureValues
+from pytest_perfguard.engine.leaks.results import LeakReport
+from pytest_perfguard.engine.leaks.setup_check import SetupGrowth, SetupRequest, check_across_setups
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
@@ -26,7 +26,7 @@ from pytest_perfguard.engine.runner.protocol import (
     RecheckLeaks,
     Resume,
 )
-from pytest_perfguard.engine.runner.scheduler import converse
+from pytest_perfguard.engine.runner.scheduler import run_plan
 
 #: What holds all fixtures, and is no part of any.
 _APART: Final = (Node, FixtureManager, SetupState, pytest.FixtureDef, pytest.FixtureRequest)
@@ -56,23 +56,23 @@ class LiveFixtures:
         """Of the fixtures that are set up now."""
         return {fixture.argname for fixture in self._seen.values() if fixture.cached_result is not None}
 
-    def owners(self) -> Owners:
+    def owners(self) -> FixtureValues:
         """The values of all that are set up now, with what their teardown will call."""
-        return Owners(list(self._owners()), _APART)
+        return FixtureValues(list(self._owners()), _APART)
 
-    def _owners(self) -> Iterator[Owner]:
+    def _owners(self) -> Iterator[FixtureValue]:
         for fixture in list(self._seen.values()):
             result = fixture.cached_result
             if result is None:
                 del self._seen[id(fixture)]
             elif not _is_loop(result[0]):
                 own, scope = _is_of_the_project(fixture.func), fixture.scope
-                yield Owner(fixture.argname, scope, own, result[0])
-                yield Owner(fixture.argname, scope, own, list(fixture._finalizers))
+                yield FixtureValue(fixture.argname, scope, own, result[0])
+                yield FixtureValue(fixture.argname, scope, own, list(fixture._finalizers))
 
 
 class SetUps:
-    """Makes the set-ups that `check_set_ups` requests of one test.
+    """Makes the set-ups that `check_across_setups` requests of one test.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class SetUps:
         fixtures: LiveFixtures,
         run: Callable[[Link], str],
         *,
-        counters: Callable[[], Mapping[str, Counter]],
+        counters: Callable[[], Mapping[str, UserCounter]],
         forget: Callable[[], object],
     ) -> None:
         self._request = request
@@ -98,18 +98,18 @@ class SetUps:
         self._fixtures = fixtures
         self._run = run
         self._counters = counters
-        self._meter = Meter(forget=forget)
+        self._meter = LevelReader(forget=forget)
         # What is counted takes its time to read, in each of some dozens of readings.
-        self._counted = not KINDS.keys().isdisjoint(request.suspects)
+        self._counted = not RESOURCE_NOUNS.keys().isdisjoint(request.suspects)
 
-    def check(self) -> Examination:
+    def check(self) -> LeakReport:
         """Tell which of the suspects outlive their set-up."""
         request = self._request
         with self._meter.open():
             self._meter.trace(int("memory" in request.suspects))
-            return converse(check_set_ups(request.suspects, request.budget_ns, request.share), self._one)
+            return run_plan(check_across_setups(request.suspects, request.budget_ns, request.share), self._one)
 
-    def _one(self, asked: SetUp) -> Left:
+    def _one(self, asked: SetupRequest) -> SetupGrowth:
         script = _Script(self._request.label, asked, self._levels)
         kept = {name: list(getattr(self._item, name)) for name in _KEPT_BY_ITEM}
         at_end: list[Levels] = []
@@ -128,7 +128,7 @@ class SetUps:
             # What the test counts is there while it runs only; so is a loop that no fixture keeps.
             if kind not in outlived or (kind == "tasks" and script.loop_ended and not at_end):
                 outlived[kind] = within.get(kind, 0)
-        return Left(within, outlived, script.call_ns, script.problem or problem or script.missed)
+        return SetupGrowth(within, outlived, script.call_ns, script.problem or problem or script.missed)
 
     def _levels_at_loop_end(self) -> Levels:
         """Read while the loop still keeps its tasks and timers, and nothing that is torn down already is kept."""
@@ -145,7 +145,7 @@ class SetUps:
 class _Script:
     """A link that has the calls made at one measurement point; at every other one the test simply goes on."""
 
-    def __init__(self, label: str, asked: SetUp, levels: Callable[[], Levels]) -> None:
+    def __init__(self, label: str, asked: SetupRequest, levels: Callable[[], Levels]) -> None:
         self._label = label
         self._asked = asked
         self._levels = levels
@@ -167,7 +167,9 @@ class _Script:
             self._requests = [Resume()]
             if message.label == self._label:
                 calls = self._asked.calls
-                self._requests.append(MeasureRequest("time", *((1, calls) if self._asked.one_by_one else (calls, 1))))
+                self._requests.append(
+                    MeasureRequest("time", *((1, calls) if self._asked.single_call_rounds else (calls, 1)))
+                )
                 self._loop = _running_loop()
                 self.missed = ""
                 self.before = self._levels()
@@ -205,4 +207,4 @@ def _is_loop(value: object) -> bool:
 def _is_of_the_project(function: Callable[..., object]) -> bool:
     """Is a fixture's function the project's own, not one of pytest's or of a plugin that is installed?"""
     module = sys.modules.get(getattr(function, "__module__", ""))
-    return not is_installed(getattr(module, "__file__", None) or "<")
+    return not is_library_file(getattr(module, "__file__", None) or "<")

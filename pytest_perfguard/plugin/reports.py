@@ -16,7 +16,7 @@ import pytest
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import BaselineError, MissingExtra, RevisionError
 from pytest_perfguard.core.model import Comparison, Measurement
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.history.snapshots import from_git
 from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, tracks
@@ -104,13 +104,13 @@ class Reporting:
             try:
                 atomic_write(self._config.rootpath / name, rendered(report, name, self._history))
             except Exception as error:  # one report that cannot be had costs neither the others nor the verdicts
-                problems.append(f"the report {name} could not be written: {explained(error)}")
+                problems.append(f"the report {name} could not be written: {explain_error(error)}")
         if summary:
             try:
                 with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as stream:
                     stream.write(markdown_report(report, _SUMMARY_CHARACTERS))
             except Exception as error:
-                problems.append(f"GITHUB_STEP_SUMMARY={summary} could not be written: {explained(error)}")
+                problems.append(f"GITHUB_STEP_SUMMARY={summary} could not be written: {explain_error(error)}")
         return problems
 
     def annotations(self) -> Iterator[str]:

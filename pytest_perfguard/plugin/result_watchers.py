@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_perfguard.engine.measure.executor import describe
+from pytest_perfguard.engine.measure.executor import error_line
 from pytest_perfguard.plugin.other_plugins import MAKEREPORT, watchers
 from pytest_perfguard.plugin.output import write_text
 from pytest_perfguard.plugin.rerunfailures import hooks_replaced
@@ -103,7 +103,7 @@ class Watching:
             hook(item=item, call=call)
         except Exception as error:  # such as of a hook that looks at fixtures of a test that is over
             self._problems.append(
-                f"a hook {MAKEREPORT} could not be told the final result of {item.nodeid}: {describe(error)}"
+                f"a hook {MAKEREPORT} could not be told the final result of {item.nodeid}: {error_line(error)}"
             )
         finally:
             self._told = None

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_perfguard.core.errors import RevisionError, WrongCode
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
-from pytest_perfguard.core.system_errors import explained
-from pytest_perfguard.engine.runner.arms import Build, Suite, two_arms
+from pytest_perfguard.core.system_errors import explain_error
+from pytest_perfguard.engine.runner.alternating import AlternatingRunner
+from pytest_perfguard.engine.runner.base_tree import BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
-from pytest_perfguard.engine.runner.one_at_a_time import OneAtATime
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.runner import Runner
@@ -104,7 +104,7 @@ class Schedule:
         """Of these subjects nothing is known, since the measuring ended with this error."""
         for subject in subjects:
             known = self.comparisons.get(subject.nodeid) or Comparison(subject.nodeid, None)
-            self.comparisons[subject.nodeid] = replace(known, broken=f"the measuring stopped: {explained(error)}")
+            self.comparisons[subject.nodeid] = replace(known, broken=f"the measuring stopped: {explain_error(error)}")
 
     def _alone(self, subjects: Sequence[MeasuredTest]) -> dict[str, Comparison]:
         """Measure by themselves those of the subjects that can be judged in that way."""
@@ -114,8 +114,10 @@ class Schedule:
     def _measured_alone(self, subjects: Sequence[MeasuredTest]) -> dict[str, Comparison]:
         if not subjects:
             return {}
-        runner = Runner(subjects, self._launch, self._mode.judge, tell=self._tell, most=self._mode.processes)
-        runner.usual_rounds = self._mode.usual_processes
+        runner = Runner(
+            subjects, self._launch, self._mode.judge, report_progress=self._tell, max_passes=self._mode.processes
+        )
+        runner.usual_passes = self._mode.usual_processes
         try:
             runner.run()
         except BaseException:
@@ -145,7 +147,7 @@ class Schedule:
             return
         most = sum(leak_budget(subject.settings) for subject in waiting)
         self._say(f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s")
-        examiner = LeakRunner(waiting, self._launch, tell=self._tell)
+        examiner = LeakRunner(waiting, self._launch, report_progress=self._tell)
         try:
             examiner.run()
         except Exception as error:
@@ -160,31 +162,31 @@ class Schedule:
         settings = run_settings(self._config)
         rootdir, inifile = self._config.rootpath, self._config.inipath
         tests = [Path(subject.path) for subject in handover.subjects]
-        suite = Suite(rootdir, tests, inifile)
-        build = Build(settings.base_command, settings.base_python)
+        suite = RunPaths(rootdir, tests, inifile)
+        build = BaseBuild(settings.base_command, settings.base_python)
         family = len(handover.subjects)
 
         def judge(nodeid: str, pairs: Pairs, spent: Spent) -> Comparison | None:
             return self._mode.judge_pair(nodeid, pairs, family, spent)
 
         self._say(f"perf: checking out {handover.revision.label}")
-        with two_arms(handover.revision, self._launch, suite, build) as arms:
+        with prepare_arms(handover.revision, self._launch, suite, build) as arms:
             runner = PairRunner(
-                [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.proof,
-                revision=handover.revision.label, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
-                at_base=arms.tests.has,
+                [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.audit,
+                revision=handover.revision.label, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
+                exists_at_base=arms.tests.has,
             )  # fmt: skip
             self._run_beside(runner)
             self.remarks += arms.remarks(handover.revision)
             if collided := [subject for subject in handover.subjects if subject.nodeid in runner.collisions]:
                 self._say("perf: what some tests need exists once: measuring them with one arm alive at a time")
-                one_at_a_time = OneAtATime(
-                    collided, arms.base, arms.head, judge, arms.proof, revision=handover.revision.label,
-                    collisions=runner.collisions, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
+                one_at_a_time = AlternatingRunner(
+                    collided, arms.base, arms.head, judge, arms.audit, revision=handover.revision.label,
+                    collisions=runner.collisions, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
                 )  # fmt: skip
                 self._run_beside(one_at_a_time)
 
-    def _run_beside(self, runner: PairRunner | OneAtATime) -> None:
+    def _run_beside(self, runner: PairRunner | AlternatingRunner) -> None:
         try:
             runner.run()
         finally:

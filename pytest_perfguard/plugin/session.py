@@ -13,7 +13,7 @@ import pytest
 
 from pytest_perfguard.core.errors import BaselineError
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.measure.process_limits import ProcessLimits
 from pytest_perfguard.engine.report.text import plural
@@ -83,7 +83,7 @@ class MeasuringPhase:
         self._remarks: list[str] = []
         self._problems: list[str] = []
         """What ends the run with exit status 4, once all that is known is reported and kept."""
-        self._limits = ProcessLimits.now()
+        self._limits = ProcessLimits.current()
         self._surroundings = StartState.now()
 
     def pytest_report_header(self) -> list[str]:
@@ -95,7 +95,7 @@ class MeasuringPhase:
         try:
             result = yield
         except BaseException:
-            self._limits.put_back()
+            self._limits.restore()
             self._harvest.finished = False
             self._untold = "nothing was measured: the run stopped before its end"
             for withheld in self._harvest.withheld:
@@ -103,7 +103,7 @@ class MeasuringPhase:
             # An old report must not pass for this run's; what stopped the run is told.
             Reporting(self._config, self._mode).write(complete=False, notes=[self._untold])
             raise
-        self._limits.put_back()
+        self._limits.restore()
         if self._harvest.usage_error:
             raise usage_error(self._harvest.usage_error)
         if self._harvest.lost_workers and (lost := self._harvest.never_ran):
@@ -155,7 +155,7 @@ class MeasuringPhase:
         except pytest.UsageError as error:
             self._stopped(str(error))
         except Exception as error:  # the system refused something: what is decided already counts, the other tests fail
-            self._stopped(f"the measuring stopped: {explained(error)}")
+            self._stopped(f"the measuring stopped: {explain_error(error)}")
             phases.give_up([subject for name, subject in subjects.items() if name not in phases.comparisons], error)
         except BaseException:
             self._harvest.finished = False
@@ -238,7 +238,7 @@ class MeasuringPhase:
         except BaselineError as error:
             self._problems.append(str(error))
         except Exception as error:
-            self._problems.append(explained(error))
+            self._problems.append(explain_error(error))
 
 
 def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:

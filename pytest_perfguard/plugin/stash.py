@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_perfguard.core.measurement_points import PointServer
-    from pytest_perfguard.engine.leaks.open_resources import Counter
+    from pytest_perfguard.engine.leaks.open_resources import UserCounter
     from pytest_perfguard.plugin.benchmark.session import BenchmarkSession
     from pytest_perfguard.plugin.end_checks import EndChecks
     from pytest_perfguard.plugin.fixtures.caches import PerfCache
@@ -39,10 +39,10 @@ BENCHMARKS: Final[pytest.StashKey[BenchmarkSession]] = pytest.StashKey()
 #: What the fixture `cache` gives to all tests of this run.
 CACHE: Final[pytest.StashKey[PerfCache]] = pytest.StashKey()
 #: What the running test wants counted in leak checks, too.
-COUNTERS: Final[pytest.StashKey[dict[str, Counter]]] = pytest.StashKey()
+COUNTERS: Final[pytest.StashKey[dict[str, UserCounter]]] = pytest.StashKey()
 
 
-def counters_of(request: pytest.FixtureRequest) -> dict[str, Counter]:
+def counters_of(request: pytest.FixtureRequest) -> dict[str, UserCounter]:
     """What the running test wants counted in leak checks, by name; forgotten at its end."""
     stash = request.config.stash
     if COUNTERS not in stash:

@@ -17,11 +17,16 @@ from _pytest.runner import runtestprotocol
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.measurement_points import CallOnce, PointServer, SpeedClaim
-from pytest_perfguard.engine.leaks.findings import Examination
+from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
-from pytest_perfguard.engine.measure.captured_output import nothing_kept
-from pytest_perfguard.engine.measure.isolation import doubtful_conditions, end_with_parent, quiet, thaw
-from pytest_perfguard.engine.measure.tracers import untraced
+from pytest_perfguard.engine.measure.isolation import (
+    isolate,
+    stop_with_parent,
+    unfreeze_heap,
+    unusual_conditions,
+)
+from pytest_perfguard.engine.measure.suppress import suppress_capture
+from pytest_perfguard.engine.measure.tracers import pause_tracers
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
     Hello,
@@ -60,7 +65,7 @@ def register(config: pytest.Config) -> None:
     hello = link.receive()
     if not isinstance(hello, Hello):
         raise ProtocolError(f"expected Hello from the controller, got {hello!r}")
-    end_with_parent()
+    stop_with_parent()
     config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
     config.add_cleanup(functools.partial(shutil.rmtree, hello.folder, ignore_errors=True))  # the controller may be gone
     config.stash[MEASURER] = session = MeasuringSession(config, link, hello)
@@ -74,7 +79,7 @@ class MeasuringSession:
         self._config = config
         self._link = link
         self._hello = hello
-        self._pinning = CpuAffinity()
+        self._affinity = CpuAffinity()
         self._files = {Path(file) for file in hello.files}
         self._served = 0
         self._problems: list[str] = []
@@ -83,7 +88,7 @@ class MeasuringSession:
         self._collected: list[pytest.Item] = []
         self._items: dict[str, pytest.Item] = {}
         self._conversation: WorkerSession | None = None
-        self._instruments: list[str] = []
+        self._interferences: list[str] = []
         self._fixtures = LiveFixtures()
         config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
 
@@ -102,13 +107,13 @@ class MeasuringSession:
         """Of the latest measurement of the running test, in seconds per call."""
         return self._conversation.last_rounds if self._conversation is not None else ()
 
-    def duel(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
-        self._server.duel(call, rival, claim)
+    def measure_claim(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
+        self._server.measure_claim(call, rival, claim)
 
-    async def duel_async(
+    async def measure_claim_async(
         self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None:
-        await self._server.duel_async(call, rival, claim)
+        await self._server.measure_claim_async(call, rival, claim)
 
     @property
     def _server(self) -> PointServer:
@@ -155,11 +160,11 @@ class MeasuringSession:
         # As they are when all collection hooks are done, and those that hooks left out as they were.
         self._items, tests = find_tests(self._hello, [*session.items, *self._collected])
         session.items[:] = self._items.values()
-        found, notes, python = list(self._items), list(doubtful_conditions()), platform.python_version()
-        pins = self._pinning.possible
+        found, notes, python = list(self._items), list(unusual_conditions()), platform.python_version()
+        pins = self._affinity.is_supported
         self._mute_reporters()
         known = (found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules())
-        self._link.send(Ready(*known, tests.unlike, tests.other_ids))
+        self._link.send(Ready(*known, tests.mismatches, tests.other_ids))
         for request in iter(self._link.receive, Shutdown()):
             if isinstance(request, RecheckLeaks):
                 self._link.send(LeakCheckResult(self._recheck(request)))
@@ -169,7 +174,7 @@ class MeasuringSession:
             problem = self._serve(request)
             freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
             files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
-            self._link.send(FinishedTest(problem, self._new_modules() | files, sorted(freshly), self._instruments))
+            self._link.send(FinishedTest(problem, self._new_modules() | files, sorted(freshly), self._interferences))
             freshly.clear()
         return True
 
@@ -213,7 +218,7 @@ class MeasuringSession:
         problem = self._run(item, following, self._link)
         self._served += 1
         if self._served % THAW_EVERY == 0:
-            thaw()
+            unfreeze_heap()
         if problem and again:  # it will not be served again: leave nothing set up that the next test does not know
             item.session._setupstate.teardown_exact(None)
         return problem
@@ -223,7 +228,7 @@ class MeasuringSession:
         item: pytest.Item,
         following: Any,
         link: Link,
-        quieting: Callable[..., contextlib.AbstractContextManager[None]] = quiet,
+        isolation: Callable[..., contextlib.AbstractContextManager[None]] = isolate,
     ) -> str:
         """Set one test up, serve its measurement points over the link, tear it down; returns what failed."""
         keywords: dict[str, Any] = marker_keywords(item) or {}
@@ -231,19 +236,19 @@ class MeasuringSession:
         self._conversation = WorkerSession(
             link,
             keywords.get("setup"),
-            self._pinning,
+            self._affinity,
             output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
             records="caplog" not in fixtures,
             counters=lambda: self._config.stash.get(COUNTERS, {}),
             distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
             forget=self._forget,
-            owners=self._fixtures.owners,
-            quieting=quieting,
+            fixtures=self._fixtures.owners,
+            isolation=isolation,
         )
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         finally:
-            self._instruments = list(self._conversation.instruments)
+            self._interferences = list(self._conversation.interferences)
             self._conversation = None
         reports, self._reports = self._reports, []
         problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
@@ -253,10 +258,10 @@ class MeasuringSession:
         if (monitor := self._monitor) is not None:
             monitor.forget()
 
-    def _recheck(self, request: RecheckLeaks) -> Examination:
+    def _recheck(self, request: RecheckLeaks) -> LeakReport:
         """Check one test for leaks that outlive its set-up, by setting it up again and again."""
         item = self._items[request.nodeid]
-        thaw()
+        unfreeze_heap()
 
         def run(link: Link) -> str:
             # The parent as the next "item" tears down this item alone.
@@ -275,8 +280,8 @@ class MeasuringSession:
 
 @contextlib.contextmanager
 def _unfrozen(*, output: bool = True, records: bool = True) -> Iterator[None]:
-    """As `quiet`; what is set up stays in the collector's sight, since it is to be gone after the teardown."""
-    with nothing_kept(output=output, records=records), untraced():
+    """As `isolate`; what is set up stays in the collector's sight, since it is to be gone after the teardown."""
+    with suppress_capture(output=output, records=records), pause_tracers():
         yield
 
 

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from pytest_perfguard.compat.exchange import records_from_benchmark_json
-from pytest_perfguard.engine.measure.machine import fingerprint
+from pytest_perfguard.engine.measure.machine import current_machine
 from tests.cli.conftest import record
 
 
@@ -38,7 +38,7 @@ def test_what_is_exported_can_be_imported(command):
 def pytest_benchmark_file(command, **facts):
     exported(command, "--format", "benchmark-json", "-o", "b.json")
     data = json.loads((command.path / "b.json").read_text())
-    here = fingerprint().facts
+    here = current_machine().facts
     data["machine_info"] = {
         "system": here["system"], "machine": here["architecture"], "python_version": here["python_version"], **facts
     }  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_file_of_this_kind_of_machine_goes_into_its_class(command):
     status, out, _err = command.run("import", "b.json")
     assert status == 0
     assert "record anew with pytest --perf-baseline" in out
-    assert set(command.store.read().tests_of(fingerprint().name)) == {"t", "u"}
+    assert set(command.store.read().tests_of(current_machine().name)) == {"t", "u"}
 
 
 @pytest.mark.parametrize("facts", [{"machine": "other"}, {"python_version": "2.7.18"}, {"system": "Amiga"}])

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import MESSAGE_LINES, git, git_if_found, repository_around
+from pytest_perfguard.core.git import MAX_MESSAGE_LINES, find_repository, git, git_lookup
 from pytest_perfguard.engine.baseline.commit import current_commit
-from pytest_perfguard.engine.runner.revision import check_useful, find_revision
+from pytest_perfguard.engine.runner.revision import check_usable, find_revision
 from tests.repository import Repository
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -52,7 +52,7 @@ def refused(request, repository, monkeypatch):
 
 def test_a_repository_that_git_refuses_is_an_error_with_the_whole_reason(refused):
     folder, reason = refused
-    for read in (repository_around, current_commit, lambda folder: find_revision(folder, "main")):
+    for read in (find_repository, current_commit, lambda folder: find_revision(folder, "main")):
         with pytest.raises(RevisionError, match=reason) as error:
             read(folder / "deep")
         assert "run pytest inside" not in str(error.value)
@@ -60,14 +60,14 @@ def test_a_repository_that_git_refuses_is_an_error_with_the_whole_reason(refused
 
 def test_outside_of_any_repository_there_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert repository_around(tmp_path) is None
+    assert find_repository(tmp_path) is None
     (tmp_path / ".git").mkdir()  # an empty folder of that name is none either
-    assert repository_around(tmp_path) is None
+    assert find_repository(tmp_path) is None
 
 
 def test_before_the_first_commit_there_is_no_revision(tmp_path):
     repository = Repository(tmp_path / "empty")
-    assert repository_around(repository.path) == repository.path
+    assert find_repository(repository.path) == repository.path
     assert current_commit(repository.path) == ""
 
 
@@ -75,19 +75,19 @@ def test_a_message_is_kept_whole_up_to_a_length(repository):
     with pytest.raises(RevisionError) as error:
         git(repository.path, "checkout", "nothing", "nowhere")
     assert len(str(error.value).splitlines()) == 2
-    many = [f"nothing{number}" for number in range(5 * MESSAGE_LINES)]
+    many = [f"nothing{number}" for number in range(5 * MAX_MESSAGE_LINES)]
     with pytest.raises(RevisionError) as error:
         git(repository.path, "checkout", "--", *many)
     lines = str(error.value).splitlines()
-    assert len(lines) == 2 * MESSAGE_LINES + 1
+    assert len(lines) == 2 * MAX_MESSAGE_LINES + 1
     assert "nothing0'" in lines[0]
-    assert lines[MESSAGE_LINES] == "... (30 more lines)"
+    assert lines[MAX_MESSAGE_LINES] == "... (30 more lines)"
 
 
 def test_what_is_not_there_is_told_from_what_cannot_be_read(repository):
-    assert git_if_found(repository.path, "rev-parse", "--verify", "--quiet", "nothing") == ""
+    assert git_lookup(repository.path, "rev-parse", "--verify", "--quiet", "nothing") == ""
     with pytest.raises(RevisionError, match="ambiguous argument"):
-        git_if_found(repository.path, "rev-parse", "nothing")
+        git_lookup(repository.path, "rev-parse", "nothing")
 
 
 def test_what_git_has_to_say_of_a_revision_that_is_none_is_told(repository):
@@ -111,6 +111,6 @@ def test_what_runs_leave_is_no_change(repository, left):
     repository.write(LEFT_BY_RUNS[left])
     (repository.path / "empty" / "folder").mkdir(parents=True)
     with pytest.raises(RevisionError, match="is equal to this tree"):
-        check_useful(find_revision(repository.path, "main"))
+        check_usable(find_revision(repository.path, "main"))
     repository.write({"new/file": ""})
-    check_useful(find_revision(repository.path, "main"))
+    check_usable(find_revision(repository.path, "main"))

@@ -25,10 +25,10 @@ class Server:
         self.seen.append(label)
         return await call()
 
-    def duel(self, call, rival, claim):
+    def measure_claim(self, call, rival, claim):
         self.seen.append((claim, call(), rival()))
 
-    async def duel_async(self, call, rival, claim):
+    async def measure_claim_async(self, call, rival, claim):
         self.seen.append((claim, await call(), await rival()))
 
     def __str__(self):

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from pytest_perfguard.core import originals, processes
-from pytest_perfguard.engine.leaks.open_resources import OpenResources
+from pytest_perfguard.engine.leaks.open_resources import ResourceCounter
 from pytest_perfguard.engine.leaks.watch import MemoryWatch
-from pytest_perfguard.engine.measure.affinity import CpuAffinity, _tasks
+from pytest_perfguard.engine.measure.affinity import CpuAffinity, _threads_below
 from pytest_perfguard.engine.measure.executor import time_calls
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -71,8 +71,8 @@ def test_the_namespaces_are_no_modules_and_a_patch_does_not_reach_them(replaced)
 def test_instruments_work_where_all_that_they_use_was_replaced(replaced):
     with replaced():
         timing, result = time_calls(lambda: 5, 3)
-        rss, threads, tasks = processes.memory().rss, processes.threads(), list(_tasks())
-        held = OpenResources().read()
+        rss, threads, tasks = processes.memory_usage().rss, processes.thread_ids(), list(_threads_below())
+        held = ResourceCounter().read()
         pinning = CpuAffinity()
         pinning.pin(0)
         pinning.release()
@@ -97,23 +97,23 @@ def test_a_leak_check_works_where_all_that_it_uses_was_replaced(replaced):
 def test_this_process_is_read_as_psutil_reads_it():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         own = psutil.Process()
-        assert processes.children() == [other.pid for other in own.children()]
-        assert sorted(processes.threads()) == sorted(thread.id for thread in own.threads())
-        memory, theirs = processes.memory(), own.memory_info()
+        assert processes.child_pids() == [other.pid for other in own.children()]
+        assert sorted(processes.thread_ids()) == sorted(thread.id for thread in own.threads())
+        memory, theirs = processes.memory_usage(), own.memory_info()
         assert memory.vms == pytest.approx(theirs.vms, rel=0.1)
         assert memory.rss == pytest.approx(theirs.rss, rel=0.1)
         assert processes.private_bytes() == pytest.approx(own.memory_full_info().uss, rel=0.1)
-        assert processes.descendants_ns() >= 0
+        assert processes.descendants_cpu_ns() >= 0
         child.communicate(b"\n")
 
 
 def test_psutil_is_asked_where_there_is_no_proc(monkeypatch):
     monkeypatch.setattr(processes, "_has_proc", lambda: False)
-    assert processes.memory().rss > 0
+    assert processes.memory_usage().rss > 0
     assert processes.private_bytes() > 0
-    assert os.getpid() in processes.threads()
-    assert processes.children() == [child.pid for child in psutil.Process().children()]
-    assert processes.descendants_ns() >= 0
+    assert os.getpid() in processes.thread_ids()
+    assert processes.child_pids() == [child.pid for child in psutil.Process().children()]
+    assert processes.descendants_cpu_ns() >= 0
 
 
 @LINUX
@@ -121,7 +121,7 @@ def test_cpu_time_of_grandchildren_counts():
     program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(10**7)); print(1, flush=True); input()'])"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         child.stdout.readline()
-        assert processes.descendants_ns() > 50_000_000
+        assert processes.descendants_cpu_ns() > 50_000_000
         child.communicate(b"\n")
 
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.system_errors import explain_error
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from pytest_perfguard.core.system_errors import explained
 )
 def test_a_known_error_has_a_remedy(number, remedy):
     """The system's words first, with the file."""
-    text = explained(OSError(number, os.strerror(number), "/x/y"))
+    text = explain_error(OSError(number, os.strerror(number), "/x/y"))
     assert text.startswith(f"[Errno {number}] {os.strerror(number)}: '/x/y'; ")
     assert remedy in text
 
@@ -30,13 +30,13 @@ def test_a_known_error_has_a_remedy(number, remedy):
 def test_a_machine_without_a_temporary_folder():
     """What `tempfile` says where every folder is full."""
     error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
-    assert "set TMPDIR" in explained(error)
+    assert "set TMPDIR" in explain_error(error)
 
 
 def test_an_unknown_error_is_as_it_is():
     """No remedy is better than a wrong one."""
-    assert explained(OSError(errno.EIO, "I/O error")) == f"[Errno {errno.EIO}] I/O error"
-    assert explained(OSError()) == "OSError"
+    assert explain_error(OSError(errno.EIO, "I/O error")) == f"[Errno {errno.EIO}] I/O error"
+    assert explain_error(OSError()) == "OSError"
 
 
 def test_another_error_names_its_kind_and_place():
@@ -44,4 +44,4 @@ def test_another_error_names_its_kind_and_place():
     try:
         {}["x"]
     except KeyError as error:
-        assert explained(error).startswith("KeyError: 'x' (test_system_errors.py:")
+        assert explain_error(error).startswith("KeyError: 'x' (test_system_errors.py:")

@@ -50,7 +50,7 @@ def test_a_test_that_breaks_down_fails_alone(project, distribution, body, text):
 def test_a_test_that_hangs_is_ended_at_a_limit_that_is_named(project, monkeypatch):
     project.pytester.makepyfile(perf_test("IN_CHILD and time.sleep(600)"))
     project.pytester.makeconftest(
-        "import pytest_perfguard.engine.runner.scheduler as rounds\nrounds.HANG_SECONDS = 1.0\nrounds.HANG_FACTOR = 0.0\n"
+        "import pytest_perfguard.engine.runner.scheduler as rounds\nrounds.MIN_TIMEOUT_SECONDS = 1.0\nrounds.TIMEOUT_FACTOR = 0.0\n"
     )
     result = project.run("--perf")
     result.assert_outcomes(failed=1, passed=1)

@@ -6,7 +6,13 @@ import re
 from pathlib import Path
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import git, git_if_found, git_or_nothing, is_installed, repository_around
+from pytest_perfguard.core.git import (
+    find_repository,
+    git,
+    git_lookup,
+    git_or_empty,
+    is_installed,
+)
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.schema import record_text
 
@@ -23,8 +29,8 @@ def current_commit(folder: Path, besides: Path | None = None) -> str:
     """
     if not is_installed():
         return ""
-    top = repository_around(folder)
-    head = git_if_found(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD") if top is not None else ""
+    top = find_repository(folder)
+    head = git_lookup(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD") if top is not None else ""
     if top is None or not head:  # or nothing was committed so far
         return ""
     try:
@@ -46,13 +52,13 @@ def commit_of_record(file: Path, record: Record) -> str:
     "" where it is not committed.
     """
     line = record_text(record)
-    commit = git_or_nothing(file.parent, "log", "-1", "--format=%H", f"-S{line}", "--", str(file))
+    commit = git_or_empty(file.parent, "log", "-1", "--format=%H", f"-S{line}", "--", str(file))
     # The oldest commit of a shallow clone seems to bring everything.
     return "" if commit and commit in _oldest_of_shallow(file.parent) else commit
 
 
 def _oldest_of_shallow(folder: Path) -> list[str]:
-    name = git_or_nothing(folder, "rev-parse", "--git-path", "shallow")
+    name = git_or_empty(folder, "rev-parse", "--git-path", "shallow")
     try:
         return (folder / name).read_text(encoding="ascii").split() if name else []
     except OSError:  # it is not shallow

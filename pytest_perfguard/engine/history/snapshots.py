@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_perfguard.core.errors import BaselineMissing, BaselineUnreadable, RevisionError
-from pytest_perfguard.core.git import git, git_or_nothing, is_shallow, top_of
+from pytest_perfguard.core.git import git, git_or_empty, is_shallow, top_folder
 from pytest_perfguard.core.model import Record, Recorded
 from pytest_perfguard.engine.baseline.schema import Baseline, from_text
 from pytest_perfguard.engine.baseline.store import Store
@@ -66,13 +66,13 @@ def from_git(path: Path, most: int = MOST, wanted: Wanted = everything) -> tuple
         where the file is in no git repository, or was never committed.
     """
     file = path.resolve()
-    root, prefix = top_of(file.parent), git(file.parent, "rev-parse", "--show-prefix")
+    root, prefix = top_folder(file.parent), git(file.parent, "rev-parse", "--show-prefix")
     states = _commits(root, prefix + file.name, most)
     if not states:
         raise RevisionError(f"{path} was never committed", "commit it, or name a folder of JSON reports")
     snapshots, remarks = [], []
     for label, at, name in reversed(states):
-        text = git_or_nothing(root, "show", f"{label}:{name}")
+        text = git_or_empty(root, "show", f"{label}:{name}")
         if not text:  # this commit removed the file
             continue
         try:
@@ -101,9 +101,7 @@ def _commits(root: Path, name: str, most: int, start: str = "HEAD") -> list[tupl
 
 def _name_before(root: Path, commit: str, name: str) -> str:
     """From which the commit moved the file here; "" where it did not."""
-    moves = git_or_nothing(
-        root, "diff-tree", "-r", "-M", "-z", "--name-status", "--diff-filter=R", f"{commit}^", commit
-    )
+    moves = git_or_empty(root, "diff-tree", "-r", "-M", "-z", "--name-status", "--diff-filter=R", f"{commit}^", commit)
     fields = moves.split("\0")  # R, the similarity; the old name; the new one; and so on
     return dict(zip(fields[2::3], fields[1::3], strict=False)).get(name, "")
 
@@ -119,7 +117,7 @@ def at_revision(path: Path, revision: str) -> Snapshot:
     if revision.startswith("-"):
         raise RevisionError(f"{revision!r} is no revision")
     text = git(folder, "show", f"{revision}:./{path.name}")
-    at = git_or_nothing(folder, "log", "-1", "--format=%cI", revision)
+    at = git_or_empty(folder, "log", "-1", "--format=%cI", revision)
     return of_baseline(from_text(text, f"{revision}:{path.name}"), revision, at)
 
 

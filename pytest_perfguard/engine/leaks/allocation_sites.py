@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from tracemalloc import Snapshot, Traceback
 
 #: Callers that are traced when a leak is explained; while leaks are looked for, one frame is enough, and faster.
-FRAMES: Final = 12
-MOST_SITES: Final = 5
+TRACED_FRAMES: Final = 12
+MAX_SITES: Final = 5
 #: Sites below this share of the largest are what comes with it.
-LEAST_SHARE: Final = 0.02
+MIN_SITE_SHARE: Final = 0.02
 
-_OWN: Final = str(Path(__file__).parents[2])
-_INSTALLED: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_PACKAGE_FOLDER: Final = str(Path(__file__).parents[2])
+_LIBRARY_FOLDERS: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def growth_sites(before: Snapshot, after: Snapshot, calls: int) -> Iterator[str]:
@@ -30,33 +30,33 @@ def growth_sites(before: Snapshot, after: Snapshot, calls: int) -> Iterator[str]
     sizes: dict[tuple[str, ...], int] = {}
     counts: dict[tuple[str, ...], int] = {}
     for entry in after.compare_to(before, "traceback"):
-        if not is_ours(entry.traceback):
+        if not is_perfguard_allocation(entry.traceback):
             frames = tuple(_frames(entry.traceback, "at"))
             sizes[frames] = sizes.get(frames, 0) + entry.size_diff
             counts[frames] = counts.get(frames, 0) + entry.count_diff
-    largest = sorted((frames for frames in sizes if sizes[frames] > 0), key=lambda frames: -sizes[frames])[:MOST_SITES]
+    largest = sorted((frames for frames in sizes if sizes[frames] > 0), key=lambda frames: -sizes[frames])[:MAX_SITES]
     for frames in largest:
-        if sizes[frames] >= LEAST_SHARE * sizes[largest[0]]:
+        if sizes[frames] >= MIN_SITE_SHARE * sizes[largest[0]]:
             blocks = counts[frames] / calls
             noun = "block" if f"{blocks:.3g}" == "1" else "blocks"
             yield f"{format_size(sizes[frames] / calls)} in {blocks:.3g} {noun} per call {frames[0]}"
             yield from frames[1:]
 
 
-def is_ours(traceback: Traceback) -> bool:
+def is_perfguard_allocation(traceback: Traceback) -> bool:
     """Did perfguard itself allocate this, or code that it called? The measured code is called from the executor."""
-    nearest = next((frame.filename for frame in reversed(traceback) if frame.filename.startswith(_OWN)), "")
+    nearest = next((frame.filename for frame in reversed(traceback) if frame.filename.startswith(_PACKAGE_FOLDER)), "")
     return nearest not in ("", executor.__file__)
 
 
-def creation(thing: object) -> Iterator[str]:
+def creation_site(thing: object) -> Iterator[str]:
     """Where an object was made, the innermost frame first; nothing where that was not traced."""
     import tracemalloc
 
     # Python does not find the trace of every object with attributes: then that of one of these tells as much.
     for part in (thing, *getattr(thing, "__dict__", {}).values()):
         traceback = tracemalloc.get_object_traceback(part)
-        if traceback is not None and not is_ours(traceback):
+        if traceback is not None and not is_perfguard_allocation(traceback):
             yield from _frames(traceback, "made at")
             return
 
@@ -64,19 +64,19 @@ def creation(thing: object) -> Iterator[str]:
 def _frames(traceback: Traceback, word: str) -> Iterator[str]:
     """The allocating line; and where that is installed code, the line of the user's own that led there."""
     frames = list(reversed(traceback))
-    yield f"{word} {place(frames[0].filename, frames[0].lineno)}"
-    if is_installed(frames[0].filename):
-        own = next((frame for frame in frames if not is_installed(frame.filename)), None)
+    yield f"{word} {source_line(frames[0].filename, frames[0].lineno)}"
+    if is_library_file(frames[0].filename):
+        own = next((frame for frame in frames if not is_library_file(frame.filename)), None)
         if own is not None:
-            yield f"    called from {place(own.filename, own.lineno)}"
+            yield f"    called from {source_line(own.filename, own.lineno)}"
 
 
-def is_installed(file: str) -> bool:
+def is_library_file(file: str) -> bool:
     """Is the file one of Python's, of an installed distribution's or of perfguard's?"""
-    return file.startswith((*_INSTALLED, _OWN, "<"))
+    return file.startswith((*_LIBRARY_FOLDERS, _PACKAGE_FOLDER, "<"))
 
 
-def place(file: str, line: int) -> str:
+def source_line(file: str, line: int) -> str:
     """`src/app.py:17  CACHE.append(data)`, relative to the current folder where it lies inside."""
     code = linecache.getline(file, line).strip()
     with contextlib.suppress(ValueError, OSError):  # it lies elsewhere; or the folder is gone

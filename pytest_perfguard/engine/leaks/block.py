@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pytest_perfguard.core.errors import LeakError
 from pytest_perfguard.core.originals import CLOCKS, gc
 from pytest_perfguard.core.units import format_size
-from pytest_perfguard.engine.leaks.allocation_sites import FRAMES, growth_sites
-from pytest_perfguard.engine.leaks.caches import Caches
-from pytest_perfguard.engine.leaks.explain import things_since
-from pytest_perfguard.engine.leaks.open_resources import Held, OpenResources, new_things, noun_of
-from pytest_perfguard.engine.measure.captured_output import kept_by_pytest
+from pytest_perfguard.engine.leaks.allocation_sites import TRACED_FRAMES, growth_sites
+from pytest_perfguard.engine.leaks.bounded_caches import BoundedCaches
+from pytest_perfguard.engine.leaks.explain import describe_new
+from pytest_perfguard.engine.leaks.open_resources import OpenResources, ResourceCounter, new_resources, noun_of
+from pytest_perfguard.engine.measure.suppress import kept_by_pytest
 
 if TYPE_CHECKING:
     from tracemalloc import Snapshot
 
 #: What ends by itself right after the block is waited for: a thread that was told to stop, a task that was cancelled.
-PATIENCE_SECONDS: Final = 1.0
-WAIT_SECONDS: Final = 0.01
+MAX_WAIT_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.01
 
 
 class WatchedBlock:
@@ -33,7 +33,7 @@ class WatchedBlock:
     _open: ClassVar[list[WatchedBlock]] = []
 
     def __init__(
-        self, counters: OpenResources, *, max_growth: float | None, max_peak: float | None, resources: bool
+        self, counters: ResourceCounter, *, max_growth: float | None, max_peak: float | None, resources: bool
     ) -> None:
         self._counters = counters
         self._limits = max_growth, max_peak
@@ -47,13 +47,13 @@ class WatchedBlock:
     def __enter__(self) -> WatchedBlock:
         import tracemalloc
 
-        self._caches = Caches()
-        self._caches.empty()
-        self._held: Held = self._counters.read() if self._resources else {}
+        self._caches = BoundedCaches()
+        self._caches.clear()
+        self._held: OpenResources = self._counters.read() if self._resources else {}
         self._kept = kept_by_pytest()
         self._was_tracing = tracemalloc.is_tracing()
         if not self._was_tracing:
-            tracemalloc.start(FRAMES)
+            tracemalloc.start(TRACED_FRAMES)
         self._snapshot: Snapshot = tracemalloc.take_snapshot()
         gc.collect()
         self._note_peaks()
@@ -95,9 +95,9 @@ class WatchedBlock:
         """How long to wait while there are things that were not there before."""
         self._note_peaks()
         gc.collect()
-        end = CLOCKS.monotonic() + PATIENCE_SECONDS
-        while self._resources and new_things(self._held, self._counters.read()) and CLOCKS.monotonic() < end:
-            yield WAIT_SECONDS
+        end = CLOCKS.monotonic() + MAX_WAIT_SECONDS
+        while self._resources and new_resources(self._held, self._counters.read()) and CLOCKS.monotonic() < end:
+            yield POLL_SECONDS
 
     def _note_peaks(self) -> None:
         """There is one peak per process: blocks inside one another hand it on."""
@@ -111,7 +111,7 @@ class WatchedBlock:
         __tracebackhide__ = True
         import tracemalloc
 
-        self._caches.empty()
+        self._caches.clear()
         kept = max(0, kept_by_pytest() - self._kept)
         self.growth = tracemalloc.get_traced_memory()[0] - self._start - kept
         self.peak = max(0, self.growth, self._highest - self._start)
@@ -124,8 +124,8 @@ class WatchedBlock:
         max_growth, max_peak = self._limits
         if self._resources:
             after = self._counters.read()
-            found = new_things(self._held, after)
-            lines = things_since(self._held, after) if found else {}
+            found = new_resources(self._held, after)
+            lines = describe_new(self._held, after) if found else {}
             for kind, things in found.items():
                 yield f"left behind: {len(things)} {noun_of(kind, len(things))}"
                 yield from (f"    {line}" for line in lines[kind])

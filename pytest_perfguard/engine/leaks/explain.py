@@ -10,53 +10,53 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pytest_perfguard.core.originals import gc
-from pytest_perfguard.engine.leaks.allocation_sites import FRAMES, creation, growth_sites
-from pytest_perfguard.engine.leaks.calls import Calls, Steps
-from pytest_perfguard.engine.leaks.heap_census import type_name
-from pytest_perfguard.engine.leaks.meter import Meter
-from pytest_perfguard.engine.leaks.open_resources import Held, new_things, noun_of
-from pytest_perfguard.engine.leaks.retainers import census, growth_since
+from pytest_perfguard.engine.leaks.allocation_sites import TRACED_FRAMES, creation_site, growth_sites
+from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, LeakSteps
+from pytest_perfguard.engine.leaks.levels import LevelReader
+from pytest_perfguard.engine.leaks.open_resources import OpenResources, new_resources, noun_of
+from pytest_perfguard.engine.leaks.reference_graph import type_name
+from pytest_perfguard.engine.leaks.retainers import find_retainers, take_census
 
 #: Things of one kind that are shown.
-EXAMPLES: Final = 3
+MAX_EXAMPLES: Final = 3
 CYCLE_CALLS: Final = 5
 
 Lines = dict[str, list[str]]
 
 
-def explain(lines: Lines, keepers: dict[str, str], meter: Meter, calls: Calls, number: int) -> Steps:
+def explain(lines: Lines, keepers: dict[str, str], meter: LevelReader, calls: BudgetedCalls, number: int) -> LeakSteps:
     """Fill in the lines of each kind: what `number` calls left behind, where it was made, and what keeps it.
 
     The keepers are fixtures, each with its scope; "" is anything else.
     """
     import tracemalloc
 
-    meter.trace(FRAMES)
+    meter.trace(TRACED_FRAMES)
     yield from calls.make(1)
-    meter.empty_caches()
+    meter.clear_caches()
     before, held = tracemalloc.take_snapshot(), meter.held()
     yield from calls.make(number)
-    meter.empty_caches()
+    meter.clear_caches()
     after = tracemalloc.take_snapshot()
-    lines |= things_since(held, meter.held())
+    lines |= describe_new(held, meter.held())
     native = "nothing of Python's own grew: look at C extensions and ctypes"
     lines |= {"memory": list(growth_sites(before, after, number)), "native": [native], "mapped": [native]}
     del before, after, held
     meter.trace(0)
-    counted = census(meter.owners())
+    counted = take_census(meter.fixtures())
     yield from calls.make(number)
-    meter.empty_caches()
-    holders = list(growth_since(counted, number, meter.owners()))
+    meter.clear_caches()
+    holders = list(find_retainers(counted, number, meter.fixtures()))
     lines["memory"] += [f"kept by {holder.line}" for holder in holders]
     keepers |= {holder.fixture: holder.scope for holder in holders}
 
 
-def things_since(before: Held, after: Held, problem: str = "") -> dict[str, list[str]]:
+def describe_new(before: OpenResources, after: OpenResources, problem: str = "") -> dict[str, list[str]]:
     """A few of the things of each kind that were not there before, and what ended the calls."""
     lines: dict[str, list[str]] = {}
-    for kind, things in new_things(before, after).items():
-        shown = list(things.items())[-EXAMPLES:]
-        lines[kind] = [line for key, thing in shown for line in _described(kind, key, thing)]
+    for kind, things in new_resources(before, after).items():
+        shown = list(things.items())[-MAX_EXAMPLES:]
+        lines[kind] = [line for key, thing in shown for line in _describe_resource(kind, key, thing)]
         if len(things) > len(shown):
             lines[kind].append(f"and {len(things) - len(shown)} more {noun_of(kind, 2)}")
         if problem:
@@ -64,7 +64,7 @@ def things_since(before: Held, after: Held, problem: str = "") -> dict[str, list
     return lines
 
 
-def note_cycles(notes: list[str], calls: Calls) -> Steps:
+def note_cycles(notes: list[str], calls: BudgetedCalls) -> LeakSteps:
     """Note what only the collector frees: found by keeping it from doing so for a few calls."""
     was_enabled, flags = gc.isenabled(), gc.get_debug()
     gc.collect()
@@ -81,33 +81,33 @@ def note_cycles(notes: list[str], calls: Calls) -> Steps:
         if was_enabled:
             gc.enable()
     gc.collect()
-    told = ", ".join(f"{count / CYCLE_CALLS:.3g} {name}" for name, count in types.most_common(EXAMPLES))
+    told = ", ".join(f"{count / CYCLE_CALLS:.3g} {name}" for name, count in types.most_common(MAX_EXAMPLES))
     in_cycles = f"in reference cycles, which only the collector frees, per call: {told}"
     notes.append(f"note: {in_cycles if types else 'no reference cycles'}")
 
 
-def _described(kind: str, key: Any, thing: Any) -> Iterator[str]:
+def _describe_resource(kind: str, key: Any, thing: Any) -> Iterator[str]:
     """One thing on a line, and where it was made."""
     if kind in ("files", "sockets"):
         descriptor, path = key
-        thing = _owner_of(descriptor)
-        yield f"{_address(thing) or path or 'no name'} (descriptor {descriptor})"
+        thing = _object_of_descriptor(descriptor)
+        yield f"{_socket_address(thing) or path or 'no name'} (descriptor {descriptor})"
     elif kind == "threads":
         yield f"{thing.name}{', a daemon' if thing.daemon else ''} (thread {thing.native_id})"
     elif kind == "native-threads":
         yield f"thread {key}, which Python does not know of"
     elif kind == "children":
-        yield _process(key)
-        thing = next((child for child in _all_of(subprocess.Popen) if child.pid == key), None)
+        yield _describe_process(key)
+        thing = next((child for child in _instances_of(subprocess.Popen) if child.pid == key), None)
     else:
         yield f"{thing!r:.200}"
     if thing is not None:
-        yield from (f"    {line}" for line in creation(thing))
+        yield from (f"    {line}" for line in creation_site(thing))
 
 
-def _owner_of(descriptor: int) -> Any:
+def _object_of_descriptor(descriptor: int) -> Any:
     """The Python object that holds a descriptor; None where C code holds it, or a bare number."""
-    for thing in _all_of(socket.socket, io.FileIO):
+    for thing in _instances_of(socket.socket, io.FileIO):
         try:
             if thing.fileno() == descriptor:
                 return thing
@@ -116,11 +116,11 @@ def _owner_of(descriptor: int) -> Any:
     return None
 
 
-def _all_of(*kinds: type) -> Iterator[Any]:
+def _instances_of(*kinds: type) -> Iterator[Any]:
     return (thing for thing in gc.get_objects() if issubclass(type(thing), kinds))
 
 
-def _address(thing: Any) -> str:
+def _socket_address(thing: Any) -> str:
     """`127.0.0.1:40122 -> 127.0.0.1:5432` of a socket."""
     if not isinstance(thing, socket.socket):
         return ""
@@ -133,7 +133,7 @@ def _address(thing: Any) -> str:
     return " -> ".join(":".join(map(str, name[:2])) if isinstance(name, tuple) else repr(name) for name in names)
 
 
-def _process(number: int) -> str:
+def _describe_process(number: int) -> str:
     import psutil
 
     try:

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from pytest_perfguard.core.originals import gc, os, sys
 from pytest_perfguard.core.originals import threading as the_threading
-from pytest_perfguard.core.processes import children
-from pytest_perfguard.core.processes import threads as native_threads
+from pytest_perfguard.core.processes import child_pids
+from pytest_perfguard.core.processes import thread_ids as native_threads
 
 #: Kind -> what one of it is called.
-KINDS: Final[Mapping[str, str]] = {
+RESOURCE_NOUNS: Final[Mapping[str, str]] = {
     "files": "open file",
     "sockets": "socket",
     "threads": "thread",
@@ -26,15 +26,15 @@ KINDS: Final[Mapping[str, str]] = {
 }
 
 #: Threads of an event loop's own executor, which lives as long as the loop and has a bound.
-_LOOPS_OWN: Final = "asyncio_"
+_EXECUTOR_THREAD_PREFIX: Final = "asyncio_"
 
 #: What the user counts: a number, or the things themselves.
-Counter = Callable[[], "int | Iterable[object]"]
+UserCounter = Callable[[], "int | Iterable[object]"]
 #: Of each kind: a key for each thing that is there, and the thing itself where it is a Python object.
-Held = Mapping[str, Mapping[Hashable, Any]]
+OpenResources = Mapping[str, Mapping[Hashable, Any]]
 
 
-class OpenResources:
+class ResourceCounter:
     """Reads what this process holds.
 
     Parameters
@@ -43,17 +43,17 @@ class OpenResources:
         the user's counters by name: a function each that returns a number, or the things that it counts.
     """
 
-    def __init__(self, own: Mapping[str, Counter] | None = None) -> None:
-        taken = sorted(set(own or {}) & {*KINDS, "memory", "native", "mapped"})
+    def __init__(self, own: Mapping[str, UserCounter] | None = None) -> None:
+        taken = sorted(set(own or {}) & {*RESOURCE_NOUNS, "memory", "native", "mapped"})
         if taken:
             raise ValueError(f"a counter cannot be called {taken[0]!r}: perfguard counts that itself")
         self._own = dict(own or {})
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return (*KINDS, *self._own)
+        return (*RESOURCE_NOUNS, *self._own)
 
-    def read(self) -> Held:
+    def read(self) -> OpenResources:
         """All that is held now, by kind."""
         threads: dict[Hashable, threading.Thread] = {thread.ident: thread for thread in the_threading.enumerate()}
         files, sockets = _descriptors()
@@ -61,9 +61,11 @@ class OpenResources:
         held: dict[str, Mapping[Hashable, Any]] = {
             "files": {key: None for key in files if key[0] != tracker_fd},
             "sockets": dict.fromkeys(sockets),
-            "threads": {key: thread for key, thread in threads.items() if not thread.name.startswith(_LOOPS_OWN)},
+            "threads": {
+                key: thread for key, thread in threads.items() if not thread.name.startswith(_EXECUTOR_THREAD_PREFIX)
+            },
             "native-threads": self._native_threads(threads),
-            "children": {pid: None for pid in children() if pid != tracker_pid},
+            "children": {pid: None for pid in child_pids() if pid != tracker_pid},
             "tasks": _tasks(),
             "uncollectable": {id(thing): thing for thing in gc.garbage},
         }
@@ -83,13 +85,13 @@ class OpenResources:
 
 def noun_of(kind: str, count: float) -> str:
     """`open files`, `1 open file`: what is counted, in the right number; the user's own kinds as they are called."""
-    noun = KINDS.get(kind, kind)
-    if kind not in KINDS or count == 1:
+    noun = RESOURCE_NOUNS.get(kind, kind)
+    if kind not in RESOURCE_NOUNS or count == 1:
         return noun
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
-def new_things(before: Held, after: Held) -> dict[str, dict[Hashable, Any]]:
+def new_resources(before: OpenResources, after: OpenResources) -> dict[str, dict[Hashable, Any]]:
     """What is held after and was not held before; kinds of which there is none are left out."""
     found = {
         kind: {key: thing for key, thing in things.items() if key not in before.get(kind, {})}
@@ -106,11 +108,11 @@ def _descriptors() -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
         descriptor = int(name)
         with contextlib.suppress(OSError):  # closed meanwhile, such as that of the listing itself
             is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
-            (sockets if is_socket else files).append((descriptor, path_of(descriptor)))
+            (sockets if is_socket else files).append((descriptor, descriptor_path(descriptor)))
     return files, sockets
 
 
-def path_of(descriptor: int) -> str:
+def descriptor_path(descriptor: int) -> str:
     """The file behind a descriptor, as the system names it; "" where it cannot."""
     if sys.platform == "linux":
         return os.readlink(f"/proc/self/fd/{descriptor}")  # what it says need not be a path

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.originals import gc, sys
-from pytest_perfguard.core.processes import memory
+from pytest_perfguard.core.processes import memory_usage
 from pytest_perfguard.core.units import format_size
-from pytest_perfguard.engine.leaks.heap_census import type_name
-from pytest_perfguard.engine.leaks.open_resources import OpenResources, noun_of
+from pytest_perfguard.engine.leaks.open_resources import ResourceCounter, noun_of
+from pytest_perfguard.engine.leaks.reference_graph import type_name
 
-MOST_TYPES: Final = 10
-_OWN: Final = __name__.partition(".")[0]
+MAX_TYPES: Final = 10
+_PACKAGE: Final = __name__.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,21 @@ class MemoryDifference:
         yield f"{self.blocks:+d} memory blocks, {_signed_size(self.rss)} of resident memory"
         for kind, change in self.held.items():
             yield f"{change:+d} {noun_of(kind, abs(change))}"
-        for name, change in sorted(self.objects.items(), key=lambda item: -abs(item[1]))[:MOST_TYPES]:
+        for name, change in sorted(self.objects.items(), key=lambda item: -abs(item[1]))[:MAX_TYPES]:
             yield f"{change:+d} {name}"
 
 
-def take_snapshot(counters: OpenResources) -> MemorySnapshot:
+def take_snapshot(counters: ResourceCounter) -> MemorySnapshot:
     """Collect garbage and read everything."""
     import tracemalloc
 
     gc.collect()
     python = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else None
-    blocks, rss = sys.getallocatedblocks(), memory().rss
+    blocks, rss = sys.getallocatedblocks(), memory_usage().rss
     objects: dict[str, int] = {}
     for thing in gc.get_objects():
         name = type_name(type(thing))
-        if not name.startswith(_OWN):
+        if not name.startswith(_PACKAGE):
             objects[name] = objects.get(name, 0) + 1
     held = {kind: len(things) for kind, things in counters.read().items()}
     return MemorySnapshot(python, blocks, rss, objects, held)

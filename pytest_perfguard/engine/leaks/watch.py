@@ -13,16 +13,16 @@ from pytest_perfguard.core.errors import CannotCheck, LeakError
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.core.units import parse_duration, parse_size
 from pytest_perfguard.engine.leaks.block import WatchedBlock
-from pytest_perfguard.engine.leaks.check import CALLS, LeakCheckOptions, examine
-from pytest_perfguard.engine.leaks.findings import Examination
-from pytest_perfguard.engine.leaks.meter import Meter
-from pytest_perfguard.engine.leaks.open_resources import Counter, OpenResources
+from pytest_perfguard.engine.leaks.check import CALLS, LeakCheckOptions, check_leaks
+from pytest_perfguard.engine.leaks.levels import LevelReader
+from pytest_perfguard.engine.leaks.open_resources import ResourceCounter, UserCounter
+from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.leaks.snapshot import MemorySnapshot, take_snapshot
-from pytest_perfguard.engine.measure.captured_output import nothing_kept
-from pytest_perfguard.engine.measure.executor import Step, Steps, execute, execute_async
-from pytest_perfguard.engine.measure.peak_memory import take_peaks
+from pytest_perfguard.engine.measure.executor import CallStep, CallSteps, execute, execute_async
+from pytest_perfguard.engine.measure.peak_memory import measure_peaks
+from pytest_perfguard.engine.measure.suppress import suppress_capture
 
-_Task = Generator[Step, Timing, Any]
+_StepsWithResult = Generator[CallStep, Timing, Any]
 
 
 class MemoryWatch:
@@ -35,18 +35,18 @@ class MemoryWatch:
         log records by default.
     """
 
-    def __init__(self, quiet: Callable[[], AbstractContextManager[None]] = nothing_kept) -> None:
+    def __init__(self, quiet: Callable[[], AbstractContextManager[None]] = suppress_capture) -> None:
         self._quiet = quiet
-        self.counters: dict[str, Counter] = {}
+        self.counters: dict[str, UserCounter] = {}
         """What `count` was given, by name."""
 
-    def count(self, name: str, counter: Counter) -> None:
+    def count(self, name: str, counter: UserCounter) -> None:
         """Count something of your own, too: `counter()` returns a number, or the things themselves.
 
         Such as `memory_watch.count("connections", pool.checkedout)`. In a test marked perf it counts in the leak check of
         that test as well.
         """
-        OpenResources({name: counter})  # refuses a name that is taken
+        ResourceCounter({name: counter})  # refuses a name that is taken
         self.counters[name] = counter
 
     def __call__(
@@ -68,7 +68,7 @@ class MemoryWatch:
         """
         limits = (None if limit is None else _bytes(limit) for limit in (max_growth, max_peak))
         growth, peak = limits
-        return WatchedBlock(OpenResources(self.counters), max_growth=growth, max_peak=peak, resources=resources)
+        return WatchedBlock(ResourceCounter(self.counters), max_growth=growth, max_peak=peak, resources=resources)
 
     def check(
         self,
@@ -79,7 +79,7 @@ class MemoryWatch:
         budget: str | float = "20s",
         cycles: bool = False,
         **kwargs: object,
-    ) -> Examination:
+    ) -> LeakReport:
         """Call `function(*args, **kwargs)` again and again, and fail if anything grows with every call.
 
         Parameters
@@ -101,11 +101,15 @@ class MemoryWatch:
         __tracebackhide__ = True
         if inspect.iscoroutinefunction(function):
             raise TypeError(f"{function!r} is a coroutine function: await memory_watch.check_async(...)")
-        found: list[Examination] = []
-        order = _order(calls, budget, cycles=cycles)
+        found: list[LeakReport] = []
+        order = _options(calls, budget, cycles=cycles)
         with self._quiet():
-            execute(_kept(examine(order, Meter(self.counters)), found), partial(function, *args, **kwargs), None)
-        return _clean(found[0])
+            execute(
+                _store_result(check_leaks(order, LevelReader(self.counters)), found),
+                partial(function, *args, **kwargs),
+                None,
+            )
+        return _require_clean(found[0])
 
     async def check_async(
         self,
@@ -116,15 +120,15 @@ class MemoryWatch:
         budget: str | float = "20s",
         cycles: bool = False,
         **kwargs: object,
-    ) -> Examination:
+    ) -> LeakReport:
         """`check` for a coroutine function, inside the running event loop."""
         __tracebackhide__ = True
-        found: list[Examination] = []
-        order = _order(calls, budget, cycles=cycles)
-        steps = _kept(examine(order, Meter(self.counters)), found)
+        found: list[LeakReport] = []
+        order = _options(calls, budget, cycles=cycles)
+        steps = _store_result(check_leaks(order, LevelReader(self.counters)), found)
         with self._quiet():
             await execute_async(steps, partial(function, *args, **kwargs), None)
-        return _clean(found[0])
+        return _require_clean(found[0])
 
     def peak(self, function: Callable[..., object], /, *args: object, calls: int = 1, **kwargs: object) -> int:
         """The highest that Python's memory rose during a call, in bytes above its start; the median of the `calls`."""
@@ -132,7 +136,7 @@ class MemoryWatch:
             raise TypeError(f"{function!r} is a coroutine function: await memory_watch.peak_async(...)")
         found: list[list[int]] = []
         with self._quiet():
-            execute(_kept(take_peaks(1, calls), found), partial(function, *args, **kwargs), None)
+            execute(_store_result(measure_peaks(1, calls), found), partial(function, *args, **kwargs), None)
         return round(median(found[0]))
 
     async def peak_async(
@@ -141,15 +145,15 @@ class MemoryWatch:
         """`peak` for a coroutine function, inside the running event loop."""
         found: list[list[int]] = []
         with self._quiet():
-            await execute_async(_kept(take_peaks(1, calls), found), partial(function, *args, **kwargs), None)
+            await execute_async(_store_result(measure_peaks(1, calls), found), partial(function, *args, **kwargs), None)
         return round(median(found[0]))
 
     def snapshot(self) -> MemorySnapshot:
         """What the process holds now, garbage collected. `later - earlier` is what has changed, readable with `print`."""
-        return take_snapshot(OpenResources(self.counters))
+        return take_snapshot(ResourceCounter(self.counters))
 
 
-def _order(calls: int, budget: str | float, *, cycles: bool) -> LeakCheckOptions:
+def _options(calls: int, budget: str | float, *, cycles: bool) -> LeakCheckOptions:
     if calls < 1:
         raise ValueError(f"calls is {calls!r}: it takes at least one")
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
@@ -160,12 +164,12 @@ def _bytes(limit: str | float) -> float:
     return parse_size(limit) if isinstance(limit, str) else float(limit)
 
 
-def _kept(steps: _Task, found: list[Any]) -> Steps:
+def _store_result(steps: _StepsWithResult, found: list[Any]) -> CallSteps:
     """The steps, with their result in the list."""
     found.append((yield from steps))
 
 
-def _clean(examination: Examination) -> Examination:
+def _require_clean(examination: LeakReport) -> LeakReport:
     __tracebackhide__ = True
     if examination.leaks:
         raise LeakError(examination.lines())

@@ -16,27 +16,29 @@ class CpuAffinity:
     """
 
     def __init__(self) -> None:
-        self._allowed = sorted(_place(0)) if hasattr(os, "sched_setaffinity") else []
+        self._allowed = sorted(_cpus_of(0)) if hasattr(os, "sched_setaffinity") else []
         self._before: dict[int, set[int]] = {}
-        self.possible = bool(self._allowed) and _moved(0, {self._allowed[0]}) and _moved(0, set(self._allowed))
+        self.is_supported = (
+            bool(self._allowed) and _set_cpus(0, {self._allowed[0]}) and _set_cpus(0, set(self._allowed))
+        )
 
     def pin(self, cpu: int) -> None:
         """Stay on the `cpu`-th of the allowed CPUs, modulo their number; where that is impossible, nothing happens."""
-        if self.possible:
+        if self.is_supported:
             self.release()
-            self._before = {task: place for task in _tasks() if (place := _place(task))}
+            self._before = {task: place for task in _threads_below() if (place := _cpus_of(task))}
             for task in self._before:
-                _moved(task, {self._allowed[cpu % len(self._allowed)]})
+                _set_cpus(task, {self._allowed[cpu % len(self._allowed)]})
 
     def release(self) -> None:
         """Be as free as before, and let what was started meanwhile be free, too."""
         if self._before:
             before, self._before = self._before, {}
-            for task in _tasks():
-                _moved(task, before.get(task, set(self._allowed)))
+            for task in _threads_below():
+                _set_cpus(task, before.get(task, set(self._allowed)))
 
 
-def _moved(task: int, cpus: set[int]) -> bool:
+def _set_cpus(task: int, cpus: set[int]) -> bool:
     try:
         os.sched_setaffinity(task, cpus)
     except OSError:  # it ended meanwhile, or a container forbids it
@@ -44,18 +46,18 @@ def _moved(task: int, cpus: set[int]) -> bool:
     return True
 
 
-def _place(task: int) -> set[int]:
+def _cpus_of(task: int) -> set[int]:
     try:
         return os.sched_getaffinity(task)
     except OSError:  # it ended meanwhile, or a container forbids to look
         return set()
 
 
-def _tasks(process: int | str = "self") -> Iterator[int]:
+def _threads_below(process: int | str = "self") -> Iterator[int]:
     """The threads of a process, and of all that descend from it as far as the kernel tells."""
     with contextlib.suppress(OSError):
         for name in os.listdir(f"/proc/{process}/task"):
             yield int(name)
             with contextlib.suppress(OSError):  # a kernel without this list
                 for child in read_bytes(f"/proc/{process}/task/{name}/children").split():
-                    yield from _tasks(int(child))
+                    yield from _threads_below(int(child))

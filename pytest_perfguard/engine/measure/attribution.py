@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pytest_perfguard.core.errors import ChildError, PerfguardError
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.measure.executor import Step, describe
+from pytest_perfguard.engine.measure.executor import CallStep, error_line
 
 _Result = TypeVar("_Result")
 
@@ -36,7 +36,7 @@ class ReadingFailed(ChildError):
         return f"gave up ({self.text})"
 
 
-def attributed(steps: Generator[Step, Timing, _Result]) -> Generator[Step, Timing, _Result]:
+def attribute_errors(steps: Generator[CallStep, Timing, _Result]) -> Generator[CallStep, Timing, _Result]:
     """The same steps; what their calls raise passes through as it is, and so do our own errors.
 
     Raises
@@ -64,4 +64,4 @@ def attributed(steps: Generator[Step, Timing, _Result]) -> Generator[Step, Timin
     except Exception as error:
         if error is raised or isinstance(error, PerfguardError):
             raise
-        raise InstrumentFailed(describe(error)) from error
+        raise InstrumentFailed(error_line(error)) from error

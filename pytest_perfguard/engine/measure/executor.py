@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from pytest_perfguard.core.originals import CLOCKS
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.measure.preemption import lost_ns, switches
+from pytest_perfguard.engine.measure.preemption import context_switches, lost_ns
 from pytest_perfguard.engine.measure.stack_offset import AwaitShifted, call_shifted
 
 
-class Step(NamedTuple):
+class CallStep(NamedTuple):
     """Call so often and time it; 0: call the test's own `setup`, untimed; `settle`: let the event loop catch up."""
 
     iterations: int
@@ -26,22 +26,22 @@ class Step(NamedTuple):
     """Call the second of two that are compared?"""
     offset: int = 0
     """Machine words by which the calls' frames lie further up the stack."""
-    counted: bool = True
+    count_switches: bool = True
     """Read the context switches, too? Around calls whose memory is taken, the numbers would be part of it."""
 
 
-PREPARE: Final = Step(0)
+RUN_SETUP: Final = CallStep(0)
 #: What a call has left to the event loop (callbacks, tasks that are about to end) is done before anything is counted.
-SETTLE: Final = Step(0, settle=True)
-SETTLING_TURNS: Final = 10
-Steps = Generator[Step, Timing, None]
+SETTLE_LOOP: Final = CallStep(0, settle=True)
+SETTLE_LOOP_TURNS: Final = 10
+CallSteps = Generator[CallStep, Timing, None]
 _UNTIMED: Final = Timing(0, 0)
 #: These end the process whoever is measured.
-_NOT_OURS: Final = (KeyboardInterrupt, GeneratorExit)
+_MUST_PROPAGATE: Final = (KeyboardInterrupt, GeneratorExit)
 
 
 def execute(
-    steps: Steps,
+    steps: CallSteps,
     call: Callable[[], object],
     setup: Callable[[], object] | None,
     rival: Callable[[], object] | None = None,
@@ -51,50 +51,52 @@ def execute(
     A `rival` is what the steps mean that ask for one.
     """
     with contextlib.closing(steps):  # an interrupt ends what they have opened, too
-        progress = _Progress(steps)
+        progress = _Execution(steps)
         while (step := progress.step) is not None:
             try:
                 if step.iterations:
                     chosen = rival if rival and step.rival else call
-                    progress.called(*call_shifted(step.offset, time_calls, chosen, step.iterations, step.counted))
+                    progress.record_call(
+                        *call_shifted(step.offset, time_calls, chosen, step.iterations, step.count_switches)
+                    )
                 else:
-                    progress.prepared(setup() if setup is not None and not step.settle else None)
-            except _NOT_OURS:
+                    progress.record_setup(setup() if setup is not None and not step.settle else None)
+            except _MUST_PROPAGATE:
                 raise
             except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
-                progress.raised(error)
-    return call() if progress.untouched else progress.result()
+                progress.record_error(error)
+    return call() if progress.nothing_called else progress.result()
 
 
 async def execute_async(
-    steps: Steps,
+    steps: CallSteps,
     call: Callable[[], Awaitable[object]],
     setup: Callable[[], object] | None,
     rival: Callable[[], Awaitable[object]] | None = None,
 ) -> object:
     """The same inside the running event loop, so that an iteration is one `await` and no loop is started for it."""
     with contextlib.closing(steps):
-        progress = _Progress(steps)
+        progress = _Execution(steps)
         while (step := progress.step) is not None:
             try:
                 if step.iterations:
                     chosen = rival if rival and step.rival else call
-                    progress.called(
-                        *await AwaitShifted(step.offset, time_awaits(chosen, step.iterations, step.counted))
+                    progress.record_call(
+                        *await AwaitShifted(step.offset, time_awaits(chosen, step.iterations, step.count_switches))
                     )
                 elif step.settle:
-                    await _settled()
-                    progress.prepared(None)
+                    await _settle_loop()
+                    progress.record_setup(None)
                 else:
                     done = setup() if setup is not None else None
-                    progress.prepared(await done if isinstance(done, Awaitable) else done)
-            except _NOT_OURS:
+                    progress.record_setup(await done if isinstance(done, Awaitable) else done)
+            except _MUST_PROPAGATE:
                 raise
             except BaseException as error:
                 if _is_being_cancelled():
                     raise
-                progress.raised(error)
-    return await call() if progress.untouched else progress.result()
+                progress.record_error(error)
+    return await call() if progress.nothing_called else progress.result()
 
 
 def time_calls(call: Callable[[], object], iterations: int, counted: bool = True) -> tuple[Timing, object]:
@@ -104,7 +106,7 @@ def time_calls(call: Callable[[], object], iterations: int, counted: bool = True
         return own(iterations)
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
-    before = switches() if counted else None
+    before = context_switches() if counted else None
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
@@ -112,7 +114,7 @@ def time_calls(call: Callable[[], object], iterations: int, counted: bool = True
     result = call()
     wall_ns = perf_counter_ns() - wall_ns
     cpu_ns = process_time_ns() - cpu_ns
-    lost = lost_ns(wall_ns, cpu_ns, before, switches()) if before is not None else 0
+    lost = lost_ns(wall_ns, cpu_ns, before, context_switches()) if before is not None else 0
     return Timing(wall_ns, cpu_ns, lost_ns=lost), result
 
 
@@ -122,7 +124,7 @@ async def time_awaits(
     """Time `iterations` awaited calls; also returns what the last of them returned."""
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
-    before = switches() if counted else None
+    before = context_switches() if counted else None
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
@@ -130,15 +132,15 @@ async def time_awaits(
     result = await call()
     wall_ns = perf_counter_ns() - wall_ns
     cpu_ns = process_time_ns() - cpu_ns
-    lost = lost_ns(wall_ns, cpu_ns, before, switches()) if before is not None else 0
+    lost = lost_ns(wall_ns, cpu_ns, before, context_switches()) if before is not None else 0
     return Timing(wall_ns, cpu_ns, lost_ns=lost), result
 
 
-async def _settled() -> None:
+async def _settle_loop() -> None:
     """Give the loop some turns; asyncio's only, since other loops do not take a bare yield."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
-        for _ in range(SETTLING_TURNS):
+        for _ in range(SETTLE_LOOP_TURNS):
             await asyncio.sleep(0)
 
 
@@ -151,22 +153,22 @@ def _is_being_cancelled() -> bool:
     return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0  # new in Python 3.11
 
 
-class _Progress:
+class _Execution:
     """Where the steps are, and what the calls gave so far: shared by both loops."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: CallSteps) -> None:
         self._steps = steps
         self._results: list[object] = []
         self._error: BaseException | None = None
         self.step = next(steps, None)
 
-    def called(self, timing: Timing, result: object) -> None:
+    def record_call(self, timing: Timing, result: object) -> None:
         if not self._results:
             self._results.append(result)
         del result
         self._advance(timing)
 
-    def prepared(self, _ignored: object) -> None:
+    def record_setup(self, _ignored: object) -> None:
         self._advance(_UNTIMED)
 
     def _advance(self, timing: Timing) -> None:
@@ -175,7 +177,7 @@ class _Progress:
         except StopIteration:
             self.step = None
 
-    def raised(self, error: BaseException) -> None:
+    def record_error(self, error: BaseException) -> None:
         self._error = error
         try:
             self.step = self._steps.throw(error)
@@ -183,7 +185,7 @@ class _Progress:
             self.step = None
 
     @property
-    def untouched(self) -> bool:
+    def nothing_called(self) -> bool:
         """Was nothing called? The test goes on all the same, and needs its result."""
         return not self._results and self._error is None
 
@@ -193,7 +195,7 @@ class _Progress:
         return self._results[0] if self._results else None
 
 
-def describe(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Type and message on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -16,7 +16,7 @@ from pytest_perfguard.core.model import Machine
 _CLASS_FACTS = ("system", "architecture", "cpu", "cpu_flags", "cpus", "libc", "implementation", "python", "build")
 
 
-def fingerprint() -> Machine:
+def current_machine() -> Machine:
     """This machine and interpreter."""
     facts = _facts()
     return Machine(class_name(facts), facts)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 #: A round of one call that is no longer than this cannot tell whether it runs in parallel: the CPU clock is read around it.
-SHORT_ROUND_NS: Final = 5_000_000
+MAX_SHORT_ROUND_NS: Final = 5_000_000
 #: Share of the wall time in which other processes had the CPU from which on the machine counts as busy.
-BUSY_MACHINE: Final = 0.10
-#: What a test's own timers and histograms recorded: metric -> a total for each round.
-Recorded = Mapping[str, list[float]]
+BUSY_SHARE: Final = 0.10
+#: What a test's own timers and histograms user_totals: metric -> a total for each round.
+UserTotals = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class MeasureRequest:
     rounds: int
     rival: bool = False
     """Of the second of two calls that are compared?"""
-    place: int = 0
+    first_round: int = 0
     """Index of the first of these rounds among all rounds of the test: each has a stack offset of its own."""
 
 
@@ -32,7 +32,7 @@ class MeasureResult:
     """Answer: the readings, a list for each quantity; totals of a round, not per iteration."""
 
     values: Mapping[str, list[int]]
-    recorded: Recorded = field(default_factory=dict)
+    user_totals: UserTotals = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class PlanOptions:
     """Calls per round of earlier processes or of the baseline; 0: not known."""
     memory: bool = True
     """Take the passes for memory in this visit?"""
-    single: bool = False
+    single_call_setup: bool = False
     """The test cannot be called twice on one set-up: take one call."""
     budget_ns: int = 20_000_000_000
     """For all visits to this test together."""
-    place: int = 0
+    first_round: int = 0
     """Index of this visit's first round among all rounds of the test."""
 
 
@@ -75,7 +75,7 @@ class PointResult:
     """Share of the wall time in which other processes had the CPU, which `values` leave out."""
     stateful: str = ""
     """Not empty: a repeated call raised this; `values` is empty."""
-    one_by_one: str = ""
+    single_call_rounds: str = ""
     """Not empty: two calls in one round raised this, so that a round is one call."""
 
     @classmethod
@@ -85,46 +85,53 @@ class PointResult:
         iterations: int,
         readings: Mapping[str, list[int]],
         memory: Mapping[str, tuple[float, ...]],
-        recorded: Recorded,
-        one_by_one: str = "",
+        user_totals: UserTotals,
+        single_call_rounds: str = "",
     ) -> PointResult:
         """From `readings` in nanoseconds per round, and what the memory passes gave per iteration."""
         times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
         values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
         if "time" in metrics:
-            values |= _per_iteration(recorded, iterations, len(readings["time"]))
-        paces = tuple(ns / 1e9 for ns in readings.get("pace", ()))
+            values |= _per_iteration(user_totals, iterations, len(readings["time"]))
+        paces = tuple(ns / 1e9 for ns in readings.get("kernel", ()))
         busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
-        if one_by_one and sum(readings["time"]) < SHORT_ROUND_NS * len(readings["time"]):
+        if single_call_rounds and sum(readings["time"]) < MAX_SHORT_ROUND_NS * len(readings["time"]):
             busy = min(busy, 1.0)
         lost = sum(readings["lost"])
-        return cls(iterations, paces, values, busy, lost / max(1, lost + sum(readings["time"])), one_by_one=one_by_one)
+        return cls(
+            iterations,
+            paces,
+            values,
+            busy,
+            lost / max(1, lost + sum(readings["time"])),
+            single_call_rounds=single_call_rounds,
+        )
 
 
 @dataclass
-class Slices:
+class ArmReadings:
     """What the rounds of one arm gave so far."""
 
     values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": [], "lost": []})
-    recorded: list[Recorded] = field(default_factory=list)
-    tails: Recorded = field(default_factory=dict)
+    user_totals: list[UserTotals] = field(default_factory=list)
+    tails: UserTotals = field(default_factory=dict)
 
     def add(self, taken: MeasureResult) -> None:
         for name, values in self.values.items():
             values += taken.values[name]
-        self.recorded.append(taken.recorded)
+        self.user_totals.append(taken.user_totals)
 
 
-def joined(parts: Sequence[Recorded]) -> Recorded:
+def join_rounds(parts: Sequence[UserTotals]) -> UserTotals:
     """The rounds of several answers; what one of them lacks is left out, since it was not recorded in every round."""
     names = set.intersection(*(set(part) for part in parts)) if parts else set()
     return {name: [total for part in parts for total in part[name]] for name in names}
 
 
-def _per_iteration(recorded: Recorded, iterations: int, rounds: int) -> dict[str, tuple[float, ...]]:
+def _per_iteration(user_totals: UserTotals, iterations: int, rounds: int) -> dict[str, tuple[float, ...]]:
     """Means per iteration of what was recorded in every round; tails as they are."""
     values = {}
-    for name, totals in recorded.items():
+    for name, totals in user_totals.items():
         if "p95:" in name.partition("{")[0]:
             values[name] = tuple(totals)
         elif len(totals) == rounds and all(totals):

@@ -12,39 +12,39 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 from pytest_perfguard.engine.measure.messages import (
+    ArmReadings,
     CallRaised,
     MeasureRequest,
     MeasureResult,
     PointResult,
-    Slices,
-    joined,
+    join_rounds,
 )
 from pytest_perfguard.engine.measure.plan import (
-    LONG_CALL_NS,
-    MEMORY_CALL_NS,
-    PARALLEL,
+    MAX_MEMORY_CALL_NS,
+    MIN_LONG_CALL_NS,
+    MIN_PARALLEL_LOAD,
     FirstCallRaised,
     RepeatedCallRaised,
     calibrate,
-    memory_passes,
-    taken_of,
-    values_of,
+    plan_memory,
+    readings_of,
+    result_of,
     warm_up_rounds,
 )
 
 Arm = Literal["base", "head"]
 #: Slice pairs per visit: as many as fit into the span, within the two bounds.
-SLICES: Final = range(3, 41)
-SLICES_SPAN_NS: Final = 60_000_000
+SLICE_PAIRS: Final = range(3, 41)
+SLICE_PAIRS_SPAN_NS: Final = 60_000_000
 #: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
 #: pairs can only tell large differences: fewer slices, more pairs.
 PAIRS_IN_BUDGET: Final = 8
 #: Slice pairs of calls that are a process each, at least where the budget allows.
-FRESH_SLICES: Final = 16
+MIN_FRESH_SLICE_PAIRS: Final = 16
 #: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
-SHORT_CALL_NS: Final = 250_000
+MAX_SHORT_CALL_NS: Final = 250_000
 #: Shortest round that tells whether a test runs in parallel, and rounds of it.
-LOAD_NS: Final = 5_000_000
+MIN_LOAD_ROUND_NS: Final = 5_000_000
 LOAD_ROUNDS: Final = 3
 
 
@@ -57,7 +57,7 @@ class ArmRequest:
     pinned: bool
 
     @property
-    def take_of_one_process(self) -> MeasureRequest:
+    def as_rival_request(self) -> MeasureRequest:
         """The request where both arms are calls of one process: the base is the rival."""
         return replace(self.take, rival=self.arm == "base")
 
@@ -71,20 +71,20 @@ class PairedPlanOptions:
     """For all pairs of this test together."""
     iterations: int = 0
     """Calls per slice of earlier pairs; 0: not known."""
-    one_by_one: str = ""
+    single_call_rounds: str = ""
     """Why an earlier pair found that a slice must be one call; empty: it need not be."""
     pinned: bool | None = None
     """Keep both arms on one CPU? None: find out whether the test runs in parallel."""
-    swapped: bool = False
+    head_first: bool = False
     """Begin with the head."""
     memory: bool = True
-    separate: bool = False
+    separate_calibration: bool = False
     """May the two arms have numbers of calls of their own? For two calls that are compared."""
-    single: bool = False
+    single_call_setup: bool = False
     """The test cannot be called twice on one set-up: take one call of each arm."""
-    fresh: bool = False
+    process_per_call: bool = False
     """Is each call a process of its own? Then calls differ as pairs do, and many of them in a pair are worth their time."""
-    place: int = 0
+    first_round: int = 0
     """Index of this visit's first slice pair among all slice pairs of the test."""
 
 
@@ -102,10 +102,10 @@ PairPlan = Generator[ArmRequest, MeasureResult | CallRaised, PairResult]
 _Steps = Generator[ArmRequest, MeasureResult | CallRaised, _T]
 
 
-_Readings = dict[Arm, Slices]
+_Readings = dict[Arm, ArmReadings]
 
 
-def plan_pair(order: PairedPlanOptions) -> PairPlan:
+def plan_pair(options: PairedPlanOptions) -> PairPlan:
     """The requests of one visit to both arms; returns its `PairResult`.
 
     Raises
@@ -113,116 +113,121 @@ def plan_pair(order: PairedPlanOptions) -> PairPlan:
     FirstCallRaised
         where not even one call works in one of the arms.
     """
-    arms: tuple[Arm, Arm] = ("head", "base") if order.swapped else ("base", "head")
+    arms: tuple[Arm, Arm] = ("head", "base") if options.head_first else ("base", "head")
     # Until it is known whether the test runs in parallel, it is left alone.
-    pinned = bool(order.pinned)
-    readings = _nothing()
+    pinned = bool(options.pinned)
+    readings = _no_readings()
     load = 0.0
     for arm in arms:
-        first = yield ArmRequest(arm, _single_call(order), pinned)
+        first = yield ArmRequest(arm, _single_call(options), pinned)
         if isinstance(first, CallRaised):
             raise FirstCallRaised(first.text)
         readings[arm].add(first)
-        load = max(load, _load(first.values))
-    if order.single:
-        return _visits(
-            order,
+        load = max(load, _max_load(first.values))
+    if options.single_call_setup:
+        return _pair_result(
+            options,
             {"base": 1, "head": 1},
             readings,
             {},
-            pinned=load <= PARALLEL if order.pinned is None else order.pinned,
+            pinned=load <= MIN_PARALLEL_LOAD if options.pinned is None else options.pinned,
         )
     try:
-        return (yield from _repeated_calls(order, arms, pinned))
+        return (yield from _repeated_calls(options, arms, pinned))
     except RepeatedCallRaised as error:
         nothing = PointResult(1, stateful=str(error))
         return PairResult(nothing, nothing, pinned)
 
 
-def _single_call(order: PairedPlanOptions) -> MeasureRequest:
+def _single_call(options: PairedPlanOptions) -> MeasureRequest:
     """One call, with its load where it is not known yet whether the test runs in parallel."""
-    return MeasureRequest("load" if order.pinned is None else "time", 1, 1, place=order.place)
+    return MeasureRequest("load" if options.pinned is None else "time", 1, 1, first_round=options.first_round)
 
 
-def slices_for(pair_ns: int, budget_ns: int, least: int = SLICES.start) -> int:
+def slice_pairs_for(pair_ns: int, budget_ns: int, least: int = SLICE_PAIRS.start) -> int:
     """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together; `least` if the budget allows."""
-    wanted = min(SLICES.stop - 1, max(least, 2 * SLICES_SPAN_NS // pair_ns))
+    wanted = min(SLICE_PAIRS.stop - 1, max(least, 2 * SLICE_PAIRS_SPAN_NS // pair_ns))
     # The first call of each arm is as long as a slice, and counts for nothing.
     return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns) - 1))
 
 
-def _repeated_calls(order: PairedPlanOptions, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
+def _repeated_calls(options: PairedPlanOptions, arms: tuple[Arm, Arm], pinned: bool) -> PairPlan:
     second: dict[Arm, int] = {}
-    slices = _nothing()
+    slices = _no_readings()
     load = 0.0
     for arm in arms:
-        taken = taken_of((yield ArmRequest(arm, _single_call(order), pinned)))
-        second[arm], load = max(1, taken.values["time"][0]), max(load, _load(taken.values))
+        taken = result_of((yield ArmRequest(arm, _single_call(options), pinned)))
+        second[arm], load = max(1, taken.values["time"][0]), max(load, _max_load(taken.values))
         slices[arm].add(taken)
-    known = max(1, order.iterations)
+    known = max(1, options.iterations)
     iterations: dict[Arm, int] = {"base": known, "head": known}
-    one_by_one = order.one_by_one
-    is_long = order.iterations <= 1 and min(second.values()) >= LONG_CALL_NS
-    if not is_long and (order.separate or not order.iterations):
-        iterations, second, one_by_one = yield from _calibrated(order, second, pinned)
-    if order.pinned is None:
-        if any(second[arm] < iterations[arm] * LOAD_NS for arm in arms):  # too short to tell
-            load = (yield from _highest_load(iterations, second)) if not one_by_one else 0.0
-        pinned = load <= PARALLEL
+    single_call_rounds = options.single_call_rounds
+    is_long = options.iterations <= 1 and min(second.values()) >= MIN_LONG_CALL_NS
+    if not is_long and (options.separate_calibration or not options.iterations):
+        iterations, second, single_call_rounds = yield from _calibrate_arms(options, second, pinned)
+    if options.pinned is None:
+        if any(second[arm] < iterations[arm] * MIN_LOAD_ROUND_NS for arm in arms):  # too short to tell
+            load = (yield from _measure_load(iterations, second)) if not single_call_rounds else 0.0
+        pinned = load <= MIN_PARALLEL_LOAD
     if not is_long:
-        slices = _nothing()
+        slices = _no_readings()
         for arm in arms:
-            second[arm] = yield from _warm_up(order, arm, iterations[arm], pinned)
+            second[arm] = yield from _warm_up_arm(options, arm, iterations[arm], pinned)
     per_call = min(second[arm] // iterations[arm] for arm in arms)
-    instrument = "turn" if per_call < SHORT_CALL_NS and not one_by_one else "time"
-    wanted = slices_for(sum(second.values()), order.budget_ns, FRESH_SLICES if order.fresh else SLICES.start)
-    takes = {arm: MeasureRequest(instrument, iterations[arm], 1, place=order.place) for arm in arms}
-    yield from _take_turns(slices, arms, takes, wanted, pinned)
-    for arm in arms if any(slices["base"].recorded[-1:]) or any(slices["head"].recorded[-1:]) else ():
-        slices[arm].tails = taken_of((yield ArmRequest(arm, MeasureRequest("tails", 1, 1), pinned))).recorded
+    instrument = "warmed" if per_call < MAX_SHORT_CALL_NS and not single_call_rounds else "time"
+    wanted = slice_pairs_for(
+        sum(second.values()),
+        options.budget_ns,
+        MIN_FRESH_SLICE_PAIRS if options.process_per_call else SLICE_PAIRS.start,
+    )
+    takes = {arm: MeasureRequest(instrument, iterations[arm], 1, first_round=options.first_round) for arm in arms}
+    yield from _alternate(slices, arms, takes, wanted, pinned)
+    for arm in arms if any(slices["base"].user_totals[-1:]) or any(slices["head"].user_totals[-1:]) else ():
+        slices[arm].tails = result_of((yield ArmRequest(arm, MeasureRequest("tails", 1, 1), pinned))).user_totals
     memory: dict[Arm, dict[str, tuple[float, ...]]] = {}
-    if order.memory and per_call < MEMORY_CALL_NS:
+    if options.memory and per_call < MAX_MEMORY_CALL_NS:
         for arm in arms:
-            passes = memory_passes(order.metrics, per_call, repeats=not one_by_one)
-            memory[arm] = yield from _on(arm, passes, pinned)
-    return _visits(order, iterations, slices, memory, pinned=pinned, one_by_one=one_by_one)
+            passes = plan_memory(options.metrics, per_call, repeats=not single_call_rounds)
+            memory[arm] = yield from _in_arm(arm, passes, pinned)
+    return _pair_result(options, iterations, slices, memory, pinned=pinned, single_call_rounds=single_call_rounds)
 
 
-def _calibrated(
-    order: PairedPlanOptions, second: Mapping[Arm, int], pinned: bool
+def _calibrate_arms(
+    options: PairedPlanOptions, second: Mapping[Arm, int], pinned: bool
 ) -> _Steps[tuple[dict[Arm, int], dict[Arm, int], str]]:
     """(calls per slice, ns of a slice, why only one by one), of each arm; the same number of calls for both but for two calls."""
-    number, slice_ns, problem = yield from _on("base", calibrate(order.iterations), pinned)
-    if not order.separate:
+    number, slice_ns, problem = yield from _in_arm("base", calibrate(options.iterations), pinned)
+    if not options.separate_calibration:
         return {"base": number, "head": number}, {"base": slice_ns, "head": max(1, number * second["head"])}, problem
-    other, other_ns, more = yield from _on("head", calibrate(0), pinned)
+    other, other_ns, more = yield from _in_arm("head", calibrate(0), pinned)
     return {"base": number, "head": other}, {"base": slice_ns, "head": other_ns}, problem or more
 
 
-def _take_turns(
+def _alternate(
     slices: _Readings, arms: tuple[Arm, Arm], takes: Mapping[Arm, MeasureRequest], wanted: int, pinned: bool
 ) -> _Steps[None]:
     """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
     for index in range(len(slices["base"].values["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
             # Both arms at the same offset of the stack, another one in each slice pair.
-            take = replace(takes[arm], place=takes[arm].place + index)
-            slices[arm].add(taken_of((yield ArmRequest(arm, take, pinned))))
+            take = replace(takes[arm], first_round=takes[arm].first_round + index)
+            slices[arm].add(result_of((yield ArmRequest(arm, take, pinned))))
 
 
-def _highest_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
+def _measure_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
     """CPU time per wall time in rounds that are long enough to tell it."""
     arms: tuple[Arm, Arm] = ("base", "head")
     highest = 0.0
     for arm in arms:
-        long_enough = iterations[arm] * max(1, math.ceil(LOAD_NS / slices_ns[arm]))
+        long_enough = iterations[arm] * max(1, math.ceil(MIN_LOAD_ROUND_NS / slices_ns[arm]))
         highest = max(
-            highest, _load(values_of((yield ArmRequest(arm, MeasureRequest("load", long_enough, LOAD_ROUNDS), False))))
+            highest,
+            _max_load(readings_of((yield ArmRequest(arm, MeasureRequest("load", long_enough, LOAD_ROUNDS), False)))),
         )
     return highest
 
 
-def _load(readings: Mapping[str, list[int]]) -> float:
+def _max_load(readings: Mapping[str, list[int]]) -> float:
     """Return the highest share of CPU time in any round, that of child processes included where it was read.
 
     A busy machine only lowers it.
@@ -231,17 +236,19 @@ def _load(readings: Mapping[str, list[int]]) -> float:
     return max(cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True))
 
 
-def _warm_up(order: PairedPlanOptions, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
+def _warm_up_arm(options: PairedPlanOptions, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
     """Warm one arm; returns what a slice of it takes."""
-    first = values_of((yield ArmRequest(arm, MeasureRequest("time", iterations, 1, place=order.place), pinned)))[
-        "time"
-    ][0]
-    rounds = warm_up_rounds(max(1, first), order.budget_ns // PAIRS_IN_BUDGET)
-    taken = values_of((yield ArmRequest(arm, MeasureRequest("time", iterations, rounds, place=order.place), pinned)))
+    first = readings_of(
+        (yield ArmRequest(arm, MeasureRequest("time", iterations, 1, first_round=options.first_round), pinned))
+    )["time"][0]
+    rounds = warm_up_rounds(max(1, first), options.budget_ns // PAIRS_IN_BUDGET)
+    taken = readings_of(
+        (yield ArmRequest(arm, MeasureRequest("time", iterations, rounds, first_round=options.first_round), pinned))
+    )
     return max(1, min(taken["time"]))
 
 
-def _on(arm: Arm, steps: Generator[MeasureRequest, MeasureResult | CallRaised, _T], pinned: bool) -> _Steps[_T]:
+def _in_arm(arm: Arm, steps: Generator[MeasureRequest, MeasureResult | CallRaised, _T], pinned: bool) -> _Steps[_T]:
     """A plan for one process, carried out in one arm."""
     try:
         request = next(steps)
@@ -252,22 +259,24 @@ def _on(arm: Arm, steps: Generator[MeasureRequest, MeasureResult | CallRaised, _
         return result
 
 
-def _nothing() -> _Readings:
-    return {"base": Slices(), "head": Slices()}
+def _no_readings() -> _Readings:
+    return {"base": ArmReadings(), "head": ArmReadings()}
 
 
-def _visits(
-    order: PairedPlanOptions,
+def _pair_result(
+    options: PairedPlanOptions,
     iterations: Mapping[Arm, int],
     readings: _Readings,
     memory: Mapping[Arm, Mapping[str, tuple[float, ...]]],
     *,
     pinned: bool,
-    one_by_one: str = "",
+    single_call_rounds: str = "",
 ) -> PairResult:
     def visit(arm: Arm) -> PointResult:
         slices = readings[arm]
-        recorded = {**joined(slices.recorded), **slices.tails}
-        return PointResult.of(order.metrics, iterations[arm], slices.values, memory.get(arm, {}), recorded, one_by_one)
+        user_totals = {**join_rounds(slices.user_totals), **slices.tails}
+        return PointResult.of(
+            options.metrics, iterations[arm], slices.values, memory.get(arm, {}), user_totals, single_call_rounds
+        )
 
     return PairResult(visit("base"), visit("head"), pinned)

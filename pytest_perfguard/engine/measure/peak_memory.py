@@ -6,10 +6,10 @@ from collections.abc import Generator
 
 from pytest_perfguard.core.originals import gc
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.measure.executor import PREPARE, SETTLE, Step
+from pytest_perfguard.engine.measure.executor import RUN_SETUP, SETTLE_LOOP, CallStep
 
 
-def take_peaks(iterations: int, rounds: int) -> Generator[Step, Timing, list[int]]:
+def measure_peaks(iterations: int, rounds: int) -> Generator[CallStep, Timing, list[int]]:
     """For each round the most that all threads together had allocated above its start, in bytes (tracemalloc).
 
     It does not depend on what ran before in the process: only blocks are counted that were allocated under tracing; the
@@ -24,12 +24,12 @@ def take_peaks(iterations: int, rounds: int) -> Generator[Step, Timing, list[int
     peaks = []
     try:
         for _ in range(rounds):
-            yield PREPARE
-            yield SETTLE
+            yield RUN_SETUP
+            yield SETTLE_LOOP
             gc.collect()
             tracemalloc.reset_peak()
             start, _peak = tracemalloc.get_traced_memory()
-            yield Step(iterations, counted=False)
+            yield CallStep(iterations, count_switches=False)
             peaks.append(max(0, tracemalloc.get_traced_memory()[1] - start))
     finally:
         if not was_tracing:

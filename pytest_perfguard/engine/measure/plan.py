@@ -26,7 +26,7 @@ ROUND_NS: Final = 500_000
 WARM_UP_NS: Final = 20_000_000
 #: However short a round is read to be: the reading may be wrong.
 MAX_WARM_UP_ROUNDS: Final = 1_000
-ROUNDS: Final = 40
+MAX_ROUNDS: Final = 40
 #: Fewer rounds of a slow call: as many as fit here ...
 ROUNDS_SPAN_NS: Final = 40_000_000
 #: ... but three where that many fit into this.
@@ -35,21 +35,21 @@ FEW_ROUNDS_SPAN_NS: Final = 300_000_000
 #: The calibration kernel after each round takes about this long.
 KERNEL_NS: Final = 500_000
 #: The rounds of one process, and their warm-up, take at most these parts of a test's budget.
-ROUNDS_SHARE: Final = 2
-WARM_UP_SHARE: Final = 8
+ROUNDS_BUDGET_DIVISOR: Final = 2
+WARM_UP_BUDGET_DIVISOR: Final = 8
 #: From here on the second call counts as a timed round: a call this long leaves nothing to warm up.
-LONG_CALL_NS: Final = 100_000_000
+MIN_LONG_CALL_NS: Final = 100_000_000
 #: A call whose time jumps about never calibrates; any number near the last is then as good as another.
 MAX_CALIBRATIONS: Final = 30
 #: Set-ups per process for a test that can be called once per set-up.
-SINGLE_ROUNDS: Final = 10
+MAX_SINGLE_CALL_SETUPS: Final = 10
 #: CPU time per wall time from which on a test counts as running in parallel: kept on one CPU, it would be another test.
-PARALLEL: Final = 1.15
+MIN_PARALLEL_LOAD: Final = 1.15
 MEMORY_ROUNDS: Final = 5
 #: Tracing allocations makes a call several times as long; above this it is not worth its time.
-MEMORY_CALL_NS: Final = 1_000_000_000
+MAX_MEMORY_CALL_NS: Final = 1_000_000_000
 #: A known number of calls per round is not tried where it would take longer: the code has become far slower.
-MAX_HINTED_NS: Final = 1_000_000_000
+MAX_HINTED_ROUND_NS: Final = 1_000_000_000
 #: Calls between two counts of the allocated blocks, as many as fit.
 BLOCKS_SPAN_NS: Final = 5_000_000
 BLOCKS_ITERATIONS: Final = range(2, 51)
@@ -67,7 +67,7 @@ Plan = Generator[MeasureRequest, MeasureResult | CallRaised, PointResult]
 _Steps = Generator[MeasureRequest, MeasureResult | CallRaised, list[int]]
 
 
-def plan_visit(order: PlanOptions) -> Plan:
+def plan_point(options: PlanOptions) -> Plan:
     """The requests of one visit; returns its `PointResult`.
 
     Raises
@@ -75,13 +75,13 @@ def plan_visit(order: PlanOptions) -> Plan:
     FirstCallRaised
         where not even one call works.
     """
-    first = yield MeasureRequest("paced", 1, 1, place=order.place)
+    first = yield MeasureRequest("calibrated", 1, 1, first_round=options.first_round)
     if isinstance(first, CallRaised):
         raise FirstCallRaised(first.text)
-    if order.single:
-        return PointResult.of(order.metrics, 1, first.values, {}, first.recorded)
+    if options.single_call_setup:
+        return PointResult.of(options.metrics, 1, first.values, {}, first.user_totals)
     try:
-        return (yield from _repeated_calls(order))
+        return (yield from _repeated_calls(options))
     except RepeatedCallRaised as error:
         return PointResult(1, stateful=str(error))
 
@@ -89,35 +89,35 @@ def plan_visit(order: PlanOptions) -> Plan:
 def rounds_for(ns_per_round: int, budget_ns: int) -> int:
     """Return how many rounds of this length one process takes of a test with this budget."""
     few = min(FEW_ROUNDS, FEW_ROUNDS_SPAN_NS // ns_per_round)
-    affordable = budget_ns // ROUNDS_SHARE // (ns_per_round + KERNEL_NS)
-    return max(1, min(affordable, max(few, min(ROUNDS, ROUNDS_SPAN_NS // ns_per_round))))
+    affordable = budget_ns // ROUNDS_BUDGET_DIVISOR // (ns_per_round + KERNEL_NS)
+    return max(1, min(affordable, max(few, min(MAX_ROUNDS, ROUNDS_SPAN_NS // ns_per_round))))
 
 
 def warm_up_rounds(ns_per_round: int, budget_ns: int) -> int:
     """Return how many rounds of this length warm a fresh process up."""
-    span = min(WARM_UP_NS, budget_ns // WARM_UP_SHARE)
+    span = min(WARM_UP_NS, budget_ns // WARM_UP_BUDGET_DIVISOR)
     return min(MAX_WARM_UP_ROUNDS, max(1, math.ceil(span / ns_per_round)))
 
 
-def _repeated_calls(order: PlanOptions) -> Plan:
-    second = taken_of((yield MeasureRequest("paced", 1, 1, place=order.place)))
-    readings, recorded = second.values, second.recorded
+def _repeated_calls(options: PlanOptions) -> Plan:
+    second = result_of((yield MeasureRequest("calibrated", 1, 1, first_round=options.first_round)))
+    readings, user_totals = second.values, second.user_totals
     spent = readings["time"][0]
-    iterations, one_by_one = 1, ""
-    if spent < LONG_CALL_NS:
-        hint = order.iterations if order.iterations * spent <= MAX_HINTED_NS else 0
-        iterations, ns_per_round, one_by_one = yield from calibrate(hint)
-        yield from _take("time", iterations, warm_up_rounds(ns_per_round, order.budget_ns))
-        rounds = rounds_for(ns_per_round, order.budget_ns)
-        timed = taken_of((yield MeasureRequest("paced", iterations, rounds, place=order.place)))
-        readings, recorded = timed.values, timed.recorded
-    if recorded:
-        recorded = {**recorded, **taken_of((yield MeasureRequest("tails", 1, 1))).recorded}
+    iterations, single_call_rounds = 1, ""
+    if spent < MIN_LONG_CALL_NS:
+        hint = options.iterations if options.iterations * spent <= MAX_HINTED_ROUND_NS else 0
+        iterations, ns_per_round, single_call_rounds = yield from calibrate(hint)
+        yield from _read("time", iterations, warm_up_rounds(ns_per_round, options.budget_ns))
+        rounds = rounds_for(ns_per_round, options.budget_ns)
+        timed = result_of((yield MeasureRequest("calibrated", iterations, rounds, first_round=options.first_round)))
+        readings, user_totals = timed.values, timed.user_totals
+    if user_totals:
+        user_totals = {**user_totals, **result_of((yield MeasureRequest("tails", 1, 1))).user_totals}
     memory: dict[str, tuple[float, ...]] = {}
-    if order.memory and min(readings["time"]) // iterations < MEMORY_CALL_NS:
+    if options.memory and min(readings["time"]) // iterations < MAX_MEMORY_CALL_NS:
         ns_per_call = min(readings["time"]) // iterations
-        memory = yield from memory_passes(order.metrics, ns_per_call, repeats=not one_by_one)
-    return PointResult.of(order.metrics, iterations, readings, memory, recorded, one_by_one)
+        memory = yield from plan_memory(options.metrics, ns_per_call, repeats=not single_call_rounds)
+    return PointResult.of(options.metrics, iterations, readings, memory, user_totals, single_call_rounds)
 
 
 def calibrate(hint: int) -> Generator[MeasureRequest, MeasureResult | CallRaised, tuple[int, int, str]]:
@@ -129,11 +129,11 @@ def calibrate(hint: int) -> Generator[MeasureRequest, MeasureResult | CallRaised
     iterations = max(1, hint)
     for _ in range(MAX_CALIBRATIONS):
         try:
-            taken = values_of((yield MeasureRequest("time", iterations, FEW_ROUNDS)))
+            taken = readings_of((yield MeasureRequest("time", iterations, FEW_ROUNDS)))
         except RepeatedCallRaised as error:
             if iterations == 1:
                 raise
-            taken = values_of((yield MeasureRequest("time", 1, FEW_ROUNDS)))
+            taken = readings_of((yield MeasureRequest("time", 1, FEW_ROUNDS)))
             return 1, _round_ns(taken), str(error)
         ns = max(1, min(taken["time"]))
         fits = ns >= ROUND_NS // 2 if iterations == hint else ns >= 0.9 * ROUND_NS
@@ -151,7 +151,7 @@ def _round_ns(taken: Mapping[str, list[int]]) -> int:
     return max(1, min(taken["time"]) + min(taken["setup"]))
 
 
-def memory_passes(
+def plan_memory(
     metrics: tuple[str, ...], ns_per_call: int, *, repeats: bool = True
 ) -> Generator[MeasureRequest, MeasureResult | CallRaised, dict[str, tuple[float, ...]]]:
     """The passes for memory of a call that takes `ns_per_call`; values per iteration.
@@ -160,23 +160,23 @@ def memory_passes(
     """
     values: dict[str, tuple[float, ...]] = {}
     if "memory" in metrics:
-        rounds = MEMORY_ROUNDS if ns_per_call < LONG_CALL_NS else 1
-        values["memory"] = tuple(float(peak) for peak in (yield from _take("memory", 1, rounds)))
-    if "blocks" in metrics and ns_per_call < LONG_CALL_NS and repeats:
+        rounds = MEMORY_ROUNDS if ns_per_call < MIN_LONG_CALL_NS else 1
+        values["memory"] = tuple(float(peak) for peak in (yield from _read("memory", 1, rounds)))
+    if "blocks" in metrics and ns_per_call < MIN_LONG_CALL_NS and repeats:
         fit = BLOCKS_SPAN_NS // max(1, ns_per_call)
         iterations = min(max(fit, BLOCKS_ITERATIONS.start), BLOCKS_ITERATIONS.stop - 1)
         # What a round of one call leaves is mostly the apparatus's own, the same in every round.
-        once = statistics.median((yield from _take("blocks", 1, MEMORY_ROUNDS)))
-        totals = yield from _take("blocks", iterations, FEW_ROUNDS)
+        once = statistics.median((yield from _read("blocks", 1, MEMORY_ROUNDS)))
+        totals = yield from _read("blocks", iterations, FEW_ROUNDS)
         values["blocks"] = tuple(max(0.0, (total - once) / (iterations - 1)) for total in totals)
     return values
 
 
-def _take(instrument: str, iterations: int, rounds: int) -> _Steps:
-    return values_of((yield MeasureRequest(instrument, iterations, rounds)))[instrument]
+def _read(instrument: str, iterations: int, rounds: int) -> _Steps:
+    return readings_of((yield MeasureRequest(instrument, iterations, rounds)))[instrument]
 
 
-def taken_of(answer: MeasureResult | CallRaised) -> MeasureResult:
+def result_of(answer: MeasureResult | CallRaised) -> MeasureResult:
     """The answer, if there is one.
 
     Raises
@@ -189,6 +189,6 @@ def taken_of(answer: MeasureResult | CallRaised) -> MeasureResult:
     return answer
 
 
-def values_of(answer: MeasureResult | CallRaised) -> Mapping[str, list[int]]:
-    """The readings of an answer, or as `taken_of`."""
-    return taken_of(answer).values
+def readings_of(answer: MeasureResult | CallRaised) -> Mapping[str, list[int]]:
+    """The readings of an answer, or as `result_of`."""
+    return result_of(answer).values

@@ -14,22 +14,22 @@ except ImportError:  # Windows, where nothing is measured in processes of its ow
     getrusage = None  # type: ignore[assignment]
 
 
-class Switches(NamedTuple):
+class ContextSwitches(NamedTuple):
     """Context switches of this process so far."""
 
     voluntary: int
     involuntary: int
 
 
-def switches() -> Switches:
+def context_switches() -> ContextSwitches:
     """Return the context switches of all threads of this process (`getrusage`)."""
     if getrusage is None:
-        return Switches(0, 0)
+        return ContextSwitches(0, 0)
     usage = getrusage(RUSAGE_SELF)
-    return Switches(usage.ru_nvcsw, usage.ru_nivcsw)
+    return ContextSwitches(usage.ru_nvcsw, usage.ru_nivcsw)
 
 
-def lost_ns(wall_ns: int, cpu_ns: int, before: Switches, after: Switches) -> int:
+def lost_ns(wall_ns: int, cpu_ns: int, before: ContextSwitches, after: ContextSwitches) -> int:
     """Return the nanoseconds of a wall time in which other processes had the CPU; 0 where that cannot be known."""
     only_preempted = after.involuntary > before.involuntary and after.voluntary == before.voluntary
     return max(0, wall_ns - cpu_ns) if only_preempted else 0

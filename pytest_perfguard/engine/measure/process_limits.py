@@ -11,9 +11,9 @@ from typing import NamedTuple
 try:
     import resource
 except ImportError:  # Windows
-    _LIMITED: tuple[int, ...] = ()
+    _RESOURCES: tuple[int, ...] = ()
 else:
-    _LIMITED = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
+    _RESOURCES = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
 
 
 class ProcessLimits(NamedTuple):
@@ -24,19 +24,19 @@ class ProcessLimits(NamedTuple):
     soft: Mapping[int, int]
 
     @classmethod
-    def now(cls) -> ProcessLimits:
+    def current(cls) -> ProcessLimits:
         """Return what holds at this moment."""
         umask = os.umask(0)
         os.umask(umask)
         return cls(sys.getrecursionlimit(), umask, {kind: soft for kind, (soft, _hard) in _resource_limits()})
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Set these limits again, as far as a lowered hard limit allows."""
         with contextlib.suppress(RecursionError):  # deeper already than this limit allows
             sys.setrecursionlimit(self.recursion)
         os.umask(self.umask)
         for kind, (soft, hard) in _resource_limits():
-            wanted = _lower(self.soft.get(kind, soft), hard)
+            wanted = _within_hard_limit(self.soft.get(kind, soft), hard)
             if wanted != soft:
                 with contextlib.suppress(
                     OSError, ValueError
@@ -44,26 +44,26 @@ class ProcessLimits(NamedTuple):
                     resource.setrlimit(kind, (wanted, hard))
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def applied(self) -> Iterator[None]:
         """Set these limits for a block, and what a test has set after it."""
-        found = ProcessLimits.now()
+        found = ProcessLimits.current()
         if found == self:
             yield
             return
-        self.put_back()
+        self.restore()
         try:
             yield
         finally:
-            found.put_back()
+            found.restore()
 
 
 def _resource_limits() -> Iterator[tuple[int, tuple[int, int]]]:
-    for kind in _LIMITED:
+    for kind in _RESOURCES:
         with contextlib.suppress(OSError, ValueError):  # known to Python and not to this kernel
             yield kind, resource.getrlimit(kind)
 
 
-def _lower(wanted: int, hard: int) -> int:
+def _within_hard_limit(wanted: int, hard: int) -> int:
     """Return the wanted soft limit, or the hard one where that is lower."""
     if hard == resource.RLIM_INFINITY:
         return wanted

@@ -17,19 +17,19 @@ CHUNK_SLOTS: Final = 2048
 #: Offsets are multiples of this many words, so that few functions are made.
 STEP_SLOTS: Final = 16
 #: Fractional part of the golden ratio: its multiples, modulo one, cover the unit interval evenly however many there are.
-_GOLDEN: Final = 0.6180339887498949
+_GOLDEN_RATIO_FRACTION: Final = 0.6180339887498949
 
 _T = TypeVar("_T")
 
 
 def stack_offset(index: int) -> int:
     """Return the offset of the `index`-th round, in machine words: low-discrepancy over one chunk (Weyl sequence)."""
-    return int(index * _GOLDEN % 1.0 * CHUNK_SLOTS) // STEP_SLOTS * STEP_SLOTS
+    return int(index * _GOLDEN_RATIO_FRACTION % 1.0 * CHUNK_SLOTS) // STEP_SLOTS * STEP_SLOTS
 
 
 def call_shifted(slots: int, function: Callable[..., _T], *arguments: object) -> _T:
     """Call `function` with its frames `slots` machine words further up the stack."""
-    return cast("_T", _frame_of(slots)(function, arguments))
+    return cast("_T", _forward_with_frame(slots)(function, arguments))
 
 
 class AwaitShifted(Awaitable[_T]):
@@ -58,12 +58,12 @@ class AwaitShifted(Awaitable[_T]):
         self._coroutine.close()
 
 
-def _through(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+def _forward(function: Callable[..., object], arguments: tuple[object, ...]) -> object:
     return function(*arguments)
 
 
 @lru_cache(maxsize=CHUNK_SLOTS // STEP_SLOTS + 1)
-def _frame_of(slots: int) -> Callable[[Callable[..., object], tuple[object, ...]], object]:
-    """Return a function like `_through` whose frame is `slots` machine words larger."""
-    code = _through.__code__
+def _forward_with_frame(slots: int) -> Callable[[Callable[..., object], tuple[object, ...]], object]:
+    """Return a function like `_forward` whose frame is `slots` machine words larger."""
+    code = _forward.__code__
     return FunctionType(code.replace(co_stacksize=code.co_stacksize + slots), {})

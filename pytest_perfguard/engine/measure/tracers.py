@@ -11,58 +11,58 @@ from typing import Any, Final
 from pytest_perfguard.core.originals import os, sys, threading
 
 #: Methods by which an object that C code installed is paused and goes on: cProfile and line_profiler, VizTracer.
-_SWITCHES: Final = (("disable", "enable"), ("pause", "resume"))
+_PAUSE_METHODS: Final = (("disable", "enable"), ("pause", "resume"))
 #: The numbers of the tools of `sys.monitoring`.
-_TOOLS: Final = range(6)
+_MONITORING_TOOL_IDS: Final = range(6)
 
 
 @contextlib.contextmanager
-def untraced() -> Iterator[None]:
+def pause_tracers() -> Iterator[None]:
     """Pause profilers, tracers and monitoring tools: cProfile, coverage, debuggers; for new threads as well."""
     with contextlib.ExitStack() as stack:
-        stack.callback(_paused(sys.gettrace(), sys.settrace))
-        stack.callback(_paused(sys.getprofile(), sys.setprofile))
-        stack.callback(_paused(threading.gettrace(), threading.settrace))
-        stack.callback(_paused(threading.getprofile(), threading.setprofile))
-        stack.enter_context(_paused_monitoring())
+        stack.callback(_pause(sys.gettrace(), sys.settrace))
+        stack.callback(_pause(sys.getprofile(), sys.setprofile))
+        stack.callback(_pause(threading.gettrace(), threading.settrace))
+        stack.callback(_pause(threading.getprofile(), threading.setprofile))
+        stack.enter_context(_pause_monitoring())
         yield
 
 
-def in_the_way() -> list[str]:
+def unpausable_tracers() -> list[str]:
     """What is active here, makes code slower or its memory larger, and cannot be paused."""
-    return list(_in_the_way())
+    return list(_unpausable_tracers())
 
 
-def _in_the_way() -> Iterator[str]:
+def _unpausable_tracers() -> Iterator[str]:
     if str(getattr(threading.getprofile(), "__module__", "")).startswith("memray"):
         yield "memray is tracking allocations"
     if _is_tracing():
         yield "tracemalloc is tracing"
     for kind, active in (("profiler", sys.getprofile()), ("tracer", sys.gettrace())):
-        if active is not None and not callable(active) and _switch_of(active) is None:
+        if active is not None and not callable(active) and _pause_methods_of(active) is None:
             yield f"the {kind} {type(active).__module__}.{type(active).__qualname__} cannot be paused"
     if sys.flags.dev_mode:
         yield "Python runs in development mode (-X dev)"
     elif not sys.flags.ignore_environment and os.environ.get("PYTHONMALLOC", "").endswith("debug"):
         yield f"PYTHONMALLOC is {os.environ['PYTHONMALLOC']}"
-    if _loop_is_debugged():
+    if _loop_in_debug_mode():
         yield "the event loop is in debug mode"
 
 
-def _loop_is_debugged() -> bool:
+def _loop_in_debug_mode() -> bool:
     asyncio = sys.modules.get("asyncio")
     loop = asyncio._get_running_loop() if asyncio is not None else None
     return loop is not None and bool(loop.get_debug())
 
 
-def _paused(active: Any, install: Callable[[Any], object]) -> Callable[[], object]:
+def _pause(active: Any, install: Callable[[Any], object]) -> Callable[[], object]:
     """Pause what is installed; returns the function that puts it back.
 
     Where nothing can be seen, nothing is done: C code may have installed a profiler that only it can put back (yappi).
     """
     if active is None:
-        return _nothing
-    switch = None if callable(active) else _switch_of(active)
+        return _do_nothing
+    switch = None if callable(active) else _pause_methods_of(active)
     if switch is not None:
         pause, resume = switch
         pause()
@@ -70,15 +70,15 @@ def _paused(active: Any, install: Callable[[Any], object]) -> Callable[[], objec
     if callable(active):
         install(None)
         return lambda: install(active)
-    return _nothing
+    return _do_nothing
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """There is nothing to put back."""
 
 
-def _switch_of(active: Any) -> tuple[Callable[[], object], Callable[[], object]] | None:
-    for off, on in _SWITCHES:
+def _pause_methods_of(active: Any) -> tuple[Callable[[], object], Callable[[], object]] | None:
+    for off, on in _PAUSE_METHODS:
         pause, resume = getattr(active, off, None), getattr(active, on, None)
         if callable(pause) and callable(resume):
             return pause, resume
@@ -86,7 +86,7 @@ def _switch_of(active: Any) -> tuple[Callable[[], object], Callable[[], object]]
 
 
 @contextlib.contextmanager
-def _paused_monitoring() -> Iterator[None]:
+def _pause_monitoring() -> Iterator[None]:
     """`sys.monitoring` (3.12 and newer): the events of every tool. Those of single code objects find no callback."""
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is None:
@@ -94,7 +94,9 @@ def _paused_monitoring() -> Iterator[None]:
         return
     kinds = [getattr(monitoring.events, name) for name in dir(monitoring.events) if name.isupper()]
     kinds = [kind for kind in kinds if kind]
-    masks = {tool: monitoring.get_events(tool) for tool in _TOOLS if monitoring.get_tool(tool) is not None}
+    masks = {
+        tool: monitoring.get_events(tool) for tool in _MONITORING_TOOL_IDS if monitoring.get_tool(tool) is not None
+    }
     callbacks: list[tuple[int, int, object]] = []
     for tool in masks:
         monitoring.set_events(tool, 0)
@@ -111,7 +113,7 @@ def _paused_monitoring() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unlimited() -> Iterator[None]:
+def pause_time_limits() -> Iterator[None]:
     """Pause the time limits that a fixture has set for one call of the test: an alarm, faulthandler's traceback."""
     import signal
 

@@ -8,9 +8,9 @@ from typing import Final, Protocol
 from pytest_perfguard.core.stats.quantiles import quantile
 
 #: What stands for the tail of a distribution.
-TAIL: Final = 0.95
+TAIL_QUANTILE: Final = 0.95
 #: Values of which the largest twentieth is at least one.
-LEAST_FOR_TAIL: Final = 20
+MIN_TAIL_VALUES: Final = 20
 
 
 class Distribution(Protocol):
@@ -42,11 +42,11 @@ class UserMetrics:
         self._readings: dict[str, list[float]] = {}
         self._rounds = 0
 
-    def round_begins(self) -> None:
+    def start_round(self) -> None:
         """Right before a timed round."""
         self._before = self._sums()
 
-    def round_ends(self) -> None:
+    def end_round(self) -> None:
         """Right after it."""
         after = self._sums()
         for name, total in after.items():
@@ -59,13 +59,13 @@ class UserMetrics:
         readings, self._readings, self._rounds = self._readings, {}, 0
         return readings
 
-    def note_tails(self) -> None:
+    def read_tails(self) -> None:
         """Read the 95th percentile of what was recorded since the point began, as far back as it is kept."""
         for found in self._distributions():
             values = found.last(found.totals[0] - self._at_start.get(str(found.series), 0))
-            if len(values) >= LEAST_FOR_TAIL:
+            if len(values) >= MIN_TAIL_VALUES:
                 kind = "p95" if found.kind == "timer" else "value-p95"
-                self._readings[f"{kind}:{found.series}"] = [quantile(sorted(values), TAIL)]
+                self._readings[f"{kind}:{found.series}"] = [quantile(sorted(values), TAIL_QUANTILE)]
 
     def _counts(self) -> dict[str, int]:
         return {str(found.series): found.totals[0] for found in self._distributions()}

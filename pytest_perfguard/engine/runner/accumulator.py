@@ -9,12 +9,12 @@ from typing import Final
 from pytest_perfguard.core.metric_names import metric_kind, metric_name, of_points
 from pytest_perfguard.core.model import ClaimSamples, Measurement, Samples
 from pytest_perfguard.core.parsers import KINDS
-from pytest_perfguard.engine.measure.messages import BUSY_MACHINE, PointResult
+from pytest_perfguard.engine.measure.messages import BUSY_SHARE, PointResult
 
 #: One round between two fast kernels may be chance; so many are the machine's pace.
-PACED_ROUNDS: Final = 5
+BEST_ROUNDS_OF_TEST: Final = 5
 #: The same within one process.
-BEST_ROUNDS: Final = 3
+BEST_ROUNDS_OF_PROCESS: Final = 3
 BUSY_NOTE: Final = (
     "the machine was busy: other processes had the CPU for a part of the time, which is left out of the figures"
 )
@@ -26,9 +26,9 @@ class MeasurementBuilder:
     def __init__(self, iterations: Mapping[str, int]) -> None:
         self.iterations: dict[str, int] = dict(iterations)
         """Calls per round that the next process is to use, by label."""
-        self.single = False
+        self.single_call_setup = False
         """Can the test be called only once per set-up?"""
-        self.one_by_one: dict[str, str] = {}
+        self.single_call_rounds: dict[str, str] = {}
         """By label: why two calls cannot be made on one set-up, where they cannot."""
         self.parallel: dict[str, bool] = {}
         """By label: does the point run in parallel, so that it is not kept on one CPU?"""
@@ -38,40 +38,42 @@ class MeasurementBuilder:
         self._busy: dict[str, float] = {}
         self._lost: list[float] = []
         self._current: dict[str, tuple[float, ...]] = {}
-        self._fought: set[str] = set()
+        self._measured_claims: set[str] = set()
         self._seconds = 0.0
         self._instrumented = False
 
-    def add(self, visits: Mapping[str, PointResult]) -> None:
-        """Take over one serving of the test: a visit for each of its measurement points."""
-        for label, visit in visits.items():
-            if visit.stateful:
-                self.single = True
+    def add(self, results: Mapping[str, PointResult]) -> None:
+        """Take over one serving of the test: a result for each of its measurement points."""
+        for label, result in results.items():
+            if result.stateful:
+                self.single_call_setup = True
                 self._note(
-                    f"stateful: a second call raised {visit.stateful}; measured one call per set-up. "
+                    f"stateful: a second call raised {result.stateful}; measured one call per set-up. "
                     "To time many calls, restore the state in the marker's setup=..."
                 )
-            self._lost.append(visit.lost)
-            if visit.one_by_one:
-                self.one_by_one[label] = visit.one_by_one
-                self._note(f"one call per round, after setup=...: a second one raised {visit.one_by_one}")
-            self.iterations[label] = visit.iterations
-            self._busy[label] = max(visit.busy, self._busy.get(label, 0.0))
-            self._process_paces[label] = sorted([*self._process_paces.get(label, ()), *visit.paces])[:BEST_ROUNDS]
-            self._paces[label] = sorted([*self._paces.get(label, ()), *visit.paces])[:PACED_ROUNDS]
-        if not any(visit.stateful for visit in visits.values()):
-            for label, visit in visits.items():
-                for metric, values in visit.values.items():
+            self._lost.append(result.lost)
+            if result.single_call_rounds:
+                self.single_call_rounds[label] = result.single_call_rounds
+                self._note(f"one call per round, after setup=...: a second one raised {result.single_call_rounds}")
+            self.iterations[label] = result.iterations
+            self._busy[label] = max(result.busy, self._busy.get(label, 0.0))
+            self._process_paces[label] = sorted([*self._process_paces.get(label, ()), *result.paces])[
+                :BEST_ROUNDS_OF_PROCESS
+            ]
+            self._paces[label] = sorted([*self._paces.get(label, ()), *result.paces])[:BEST_ROUNDS_OF_TEST]
+        if not any(result.stateful for result in results.values()):
+            for label, result in results.items():
+                for metric, values in result.values.items():
                     name = metric_name(metric, label)
                     self._current[name] = self._current.get(name, ()) + values
 
-    def fights(self, label: str) -> bool:
+    def needs_claim(self, label: str) -> bool:
         """Is this claim to be measured now? Once in a process, which is the unit, however often the test is served."""
-        return label not in self._fought
+        return label not in self._measured_claims
 
-    def add_contest(self, label: str, contest: ClaimSamples) -> None:
+    def add_claim(self, label: str, contest: ClaimSamples) -> None:
         """Take over what one process gave for one claim."""
-        self._fought.add(label)
+        self._measured_claims.add(label)
         known = dict(self.measurement.contests)
         known[label] = known[label].joined(contest) if label in known else contest
         self.measurement = replace(self.measurement, contests=known)
@@ -81,13 +83,13 @@ class MeasurementBuilder:
         if modules:
             self.measurement = replace(self.measurement, imports=tuple(modules))
 
-    def note_instruments(self, names: Sequence[str]) -> None:
+    def note_interferences(self, names: Sequence[str]) -> None:
         """What was active in the process and could not be paused."""
         for name in names:
             self._instrumented = True
             self._note(f"measured while {name}: only to be compared with measurements made in the same way")
 
-    def close_process(self, seconds: float, notes: Sequence[str] = (), *, collector: bool = True) -> None:
+    def close_process(self, seconds: float, notes: Sequence[str] = (), *, gc_enabled: bool = True) -> None:
         """Count what was added as one process that took `seconds`."""
         samples = dict(self.measurement.samples)
         for name, values in self._current.items():
@@ -101,10 +103,10 @@ class MeasurementBuilder:
         }
         pace = max((paces[-1] for paces in self._process_paces.values() if paces), default=0.0)
         lost = max((*self._lost, self.measurement.lost), default=0.0)
-        self._current, self._process_paces, self._fought, self._lost = {}, {}, set(), []
+        self._current, self._process_paces, self._measured_claims, self._lost = {}, {}, set(), []
         for note in notes:
             self._note(note)
-        if lost > BUSY_MACHINE:
+        if lost > BUSY_SHARE:
             self._note(BUSY_NOTE)
         self._seconds = seconds
         self.measurement = replace(
@@ -117,8 +119,8 @@ class MeasurementBuilder:
             lost=lost,
             processes=processes,
             conditions={
-                "collector": collector,
-                "single": self.single,
+                "collector": gc_enabled,
+                "single": self.single_call_setup,
                 "parallel": any(self.parallel.values()),
                 **({"instrumented": True} if self._instrumented else {}),
             },

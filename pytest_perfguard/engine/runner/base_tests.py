@@ -8,14 +8,19 @@ import re
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.core.git import git_or_nothing
-from pytest_perfguard.engine.runner.import_audit import BUILD
+from pytest_perfguard.core.git import git_or_empty
+from pytest_perfguard.engine.runner.import_audit import BUILD_REMEDY
 from pytest_perfguard.engine.runner.revision import Revision
 
 #: What to do about a base that lacks what a build writes.
-IF_BUILT: Final = f"if the base has to be built before it can be imported, {BUILD}"
+BUILD_HINT: Final = f"if the base has to be built before it can be imported, {BUILD_REMEDY}"
 #: How the failures begin that such a base ends in.
-UNBUILT: Final = ("ModuleNotFoundError", "ImportError", "FileNotFoundError", "importlib.metadata.PackageNotFoundError")
+UNBUILT_ERRORS: Final = (
+    "ModuleNotFoundError",
+    "ImportError",
+    "FileNotFoundError",
+    "importlib.metadata.PackageNotFoundError",
+)
 
 
 class BaseTests:
@@ -33,7 +38,7 @@ class BaseTests:
         """
         head, base = self._texts(path)
         names = re.sub(r"\[.*", "", nodeid.partition("::")[2], flags=re.DOTALL).split("::")
-        return bool(base) and all(_stands_in(name, base) for name in names if _stands_in(name, head))
+        return bool(base) and all(_contains_word(name, base) for name in names if _contains_word(name, head))
 
     def _read(self, path: str) -> tuple[str, str]:
         top = self._revision.top
@@ -44,8 +49,8 @@ class BaseTests:
             head = file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             head = ""
-        return head, git_or_nothing(top, "show", f"{self._revision.commit}:{file.relative_to(top).as_posix()}")
+        return head, git_or_empty(top, "show", f"{self._revision.commit}:{file.relative_to(top).as_posix()}")
 
 
-def _stands_in(name: str, text: str) -> bool:
+def _contains_word(name: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(name)}\b", text) is not None

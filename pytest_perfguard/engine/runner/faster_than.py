@@ -10,37 +10,37 @@ from pytest_perfguard.engine.measure.messages import CallRaised, MeasureResult
 from pytest_perfguard.engine.measure.paired_plan import ArmRequest, PairedPlanOptions, plan_pair
 from pytest_perfguard.engine.runner.process import WorkerProcess
 from pytest_perfguard.engine.runner.protocol import FasterThanPoint, SetAffinity
-from pytest_perfguard.engine.runner.scheduler import MeasuredTest, converse
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, run_plan
 
 
-def serve_duel(worker: WorkerProcess, duel: FasterThanPoint, index: int, subject: MeasuredTest) -> ClaimSamples:
+def measure_claim(worker: WorkerProcess, point: FasterThanPoint, index: int, test: MeasuredTest) -> ClaimSamples:
     """Measure the two calls in turn in the process of this index -> the contest with this process's ratio."""
-    order = PairedPlanOptions(
+    options = PairedPlanOptions(
         ("time",),
-        round(subject.settings.budget * 1e9),
-        pinned=None if worker.ready.pins else False,
-        swapped=index % 2 == 1,
+        round(test.settings.budget * 1e9),
+        pinned=None if worker.ready.can_pin else False,
+        head_first=index % 2 == 1,
         memory=False,
-        separate=True,
+        separate_calibration=True,
     )
-    visit = converse(plan_pair(order), _asker(worker, index, subject))
+    result = run_plan(plan_pair(options), _sender(worker, index, test))
     ratio = None
-    if not visit.head.stateful:
-        ratio = log_ratio(visit.head.values["time"], visit.base.values["time"])
+    if not result.head.stateful:
+        ratio = log_ratio(result.head.values["time"], result.base.values["time"])
     ratios = () if ratio is None else (ratio,)
-    return ClaimSamples(duel.name, duel.rival, duel.by, ratios, visit.head.stateful)
+    return ClaimSamples(point.name, point.rival, point.by, ratios, result.head.stateful)
 
 
-def _asker(
-    worker: WorkerProcess, index: int, subject: MeasuredTest
+def _sender(
+    worker: WorkerProcess, index: int, test: MeasuredTest
 ) -> Callable[[ArmRequest], MeasureResult | CallRaised]:
     placed = False  # where a point begins
 
-    def ask(request: ArmRequest) -> MeasureResult | CallRaised:
+    def measure(request: ArmRequest) -> MeasureResult | CallRaised:
         nonlocal placed
         if request.pinned is not placed:
             placed = request.pinned
             worker.send(SetAffinity(index if placed else -1))
-        return worker.ask(request.take_of_one_process, doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
+        return worker.measure(request.as_rival_request, doing=f"measuring {test.nodeid}", limit=test.time_limit)
 
-    return ask
+    return measure

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 
-from pytest_perfguard.engine.runner.stable_repr import Describer
+from pytest_perfguard.engine.runner.stable_repr import StableRepr
 
 
 def fingerprint(function: Callable[..., object], parameters: Mapping[str, object], root: str = "") -> str:
@@ -55,7 +55,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-_describer = functools.lru_cache(maxsize=4)(Describer)
+_describer = functools.lru_cache(maxsize=4)(StableRepr)
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,12 +12,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.core.git import git_or_nothing
-from pytest_perfguard.engine.runner.path_map import is_installed
+from pytest_perfguard.core.git import git_or_empty
+from pytest_perfguard.engine.runner.path_map import is_installed_file
 
 #: Where a project writes the name under which it is installed: `name = "x"`, in TOML, in an ini file, as an argument.
-_NAME: Final = re.compile(r"""\bname\s*=\s*["']?([A-Za-z0-9][A-Za-z0-9._-]*)""")
-_PACKAGING: Final = ("pyproject.toml", "setup.cfg", "setup.py")
+_PROJECT_NAME: Final = re.compile(r"""\bname\s*=\s*["']?([A-Za-z0-9][A-Za-z0-9._-]*)""")
+_PACKAGING_FILES: Final = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
 class ForeignModules:
@@ -30,9 +30,9 @@ class ForeignModules:
         self._top = top
         self._distributions: dict[Path, dict[str, metadata.Distribution]] = {}
 
-    def include(self, name: str, file: str) -> bool:
+    def contains(self, name: str, file: str) -> bool:
         """Is the module of this name and file Python's own, or of another project than the tree's?"""
-        if _is_pythons_own(file):
+        if _is_standard_library(file):
             return True
         distribution = self._distribution_of(Path(file))
         return distribution is not None and not self._is_own(name, distribution)
@@ -40,13 +40,13 @@ class ForeignModules:
     def _is_own(self, name: str, distribution: metadata.Distribution) -> bool:
         if self._was_installed_from_here(distribution):
             return True
-        installed_as = _normalized(distribution.metadata["Name"] or "")
+        installed_as = _normalize_name(distribution.metadata["Name"] or "")
         if self._own_names:
             return installed_as in self._own_names
         # A project whose name is computed is known by its packages; a tree that cannot be installed is no distribution at all.
         package = name.partition(".")[0]
         is_package = any((folder / package).is_dir() for folder in (self._top, self._top / "src"))
-        return bool(self._packaging) and is_package and installed_as == _normalized(package)
+        return bool(self._packaging) and is_package and installed_as == _normalize_name(package)
 
     def _was_installed_from_here(self, distribution: metadata.Distribution) -> bool:
         try:
@@ -57,13 +57,13 @@ class ForeignModules:
 
     @functools.cached_property
     def _packaging(self) -> list[str]:
-        patterns = [pattern for file in _PACKAGING for pattern in (file, f"*/{file}")]
-        return [name for name in git_or_nothing(self._top, "ls-files", "-z", "--", *patterns).split("\0") if name]
+        patterns = [pattern for file in _PACKAGING_FILES for pattern in (file, f"*/{file}")]
+        return [name for name in git_or_empty(self._top, "ls-files", "-z", "--", *patterns).split("\0") if name]
 
     @functools.cached_property
     def _own_names(self) -> set[str]:
-        texts = (_text(self._top / file) for file in self._packaging)
-        return {_normalized(found) for text in texts for found in _NAME.findall(text)}
+        texts = (_read_text(self._top / file) for file in self._packaging)
+        return {_normalize_name(found) for text in texts for found in _PROJECT_NAME.findall(text)}
 
     def _distribution_of(self, file: Path) -> metadata.Distribution | None:
         for folder in file.parents:
@@ -74,10 +74,10 @@ class ForeignModules:
         return None
 
 
-def _is_pythons_own(file: str) -> bool:
+def _is_standard_library(file: str) -> bool:
     bases = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}  # of the interpreter, not of an environment
     folders = {os.path.realpath(sysconfig.get_path(kind, vars=bases)) for kind in ("stdlib", "platstdlib")}
-    return not is_installed(file) and any(Path(file).is_relative_to(folder) for folder in folders)
+    return not is_installed_file(file) and any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def _installed_in(folder: Path) -> dict[str, metadata.Distribution]:
@@ -89,12 +89,12 @@ def _installed_in(folder: Path) -> dict[str, metadata.Distribution]:
         return {}
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:  # deleted in this tree
         return ""
 
 
-def _normalized(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

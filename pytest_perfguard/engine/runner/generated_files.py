@@ -19,14 +19,23 @@ from pytest_perfguard.core.git import git
 from pytest_perfguard.engine.runner.path_map import is_in_tree
 
 #: Bytes; a larger file holds tables, whose size is part of what is measured.
-MAX_SIZE: Final = 8192
+MAX_FILE_BYTES: Final = 8192
 _TEXT_SUFFIXES: Final = ("", ".txt", ".json", ".toml", ".cfg", ".ini")
-_STATEMENTS: Final = (ast.Expr, ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.If, ast.Try, ast.Pass)
-_CODE: Final = (
+_CONSTANT_STATEMENTS: Final = (
+    ast.Expr,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.Import,
+    ast.ImportFrom,
+    ast.If,
+    ast.Try,
+    ast.Pass,
+)
+_CODE_EXPRESSIONS: Final = (
     ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr,
 )  # fmt: skip
 #: Methods of text by which a version is taken apart.
-_METHODS: Final = {
+_TEXT_METHODS: Final = {
     "split",
     "rsplit",
     "partition",
@@ -40,7 +49,7 @@ _METHODS: Final = {
     "startswith",
 }
 #: Modules of which a module of constants may import names.
-_NAMING: Final = {"typing", "typing_extensions", "__future__", "collections", "types", "datetime"}
+_ANNOTATION_MODULES: Final = {"typing", "typing_extensions", "__future__", "collections", "types", "datetime"}
 
 
 def copy_generated(head: Path, base: Path) -> list[str]:
@@ -53,7 +62,7 @@ def copy_generated(head: Path, base: Path) -> list[str]:
     """
     copied = []
     try:
-        for name in _generated(head):
+        for name in _generated_files(head):
             if (base / name).exists() or not (base / name).parent.is_dir():
                 continue
             if name.endswith("/"):
@@ -75,7 +84,7 @@ def is_constant(source: str) -> bool:
     return all(map(_is_constant, tree.body))
 
 
-def _generated(head: Path) -> Iterator[str]:
+def _generated_files(head: Path) -> Iterator[str]:
     # Folders of which git ignores everything come as one name, with a slash behind it.
     names = git(head, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").split("\0")
     for name in filter(None, names):
@@ -92,7 +101,7 @@ def _is_harmless(file: Path) -> bool:
         not (is_text or name.suffix == ".py")
         or file.is_symlink()
         or not file.is_file()
-        or file.stat().st_size > MAX_SIZE
+        or file.stat().st_size > MAX_FILE_BYTES
     ):
         return False
     try:
@@ -102,26 +111,27 @@ def _is_harmless(file: Path) -> bool:
 
 
 def _is_constant(statement: ast.stmt) -> bool:
-    if not isinstance(statement, _STATEMENTS):
+    if not isinstance(statement, _CONSTANT_STATEMENTS):
         return False
     if isinstance(statement, ast.Import):
-        return all(alias.name.partition(".")[0] in _NAMING for alias in statement.names)
+        return all(alias.name.partition(".")[0] in _ANNOTATION_MODULES for alias in statement.names)
     if isinstance(statement, ast.ImportFrom):
-        return not statement.level and (statement.module or "").partition(".")[0] in _NAMING
+        return not statement.level and (statement.module or "").partition(".")[0] in _ANNOTATION_MODULES
     if isinstance(statement, ast.If):
-        return _is_plain(statement.test) and all(map(_is_constant, [*statement.body, *statement.orelse]))
+        return _is_constant_expression(statement.test) and all(map(_is_constant, [*statement.body, *statement.orelse]))
     if isinstance(statement, ast.Try):
         handled = [inner for handler in statement.handlers for inner in handler.body]
         return all(map(_is_constant, [*statement.body, *handled, *statement.orelse, *statement.finalbody]))
-    return _is_plain(statement)
+    return _is_constant_expression(statement)
 
 
-def _is_plain(node: ast.AST) -> bool:
+def _is_constant_expression(node: ast.AST) -> bool:
     """Is this an expression of constants and names, taken apart by methods of text at most?"""
     return not any(
-        isinstance(inner, _CODE) or (isinstance(inner, ast.Call) and not _is_of_text(inner)) for inner in ast.walk(node)
+        isinstance(inner, _CODE_EXPRESSIONS) or (isinstance(inner, ast.Call) and not _is_text_method(inner))
+        for inner in ast.walk(node)
     )
 
 
-def _is_of_text(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in _METHODS
+def _is_text_method(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _TEXT_METHODS

@@ -13,17 +13,17 @@ from pytest_perfguard.core.git import git
 from pytest_perfguard.engine.runner.foreign_modules import ForeignModules
 from pytest_perfguard.engine.runner.path_map import PathMap, import_roots, is_in_tree
 
-BUILD: Final = (
+BUILD_REMEDY: Final = (
     "set perf_base_command to a command that installs the base, such as "
     "`{python} -m pip install --no-deps --target {target} .`, or --perf-base-python to an environment that holds it"
 )
-_INSTALL: Final = "install this tree (pip install .), best as an editable install (pip install -e .)"
-_RENAME: Final = "rename that file, or keep the packages that are imported in a folder src"
-_EXTENSIONS: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+_INSTALL_REMEDY: Final = "install this tree (pip install .), best as an editable install (pip install -e .)"
+_RENAME_REMEDY: Final = "rename that file, or keep the packages that are imported in a folder src"
+_EXTENSION_SUFFIXES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 #: Names that many trees have at their top, and that say nothing.
-_EVERYBODYS: Final = {"setup", "conftest", "tests", "test", "docs", "examples", "noxfile", "tasks", "benchmarks"}
+_COMMON_NAMES: Final = {"setup", "conftest", "tests", "test", "docs", "examples", "noxfile", "tasks", "benchmarks"}
 
-_Names = Mapping[str, set[Path]]
+_FilesByName = Mapping[str, set[Path]]
 
 
 class ImportAudit:
@@ -40,16 +40,16 @@ class ImportAudit:
         *,
         is_test: Callable[[PurePosixPath], bool],
         target: Path | None = None,
-        apart: bool = False,
+        own_environment: bool = False,
     ) -> None:
         self._places = places
         self._is_test = is_test
         self._target = target
         """Where the base was installed."""
-        self._apart = apart
+        self._has_own_environment = own_environment
         """Has the base an environment of its own?"""
-        self._named, self._certain = _tree_modules(places.head, roots)
-        self._strangers = ForeignModules(places.head)
+        self._files_by_name, self._certain_names = _tree_modules(places.head, roots)
+        self._foreign = ForeignModules(places.head)
         self._base: dict[str, str] = {}
         self._head: dict[str, str] = {}
         self.base_is_used = False
@@ -57,7 +57,7 @@ class ImportAudit:
         self.head_files: set[str] = set()
         """The files of all that the heads have imported so far."""
 
-    def begin(self) -> None:
+    def start_pair(self) -> None:
         """A fresh pair of processes."""
         self._base, self._head, self.base_is_used = {}, {}, False
 
@@ -75,48 +75,62 @@ class ImportAudit:
         for name in {*base, *head} & self._head.keys():
             file = self._head[name]
             if Path(file).is_relative_to(self._places.base):
-                raise WrongCode("head", name, file, "that is the revision's, and not this tree's", _INSTALL)
+                raise WrongCode("head", name, file, "that is the revision's, and not this tree's", _INSTALL_REMEDY)
             if self._is_project(name, file):
                 self._check_counterpart(name, file)
-            elif name in self._certain:
-                self._check_stranger(name, file)
+            elif name in self._certain_names:
+                self._check_foreign(name, file)
         for name in base:
             file = self._base[name]
             if is_in_tree(file, self._places.head):
-                raise WrongCode("base", name, file, "that is this tree's, and not the revision's", BUILD)
-            self.base_is_used |= self._apart or (self._is_bases_own(file) and not self._is_copied(file))
+                raise WrongCode("base", name, file, "that is this tree's, and not the revision's", BUILD_REMEDY)
+            self.base_is_used |= self._has_own_environment or (
+                self._belongs_to_base(file) and not self._is_copied_test(file)
+            )
 
-    def _check_stranger(self, name: str, file: str) -> None:
+    def _check_foreign(self, name: str, file: str) -> None:
         """A module of the head that bears a name of the tree and is not in it: it is another project's, in both arms."""
-        if not self._strangers.include(name, file):
-            raise WrongCode("head", name, file, "that is not what this tree has", _INSTALL)
+        if not self._foreign.contains(name, file):
+            raise WrongCode("head", name, file, "that is not what this tree has", _INSTALL_REMEDY)
         other = self._base.get(name, "")
-        if other and self._is_bases_own(other):
-            raise WrongCode("base", name, other, f"the head has {file} under this name, and not the tree's", _RENAME)
+        if other and self._belongs_to_base(other):
+            raise WrongCode(
+                "base", name, other, f"the head has {file} under this name, and not the tree's", _RENAME_REMEDY
+            )
 
     def _check_counterpart(self, name: str, file: str) -> None:
         """The same module in the base: its own, and of the same kind."""
         other = self._base.get(name)
-        compiled = file.endswith(_EXTENSIONS)
-        if compiled and self._target is None and not self._apart and (other is None or not other.endswith(_EXTENSIONS)):
-            raise WrongCode("head", name, file, "it is compiled, and the base has no such file", BUILD)
-        if other is None or self._apart or self._is_bases_own(other) or is_in_tree(other, self._places.head):
+        compiled = file.endswith(_EXTENSION_SUFFIXES)
+        if (
+            compiled
+            and self._target is None
+            and not self._has_own_environment
+            and (other is None or not other.endswith(_EXTENSION_SUFFIXES))
+        ):
+            raise WrongCode("head", name, file, "it is compiled, and the base has no such file", BUILD_REMEDY)
+        if (
+            other is None
+            or self._has_own_environment
+            or self._belongs_to_base(other)
+            or is_in_tree(other, self._places.head)
+        ):
             return
-        raise WrongCode("base", name, other, "that is the installed copy, and not the revision's", BUILD)
+        raise WrongCode("base", name, other, "that is the installed copy, and not the revision's", BUILD_REMEDY)
 
     def _is_project(self, name: str, file: str) -> bool:
         if is_in_tree(file, self._places.head):
             return True
-        if file.endswith(_EXTENSIONS):  # generated: git knows the package that it belongs to
-            return name.partition(".")[0] in self._certain and not self._strangers.include(name, file)
-        return any(_equal(Path(file), source) for source in self._named.get(name, ()))
+        if file.endswith(_EXTENSION_SUFFIXES):  # generated: git knows the package that it belongs to
+            return name.partition(".")[0] in self._certain_names and not self._foreign.contains(name, file)
+        return any(_same_content(Path(file), source) for source in self._files_by_name.get(name, ()))
 
-    def _is_bases_own(self, file: str) -> bool:
+    def _belongs_to_base(self, file: str) -> bool:
         if self._target is not None and Path(file).is_relative_to(self._target):
             return True
         return Path(file).is_relative_to(self._places.base)
 
-    def _is_copied(self, file: str) -> bool:
+    def _is_copied_test(self, file: str) -> bool:
         inside = Path(file).is_relative_to(self._places.base)
         return inside and self._is_test(PurePosixPath(Path(file).relative_to(self._places.base).as_posix()))
 
@@ -127,7 +141,7 @@ def project_roots(top: Path, rootdir: Path) -> list[Path]:
     return list(dict.fromkeys(root for folder in folders for root in import_roots(folder)))
 
 
-def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_Names, set[str]]:
+def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_FilesByName, set[str]]:
     """The files of the tree by the names under which they may be imported, and the names that are certain.
 
     A name is certain if it counts from a root. Others count from the outermost package around the file, wherever it lies;
@@ -152,10 +166,10 @@ def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_Names, set[str]]:
 def _module_name(file: PurePosixPath) -> str:
     parts = list(file.with_suffix("").parts)
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return "" if name in _EVERYBODYS else name
+    return "" if name in _COMMON_NAMES else name
 
 
-def _equal(file: Path, source: Path) -> bool:
+def _same_content(file: Path, source: Path) -> bool:
     try:
         return file.read_bytes() == source.read_bytes()
     except OSError:  # the tree has deleted it, say: other code

@@ -14,8 +14,8 @@ from typing import Final
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.leaks.findings import Examination
-from pytest_perfguard.engine.runner.process import START_LIMIT, Launch, WorkerProcess
+from pytest_perfguard.engine.leaks.results import LeakReport
+from pytest_perfguard.engine.runner.process import START_TIMEOUT, Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     CheckLeaks,
     FasterThanPoint,
@@ -26,18 +26,18 @@ from pytest_perfguard.engine.runner.protocol import (
     Resume,
     ServeTest,
 )
-from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress, TestFailed, broken_down
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress, TestFailed, failed_comparison
 from pytest_perfguard.engine.runner.single_process import SingleProcessScheduler
 from pytest_perfguard.engine.verdict.leaks import PROCESSES, judge_leaks
 
 #: The whole check of one test is one answer: its calls, traced, and the explanation.
-ANSWER_FACTOR: Final = 10.0
+CHECK_TIMEOUT_FACTOR: Final = 10.0
 #: Seconds. A smaller budget counts as this one: the readings alone, of some dozens of windows, take a good part of it.
-LEAST_BUDGET: Final = 4.0
+MIN_BUDGET_SECONDS: Final = 4.0
 #: Of the budget, for the first check of a test; the second has the rest.
-FIRST_SHARE: Final = 0.6
+FIRST_CHECK_SHARE: Final = 0.6
 #: For each measurement point, however many there are.
-LEAST_SHARE: Final = 0.15
+MIN_POINT_SHARE: Final = 0.15
 
 
 class LeakRunner(SingleProcessScheduler):
@@ -47,93 +47,93 @@ class LeakRunner(SingleProcessScheduler):
 
     def __init__(
         self,
-        subjects: Sequence[MeasuredTest],
+        tests: Sequence[MeasuredTest],
         launch: Launch,
         *,
-        tell: Callable[[Progress], None],
+        report_progress: Callable[[Progress], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(subjects, launch, tell=tell, most=PROCESSES, clock=clock)
-        self._found: dict[str, list[Mapping[str, Examination]]] = {subject.nodeid: [] for subject in subjects}
+        super().__init__(tests, launch, report_progress=report_progress, max_passes=PROCESSES, clock=clock)
+        self._found: dict[str, list[Mapping[str, LeakReport]]] = {test.nodeid: [] for test in tests}
         self._spent: dict[str, float] = {}
 
-    def _visit(self, crew: WorkerProcess, subject: MeasuredTest, following: str, index: int) -> None:
+    def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
         start = self._clock()
-        found = self._found[subject.nodeid]
-        allowed = FIRST_SHARE if index == 0 else 1.0
+        found = self._found[test.nodeid]
+        allowed = FIRST_CHECK_SHARE if index == 0 else 1.0
         if index:  # an explanation that took its time leaves the second check what is its own
-            self._spent[subject.nodeid] = min(self._spent[subject.nodeid], FIRST_SHARE * leak_budget(subject.settings))
-        checks: dict[str, Examination] = {}
-        suspects: dict[str, Examination] = {}
-        if found and subject.settings.leaks:
+            self._spent[test.nodeid] = min(self._spent[test.nodeid], FIRST_CHECK_SHARE * leak_budget(test.settings))
+        checks: dict[str, LeakReport] = {}
+        suspects: dict[str, LeakReport] = {}
+        if found and test.settings.leaks:
             suspects = {label: check for label, check in found[-1].items() if check.leaks}
-        if not suspects or subject.settings.max_rss_growth is not None:
-            checks = self._serve(crew, subject, subject.nodeid if suspects else following, allowed)
+        if not suspects or test.settings.max_rss_growth is not None:
+            checks = self._run_test(workers, test, test.nodeid if suspects else following, allowed)
         left = len(suspects)
         for label, suspect in suspects.items():
             left -= 1
-            again = self._recheck(crew, subject, label, suspect, subject.nodeid if left else following, start)
+            again = self._recheck(workers, test, label, suspect, test.nodeid if left else following, start)
             once = checks.get(label, again)
             checks[label] = replace(again, calls=again.calls or once.calls, rss=once.rss)
         found.append({**found[-1], **checks} if found else checks)
-        self._spent[subject.nodeid] = self._spent.get(subject.nodeid, 0.0) + self._clock() - start
-        measurement = Measurement(seconds=self._spent[subject.nodeid])
-        comparison = judge_leaks(subject.nodeid, found, subject.settings, measurement)
+        self._spent[test.nodeid] = self._spent.get(test.nodeid, 0.0) + self._clock() - start
+        measurement = Measurement(seconds=self._spent[test.nodeid])
+        comparison = judge_leaks(test.nodeid, found, test.settings, measurement)
         if comparison is not None:
-            self._decide(subject, comparison)
+            self._decide(test, comparison)
 
-    def _serve(
-        self, crew: WorkerProcess, subject: MeasuredTest, following: str, allowed: float
-    ) -> dict[str, Examination]:
+    def _run_test(
+        self, workers: WorkerProcess, test: MeasuredTest, following: str, allowed: float
+    ) -> dict[str, LeakReport]:
         """Check the test's measurement points, in one set-up."""
-        doing, limit = _doing(subject), _limit(subject)
-        found: dict[str, Examination] = {}
+        doing, limit = _activity(test), _timeout(test)
+        found: dict[str, LeakReport] = {}
         start = self._clock()
-        crew.send(ServeTest(subject.nodeid, following))
+        workers.send(ServeTest(test.nodeid, following))
         while True:
-            message = crew.receive(doing=doing, limit=limit)
+            message = workers.receive(doing=doing, limit=limit)
             if isinstance(message, FinishedTest):
                 if message.problem or not found:
                     raise TestFailed(message.problem or "it reached no measurement point")
                 return found
             if not isinstance(message, PointReached | FasterThanPoint):
                 raise ProtocolError(f"expected Point or Done while {doing}, got {message!r}")
-            order = CheckLeaks(*self._allowance(subject, allowed, start))
-            answer = crew.examine(order, doing=doing, limit=limit)
+            order = CheckLeaks(*self._allowance(test, allowed, start))
+            answer = workers.check_leaks(order, doing=doing, limit=limit)
             # A call that raises ends the check of this point; the test goes on, and raises itself where it must.
             found[message.label] = (
-                answer.examination if isinstance(answer, LeakCheckResult) else Examination(0, unsettled=answer.text)
+                answer.report if isinstance(answer, LeakCheckResult) else LeakReport(0, unsettled=answer.text)
             )
-            crew.send(Resume())
+            workers.send(Resume())
 
     def _recheck(
-        self, crew: WorkerProcess, subject: MeasuredTest, label: str, suspect: Examination, following: str, start: float
-    ) -> Examination:
+        self, workers: WorkerProcess, test: MeasuredTest, label: str, suspect: LeakReport, following: str, start: float
+    ) -> LeakReport:
         """Check one measurement point in a set-up for each window of calls."""
         rates = {leak.kind: leak.per_call for leak in suspect.leaks}
-        request = RecheckLeaks(subject.nodeid, following, label, rates, *self._allowance(subject, 1.0, start))
-        answer = crew.examine(request, doing=_doing(subject), limit=_limit(subject))
-        return answer.examination if isinstance(answer, LeakCheckResult) else Examination(0, unsettled=answer.text)
+        request = RecheckLeaks(test.nodeid, following, label, rates, *self._allowance(test, 1.0, start))
+        answer = workers.check_leaks(request, doing=_activity(test), limit=_timeout(test))
+        return answer.report if isinstance(answer, LeakCheckResult) else LeakReport(0, unsettled=answer.text)
 
-    def _allowance(self, subject: MeasuredTest, allowed: float, start: float) -> tuple[int, float]:
+    def _allowance(self, test: MeasuredTest, allowed: float, start: float) -> tuple[int, float]:
         """The test's budget in ns, and the part of it that is left until `allowed` of it is spent."""
-        budget = leak_budget(subject.settings)
-        spent = self._spent.get(subject.nodeid, 0.0) + self._clock() - start
-        return round(budget * 1e9), max(LEAST_SHARE, allowed - spent / budget)
+        budget = leak_budget(test.settings)
+        spent = self._spent.get(test.nodeid, 0.0) + self._clock() - start
+        return round(budget * 1e9), max(MIN_POINT_SHARE, allowed - spent / budget)
 
-    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
-        return broken_down(subject, error, Measurement())
+    def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
+        return failed_comparison(test, error, Measurement())
 
 
 def leak_budget(settings: Settings) -> float:
     """Seconds that all leak checks of a test may take together."""
-    return max(LEAST_BUDGET, settings.budget)
+    return max(MIN_BUDGET_SECONDS, settings.budget)
 
 
-def _doing(subject: MeasuredTest) -> str:
-    return f"checking {subject.nodeid} for leaks"
+def _activity(test: MeasuredTest) -> str:
+    return f"checking {test.nodeid} for leaks"
 
 
-def _limit(subject: MeasuredTest) -> float:
+def _timeout(test: MeasuredTest) -> float:
     """Seconds to wait for any single answer."""
-    return max(START_LIMIT, subject.time_limit) + ANSWER_FACTOR * leak_budget(subject.settings)
+    return max(START_TIMEOUT, test.time_limit) + CHECK_TIMEOUT_FACTOR * leak_budget(test.settings)

@@ -12,19 +12,19 @@ from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.text import first_of
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureResult
 from pytest_perfguard.engine.measure.paired_plan import (
-    SLICES,
+    SLICE_PAIRS,
     ArmRequest,
     PairedPlanOptions,
     PairResult,
     plan_pair,
 )
 from pytest_perfguard.engine.measure.plan import FirstCallRaised
-from pytest_perfguard.engine.runner.base_tests import IF_BUILT, UNBUILT
-from pytest_perfguard.engine.runner.faster_than import serve_duel
+from pytest_perfguard.engine.runner.alternating import NeverReady, collision_reason, receive_both
+from pytest_perfguard.engine.runner.base_tests import BUILD_HINT, UNBUILT_ERRORS
+from pytest_perfguard.engine.runner.faster_than import measure_claim
 from pytest_perfguard.engine.runner.import_audit import ImportAudit
-from pytest_perfguard.engine.runner.one_at_a_time import NeverReady, collision, receive_both
 from pytest_perfguard.engine.runner.pair_state import PairState, PairWorkers
-from pytest_perfguard.engine.runner.process import START_LIMIT, STARTING, Launch, WorkerProcess
+from pytest_perfguard.engine.runner.process import START_TIMEOUT, STARTING_ACTIVITY, Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
     FinishedTest,
@@ -40,12 +40,12 @@ from pytest_perfguard.engine.runner.scheduler import (
     Progress,
     Scheduler,
     TestFailed,
-    broken_down,
-    converse,
     error_summary,
-    single_servings,
+    failed_comparison,
+    further_setups,
+    run_plan,
 )
-from pytest_perfguard.engine.runner.single_process import not_collected
+from pytest_perfguard.engine.runner.single_process import why_not_collected
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, MIN_MEMORY_PAIRS, is_higher
 from pytest_perfguard.engine.verdict.paired import UNPINNED_THRESHOLD, Pairs
@@ -61,243 +61,243 @@ class PairRunner(Scheduler[PairWorkers]):
 
     def __init__(
         self,
-        subjects: Sequence[MeasuredTest],
+        tests: Sequence[MeasuredTest],
         base: Launch,
         head: Launch,
         judge: PairJudge,
-        proof: ImportAudit,
+        audit: ImportAudit,
         *,
         revision: str,
         reasons: Mapping[str, str],
-        tell: Callable[[Progress], None],
-        most: int,
+        report_progress: Callable[[Progress], None],
+        max_passes: int,
         clock: Callable[[], float] = time.monotonic,
-        at_base: Callable[[str, str], bool] = lambda _nodeid, _path: False,
+        exists_at_base: Callable[[str, str], bool] = lambda _nodeid, _path: False,
     ) -> None:
-        """`at_base`: has the revision itself a test of this node id, in this file?"""
-        super().__init__(subjects, tell=tell, most=most, clock=clock)
+        """`exists_at_base`: has the revision itself a test of this node id, in this file?"""
+        super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
         self._launches = (base, head)
-        self._at_base = at_base
+        self._exists_at_base = exists_at_base
         self._judge = judge
-        self._proof = proof
+        self._audit = audit
         self._revision = revision
         self._reasons = reasons
-        self._sides = {subject.nodeid: PairState.of(subject) for subject in subjects}
+        self._states = {test.nodeid: PairState.of(test) for test in tests}
         self.collisions: dict[str, str] = {}
         """Tests whose arms cannot be alive at once, and why: their verdict is provisional."""
 
     @contextlib.contextmanager
-    def _start(self, subjects: Sequence[MeasuredTest]) -> Iterator[PairWorkers]:
-        nodeids, files = [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
+    def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[PairWorkers]:
+        nodeids, files = [test.nodeid for test in tests], [test.path for test in tests]
         self.processes += 2
         base, head = (WorkerProcess(launch, nodeids, files) for launch in self._launches)
         with base, head:
-            crew = PairWorkers(base, head)
-            yield crew
-            for worker in crew:
-                worker.dismiss()
+            workers = PairWorkers(base, head)
+            yield workers
+            for worker in workers:
+                worker.request_shutdown()
 
-    def _sort_out(self, crew: PairWorkers, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
-        head, base = crew.head.ready, crew.base.ready
-        self._proof.begin()
-        self._proof.check(base.modules, head.modules)
-        for subject in subjects:
-            if subject.nodeid not in head.found:
-                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew.head, subject))))
-            elif subject.nodeid not in base.found:
-                if why := collision(not_collected(crew.base, subject)):
-                    self.collisions[subject.nodeid] = why
-                self._decide(subject, self._absent(crew, subject))
-        return [subject for subject in subjects if subject.nodeid not in self.comparisons]
+    def _select_collected(self, workers: PairWorkers, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
+        head, base = workers.head.ready, workers.base.ready
+        self._audit.start_pair()
+        self._audit.check(base.modules, head.modules)
+        for test in tests:
+            if test.nodeid not in head.found:
+                self._decide(test, self._failure(test, TestFailed(why_not_collected(workers.head, test))))
+            elif test.nodeid not in base.found:
+                if why := collision_reason(why_not_collected(workers.base, test)):
+                    self.collisions[test.nodeid] = why
+                self._decide(test, self._missing_at_base(workers, test))
+        return [test for test in tests if test.nodeid not in self.comparisons]
 
-    def _absent(self, crew: PairWorkers, subject: MeasuredTest) -> Comparison:
+    def _missing_at_base(self, workers: PairWorkers, test: MeasuredTest) -> Comparison:
         """The verdict on a test that the base does not collect: it is new, unless the revision has it."""
-        base, why = crew.base.ready, error_summary(not_collected(crew.base, subject))
-        if reason := base.unlike.get(subject.nodeid):
-            return self._told(subject, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
-        if subject.nodeid in base.other_ids or not self._at_base(subject.nodeid, subject.path):
-            return self._told(subject, Verdict.NEW, f"not to be had with {self._revision}: {why}")
-        return self._told(
-            subject, Verdict.INCOMPARABLE, f"{self._revision} has this test and cannot run it: {why}; {IF_BUILT}"
+        base, why = workers.base.ready, error_summary(why_not_collected(workers.base, test))
+        if reason := base.mismatches.get(test.nodeid):
+            return self._undecided_comparison(test, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
+        if test.nodeid in base.other_ids or not self._exists_at_base(test.nodeid, test.path):
+            return self._undecided_comparison(test, Verdict.NEW, f"not to be had with {self._revision}: {why}")
+        return self._undecided_comparison(
+            test, Verdict.INCOMPARABLE, f"{self._revision} has this test and cannot run it: {why}; {BUILD_HINT}"
         )
 
-    def _visit(self, crew: PairWorkers, subject: MeasuredTest, following: str, index: int) -> None:
-        sides = self._sides[subject.nodeid]
+    def _measure(self, workers: PairWorkers, test: MeasuredTest, following: str, index: int) -> None:
+        state = self._states[test.nodeid]
         self._reached: float | None = None
-        for visits in self._servings(crew, subject, following, index):
-            sides.base.add({label: visit.base for label, visit in visits.items()})
-            sides.head.add({label: visit.head for label, visit in visits.items()})
-            sides.pinned |= {label: visit.pinned for label, visit in visits.items() if not visit.head.stateful}
+        for results in self._test_runs(workers, test, following, index):
+            state.base.add({label: result.base for label, result in results.items()})
+            state.head.add({label: result.head for label, result in results.items()})
+            state.pinned |= {label: result.pinned for label, result in results.items() if not result.head.stateful}
         seconds = self._clock() - self._reached if self._reached is not None else 0.0
-        notes = list(self._notes(crew, sides))
-        sides.base.close_process(seconds, collector=crew.base.ready.collector)
-        sides.head.close_process(seconds, notes, collector=crew.head.ready.collector)
-        spent = Spent.of(sides.head.next_would_exceed, subject.settings.budget, last=index + 1 == self._most)
-        comparison = self._judge(subject.nodeid, self._pairs(subject), spent)
+        notes = list(self._notes(workers, state))
+        state.base.close_process(seconds, gc_enabled=workers.base.ready.gc_enabled)
+        state.head.close_process(seconds, notes, gc_enabled=workers.head.ready.gc_enabled)
+        spent = Spent.of(state.head.next_would_exceed, test.settings.budget, last=index + 1 == self._max_passes)
+        comparison = self._judge(test.nodeid, self._pairs(test), spent)
         if comparison is not None:
-            self._decide(subject, comparison)
+            self._decide(test, comparison)
 
-    def _notes(self, crew: PairWorkers, sides: PairState) -> Iterator[str]:
-        base, head = crew.base.ready, crew.head.ready
-        if sides.only_head:
-            yield f"imported by the head only: {first_of(sides.only_head)}"
+    def _notes(self, workers: PairWorkers, state: PairState) -> Iterator[str]:
+        base, head = workers.base.ready, workers.head.ready
+        if state.only_head:
+            yield f"imported by the head only: {first_of(state.only_head)}"
         yield from dict.fromkeys((*head.notes, *base.notes))
         if head.python != base.python:
             yield f"the head runs on Python {head.python}, the base on {base.python}: the change may be the interpreter's"
-        if not self._proof.base_is_used:
+        if not self._audit.base_is_used:
             yield "the base imported nothing of its own but tests: unless they start its programs, both arms ran the same code"
-        if not all(sides.pinned.values()):
-            why = "it runs in parallel" if head.pins and base.pins else "this system does not allow it"
+        if not all(state.pinned.values()):
+            why = "it runs in parallel" if head.can_pin and base.can_pin else "this system does not allow it"
             yield f"not kept on one CPU, since {why}: only changes of more than {UNPINNED_THRESHOLD:.0%} can be told"
 
-    def _pairs(self, subject: MeasuredTest) -> Pairs:
-        sides = self._sides[subject.nodeid]
-        pinned = all(sides.pinned.values())
-        why = self._reasons.get(subject.nodeid, "")
-        return Pairs(self._revision, sides.base.measurement, sides.head.measurement, pinned, why)
+    def _pairs(self, test: MeasuredTest) -> Pairs:
+        state = self._states[test.nodeid]
+        pinned = all(state.pinned.values())
+        why = self._reasons.get(test.nodeid, "")
+        return Pairs(self._revision, state.base.measurement, state.head.measurement, pinned, why)
 
-    def _servings(
-        self, crew: PairWorkers, subject: MeasuredTest, following: str, index: int
+    def _test_runs(
+        self, workers: PairWorkers, test: MeasuredTest, following: str, index: int
     ) -> Iterator[Mapping[str, PairResult]]:
         """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
-        tally = self._sides[subject.nodeid].head
-        settings = subject.settings
-        order = PairedPlanOptions(
+        builder = self._states[test.nodeid].head
+        settings = test.settings
+        options = PairedPlanOptions(
             settings.metrics,
             round(settings.budget * 1e9),
-            pinned=None if crew.head.ready.pins and crew.base.ready.pins else False,
-            swapped=index % 2 == 1,
-            memory=self._memory_is_open(subject, index),
-            single=tally.single,
-            place=index * SLICES.stop,
+            pinned=None if workers.head.ready.can_pin and workers.base.ready.can_pin else False,
+            head_first=index % 2 == 1,
+            memory=self._memory_is_undecided(test, index),
+            single_call_setup=builder.single_call_setup,
+            first_round=index * SLICE_PAIRS.stop,
         )
-        if not order.single:
-            yield self._serve(crew, subject, following, order, index)
-            if not tally.single:
+        if not options.single_call_setup:
+            yield self._run_test(workers, test, following, options, index)
+            if not builder.single_call_setup:
                 return
-        order = replace(order, single=True)
-        first = self._serve(crew, subject, subject.nodeid, order, index)
+        options = replace(options, single_call_setup=True)
+        first = self._run_test(workers, test, test.nodeid, options, index)
         yield first
-        for more in single_servings({label: visit.base for label, visit in first.items()}, order.budget_ns):
-            order = replace(order, swapped=not order.swapped)
-            yield self._serve(crew, subject, subject.nodeid if more else following, order, index)
+        for more in further_setups({label: result.base for label, result in first.items()}, options.budget_ns):
+            options = replace(options, head_first=not options.head_first)
+            yield self._run_test(workers, test, test.nodeid if more else following, options, index)
 
-    def _memory_is_open(self, subject: MeasuredTest, index: int) -> bool:
+    def _memory_is_undecided(self, test: MeasuredTest, index: int) -> bool:
         """May another pair change what is known of the memory?"""
-        sides = self._sides[subject.nodeid]
-        base, head = sides.base.measurement.samples, sides.head.measurement.samples
+        state = self._states[test.nodeid]
+        base, head = state.base.measurement.samples, state.head.measurement.samples
         return index < MIN_MEMORY_PAIRS or (
             index < MEMORY_PAIRS
-            and any(is_higher(base[name], head[name], subject.settings) for name in base if name in head)
+            and any(is_higher(base[name], head[name], test.settings) for name in base if name in head)
         )
 
-    def _serve(
-        self, crew: PairWorkers, subject: MeasuredTest, following: str, order: PairedPlanOptions, index: int
+    def _run_test(
+        self, workers: PairWorkers, test: MeasuredTest, following: str, options: PairedPlanOptions, index: int
     ) -> Mapping[str, PairResult]:
-        limit = max(subject.time_limit, START_LIMIT)
-        visits: dict[str, PairResult] = {}
+        limit = max(test.time_limit, START_TIMEOUT)
+        results: dict[str, PairResult] = {}
         raised = ""
-        for worker in crew:
-            worker.send(ServeTest(subject.nodeid, following))
+        for worker in workers:
+            worker.send(ServeTest(test.nodeid, following))
         while True:
-            base, head = receive_both(crew, doing=f"measuring {subject.nodeid}", limit=limit)
+            base, head = receive_both(workers, doing=f"measuring {test.nodeid}", limit=limit)
             if isinstance(head, FasterThanPoint) and isinstance(base, FasterThanPoint):
-                self._fight(crew, subject, head, index)
+                self._measure_claim(workers, test, head, index)
                 continue
             if not (isinstance(base, PointReached) and isinstance(head, PointReached) and base.label == head.label):
-                self._finish(crew, subject, base, head)
-                if not (visits or self._sides[subject.nodeid].head.measurement.contests):
+                self._finish(workers, test, base, head)
+                if not (results or self._states[test.nodeid].head.measurement.contests):
                     raise TestFailed.of("", raised)
-                return visits
+                return results
             if self._reached is None:
                 self._reached = self._clock()
             try:
-                visits[base.label] = self._at_point(crew, subject, base, order, index)
+                results[base.label] = self._at_point(workers, test, base, options, index)
             except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
                 raised = str(error)
-            for worker in crew:
+            for worker in workers:
                 worker.send(Resume())
 
     def _at_point(
-        self, crew: PairWorkers, subject: MeasuredTest, point: PointReached, order: PairedPlanOptions, index: int
+        self, workers: PairWorkers, test: MeasuredTest, point: PointReached, options: PairedPlanOptions, index: int
     ) -> PairResult:
-        sides = self._sides[subject.nodeid]
-        order = replace(
-            order,
-            iterations=sides.base.iterations.get(point.label, 0),
-            one_by_one=sides.base.one_by_one.get(point.label, ""),
-            pinned=sides.pinned.get(point.label, sides.known_pinned.get(point.label))
-            if order.pinned is None
+        state = self._states[test.nodeid]
+        options = replace(
+            options,
+            iterations=state.base.iterations.get(point.label, 0),
+            single_call_rounds=state.base.single_call_rounds.get(point.label, ""),
+            pinned=state.pinned.get(point.label, state.known_pinned.get(point.label))
+            if options.pinned is None
             else False,
-            memory=order.memory and point.memory,
-            fresh=not point.memory,
+            memory=options.memory and point.memory,
+            process_per_call=not point.memory,
         )
-        plan = plan_pair(order)
+        plan = plan_pair(options)
         placed = False  # where a point begins
 
-        def ask(request: ArmRequest) -> MeasureResult | CallRaised:
+        def measure(request: ArmRequest) -> MeasureResult | CallRaised:
             nonlocal placed
             if request.pinned is not placed:
                 placed = request.pinned
-                for worker in crew:
+                for worker in workers:
                     worker.send(SetAffinity(index if placed else -1))
-            worker = crew.base if request.arm == "base" else crew.head
-            return worker.ask(request.take, doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
+            worker = workers.base if request.arm == "base" else workers.head
+            return worker.measure(request.take, doing=f"measuring {test.nodeid}", limit=test.time_limit)
 
-        return converse(plan, ask)
+        return run_plan(plan, measure)
 
-    def _fight(self, crew: PairWorkers, subject: MeasuredTest, duel: FasterThanPoint, index: int) -> None:
+    def _measure_claim(self, workers: PairWorkers, test: MeasuredTest, point: FasterThanPoint, index: int) -> None:
         """A claim is about two calls of one tree: the head's."""
         if self._reached is None:
             self._reached = self._clock()
-        tally = self._sides[subject.nodeid].head
-        if tally.fights(duel.label):
+        builder = self._states[test.nodeid].head
+        if builder.needs_claim(point.label):
             with contextlib.suppress(FirstCallRaised):
-                tally.add_contest(duel.label, serve_duel(crew.head, duel, index, subject))
-        for worker in crew:
+                builder.add_claim(point.label, measure_claim(workers.head, point, index, test))
+        for worker in workers:
             worker.send(Resume())
 
-    def _finish(self, crew: PairWorkers, subject: MeasuredTest, base: Message, head: Message) -> None:
+    def _finish(self, workers: PairWorkers, test: MeasuredTest, base: Message, head: Message) -> None:
         """Both arms to the end of the test, where it is checked that they did the same and ran the right code."""
         same = isinstance(base, FinishedTest) and isinstance(head, FinishedTest)
-        base_done, head_done = self._run_out(crew.base, subject, base), self._run_out(crew.head, subject, head)
-        self._proof.check(base_done.modules, head_done.modules)
-        self._sides[subject.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
-        self._sides[subject.nodeid].note_instruments(base_done.instruments, head_done.instruments)
+        base_done, head_done = self._finish_arm(workers.base, test, base), self._finish_arm(workers.head, test, head)
+        self._audit.check(base_done.modules, head_done.modules)
+        self._states[test.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
+        self._states[test.nodeid].note_interferences(base_done.interferences, head_done.interferences)
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
             why = error_summary(base_done.problem)
-            remedy = f"; {IF_BUILT}" if why.startswith(UNBUILT) else ""
+            remedy = f"; {BUILD_HINT}" if why.startswith(UNBUILT_ERRORS) else ""
             raise OtherTest(f"fails with {self._revision}: {why}{remedy}")
         if not same:
             raise OtherTest(f"reaches other measurement points with {self._revision}")
 
-    def _run_out(self, worker: WorkerProcess, subject: MeasuredTest, message: Message) -> FinishedTest:
+    def _finish_arm(self, worker: WorkerProcess, test: MeasuredTest, message: Message) -> FinishedTest:
         while isinstance(message, PointReached | FasterThanPoint):
             worker.send(Resume())
-            message = worker.receive(doing=f"measuring {subject.nodeid}", limit=subject.time_limit)
+            message = worker.receive(doing=f"measuring {test.nodeid}", limit=test.time_limit)
         if not isinstance(message, FinishedTest):
-            raise ProtocolError(f"expected Point or Done while measuring {subject.nodeid}, got {message!r}")
+            raise ProtocolError(f"expected Point or Done while measuring {test.nodeid}, got {message!r}")
         return message
 
-    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
-        if why := collision(error):
-            self.collisions[subject.nodeid] = why
+    def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
+        if why := collision_reason(error):
+            self.collisions[test.nodeid] = why
             if isinstance(error, NeverReady):
-                self._set_aside(subject.path, why)
+                self._set_aside_file(test.path, why)
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
-            remedy = f"\n{IF_BUILT}" if isinstance(error, ChildError) and error.doing == STARTING else ""
-            return self._told(subject, Verdict.INCOMPARABLE, f"{error}{remedy}")
-        return broken_down(subject, error, self._sides[subject.nodeid].head.measurement)
+            remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
+            return self._undecided_comparison(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
+        return failed_comparison(test, error, self._states[test.nodeid].head.measurement)
 
-    def _set_aside(self, path: str, why: str) -> None:
+    def _set_aside_file(self, path: str, why: str) -> None:
         """The undecided tests of a file most likely need what one of them waited for: each would cost the same wait."""
-        for subject in self._undecided():
-            if subject.path == path:
-                self.collisions[subject.nodeid] = why
-                self._decide(subject, self._told(subject, Verdict.INCOMPARABLE, why))
+        for test in self._undecided():
+            if test.path == path:
+                self.collisions[test.nodeid] = why
+                self._decide(test, self._undecided_comparison(test, Verdict.INCOMPARABLE, why))
 
-    def _told(self, subject: MeasuredTest, verdict: Verdict, reason: str) -> Comparison:
-        pairs = self._pairs(subject)
-        return Comparison(subject.nodeid, verdict, (), pairs.head, reason, pairs.pairing())
+    def _undecided_comparison(self, test: MeasuredTest, verdict: Verdict, reason: str) -> Comparison:
+        pairs = self._pairs(test)
+        return Comparison(test.nodeid, verdict, (), pairs.head, reason, pairs.pairing())

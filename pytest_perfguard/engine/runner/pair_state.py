@@ -32,16 +32,16 @@ class PairState:
     """The modules that only the head's fresh interpreters import."""
 
     @classmethod
-    def of(cls, subject: MeasuredTest) -> PairState:
+    def of(cls, test: MeasuredTest) -> PairState:
         """Start from what an earlier phase found out: calls per slice, and whether the points run in parallel.
 
         One call per slice is found out anew, since it may have had a reason that the pairs have to know.
         """
-        iterations = {label: count for label, count in subject.iterations.items() if count > 1}
-        known = {} if subject.parallel is None else dict.fromkeys(subject.iterations, not subject.parallel)
+        iterations = {label: count for label, count in test.iterations.items() if count > 1}
+        known = {} if test.parallel is None else dict.fromkeys(test.iterations, not test.parallel)
         return cls(MeasurementBuilder(iterations), MeasurementBuilder({}), known_pinned=known)
 
-    def note_instruments(self, base: Sequence[str], head: Sequence[str]) -> None:
+    def note_interferences(self, base: Sequence[str], head: Sequence[str]) -> None:
         """What was active in the two processes and could not be paused."""
-        self.base.note_instruments(base)
-        self.head.note_instruments(head)
+        self.base.note_interferences(base)
+        self.head.note_interferences(head)

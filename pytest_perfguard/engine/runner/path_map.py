@@ -20,7 +20,7 @@ class PathMap:
     head: Path
     base: Path
 
-    def moved(self, path: str) -> str:
+    def to_base(self, path: str) -> str:
         """The base's counterpart of a path; any other path as it is."""
         # As it is written, if that lies in the tree: a link in the tree is a link in its counterpart, too.
         for place in (path, os.path.realpath(path)):
@@ -28,7 +28,7 @@ class PathMap:
                 return os.path.join(self.base, os.path.relpath(place, self.head))  # noqa: PTH118 - text in, text out
         return path
 
-    def moved_argument(self, argument: str, folder: Path) -> str:
+    def argument_to_base(self, argument: str, folder: Path) -> str:
         """The same for an argument of pytest: a path, a node id, or an option with a path behind its equals sign.
 
         A relative path stays as it is where the process runs in the counterpart of its folder.
@@ -39,17 +39,17 @@ class PathMap:
             return argument
         if not Path(path).is_absolute() and is_in_tree(os.path.realpath(folder), self.head):
             return argument
-        return f"{option}{equals}{self.moved(os.fspath(folder / path))}{colons}{names}"
+        return f"{option}{equals}{self.to_base(os.fspath(folder / path))}{colons}{names}"
 
-    def moved_path(self, path: Sequence[str], roots: Sequence[Path]) -> list[str]:
+    def import_path_to_base(self, path: Sequence[str], roots: Sequence[Path]) -> list[str]:
         """The import path of the base.
 
         `roots` are the folders of the head from which its packages can be imported. They come before any folder of
         installed packages, which may hold the project itself, and behind the standard library.
         """
-        moved = [self.moved(entry) for entry in path]
-        added = [place for place in (self.moved(os.fspath(root)) for root in roots) if place not in moved]
-        first = next((index for index, entry in enumerate(moved) if is_installed(entry)), len(moved))
+        moved = [self.to_base(entry) for entry in path]
+        added = [place for place in (self.to_base(os.fspath(root)) for root in roots) if place not in moved]
+        first = next((index for index, entry in enumerate(moved) if is_installed_file(entry)), len(moved))
         return [*moved[:first], *added, *moved[first:]]
 
 
@@ -67,10 +67,10 @@ def is_in_tree(file: str, tree: Path) -> bool:
     for prefix in map(Path, {sys.prefix, sys.base_prefix}):  # conda and pixi put the whole interpreter there
         if prefix.is_relative_to(tree) and prefix != tree and Path(file).is_relative_to(prefix):
             return False
-    return not is_installed(file) and ".git" not in Path(file).relative_to(tree).parts
+    return not is_installed_file(file) and ".git" not in Path(file).relative_to(tree).parts
 
 
-def is_installed(file: str) -> bool:
+def is_installed_file(file: str) -> bool:
     """Does this lie where packages, or the interpreter's own modules, are installed?"""
     path = Path(file)
     if not _INSTALLED.isdisjoint(path.parts):

@@ -23,7 +23,7 @@ from pytest_perfguard.core.errors import (
     PerfguardError,
     ProtocolError,
 )
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.measure.attribution import ReadingFailed
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner.interpreter_flags import interpreter_flags
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 #: Imports, conftests and the collection of the files that hold perf tests; a large project takes its time.
-START_LIMIT: Final = 300.0
+START_TIMEOUT: Final = 300.0
 #: After the last word a child only tears down what its session holds.
-END_LIMIT: Final = 30.0
+STOP_TIMEOUT: Final = 30.0
 #: After an interrupt a process may tear down its fixtures for so many seconds.
-GRACE: Final = 5.0
-LOG_LINES: Final = 25
+INTERRUPT_TIMEOUT: Final = 5.0
+MAX_LOG_LINES: Final = 25
 #: What a process does first.
-STARTING: Final = "starting and collecting"
+STARTING_ACTIVITY: Final = "starting and collecting"
 
-_Answer = TypeVar("_Answer", MeasureResult, LeakCheckResult)
+_Response = TypeVar("_Response", MeasureResult, LeakCheckResult)
 
 #: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
 #: interpreter's own, without the current folder that `-c` puts before it unless `-I` or `-P` forbids that. Before
@@ -85,7 +85,7 @@ class Launch:
 
     arm: str = ""
     """"base" or "head" where two are measured side by side."""
-    place: Callable[[str], str] = str
+    map_path: Callable[[str], str] = str
     """Where this process finds a file of the head."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """What the tests are in the run, by node id."""
@@ -113,26 +113,26 @@ class WorkerProcess:
     def __init__(self, launch: Launch, nodeids: Sequence[str], files: Sequence[str]) -> None:
         self._launch = launch
         self._nodeids = list(nodeids)
-        self._files = sorted({launch.place(file) for file in files})
-        self._doing = STARTING
-        self._dismissed = False
+        self._files = sorted({launch.map_path(file) for file in files})
+        self._activity = STARTING_ACTIVITY
+        self._shutdown_requested = False
 
     def __enter__(self) -> WorkerProcess:
         with contextlib.ExitStack() as opened:
             try:
                 self._open(opened)
             except OSError as error:
-                problem = f"starting {self._launch.python}: {explained(error)}"
+                problem = f"starting {self._launch.python}: {explain_error(error)}"
                 raise ChildError(problem, arm=self._launch.arm) from None
             self._opened = opened.pop_all()
         try:
-            self.send(self._greeting())
+            self.send(self._hello())
         except BaseException:
             self._end()
             raise
         return self
 
-    def _greeting(self) -> Hello:
+    def _hello(self) -> Hello:
         known = self._launch.fingerprints
         wanted = {nodeid: known[nodeid] for nodeid in self._nodeids if nodeid in known}
         return Hello(self._nodeids, self._files, self._folder, wanted, self._launch.arm == "base")
@@ -167,7 +167,7 @@ class WorkerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._say_goodbye()
+            self._shut_down()
         self._end()
 
     def send(self, message: Message) -> None:
@@ -185,7 +185,7 @@ class WorkerProcess:
 
     def receive(self, *, doing: str, limit: float) -> Message:
         """The next message, within `limit` seconds; `doing` is what the errors name."""
-        self._doing = doing
+        self._activity = doing
         try:
             if not self._connection.poll(limit):
                 self._kill()
@@ -194,19 +194,21 @@ class WorkerProcess:
         except (EOFError, OSError):
             raise self._died() from None
 
-    def has_answered(self, seconds: float) -> bool:
+    def has_message(self, seconds: float) -> bool:
         """Is there a message, or the end of the process, within so many seconds?"""
         return self._connection.poll(seconds)
 
-    def ask(self, request: MeasureRequest, *, doing: str, limit: float) -> MeasureResult | CallRaised:
+    def measure(self, request: MeasureRequest, *, doing: str, limit: float) -> MeasureResult | CallRaised:
         """Have something measured."""
-        return self._ask(request, MeasureResult, doing, limit)
+        return self._request(request, MeasureResult, doing, limit)
 
-    def examine(self, request: CheckLeaks | RecheckLeaks, *, doing: str, limit: float) -> LeakCheckResult | CallRaised:
+    def check_leaks(
+        self, request: CheckLeaks | RecheckLeaks, *, doing: str, limit: float
+    ) -> LeakCheckResult | CallRaised:
         """Have something checked for leaks."""
-        return self._ask(request, LeakCheckResult, doing, limit)
+        return self._request(request, LeakCheckResult, doing, limit)
 
-    def _ask(self, request: Message, kind: type[_Answer], doing: str, limit: float) -> _Answer | CallRaised:
+    def _request(self, request: Message, kind: type[_Response], doing: str, limit: float) -> _Response | CallRaised:
         self.send(request)
         answer = self.receive(doing=doing, limit=limit)
         if not isinstance(answer, kind | CallRaised):
@@ -218,22 +220,22 @@ class WorkerProcess:
     @functools.cached_property
     def ready(self) -> Ready:
         """What the process says once it has collected."""
-        answer = self.receive(doing=STARTING, limit=START_LIMIT)
+        answer = self.receive(doing=STARTING_ACTIVITY, limit=START_TIMEOUT)
         if not isinstance(answer, Ready):
             raise ProtocolError(f"expected Ready from a new measuring process, got {answer!r}")
         return answer
 
-    def dismiss(self) -> None:
+    def request_shutdown(self) -> None:
         """Let it end; the end of the `with` block waits for that."""
-        if not self._dismissed:
-            self._dismissed = True
+        if not self._shutdown_requested:
+            self._shutdown_requested = True
             with contextlib.suppress(PerfguardError):  # it may have died of its own accord: its work is done
                 self.send(Shutdown())
 
-    def _say_goodbye(self) -> None:
-        self.dismiss()
+    def _shut_down(self) -> None:
+        self.request_shutdown()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_LIMIT)
+            self._process.wait(STOP_TIMEOUT)
 
     def _end(self) -> None:
         with self._opened:
@@ -245,7 +247,7 @@ class WorkerProcess:
             if self._process.poll() is None:
                 self._signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(GRACE)
+                    self._process.wait(INTERRUPT_TIMEOUT)
         finally:  # a second Ctrl-C ends the waiting, not the killing
             self._signal(signal.SIGKILL)
             self._process.wait()
@@ -256,11 +258,11 @@ class WorkerProcess:
 
     def _died(self) -> ChildDied:
         try:
-            status = self._process.wait(END_LIMIT)
+            status = self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:  # it closed its pipe and lives on
             self._kill()
             status = self._process.returncode
-        return ChildDied(self._doing, self._last_lines(), status=status, arm=self._launch.arm)
+        return ChildDied(self._activity, self._last_lines(), status=status, arm=self._launch.arm)
 
     def _last_lines(self) -> str:
         try:
@@ -269,4 +271,4 @@ class WorkerProcess:
             text = self._log.read().decode(errors="replace")
         except OSError as error:  # the disk fails: what happened to the process matters more
             return f"(its output cannot be read: {error})"
-        return "\n".join(text.splitlines()[-LOG_LINES:])
+        return "\n".join(text.splitlines()[-MAX_LOG_LINES:])

@@ -1,6 +1,6 @@
 """The messages between the controller and a measuring process, and their form on the pipe.
 
-One JSON object per message, `{"say": KIND, ...fields}`. Nothing is ever unpickled or executed. The order is
+One JSON object per message, `{"type": KIND, ...fields}`. Nothing is ever unpickled or executed. The order is
 
     controller  Hello          Serve         Pin  Take               GoOn         Quit
     child              Ready          Point|Duel        Taken|Raised       Done
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Protocol, TypeAlias, get_args
 
 from pytest_perfguard.core.errors import ProtocolError
-from pytest_perfguard.engine.leaks.findings import Examination, Leak
+from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 
 #: A message holds at most a few thousand integers; more than this is not ours.
@@ -47,7 +47,7 @@ class Hello:
     """An empty folder for temporary files, removed with the process."""
     fingerprints: dict[str, str] = field(default_factory=dict)
     """What the tests are in the run, by node id."""
-    other_code: bool = False
+    runs_base: bool = False
     """Does the process run another revision, so that parameters may differ in their values?"""
 
 
@@ -60,15 +60,15 @@ class Ready:
     """What failed at collection, as pytest would show it."""
     notes: list[str]
     """What the child knows of its own fitness to measure."""
-    collector: bool
+    gc_enabled: bool
     """Is the garbage collector on?"""
-    pins: bool
+    can_pin: bool
     """Can it stay on one CPU?"""
     python: str
     """Version of the interpreter."""
     modules: dict[str, str]
     """The files of all modules that are imported, by name."""
-    unlike: dict[str, str] = field(default_factory=dict)
+    mismatches: dict[str, str] = field(default_factory=dict)
     """Why the test of this node id is not the run's."""
     other_ids: dict[str, str] = field(default_factory=dict)
     """What ids the function of a test has here that is not to be had."""
@@ -136,7 +136,7 @@ class RecheckLeaks:
 class LeakCheckResult:
     """What a leak check found."""
 
-    examination: Examination
+    report: LeakReport
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class FinishedTest:
     """The files of the modules that were imported since the last message of this kind."""
     imports: list[str]
     """Of them, the modules that fresh interpreters imported for this test, and what is built in."""
-    instruments: list[str] = field(default_factory=list)
+    interferences: list[str] = field(default_factory=list)
     """What made the test slower or larger and could not be paused."""
 
 
@@ -179,7 +179,7 @@ Message: TypeAlias = (
     | FinishedTest
     | Shutdown
 )
-_KINDS: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
+_MESSAGE_TYPES: Final[Mapping[str, type[Message]]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 class Link(Protocol):
@@ -192,7 +192,7 @@ class Link(Protocol):
 
 def encode(message: Message) -> bytes:
     """The message as bytes."""
-    return _ENCODER.encode({"say": type(message).__name__, **vars(message)}).encode()
+    return _ENCODER.encode({"type": type(message).__name__, **vars(message)}).encode()
 
 
 def decode(data: bytes) -> Message:
@@ -207,14 +207,18 @@ def decode(data: bytes) -> Message:
         content = _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not a message: {data[:80]!r} ({error})") from None
-    kind = _KINDS.get(content.pop("say", None)) if isinstance(content, dict) and _is_text(content.get("say")) else None
+    kind = (
+        _MESSAGE_TYPES.get(content.pop("type", None))
+        if isinstance(content, dict) and _is_str(content.get("type"))
+        else None
+    )
     if kind is None:
         raise ProtocolError(f"not a message of this protocol: {data[:80]!r}")
-    message: Message = _built(kind, content)
+    message: Message = _build(kind, content)
     return message
 
 
-def _built(kind: type[Any], content: object) -> Any:
+def _build(kind: type[Any], content: object) -> Any:
     """An instance of a message, or of what is in one, from its fields."""
     expected = {each.name: str(each.type) for each in fields(kind)}
     if not isinstance(content, dict):
@@ -222,42 +226,42 @@ def _built(kind: type[Any], content: object) -> Any:
     if set(content) != set(expected):
         raise ProtocolError(f"{kind.__name__} has the fields {sorted(content)}, expected {sorted(expected)}")
     for name, value in content.items():
-        if expected[name] in _PARTS:
-            part, many = _PARTS[expected[name]]
+        if expected[name] in _NESTED:
+            part, many = _NESTED[expected[name]]
             if many and not isinstance(value, list):
                 raise ProtocolError(f"{kind.__name__}.{name} is {value!r:.80}, expected a list")
-            content[name] = [_built(part, item) for item in value] if many else _built(part, value)
+            content[name] = [_build(part, item) for item in value] if many else _build(part, value)
         elif not _CHECKS[expected[name]](value):
             raise ProtocolError(f"{kind.__name__}.{name} is {value!r:.80}, expected {expected[name]}")
     return kind(**content)
 
 
-def _is_text(value: object) -> bool:
+def _is_str(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_whole(value: object) -> bool:
+def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
-def _is_texts(value: object) -> bool:
+def _is_str_list(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_readings(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(readings, list) and readings and all(map(_is_whole, readings))
+        isinstance(name, str) and isinstance(readings, list) and readings and all(map(_is_int, readings))
         for name, readings in value.items()
     )
 
 
-def _is_recorded(value: object) -> bool:
+def _is_user_totals(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(totals, list) and totals and all(map(_is_amount, totals)) for totals in value.values()
+        isinstance(totals, list) and totals and all(map(_is_number, totals)) for totals in value.values()
     )
 
 
-def _is_amount(value: object) -> bool:
+def _is_number(value: object) -> bool:
     # A whole number of hundreds of digits cannot even be asked whether it is finite.
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
@@ -265,20 +269,20 @@ def _is_amount(value: object) -> bool:
 
 
 #: What is no plain value, by the annotation of the field; and is it a list of them?
-_PARTS: Final[Mapping[str, tuple[type, bool]]] = {
-    "Examination": (Examination, False),
+_NESTED: Final[Mapping[str, tuple[type, bool]]] = {
+    "LeakReport": (LeakReport, False),
     "Sequence[Leak]": (Leak, True),
 }
 #: By the annotation of the field.
 _CHECKS: Final = {
-    "str": _is_text,
-    "int": _is_whole,
+    "str": _is_str,
+    "int": _is_int,
     "bool": lambda value: isinstance(value, bool),
-    "float": _is_amount,
-    "list[str]": _is_texts,
-    "Sequence[str]": _is_texts,
-    "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_amount, value.values())),
-    "dict[str, str]": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    "float": _is_number,
+    "list[str]": _is_str_list,
+    "Sequence[str]": _is_str_list,
+    "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+    "dict[str, str]": lambda value: isinstance(value, dict) and all(map(_is_str, value.values())),
     "Mapping[str, list[int]]": _is_readings,
-    "Recorded": _is_recorded,
+    "UserTotals": _is_user_totals,
 }

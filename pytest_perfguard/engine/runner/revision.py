@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import git, git_if_found, git_or_nothing, is_shallow, repository_around
+from pytest_perfguard.core.git import find_repository, git, git_lookup, git_or_empty, is_shallow
 
-MERGE_BASE: Final = "merge-base:"
-_FULL_HISTORY: Final = (
+MERGE_BASE_PREFIX: Final = "merge-base:"
+_FETCH_REMEDY: Final = (
     "this is a shallow clone: fetch the history first (git fetch --unshallow; in GitHub Actions: fetch-depth: 0)"
 )
 
@@ -44,31 +44,31 @@ def find_revision(folder: Path, name: str) -> Revision:
         where there is no git, no repository, a repository that git refuses, or no such commit.
     """
     try:
-        return _found(folder, name)
+        return _find(folder, name)
     except RevisionError as error:
         raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy) from None
 
 
-def _found(folder: Path, name: str) -> Revision:
-    top = repository_around(folder)
+def _find(folder: Path, name: str) -> Revision:
+    top = find_repository(folder)
     if top is None:
-        raise RevisionError(f"{folder}: not a git repository", _NOT_GIT)
-    wanted = name.removeprefix(MERGE_BASE)
+        raise RevisionError(f"{folder}: not a git repository", _NOT_GIT_REMEDY)
+    wanted = name.removeprefix(MERGE_BASE_PREFIX)
     try:
-        commit = _commit(top, wanted)
+        commit = _find_commit(top, wanted)
     except RevisionError as error:  # an ambiguous hash, no commit, beyond the log of references
         raise RevisionError(f"there is no such revision in {top}: {error.problem}") from None
-    if commit and name.startswith(MERGE_BASE):
-        commit = git_if_found(top, "merge-base", "HEAD", commit)
+    if commit and name.startswith(MERGE_BASE_PREFIX):
+        commit = git_lookup(top, "merge-base", "HEAD", commit)
         if not commit:
-            remedy = _FULL_HISTORY if is_shallow(top) else "name a commit instead of a merge base"
+            remedy = _FETCH_REMEDY if is_shallow(top) else "name a commit instead of a merge base"
             raise RevisionError(f"HEAD and {wanted} have no common ancestor here", remedy)
     if not commit:
         raise RevisionError(f"there is no such revision in {top}", _remedy(top, wanted))
     return Revision(name, commit, top)
 
 
-def check_useful(revision: Revision) -> None:
+def check_usable(revision: Revision) -> None:
     """Refuse a base that would say nothing or something wrong.
 
     Raises
@@ -77,7 +77,7 @@ def check_useful(revision: Revision) -> None:
         where a submodule is not at its recorded commit, or the tree does not differ from the revision.
     """
     top = revision.top
-    dirty = [line[1:].split()[1] for line in git_or_nothing(top, "submodule", "status").splitlines() if line[0] in "+U"]
+    dirty = [line[1:].split()[1] for line in git_or_empty(top, "submodule", "status").splitlines() if line[0] in "+U"]
     status = git(top, "status", "--porcelain=v2", "--ignore-submodules=untracked", "--untracked-files=no")
     dirty += [
         line.split(" ", 8)[8] for line in status.splitlines() if line.startswith("1 ") and line.split()[2][0] == "S"
@@ -100,18 +100,18 @@ def check_useful(revision: Revision) -> None:
 
 #: What test runs leave in a tree that has no file of ignored names.
 _WRITTEN_BY_RUNS: Final = ("__pycache__/", "*.pyc", ".pytest_cache/", ".hypothesis/", "*.json.lock")
-_NOT_GIT: Final = "run pytest inside a git repository"
+_NOT_GIT_REMEDY: Final = "run pytest inside a git repository"
 
 
-def _commit(top: Path, name: str) -> str:
+def _find_commit(top: Path, name: str) -> str:
     # A leading dash would be an option; git before 2.30 has no word that ends them here.
-    found = "" if name.startswith("-") else git_if_found(top, "rev-parse", "--verify", "--quiet", name)
+    found = "" if name.startswith("-") else git_lookup(top, "rev-parse", "--verify", "--quiet", name)
     # In two steps: behind `:/text` all that follows belongs to the text.
-    return git_if_found(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}") if found.isalnum() else ""
+    return git_lookup(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}") if found.isalnum() else ""
 
 
 def _remedy(top: Path, wanted: str) -> str:
     if is_shallow(top):
-        return _FULL_HISTORY
-    remote = git_or_nothing(top, "rev-parse", "--verify", "--quiet", f"origin/{wanted}^{{commit}}")
+        return _FETCH_REMEDY
+    remote = git_or_empty(top, "rev-parse", "--verify", "--quiet", f"origin/{wanted}^{{commit}}")
     return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.engine.measure.messages import PlanOptions, PointResult
-from pytest_perfguard.engine.measure.plan import PARALLEL, ROUNDS, FirstCallRaised, plan_visit
+from pytest_perfguard.engine.measure.plan import MAX_ROUNDS, MIN_PARALLEL_LOAD, FirstCallRaised, plan_point
 from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
-from pytest_perfguard.engine.runner.faster_than import serve_duel
-from pytest_perfguard.engine.runner.process import START_LIMIT, Launch, WorkerProcess
+from pytest_perfguard.engine.runner.faster_than import measure_claim
+from pytest_perfguard.engine.runner.process import START_TIMEOUT, Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
     FinishedTest,
@@ -27,9 +27,9 @@ from pytest_perfguard.engine.runner.scheduler import (
     MeasuredTest,
     Progress,
     TestFailed,
-    broken_down,
-    converse,
-    single_servings,
+    failed_comparison,
+    further_setups,
+    run_plan,
 )
 from pytest_perfguard.engine.runner.single_process import SingleProcessScheduler
 from pytest_perfguard.engine.verdict.looks import Spent
@@ -44,123 +44,123 @@ class Runner(SingleProcessScheduler):
 
     def __init__(
         self,
-        subjects: Sequence[MeasuredTest],
+        tests: Sequence[MeasuredTest],
         launch: Launch,
         judge: Judge,
         *,
-        tell: Callable[[Progress], None],
-        most: int,
+        report_progress: Callable[[Progress], None],
+        max_passes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(subjects, launch, tell=tell, most=most, clock=clock)
+        super().__init__(tests, launch, report_progress=report_progress, max_passes=max_passes, clock=clock)
         self._judge = judge
-        self._tallies = {subject.nodeid: MeasurementBuilder(subject.iterations) for subject in subjects}
+        self._builders = {test.nodeid: MeasurementBuilder(test.iterations) for test in tests}
         self.modules: dict[str, str] = {}
         """The files of all modules that the processes have imported."""
 
-    def fresh_process(self, subject: MeasuredTest) -> AbstractContextManager[WorkerProcess]:
+    def fresh_process(self, test: MeasuredTest) -> AbstractContextManager[WorkerProcess]:
         """A process for this test alone."""
-        return self._start([subject])
+        return self._start([test])
 
-    def measure_once(self, child: WorkerProcess, subject: MeasuredTest, index: int) -> None:
+    def measure_once(self, child: WorkerProcess, test: MeasuredTest, index: int) -> None:
         """Measure the test in this process, and decide nothing."""
         self.modules |= child.ready.modules
-        self._visit(child, subject, "", index)
+        self._measure(child, test, "", index)
 
     def measurement_of(self, nodeid: str) -> Measurement:
         """What the processes gave so far."""
-        return self._tallies[nodeid].measurement
+        return self._builders[nodeid].measurement
 
-    def spent(self, subject: MeasuredTest, index: int) -> Spent:
+    def spent(self, test: MeasuredTest, index: int) -> Spent:
         """Return how much of the test's budget is spent after this process."""
-        tally = self._tallies[subject.nodeid]
-        return Spent.of(tally.next_would_exceed, subject.settings.budget, last=index + 1 == self._most)
+        builder = self._builders[test.nodeid]
+        return Spent.of(builder.next_would_exceed, test.settings.budget, last=index + 1 == self._max_passes)
 
-    def _visit(self, crew: WorkerProcess, subject: MeasuredTest, following: str, index: int) -> None:
-        tally = self._tallies[subject.nodeid]
+    def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
+        builder = self._builders[test.nodeid]
         # Shared fixtures are set up by whichever test comes first: they are not what this test costs.
         self._reached: float | None = None
-        for visits in self._servings(crew, subject, following, index):
-            tally.add(visits)
-            for label, visit in visits.items():
-                if not visit.stateful:  # kept on one CPU, which comes after this is known, it is 1 at most
-                    known = subject.parallel
-                    tally.parallel.setdefault(label, visit.busy > PARALLEL if known is None else known)
+        for results in self._test_runs(workers, test, following, index):
+            builder.add(results)
+            for label, result in results.items():
+                if not result.stateful:  # kept on one CPU, which comes after this is known, it is 1 at most
+                    known = test.parallel
+                    builder.parallel.setdefault(label, result.busy > MIN_PARALLEL_LOAD if known is None else known)
         seconds = self._clock() - self._reached if self._reached is not None else 0.0
-        notes = [*crew.ready.notes, *_notes(tally, pins=crew.ready.pins)]
-        tally.close_process(seconds, notes, collector=crew.ready.collector)
-        comparison = self._judge(subject.nodeid, tally.measurement, self.spent(subject, index))
+        notes = [*workers.ready.notes, *_notes(builder, can_pin=workers.ready.can_pin)]
+        builder.close_process(seconds, notes, gc_enabled=workers.ready.gc_enabled)
+        comparison = self._judge(test.nodeid, builder.measurement, self.spent(test, index))
         if comparison is not None:
-            self._decide(subject, comparison)
+            self._decide(test, comparison)
 
-    def _servings(
-        self, child: WorkerProcess, subject: MeasuredTest, following: str, index: int
+    def _test_runs(
+        self, child: WorkerProcess, test: MeasuredTest, following: str, index: int
     ) -> Iterator[Mapping[str, PointResult]]:
         """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
-        tally = self._tallies[subject.nodeid]
-        order = PlanOptions(
-            subject.settings.metrics,
+        builder = self._builders[test.nodeid]
+        options = PlanOptions(
+            test.settings.metrics,
             memory=index < MEMORY_PROCESSES,
-            single=tally.single,
-            budget_ns=round(subject.settings.budget * 1e9),
-            place=index * ROUNDS,
+            single_call_setup=builder.single_call_setup,
+            budget_ns=round(test.settings.budget * 1e9),
+            first_round=index * MAX_ROUNDS,
         )
-        if not order.single:
-            yield self._serve(child, subject, following, order, index)
-            if not tally.single:
+        if not options.single_call_setup:
+            yield self._run_test(child, test, following, options, index)
+            if not builder.single_call_setup:
                 return
-        order = replace(order, single=True)
-        first = self._serve(child, subject, subject.nodeid, order, index)
+        options = replace(options, single_call_setup=True)
+        first = self._run_test(child, test, test.nodeid, options, index)
         yield first
-        for more in single_servings(first, order.budget_ns):
-            yield self._serve(child, subject, subject.nodeid if more else following, order, index)
+        for more in further_setups(first, options.budget_ns):
+            yield self._run_test(child, test, test.nodeid if more else following, options, index)
 
-    def _serve(
-        self, child: WorkerProcess, subject: MeasuredTest, following: str, order: PlanOptions, index: int
+    def _run_test(
+        self, child: WorkerProcess, test: MeasuredTest, following: str, options: PlanOptions, index: int
     ) -> Mapping[str, PointResult]:
-        doing, limit = f"measuring {subject.nodeid}", subject.time_limit
-        child.send(ServeTest(subject.nodeid, following))
-        visits: dict[str, PointResult] = {}
+        doing, limit = f"measuring {test.nodeid}", test.time_limit
+        child.send(ServeTest(test.nodeid, following))
+        results: dict[str, PointResult] = {}
         raised = ""
         while True:
-            message = child.receive(doing=doing, limit=limit if visits else max(limit, START_LIMIT))
+            message = child.receive(doing=doing, limit=limit if results else max(limit, START_TIMEOUT))
             if isinstance(message, FinishedTest):
-                if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
+                if message.problem or not (results or self._builders[test.nodeid].measurement.contests):
                     raise TestFailed.of(message.problem, raised)
                 self.modules |= message.modules
-                self._tallies[subject.nodeid].note_imports(message.imports)
-                self._tallies[subject.nodeid].note_instruments(message.instruments)
-                return visits
+                self._builders[test.nodeid].note_imports(message.imports)
+                self._builders[test.nodeid].note_interferences(message.interferences)
+                return results
             if not isinstance(message, PointReached | FasterThanPoint):
                 raise ProtocolError(f"expected Point, Duel or Done while {doing}, got {message!r}")
             if self._reached is None:
                 self._reached = self._clock()
             if isinstance(message, FasterThanPoint):
-                self._fight(child, subject, message, index)
+                self._measure_claim(child, test, message, index)
                 continue
-            known = self._tallies[subject.nodeid].iterations.get(message.label, 0)
-            plan = plan_visit(replace(order, iterations=known, memory=order.memory and message.memory))
-            if self._tallies[subject.nodeid].parallel.get(message.label, subject.parallel) is False:
+            known = self._builders[test.nodeid].iterations.get(message.label, 0)
+            plan = plan_point(replace(options, iterations=known, memory=options.memory and message.memory))
+            if self._builders[test.nodeid].parallel.get(message.label, test.parallel) is False:
                 child.send(SetAffinity(index))
             try:
-                visits[message.label] = converse(plan, lambda take: child.ask(take, doing=doing, limit=limit))
+                results[message.label] = run_plan(plan, lambda take: child.measure(take, doing=doing, limit=limit))
             except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
                 raised = str(error)
             child.send(Resume())
 
-    def _fight(self, child: WorkerProcess, subject: MeasuredTest, duel: FasterThanPoint, index: int) -> None:
-        tally = self._tallies[subject.nodeid]
-        if tally.fights(duel.label):
+    def _measure_claim(self, child: WorkerProcess, test: MeasuredTest, point: FasterThanPoint, index: int) -> None:
+        builder = self._builders[test.nodeid]
+        if builder.needs_claim(point.label):
             with contextlib.suppress(FirstCallRaised):
-                tally.add_contest(duel.label, serve_duel(child, duel, index, subject))
+                builder.add_claim(point.label, measure_claim(child, point, index, test))
         child.send(Resume())
 
-    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
-        return broken_down(subject, error, self._tallies[subject.nodeid].measurement)
+    def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
+        return failed_comparison(test, error, self._builders[test.nodeid].measurement)
 
 
-def _notes(tally: MeasurementBuilder, *, pins: bool) -> Iterator[str]:
-    if not pins:
+def _notes(builder: MeasurementBuilder, *, can_pin: bool) -> Iterator[str]:
+    if not can_pin:
         yield "not pinned to a CPU"
-    elif any(tally.parallel.values()):
+    elif any(builder.parallel.values()):
         yield "runs in parallel: not kept on one CPU"

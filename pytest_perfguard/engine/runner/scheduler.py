@@ -13,12 +13,12 @@ from pytest_perfguard.core.errors import ChildError, PerfguardError, ProtocolErr
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.measure.messages import PointResult
-from pytest_perfguard.engine.measure.plan import SINGLE_ROUNDS, rounds_for
-from pytest_perfguard.engine.runner.time_estimate import USUAL_ROUNDS, seconds_left
+from pytest_perfguard.engine.measure.plan import MAX_SINGLE_CALL_SETUPS, rounds_for
+from pytest_perfguard.engine.runner.time_estimate import USUAL_PASSES, seconds_left
 
 #: A test may take so much longer in a measuring process than it took in its ordinary run, before it counts as hung.
-HANG_SECONDS: Final = 60.0
-HANG_FACTOR: Final = 20.0
+MIN_TIMEOUT_SECONDS: Final = 60.0
+TIMEOUT_FACTOR: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class MeasuredTest:
     path: str
     """Of its file, absolute."""
     settings: Settings
-    ordinary_seconds: float
+    functional_seconds: float
     """How long its ordinary run took, set-up and tear-down included."""
     iterations: Mapping[str, int] = field(default_factory=dict)
     """Calls per round of the baseline, by label."""
@@ -39,7 +39,7 @@ class MeasuredTest:
     @property
     def time_limit(self) -> float:
         """Seconds to wait for any single answer."""
-        return HANG_SECONDS + HANG_FACTOR * self.ordinary_seconds
+        return MIN_TIMEOUT_SECONDS + TIMEOUT_FACTOR * self.functional_seconds
 
 
 @dataclass(frozen=True)
@@ -73,81 +73,81 @@ class OtherTest(PerfguardError):
     """The test cannot be measured against what it is to be measured against; the text says why."""
 
 
-Crew = TypeVar("Crew")
+Workers = TypeVar("Workers")
 _T = TypeVar("_T")
 _Request = TypeVar("_Request")
 _Answer = TypeVar("_Answer")
 
 
-class Scheduler(ABC, Generic[Crew]):
+class Scheduler(ABC, Generic[Workers]):
     """One measuring phase. `comparisons` holds what is decided, also when the phase was interrupted."""
 
     unit = "process"
-    usual_rounds = USUAL_ROUNDS
+    usual_passes = USUAL_PASSES
     """Rounds that most tests of the phase need."""
 
     def __init__(
         self,
-        subjects: Sequence[MeasuredTest],
+        tests: Sequence[MeasuredTest],
         *,
-        tell: Callable[[Progress], None],
-        most: int,
+        report_progress: Callable[[Progress], None],
+        max_passes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._subjects = list(subjects)
-        self._tell = tell
-        self._most = most
+        self._tests = list(tests)
+        self._report_progress = report_progress
+        self._max_passes = max_passes
         self._clock = clock
-        self._round_seconds: list[float] = []
+        self._pass_seconds: list[float] = []
         self._undecided_after: list[int] = []
         self._start_failed = False
         self.comparisons: dict[str, Comparison] = {}
         self.processes = 0
 
     @abstractmethod
-    def _start(self, subjects: Sequence[MeasuredTest]) -> AbstractContextManager[Crew]:
+    def _start(self, tests: Sequence[MeasuredTest]) -> AbstractContextManager[Workers]:
         """Fresh processes that are alive inside the `with` block."""
 
     @abstractmethod
-    def _sort_out(self, crew: Crew, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
-        """The subjects that the processes can serve; of the others the verdict is told."""
+    def _select_collected(self, workers: Workers, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
+        """The tests that the processes can serve; of the others the verdict is told."""
 
     @abstractmethod
-    def _visit(self, crew: Crew, subject: MeasuredTest, following: str, index: int) -> None:
-        """Measure one subject in the round of this index, and decide it if that suffices."""
+    def _measure(self, workers: Workers, test: MeasuredTest, following: str, index: int) -> None:
+        """Measure one test in the round of this index, and decide it if that suffices."""
 
     @abstractmethod
-    def _broken(self, subject: MeasuredTest, error: Exception) -> Comparison:
-        """What is to be said of a subject after this breakdown."""
+    def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
+        """What is to be said of a test after this breakdown."""
 
     def run(self) -> None:
-        """Measure until every subject is decided."""
-        for index in range(self._most):
+        """Measure until every test is decided."""
+        for index in range(self._max_passes):
             undecided = self._undecided()
             if not undecided:
                 break
             start = self._clock()
             while undecided:
-                left = self._one_round(index, undecided)
-                undecided = [subject for subject in left if subject.nodeid not in self.comparisons]
-            self._round_seconds.append(self._clock() - start)
+                left = self._one_pass(index, undecided)
+                undecided = [test for test in left if test.nodeid not in self.comparisons]
+            self._pass_seconds.append(self._clock() - start)
             self._undecided_after.append(len(self._undecided()))
 
     def _undecided(self) -> list[MeasuredTest]:
-        return [subject for subject in self._subjects if subject.nodeid not in self.comparisons]
+        return [test for test in self._tests if test.nodeid not in self.comparisons]
 
-    def _one_round(self, index: int, subjects: list[MeasuredTest]) -> list[MeasuredTest]:
-        """Visit the subjects in fresh processes; returns those that still need some because these broke down."""
-        waiting = list(subjects)
+    def _one_pass(self, index: int, tests: list[MeasuredTest]) -> list[MeasuredTest]:
+        """Visit the tests in fresh processes; returns those that still need some because these broke down."""
+        waiting = list(tests)
         visiting = False
         self._report(waiting, index)
         try:
-            with self._start(subjects) as crew:
-                waiting = self._sort_out(crew, waiting)
+            with self._start(tests) as workers:
+                waiting = self._select_collected(workers, waiting)
                 while waiting:
                     visiting = True
                     self._report(waiting, index)
-                    self._visit_safely(crew, waiting[0], waiting[1].nodeid if len(waiting) > 1 else "", index)
+                    self._measure_or_fail(workers, waiting[0], waiting[1].nodeid if len(waiting) > 1 else "", index)
                     waiting.pop(0)
         except (ChildError, ProtocolError) as error:
             # One that breaks down at a test takes that test with it; one that never got so far is started once more,
@@ -156,46 +156,46 @@ class Scheduler(ABC, Generic[Crew]):
                 self._start_failed = True
                 return waiting
             blamed = waiting[:1] if visiting else waiting
-            for subject in blamed:
-                self._decide(subject, self._broken(subject, error))
+            for test in blamed:
+                self._decide(test, self._failure(test, error))
             return waiting[len(blamed) :]
         return []
 
-    def _visit_safely(self, crew: Crew, subject: MeasuredTest, following: str, index: int) -> None:
+    def _measure_or_fail(self, workers: Workers, test: MeasuredTest, following: str, index: int) -> None:
         try:
-            self._visit(crew, subject, following, index)
+            self._measure(workers, test, following, index)
         except (TestFailed, OtherTest) as error:
-            self._decide(subject, self._broken(subject, error))
+            self._decide(test, self._failure(test, error))
 
-    def _decide(self, subject: MeasuredTest, comparison: Comparison) -> None:
-        self.comparisons[subject.nodeid] = comparison
+    def _decide(self, test: MeasuredTest, comparison: Comparison) -> None:
+        self.comparisons[test.nodeid] = comparison
 
     def _report(self, waiting: Sequence[MeasuredTest], index: int) -> None:
-        undecided, tests = len(self._undecided()), len(self._subjects)
+        undecided, tests = len(self._undecided()), len(self._tests)
         left = seconds_left(
-            self._round_seconds, self._undecided_after,
-            waiting=len(waiting), undecided=undecided, tests=tests, most=self._most, usual=self.usual_rounds,
+            self._pass_seconds, self._undecided_after,
+            waiting=len(waiting), undecided=undecided, tests=tests, max_passes=self._max_passes, usual=self.usual_passes,
         )  # fmt: skip
-        self._tell(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
+        self._report_progress(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
 
 
-def broken_down(subject: MeasuredTest, error: Exception, measurement: Measurement) -> Comparison:
+def failed_comparison(test: MeasuredTest, error: Exception, measurement: Measurement) -> Comparison:
     """A test that could not be measured: nothing is known of its speed, and it counts as failed."""
     text = f"it passes on its own and fails in a measuring process:\n{error}"
     what = text if isinstance(error, TestFailed) else str(error)
-    return Comparison(subject.nodeid, None, (), measurement, broken=what)
+    return Comparison(test.nodeid, None, (), measurement, broken=what)
 
 
-def single_servings(first: Mapping[str, PointResult], budget_ns: int) -> Iterator[bool]:
+def further_setups(first: Mapping[str, PointResult], budget_ns: int) -> Iterator[bool]:
     """After the `first` serving of a test that allows one call per set-up: one item for each further serving, True
     where yet another one follows."""
-    slowest = max((max(visit.values.get("time", (0.0,))) for visit in first.values()), default=0.0)
-    rest = max(1, min(SINGLE_ROUNDS, rounds_for(max(1, round(slowest * 1e9)), budget_ns)) - 1)
+    slowest = max((max(result.values.get("time", (0.0,))) for result in first.values()), default=0.0)
+    rest = max(1, min(MAX_SINGLE_CALL_SETUPS, rounds_for(max(1, round(slowest * 1e9)), budget_ns)) - 1)
     for left in reversed(range(rest)):
         yield left > 0
 
 
-def converse(plan: Generator[_Request, _Answer, _T], ask: Callable[[_Request], _Answer]) -> _T:
+def run_plan(plan: Generator[_Request, _Answer, _T], ask: Callable[[_Request], _Answer]) -> _T:
     """Put the plan's requests to whoever answers them, and feed it the answers."""
     try:
         request = next(plan)

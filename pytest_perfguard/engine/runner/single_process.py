@@ -15,35 +15,33 @@ class SingleProcessScheduler(Scheduler[WorkerProcess]):
 
     def __init__(
         self,
-        subjects: Sequence[MeasuredTest],
+        tests: Sequence[MeasuredTest],
         launch: Launch,
         *,
-        tell: Callable[[Progress], None],
-        most: int,
+        report_progress: Callable[[Progress], None],
+        max_passes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(subjects, tell=tell, most=most, clock=clock)
+        super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
         self._launch = launch
 
-    def _start(self, subjects: Sequence[MeasuredTest]) -> AbstractContextManager[WorkerProcess]:
+    def _start(self, tests: Sequence[MeasuredTest]) -> AbstractContextManager[WorkerProcess]:
         self.processes += 1
-        return WorkerProcess(
-            self._launch, [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
-        )
+        return WorkerProcess(self._launch, [test.nodeid for test in tests], [test.path for test in tests])
 
-    def _sort_out(self, crew: WorkerProcess, subjects: Sequence[MeasuredTest]) -> list[MeasuredTest]:
-        for subject in subjects:
-            if subject.nodeid not in crew.ready.found:
-                self._decide(subject, self._broken(subject, TestFailed(not_collected(crew, subject))))
-        return [subject for subject in subjects if subject.nodeid in crew.ready.found]
+    def _select_collected(self, workers: WorkerProcess, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
+        for test in tests:
+            if test.nodeid not in workers.ready.found:
+                self._decide(test, self._failure(test, TestFailed(why_not_collected(workers, test))))
+        return [test for test in tests if test.nodeid in workers.ready.found]
 
 
-def not_collected(crew: WorkerProcess, subject: MeasuredTest) -> str:
+def why_not_collected(workers: WorkerProcess, test: MeasuredTest) -> str:
     """Return why a test cannot be found, or is another one than in the run."""
-    if reason := crew.ready.unlike.get(subject.nodeid):
+    if reason := workers.ready.mismatches.get(test.nodeid):
         return reason
-    file = subject.nodeid.partition("::")[0]
-    if reason := crew.ready.other_ids.get(subject.nodeid):
+    file = test.nodeid.partition("::")[0]
+    if reason := workers.ready.other_ids.get(test.nodeid):
         return reason
-    problems = [problem for problem in crew.ready.problems if problem.startswith((f"{file}:", f"{file}::"))]
+    problems = [problem for problem in workers.ready.problems if problem.startswith((f"{file}:", f"{file}::"))]
     return "\n".join(problems) or "a fresh pytest process with the same arguments did not collect this test"

@@ -17,40 +17,40 @@ from pathlib import PurePath
 from time import perf_counter, time
 from typing import Any, Final
 
-from pytest_perfguard.engine.runner.path_map import is_installed
+from pytest_perfguard.engine.runner.path_map import is_installed_file
 
 #: Longer containers and texts are data, which a test may draw anew in each process: their length counts.
 MAX_ITEMS: Final = 32
-MAX_TEXT: Final = 256
+MAX_TEXT_LENGTH: Final = 256
 #: Values within a value that are looked at, and how deep; beyond, the type counts.
 MAX_VALUES: Final = 300
 MAX_DEPTH: Final = 6
 #: Seconds around now in which a number is taken for the time; no whole number beyond the second is one.
-_NEAR: Final = 86_400.0
-_LARGEST: Final = 10**20
+_NOW_SECONDS: Final = 86_400.0
+_MAX_NUMBER: Final = 10**20
 #: What differs from process to process within a text.
-_PASSING: Final = re.compile(
+_CHANGING_TEXT: Final = re.compile(
     r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|\b[0-9a-f]{16,}\b"
 )
 #: A moment, where it is one of today.
-_TODAY: Final = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
 #: Types of which the text is the value.
-_TEXTUAL: Final = {
+_STR_TYPES: Final = {
     "datetime.timedelta", "datetime.timezone", "decimal.Decimal", "fractions.Fraction", "re.Pattern", "builtins.range",
     "builtins.slice", "builtins.complex", "builtins.NoneType", "builtins.bool", "builtins.ellipsis", "builtins.NotImplementedType",
     "operator.itemgetter", "operator.attrgetter", "operator.methodcaller",
 }  # fmt: skip
-_DATES: Final = {"datetime.date", "datetime.datetime"}
+_DATE_TYPES: Final = {"datetime.date", "datetime.datetime"}
 #: Types of which each object is another one in each process.
-_DRAWN: Final = {"uuid.UUID", "random.Random", "random.SystemRandom", "time.struct_time"}
-_PLAIN: Final = (int, float, str, bytes, bool, tuple)
+_RANDOM_TYPES: Final = {"uuid.UUID", "random.Random", "random.SystemRandom", "time.struct_time"}
+_PLAIN_TYPES: Final = (int, float, str, bytes, bool, tuple)
 _CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, dict, deque)
 _BUILTIN_CALLABLES: Final = (
     types.BuiltinFunctionType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType,
 )  # fmt: skip
 
 
-class Describer:
+class StableRepr:
     """Writes values as text. It calls no code of theirs: no `repr`, no attribute that is computed."""
 
     def __init__(self, root: str) -> None:
@@ -65,7 +65,7 @@ class Describer:
         """Return what survives another revision of the library: types, and the names of functions."""
         if isinstance(value, types.FunctionType | types.MethodType | type | partial):
             return self.value(value)
-        return _name(type(value))
+        return _type_name(type(value))
 
     def value(self, value: object) -> str:
         """Return the whole value."""
@@ -73,9 +73,9 @@ class Describer:
         return self._text(value)
 
     def _text(self, value: object) -> str:
-        name = _name(type(value))
+        name = _type_name(type(value))
         self._left -= 1
-        if name in _DRAWN or self._left < 0 or len(self._above) >= MAX_DEPTH or id(value) in self._above:
+        if name in _RANDOM_TYPES or self._left < 0 or len(self._above) >= MAX_DEPTH or id(value) in self._above:
             return name
         self._above.append(id(value))
         try:
@@ -85,16 +85,16 @@ class Describer:
 
     def _content(self, value: Any, name: str) -> str:
         kind = type(value)
-        if name in _TEXTUAL:
+        if name in _STR_TYPES:
             return str(value)
-        if name in _DATES:
+        if name in _DATE_TYPES:
             return "now" if abs(_date(value) - datetime.date.today()).days <= 1 else str(value)
         if issubclass(kind, Enum):
             return str(object.__getattribute__(value, "_name_"))
         if issubclass(kind, int):
-            return "now" if _is_passing(int(value)) else int.__repr__(value)
+            return "now" if _is_process_specific(int(value)) else int.__repr__(value)
         if issubclass(kind, float):
-            return "now" if _is_passing(float(value)) else float.__repr__(value)
+            return "now" if _is_process_specific(float(value)) else float.__repr__(value)
         if issubclass(kind, str):
             return self._stable(str.__str__(value))
         if issubclass(kind, PurePath):
@@ -102,7 +102,7 @@ class Describer:
         if issubclass(kind, bytes | bytearray):
             return repr(bytes(value)) if len(value) <= MAX_ITEMS else str(len(value))
         if issubclass(kind, type):
-            return _name(value)
+            return _type_name(value)
         if kind is types.ModuleType:
             return str(value.__name__)
         return self._compound(value)
@@ -119,8 +119,8 @@ class Describer:
             return self._joined((value.func, value.args, value.keywords))
         if kind.__module__.partition(".")[0] == "numpy":
             return f"{getattr(value, 'shape', '')}{getattr(value, 'dtype', '')}"
-        state = dict(_state(value))
-        if _is_foreign(kind.__module__):  # counters, tokens and caches of a library are its own affair
+        state = dict(_attributes(value))
+        if _is_library_module(kind.__module__):  # counters, tokens and caches of a library are its own affair
             state = {name: held for name, held in state.items() if not name.startswith("_") or name == "__wrapped__"}
         return self._container(value) + self._mapping(state)
 
@@ -130,7 +130,7 @@ class Describer:
         if base is None:
             return ""
         if base.__len__(value) > MAX_ITEMS:
-            return f"{base.__len__(value)} of {sorted({_name(type(item)) for item in base.__iter__(value)})}"
+            return f"{base.__len__(value)} of {sorted({_type_name(type(item)) for item in base.__iter__(value)})}"
         if base is dict:
             return self._mapping(dict(dict.items(value)))
         texts = map(self._text, base.__iter__(value))
@@ -138,9 +138,9 @@ class Describer:
 
     def _function(self, function: types.FunctionType) -> str:
         where = f"{function.__module__}.{function.__qualname__}"
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_assigned(cell)]
         if hasattr(function, "__wrapped__"):  # what its decorator keeps besides is the decorator's affair
-            plain = [value for value in cells if type(value) in _PLAIN]
+            plain = [value for value in cells if type(value) in _PLAIN_TYPES]
             return f"{where}{self._joined((function.__wrapped__, *plain))}"
         if "<" not in function.__qualname__:  # its name says all, but for what it holds
             return f"{where}{self._joined(cells)}"
@@ -154,45 +154,45 @@ class Describer:
         return "(" + ",".join(map(self._text, values)) + ")"
 
     def _stable(self, text: str) -> str:
-        if len(text) > MAX_TEXT:
+        if len(text) > MAX_TEXT_LENGTH:
             return str(len(text))
         for root in self._roots:
             text = text.replace(root, "ROOT")
-        text = _TODAY.sub("?", text) if str(datetime.date.today()) in text else text
-        return _PASSING.sub("?", self._folders.sub("?", text))
+        text = _TIMESTAMP.sub("?", text) if str(datetime.date.today()) in text else text
+        return _CHANGING_TEXT.sub("?", self._folders.sub("?", text))
 
 
-def _name(kind: type) -> str:
+def _type_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _is_passing(number: float) -> bool:
+def _is_process_specific(number: float) -> bool:
     """Is this a number of this process, or of this moment?"""
-    if isinstance(number, int) and (number == os.getpid() or abs(number) > _LARGEST):
+    if isinstance(number, int) and (number == os.getpid() or abs(number) > _MAX_NUMBER):
         return number == os.getpid()
-    if abs(number - time()) < _NEAR or abs(number - time() * 1e9) < _NEAR * 1e9:
+    if abs(number - time()) < _NOW_SECONDS or abs(number - time() * 1e9) < _NOW_SECONDS * 1e9:
         return True
     return (
         not isinstance(number, int)
         and not number.is_integer()
-        and 0 <= perf_counter() - number < _NEAR
+        and 0 <= perf_counter() - number < _NOW_SECONDS
         and number > 1.0
     )
 
 
 @functools.cache
-def _is_foreign(module: str) -> bool:
+def _is_library_module(module: str) -> bool:
     """Is this a module of the standard library or of an installed package, and not of the project?"""
     if module.partition(".")[0] in sys.stdlib_module_names:
         return True
-    return is_installed(str(getattr(sys.modules.get(module), "__file__", None) or ""))
+    return is_installed_file(str(getattr(sys.modules.get(module), "__file__", None) or ""))
 
 
 def _date(value: datetime.date) -> datetime.date:
     return value.date() if isinstance(value, datetime.datetime) else value
 
 
-def _is_filled(cell: types.CellType) -> bool:
+def _is_assigned(cell: types.CellType) -> bool:
     try:
         return cell.cell_contents is not cell
     except ValueError:  # its variable was not assigned yet
@@ -206,7 +206,7 @@ def _code(code: types.CodeType) -> Iterator[object]:
         yield tuple(_code(constant)) if isinstance(constant, types.CodeType) else constant
 
 
-def _state(value: object) -> Iterator[tuple[str, object]]:
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
     """The attributes that an object holds."""
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())

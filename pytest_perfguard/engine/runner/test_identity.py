@@ -8,30 +8,30 @@ from typing import Final, NamedTuple
 from pytest_perfguard.engine.runner.fingerprint import difference
 
 #: Ids of the same function that a message names.
-MAX_NAMED: Final = 3
+MAX_NAMED_IDS: Final = 3
 
 
-class Identified(NamedTuple):
+class IdentifiedTests(NamedTuple):
     """What a process has made of the tests that are wanted of it."""
 
     found: dict[str, str]
     """By the run's name of a test: the process's own name of it."""
-    unlike: dict[str, str]
+    mismatches: dict[str, str]
     """Why the test of this name is not the run's."""
     other_ids: dict[str, str]
     """What ids the function of a test has here that is not to be had."""
 
 
-def identified(wanted: Mapping[str, str], own: Mapping[str, str], *, other_code: bool = False) -> Identified:
+def identify_tests(wanted: Mapping[str, str], own: Mapping[str, str], *, runs_base: bool = False) -> IdentifiedTests:
     """Find the tests of the run among those that this process has collected. Pure.
 
     Both map names to fingerprints; a wanted test without one is found by its name. A test that has another name here,
-    and the source and the parameters of the wanted one, is that one. `other_code`: this process runs another revision, so
+    and the source and the parameters of the wanted one, is that one. `runs_base`: this process runs another revision, so
     that parameters which its library made may differ in their values.
     """
-    found = {name: name for name, wanted_one in wanted.items() if name in own and _same(wanted_one, own[name])}
+    found = {name: name for name, wanted_one in wanted.items() if name in own and _is_same(wanted_one, own[name])}
     taken = set(found)
-    unlike: dict[str, str] = {}
+    mismatches: dict[str, str] = {}
     other_ids: dict[str, str] = {}
     for name in wanted:
         if name in found:
@@ -41,12 +41,12 @@ def identified(wanted: Mapping[str, str], own: Mapping[str, str], *, other_code:
             found[name] = other
             taken.add(other)
         elif name not in own:
-            other_ids[name] = _other_ids(name, own, other_code=other_code)
-        elif not other_code or difference(own[name], wanted[name], by_kind=True):
-            unlike[name] = _other_test(difference(own[name], wanted[name]))
+            other_ids[name] = _explain_other_ids(name, own, runs_base=runs_base)
+        elif not runs_base or difference(own[name], wanted[name], by_kind=True):
+            mismatches[name] = _explain_difference(difference(own[name], wanted[name]))
         else:
             found[name] = name
-    return Identified(found, unlike, {name: ids for name, ids in other_ids.items() if ids})
+    return IdentifiedTests(found, mismatches, {name: ids for name, ids in other_ids.items() if ids})
 
 
 def function_of(name: str) -> str:
@@ -54,7 +54,7 @@ def function_of(name: str) -> str:
     return name.partition("[")[0]
 
 
-def _same(wanted: str, own: str) -> bool:
+def _is_same(wanted: str, own: str) -> bool:
     return not wanted or wanted == own
 
 
@@ -62,7 +62,7 @@ def _siblings(name: str, own: Mapping[str, str]) -> Sequence[str]:
     return [other for other in own if function_of(other) == function_of(name)]
 
 
-def _other_test(differing: str) -> str:
+def _explain_difference(differing: str) -> str:
     if differing == "source":
         return (
             "this test has another source in the measuring process than in the run: its file was changed in between, or "
@@ -75,13 +75,15 @@ def _other_test(differing: str) -> str:
     )
 
 
-def _other_ids(name: str, own: Mapping[str, str], *, other_code: bool) -> str:
+def _explain_other_ids(name: str, own: Mapping[str, str], *, runs_base: bool) -> str:
     """What to say of an id that this process does not have, where the function is there with others."""
     others = [other.removeprefix(function_of(name)) for other in _siblings(name, own)]
     if not others:
         return ""
-    shown = ", ".join(others[:MAX_NAMED]) + (f" and {len(others) - MAX_NAMED} more" if others[MAX_NAMED:] else "")
-    if other_code:
+    shown = ", ".join(others[:MAX_NAMED_IDS]) + (
+        f" and {len(others) - MAX_NAMED_IDS} more" if others[MAX_NAMED_IDS:] else ""
+    )
+    if runs_base:
         return f"there this test has the parameters {shown}"
     return (
         f"the measuring process has no {name.removeprefix(function_of(name))} of this test, but {shown}: its ids differ from "

@@ -17,16 +17,16 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import git, git_or_nothing
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.git import git, git_or_empty
+from pytest_perfguard.core.system_errors import explain_error
 
 _TEST_FOLDERS: Final = {"test", "tests"}
 _BENCHMARK_FOLDERS: Final = {"bench", "benchmark", "benchmarks", "perf", "performance"}
-_NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".git", "*.pyc")
+_IGNORED: Final = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".git", "*.pyc")
 
 
 @dataclass(frozen=True)
-class Tests:
+class TestFiles:
     """What belongs to the tests, relative to the top of the tree."""
 
     __test__ = False
@@ -39,30 +39,30 @@ class Tests:
     """One by one."""
 
     @classmethod
-    def around(cls, files: Iterable[PurePosixPath]) -> Tests:
+    def from_perf_tests(cls, files: Iterable[PurePosixPath]) -> TestFiles:
         """What belongs to these files of perf tests."""
         files = frozenset(files)
-        folders = {folder for file in files if (folder := _folder_of(file)) is not None}
+        folders = {folder for file in files if (folder := _test_folder_of(file)) is not None}
         outer = [
             folder
             for folder in folders
             if not any(folder != other and folder.is_relative_to(other) for other in folders)
         ]
-        beside = {file.parent for file in files if _folder_of(file) is None}
+        beside = {file.parent for file in files if _test_folder_of(file) is None}
         return cls(tuple(sorted(outer)), tuple(sorted(beside)), files)
 
-    def cover(self, file: PurePosixPath) -> bool:
+    def contains(self, file: PurePosixPath) -> bool:
         """Is this file one of the tests?"""
-        if file.name == "conftest.py" or file in self.files or self.cover_whole(file):
+        if file.name == "conftest.py" or file in self.files or self.in_test_folder(file):
             return True
         return file.parent in self.beside and file.match("test_*.py")
 
-    def cover_whole(self, file: PurePosixPath) -> bool:
+    def in_test_folder(self, file: PurePosixPath) -> bool:
         """Does it lie in a folder that belongs to the tests as a whole?"""
         return any(file.is_relative_to(folder) for folder in self.folders)
 
 
-def transplant(head: Path, base: Path, tests: Tests, settings: Path | None) -> None:
+def copy_tests(head: Path, base: Path, tests: TestFiles, settings: Path | None) -> None:
     """Copy the tests of `head` over those of `base`, and `settings`, pytest's configuration file.
 
     Raises
@@ -71,16 +71,18 @@ def transplant(head: Path, base: Path, tests: Tests, settings: Path | None) -> N
         where a file cannot be copied.
     """
     try:
-        for outdated in filter(tests.cover, _listed(base, "--cached")):
+        for outdated in filter(tests.contains, _list_files(base, "--cached")):
             (base / outdated).unlink(missing_ok=True)  # the head may have done away with it
         for folder in tests.folders:
             _copy_folder(head, folder, base)
-        loose = [file for file in _listed(head, "--cached", "--others", "--exclude-standard") if tests.cover(file)]
+        loose = [
+            file for file in _list_files(head, "--cached", "--others", "--exclude-standard") if tests.contains(file)
+        ]
         loose += tests.files
         if settings is not None and settings.is_relative_to(head):
             loose.append(PurePosixPath(settings.relative_to(head).as_posix()))
         for file in set(loose):
-            if not tests.cover_whole(file) and os.path.isfile(head / file):  # noqa: PTH113 - False where it may not be looked at
+            if not tests.in_test_folder(file) and os.path.isfile(head / file):  # noqa: PTH113 - False where it may not be looked at
                 _copy_file(head / file, base / file)
     except OSError as error:
         raise RevisionError(
@@ -89,22 +91,22 @@ def transplant(head: Path, base: Path, tests: Tests, settings: Path | None) -> N
         ) from None
 
 
-def only_tests_differ(head: Path, commit: str, tests: Tests) -> bool:
+def only_tests_differ(head: Path, commit: str, tests: TestFiles) -> bool:
     """Are all Python files that differ from the commit tests, which both arms share?"""
     changed = git(head, "diff", "--name-only", "-z", "--no-ext-diff", commit, "--", "*.py").split("\0")
     changed += git(head, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py").split("\0")
     files = [PurePosixPath(name) for name in changed if name]
-    return bool(files) and all(map(tests.cover, files))
+    return bool(files) and all(map(tests.contains, files))
 
 
-def _folder_of(file: PurePosixPath) -> PurePosixPath | None:
+def _test_folder_of(file: PurePosixPath) -> PurePosixPath | None:
     above = list(file.parents)[:-1]  # the closest first, without "."
     closest = [folder for folder in above if folder.name.lower() in _TEST_FOLDERS]
     outermost = [folder for folder in above[::-1] if folder.name.lower() in _BENCHMARK_FOLDERS]
     return next(iter(closest + outermost), None)
 
 
-def _listed(tree: Path, *options: str) -> list[PurePosixPath]:
+def _list_files(tree: Path, *options: str) -> list[PurePosixPath]:
     names = git(tree, "ls-files", "-z", *options).split("\0")
     return [PurePosixPath(name) for name in dict.fromkeys(names) if name]
 
@@ -112,16 +114,16 @@ def _listed(tree: Path, *options: str) -> list[PurePosixPath]:
 def _copy_folder(head: Path, folder: PurePosixPath, base: Path) -> None:
     def left_out(place: str, names: list[str]) -> set[str]:
         paths = [Path(place, name) for name in names]
-        return _NOT_COPIED(place, names) | {path.name for path in paths if _is_left_out(head, path)}
+        return _IGNORED(place, names) | {path.name for path in paths if _is_uncopyable(head, path)}
 
     source, target = head / folder, base / folder
     if target.is_symlink():
         target.unlink()
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, symlinks=True, ignore=left_out, copy_function=_copy_if_there)
+    shutil.copytree(source, target, symlinks=True, ignore=left_out, copy_function=_copy_unless_gone)
 
 
-def _is_left_out(head: Path, path: Path) -> bool:
+def _is_uncopyable(head: Path, path: Path) -> bool:
     """Does git leave this out, and is it impossible to copy?"""
     try:
         mode = path.lstat().st_mode
@@ -134,10 +136,10 @@ def _is_left_out(head: Path, path: Path) -> bool:
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):  # pipes, sockets, devices
         return True
     needed = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
-    return not os.access(path, needed) and bool(git_or_nothing(head, "check-ignore", "--", os.fspath(path)))
+    return not os.access(path, needed) and bool(git_or_empty(head, "check-ignore", "--", os.fspath(path)))
 
 
-def _copy_if_there(source: str, target: str) -> None:
+def _copy_unless_gone(source: str, target: str) -> None:
     try:
         shutil.copy2(source, target)
     except FileNotFoundError:
@@ -149,7 +151,7 @@ def _copy_if_there(source: str, target: str) -> None:
 def _first_problem(error: OSError) -> str:
     """Return the first of the problems that `shutil.copytree` collects, and how many more there are."""
     if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
-        return explained(error)
+        return explain_error(error)
     source, _target, why = error.args[0][0]
     others = len(error.args[0]) - 1
     return f"{source}: {why}" + (f", and {others} more" if others else "")

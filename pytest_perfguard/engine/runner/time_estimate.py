@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 #: Rounds that most phases need before their tests are decided.
-USUAL_ROUNDS: Final = 4
+USUAL_PASSES: Final = 4
 #: The last rounds tell most about the cost of the next ones: fewer tests share the start of the processes.
-RECENT_ROUNDS: Final = 3
+RECENT_PASSES: Final = 3
 
 
 def seconds_left(
@@ -18,8 +18,8 @@ def seconds_left(
     waiting: int,
     undecided: int,
     tests: int,
-    most: int,
-    usual: int = USUAL_ROUNDS,
+    max_passes: int,
+    usual: int = USUAL_PASSES,
 ) -> float:
     """Return the estimated seconds until a phase has decided its tests.
 
@@ -34,12 +34,12 @@ def seconds_left(
         return 0.0
     done = len(seconds)
     measured = [tests, *undecided_after[: done - 1]]
-    cost = sum(seconds[-RECENT_ROUNDS:]) / max(1, sum(measured[-RECENT_ROUNDS:]))
-    further = min(most - done - 1, _further_rounds([tests, *undecided_after], undecided, usual))
+    cost = sum(seconds[-RECENT_PASSES:]) / max(1, sum(measured[-RECENT_PASSES:]))
+    further = min(max_passes - done - 1, _further_passes([tests, *undecided_after], undecided, usual))
     return cost * (waiting + undecided * max(0.0, further))
 
 
-def _further_rounds(history: Sequence[int], undecided: int, usual: int) -> float:
+def _further_passes(history: Sequence[int], undecided: int, usual: int) -> float:
     """Return the rounds after the running one that an undecided test may be expected to need.
 
     `history` holds the number of undecided tests at the start, and after each finished round. Up to the `usual` number of

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import git, git_or_nothing
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.git import git, git_or_empty
+from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.runner.revision import Revision
 
-FOLDER: Final = "perfguard"
+WORKTREES_FOLDER: Final = "perfguard"
 
 
 @contextlib.contextmanager
-def checked_out(revision: Revision) -> Iterator[Path]:
+def check_out(revision: Revision) -> Iterator[Path]:
     """The folder that holds the revision, its submodules included, inside the `with` block.
 
     Raises
@@ -32,7 +32,7 @@ def checked_out(revision: Revision) -> Iterator[Path]:
     """
     from filelock import FileLock
 
-    home = home_of(revision.top)
+    home = worktrees_folder(revision.top)
     tree = home / uuid.uuid4().hex[:12]
     lock = FileLock(tree.with_suffix(".lock"))
     try:
@@ -40,12 +40,12 @@ def checked_out(revision: Revision) -> Iterator[Path]:
         clear_leftovers(revision.top)
         lock.acquire()
     except OSError as error:
-        raise RevisionError(f"cannot check out {revision.label} in {home}: {explained(error)}") from None
+        raise RevisionError(f"cannot check out {revision.label} in {home}: {explain_error(error)}") from None
     try:
         try:
             _add(revision.top, tree, revision.commit)
         except OSError as error:
-            raise RevisionError(f"cannot check out {revision.label} in {tree}: {explained(error)}") from None
+            raise RevisionError(f"cannot check out {revision.label} in {tree}: {explain_error(error)}") from None
         yield tree
     finally:
         with contextlib.suppress(OSError):  # what cannot be removed now, the next run tries to clear
@@ -56,12 +56,12 @@ def checked_out(revision: Revision) -> Iterator[Path]:
             clear_leftovers(revision.top)  # once more: the children of a killed run may have outlived it by a moment
 
 
-def home_of(top: Path) -> Path:
+def worktrees_folder(top: Path) -> Path:
     """Where the worktrees of the repository around `top` are put."""
-    return (top / git(top, "rev-parse", "--git-common-dir")).resolve() / FOLDER
+    return (top / git(top, "rev-parse", "--git-common-dir")).resolve() / WORKTREES_FOLDER
 
 
-def beside(tree: Path) -> Path:
+def extra_folder(tree: Path) -> Path:
     """A folder for what else the base needs, removed with its tree."""
     folder = tree.with_suffix(".extra")
     folder.mkdir(exist_ok=True)
@@ -76,7 +76,7 @@ def clear_leftovers(top: Path) -> int:
     from filelock import FileLock, Timeout
 
     cleared = 0
-    home = home_of(top)
+    home = worktrees_folder(top)
     for name in {path.name.partition(".")[0] for path in home.glob("*")}:
         lock = FileLock(home / f"{name}.lock")
         try:
@@ -111,7 +111,7 @@ def _remove(top: Path, tree: Path) -> None:
     for inner in sorted(tree.rglob(".git"), key=lambda path: -len(path.parts)) if tree.exists() else ():
         owner = top / inner.parent.relative_to(tree)
         if inner.is_file() and owner.is_dir():
-            git_or_nothing(owner, "worktree", "remove", "--force", "--force", str(inner.parent))
+            git_or_empty(owner, "worktree", "remove", "--force", "--force", str(inner.parent))
     shutil.rmtree(tree, ignore_errors=True)
     shutil.rmtree(tree.with_suffix(".extra"), ignore_errors=True)
-    git_or_nothing(top, "worktree", "remove", "--force", "--force", str(tree))
+    git_or_empty(top, "worktree", "remove", "--force", "--force", str(tree))

@@ -9,7 +9,7 @@ from typing import Final
 from pytest_perfguard.core.metric_names import metric_name
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.leaks.findings import Examination, Leak
+from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.verdict.combine import worst
 
 #: A suspect is checked in so many.
@@ -19,7 +19,7 @@ LEAK: Final = "leak"
 
 
 def judge_leaks(
-    nodeid: str, found: Sequence[Mapping[str, Examination]], settings: Settings, measurement: Measurement
+    nodeid: str, found: Sequence[Mapping[str, LeakReport]], settings: Settings, measurement: Measurement
 ) -> Comparison | None:
     """The verdict on one test after these checks, each by measurement point; None: check it in another process.
 
@@ -51,7 +51,7 @@ def with_leaks(measured: Comparison, checked: Comparison) -> Comparison:
     )
 
 
-def _of_point(label: str, checks: Sequence[Examination], settings: Settings) -> Iterator[Finding]:
+def _of_point(label: str, checks: Sequence[LeakReport], settings: Settings) -> Iterator[Finding]:
     last = checks[-1]
     if last.unsettled and (settings.leaks or not last.calls):
         yield Finding(metric_name(LEAK, label), "B", Verdict.INCONCLUSIVE, 0.0, reason=f"leaks: {last.unsettled}")
@@ -61,12 +61,14 @@ def _of_point(label: str, checks: Sequence[Examination], settings: Settings) -> 
         return
     if settings.max_rss_growth is not None:
         over = min(check.rss for check in checks) > settings.max_rss_growth
-        verdict, reason = (Verdict.OVER_BUDGET, f"the growth of the resident set {last.extent}") if over else (None, "")
+        verdict, reason = (
+            (Verdict.OVER_BUDGET, f"the growth of the resident set {last.summary}") if over else (None, "")
+        )
         name = metric_name("max_rss_growth", label)
         yield Finding(name, "B", verdict, last.rss, limit=settings.max_rss_growth, reason=reason)
 
 
-def _leaks(label: str, checks: Sequence[Examination]) -> Iterator[Finding]:
+def _leaks(label: str, checks: Sequence[LeakReport]) -> Iterator[Finding]:
     leaks: dict[str, Leak] = {}
     for leak in (leak for check in checks for leak in check.leaks):
         leaks.setdefault(leak.kind, leak)  # the first check is the one that explains
@@ -76,13 +78,13 @@ def _leaks(label: str, checks: Sequence[Examination]) -> Iterator[Finding]:
         last = checks[-1]
         freed = f"; its teardown frees {' and '.join(map(str, leaks.values()))}" if leaks else ""
         growth = max(0.0, last.growth.get("memory", 0.0))
-        yield Finding(metric_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.extent}{freed}")
+        yield Finding(metric_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.summary}{freed}")
 
 
-def _of_kind(label: str, leak: Leak, checks: Sequence[Examination]) -> Finding | None:
+def _of_kind(label: str, leak: Leak, checks: Sequence[LeakReport]) -> Finding | None:
     """What is to be said of one kind that grew in one set-up; None: its teardown frees it, and nothing speaks against that."""
     name, last = metric_name(f"{LEAK}.{leak.kind}", label), checks[-1]
-    keepers = {fixture: scope for check in checks for fixture, scope in check.keepers.items()}
+    keepers = {fixture: scope for check in checks for fixture, scope in check.retaining_fixtures.items()}
     if leak.kind in last.released:
         fixtures = [fixture for fixture in keepers if fixture]
         if not fixtures:
@@ -95,7 +97,7 @@ def _of_kind(label: str, leak: Leak, checks: Sequence[Examination]) -> Finding |
     if fixtures:
         reason = f"leaks cannot be checked: the fixture {' and '.join(fixtures)} keeps {leak} until its teardown"
         return Finding(name, leak.unit, Verdict.INCONCLUSIVE, leak.per_call, reason=reason)
-    details = (*leak.lines, f"in each of {len(checks)} fresh processes, {last.extent}")
+    details = (*leak.lines, f"in each of {len(checks)} fresh processes, {last.summary}")
     per_call = next(other.per_call for other in last.leaks if other.kind == leak.kind)
     return Finding(name, leak.unit, Verdict.LEAK, per_call, details=details)
 

@@ -9,7 +9,7 @@ from typing import Final
 from pytest_perfguard.core.metric_names import metric_order
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.measure.messages import BUSY_MACHINE
+from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import worst
 from pytest_perfguard.engine.verdict.limits import over_budget
 from pytest_perfguard.engine.verdict.summary import kept_summary, rounded
@@ -49,7 +49,7 @@ def _confounders(measurement: Measurement, full_pace: float) -> Iterator[str]:
     cost = (
         "comparisons with it take longer, and without git only large slowdowns are found; record again when it is quiet"
     )
-    if measurement.lost > BUSY_MACHINE:
+    if measurement.lost > BUSY_SHARE:
         yield f"recorded while other processes had the CPU for up to {measurement.lost:.0%} of the time: {cost}"
     elif measurement.kernel > SLOW_MACHINE * full_pace:
         yield f"recorded while the machine was {measurement.kernel / full_pace:.1f} times slower than at its best: {cost}"

@@ -22,7 +22,7 @@ from pytest_perfguard.core.stats.moderated import VarianceEstimate, moderated
 from pytest_perfguard.core.stats.robust import agreeing
 from pytest_perfguard.core.stats.sequential import t_quantile
 from pytest_perfguard.core.text import first_of
-from pytest_perfguard.engine.measure.messages import BUSY_MACHINE
+from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import concluded
 from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
 from pytest_perfguard.engine.verdict.limits import over_budget
@@ -192,7 +192,7 @@ class _TimeCase:
     def _allowed(self) -> float:
         """The same as a ratio, with what else may have made identical code slower."""
         unknown = 1.0 if self.case.record.kernel > 0 else UNKNOWN_SPEED
-        contention = CONTENTION if self.case.measurement.lost > BUSY_MACHINE else 1.0
+        contention = CONTENTION if self.case.measurement.lost > BUSY_SHARE else 1.0
         return self._limit / self.case.base.minimum * self._waiting_spread**2 * unknown * contention
 
     @cached_property

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
-from pytest_perfguard.engine.runner.revision import check_useful, find_revision
+from pytest_perfguard.engine.runner.revision import check_usable, find_revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, UNPINNED_THRESHOLD
@@ -25,7 +25,7 @@ class AgainstMode(Mode):
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config)
         self.revision = find_revision(config.rootpath, revision_name(config))
-        check_useful(self.revision)
+        check_usable(self.revision)
 
     def header(self) -> list[str]:
         settings = run_settings(self.config)
@@ -33,7 +33,7 @@ class AgainstMode(Mode):
             f"perfguard: this tree against {self.revision.label}, {PAIR_LOOKS[0]} to {MAX_PAIRS} pairs of processes per test, "
             f"threshold {settings.threshold:.1%}"
         ]
-        if not CpuAffinity().possible:
+        if not CpuAffinity().is_supported:
             lines.append(
                 "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than "
                 f"{max(settings.threshold, UNPINNED_THRESHOLD):.0%} can be told"

@@ -15,10 +15,10 @@ from pytest_perfguard.core.git import is_installed
 from pytest_perfguard.core.model import JUDGED, Comparison, Measurement, Record
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import fitted_prior
-from pytest_perfguard.core.system_errors import explained
+from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.baseline.store import Store, merged
-from pytest_perfguard.engine.measure.machine import fingerprint
+from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import stopping, stored
@@ -47,7 +47,7 @@ def open_mode(config: pytest.Config, name: str) -> Mode:
     except (BaselineError, RevisionError) as error:
         raise usage_error(error) from None
     except OSError as error:
-        raise usage_error(explained(error)) from None
+        raise usage_error(explain_error(error)) from None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Mode:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.machine = fingerprint()
+        self.machine = current_machine()
         self.store = Store(config.rootpath / run_settings(config).file)
         self._sources: dict[str, str] = {}
         self._settings: dict[str, Settings] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import is_installed, repository_around
+from pytest_perfguard.core.git import find_repository, is_installed
 from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.engine.baseline.commit import commit_of_record, is_commit
 from pytest_perfguard.engine.baseline.schema import Baseline
@@ -41,7 +41,7 @@ class CompareMode(Mode):
         self._alone: set[str] = set()
         self._revisions: dict[str, Revision | None] = {}
         if self._confirm and is_installed():
-            repository_around(config.rootpath)  # one that git refuses is an error before anything runs
+            find_repository(config.rootpath)  # one that git refuses is an error before anything runs
 
     def header(self) -> list[str]:
         if not self._confirm:

@@ -9,9 +9,9 @@ import pytest
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.leaks import check as module
-from pytest_perfguard.engine.leaks.check import LeakCheckOptions, examine
-from pytest_perfguard.engine.leaks.meter import LevelSeries
-from pytest_perfguard.engine.measure.executor import Step
+from pytest_perfguard.engine.leaks.check import LeakCheckOptions, check_leaks
+from pytest_perfguard.engine.leaks.levels import LevelSeries
+from pytest_perfguard.engine.measure.executor import CallStep
 
 
 class FakeProcess:
@@ -33,20 +33,20 @@ class FakeProcess:
     def trace(self, frames):
         self.traced.append(frames)
 
-    def empty_caches(self):
+    def clear_caches(self):
         pass
 
     def held(self):
         return {"files": {(number, f"/file/{number}"): None for number in range(self._level("files"))}}
 
-    def resident(self):
+    def resident_bytes(self):
         return 10_000_000 + self._level("memory"), 5_000_000
 
     def series(self, window, *, counted):
         kinds = [kind for kind in self.levels if kind != "untraced" and (counted or kind != "files")]
         return LevelSeries(window, lambda: {kind: self._level(kind) for kind in kinds})
 
-    def witnesses(self, window):
+    def cross_check_series(self, window):
         held = self.levels.get("untraced", self.levels["memory"])
         return LevelSeries(window, lambda: {"blocks": 50 + (held(self.calls) if callable(held) else held)})
 
@@ -56,7 +56,7 @@ class FakeProcess:
 
     def run(self, **order):
         """Obey the check as the drive does; returns what it found."""
-        steps = examine(LeakCheckOptions(**order), self, clock=lambda: self.now)
+        steps = check_leaks(LeakCheckOptions(**order), self, clock=lambda: self.now)
         answer = None
         while True:
             try:
@@ -70,7 +70,7 @@ class FakeProcess:
                 except StopIteration as stop:
                     return stop.value
 
-    def _obey(self, step: Step):
+    def _obey(self, step: CallStep):
         if not step.iterations:
             self.setups += not step.settle
             return Timing(0, 0)

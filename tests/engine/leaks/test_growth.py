@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.engine.leaks.growth import (
-    MOST_WINDOWS,
+    MAX_WINDOWS,
     WINDOWS,
     Growth,
-    first_look,
-    last_look,
-    rate,
+    growth_rate,
+    judge_long_series,
+    judge_short_series,
     still_growing,
 )
 
@@ -40,11 +40,11 @@ def levels(steps):
     ],
 )
 def test_first_look(steps, trend):
-    assert first_look(levels(steps), FLOOR) is trend
+    assert judge_short_series(levels(steps), FLOOR) is trend
 
 
 def test_what_is_counted_needs_no_floor():
-    assert first_look(levels([1] * 5), 0.0) is Growth.LEAKING
+    assert judge_short_series(levels([1] * 5), 0.0) is Growth.LEAKING
 
 
 @pytest.mark.parametrize(
@@ -62,42 +62,42 @@ def test_what_is_counted_needs_no_floor():
     ],
 )
 def test_last_look(steps, trend):
-    assert last_look(levels(steps), FLOOR) is trend
+    assert judge_long_series(levels(steps), FLOOR) is trend
 
 
 def test_a_leak_is_seen_under_jitter_that_is_larger():
     chance = random.Random(1)
-    drift = [index * 1280 for index in range(MOST_WINDOWS + 1)]
-    assert last_look([level + chance.randrange(5000) for level in drift], FLOOR) is Growth.LEAKING
+    drift = [index * 1280 for index in range(MAX_WINDOWS + 1)]
+    assert judge_long_series([level + chance.randrange(5000) for level in drift], FLOOR) is Growth.LEAKING
 
 
 def test_jitter_alone_is_no_leak():
     """With 2,000 series of noise without a trend, at the level of one in a thousand and with three more conditions."""
     chance = random.Random(2)
-    series = [[chance.randrange(5000) for _ in range(MOST_WINDOWS + 1)] for _ in range(2000)]
-    assert sum(last_look(one, FLOOR) is Growth.LEAKING for one in series) <= 4
+    series = [[chance.randrange(5000) for _ in range(MAX_WINDOWS + 1)] for _ in range(2000)]
+    assert sum(judge_long_series(one, FLOOR) is Growth.LEAKING for one in series) <= 4
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=WINDOWS + 1, max_size=WINDOWS + 1))
 def test_what_does_not_end_higher_than_it_began_never_leaks(series):
     series[-1] = min(series[-1], series[0])
-    assert first_look(series, 0.0) is Growth.SETTLED
+    assert judge_short_series(series, 0.0) is Growth.SETTLED
 
 
 @given(st.integers(4, 10**6))
 def test_a_steady_leak_is_always_found(per_window):
     steady = levels([per_window] * WINDOWS)
-    assert first_look(steady, 4.0) is Growth.LEAKING
-    assert rate(steady) == per_window
+    assert judge_short_series(steady, 4.0) is Growth.LEAKING
+    assert growth_rate(steady) == per_window
     assert still_growing(steady, per_window)
 
 
 def test_the_rate_is_unmoved_by_a_list_that_was_enlarged():
-    assert rate(levels([1940, 1940, 1940, 220_948, 1940])) == 1940
+    assert growth_rate(levels([1940, 1940, 1940, 220_948, 1940])) == 1940
 
 
 def test_the_rate_of_what_grows_now_and_then_is_the_mean():
-    assert rate(levels([0, 0, 10, 0, 0])) == 2
+    assert growth_rate(levels([0, 0, 10, 0, 0])) == 2
 
 
 def test_a_cache_that_filled_up_does_not_hold_on():

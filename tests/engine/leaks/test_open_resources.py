@@ -12,26 +12,26 @@ import threading
 
 import pytest
 
-from pytest_perfguard.engine.leaks.explain import things_since
-from pytest_perfguard.engine.leaks.open_resources import OpenResources, new_things, noun_of
+from pytest_perfguard.engine.leaks.explain import describe_new
+from pytest_perfguard.engine.leaks.open_resources import ResourceCounter, new_resources, noun_of
 
 
 @pytest.fixture
 def counters():
     gc.collect()
-    return OpenResources()
+    return ResourceCounter()
 
 
 def test_nothing_new_is_nothing(counters):
-    assert new_things(counters.read(), counters.read()) == {}
+    assert new_resources(counters.read(), counters.read()) == {}
 
 
 def test_files_are_named_by_their_path(counters, tmp_path):
     before = counters.read()
     with (tmp_path / "kept.txt").open("w"):
         after = counters.read()
-        (line, *_made) = things_since(before, after)["files"]
-    assert {kind: len(things) for kind, things in new_things(before, after).items()} == {"files": 1}
+        (line, *_made) = describe_new(before, after)["files"]
+    assert {kind: len(things) for kind, things in new_resources(before, after).items()} == {"files": 1}
     assert line.startswith(f"{tmp_path}/kept.txt (descriptor ")
 
 
@@ -44,9 +44,9 @@ def test_sockets_are_named_by_their_addresses(counters):
             accepted, _ = listening.accept()
             with accepted:
                 after = counters.read()
-                lines = "\n".join(things_since(before, after)["sockets"])
+                lines = "\n".join(describe_new(before, after)["sockets"])
             port, own = listening.getsockname()[1], client.getsockname()[1]
-    assert len(new_things(before, after)["sockets"]) == 3
+    assert len(new_resources(before, after)["sockets"]) == 3
     assert f"127.0.0.1:{own} -> 127.0.0.1:{port} (descriptor " in lines
 
 
@@ -55,7 +55,7 @@ def test_threads_are_named(counters):
     thread = threading.Thread(target=stop.wait, name="left-alone", daemon=True)
     thread.start()
     try:
-        lines = things_since(before, counters.read())
+        lines = describe_new(before, counters.read())
     finally:
         stop.set()
         thread.join()
@@ -66,7 +66,7 @@ def test_threads_are_named(counters):
 def test_children_are_named_by_their_command(counters):
     before = counters.read()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        lines = things_since(before, counters.read())
+        lines = describe_new(before, counters.read())
         child.communicate(b"\n")
     assert lines["children"][0].startswith(f"{sys.executable} -c input() (process {child.pid}, ")
 
@@ -75,11 +75,11 @@ def test_tasks_of_any_loop_are_counted_until_they_are_done(counters):
     async def program():
         before = counters.read()
         task = asyncio.ensure_future(asyncio.sleep(1000))
-        lines = things_since(before, counters.read())
+        lines = describe_new(before, counters.read())
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return lines, new_things(before, counters.read())
+        return lines, new_resources(before, counters.read())
 
     lines, rest = asyncio.run(program())
     assert lines["tasks"][0].startswith("<Task pending name=")
@@ -93,11 +93,11 @@ def test_what_the_standard_library_keeps_for_itself_is_not_counted(counters):
     async def program():
         before = counters.read()
         await asyncio.to_thread(len, "abc")
-        return new_things(before, counters.read())
+        return new_resources(before, counters.read())
 
     before = counters.read()
     resource_tracker.ensure_running()
-    assert new_things(before, counters.read()) == {}
+    assert new_resources(before, counters.read()) == {}
     assert asyncio.run(program()) == {}
 
 
@@ -108,24 +108,24 @@ def test_a_descriptor_number_that_is_given_out_again_is_a_new_thing(counters, tm
     second = os.open(os.devnull, os.O_RDONLY)
     try:
         assert second == first
-        assert new_things(before, counters.read())["files"] == {(second, os.devnull): None}
+        assert new_resources(before, counters.read())["files"] == {(second, os.devnull): None}
     finally:
         os.close(second)
 
 
 def test_the_users_own_are_numbers_or_things():
     lent = ["connection 1"]
-    counters = OpenResources({"lent": lambda: lent, "jobs": lambda: len(lent)})
+    counters = ResourceCounter({"lent": lambda: lent, "jobs": lambda: len(lent)})
     before = counters.read()
     lent.append("connection 2")
-    lines = things_since(before, counters.read())
+    lines = describe_new(before, counters.read())
     assert lines == {"lent": ["'connection 2'"], "jobs": ["None"]} or lines["lent"] == ["'connection 2'"]
-    assert len(new_things(before, counters.read())["jobs"]) == 1
+    assert len(new_resources(before, counters.read())["jobs"]) == 1
 
 
 def test_a_name_that_perfguard_uses_itself_is_refused():
     with pytest.raises(ValueError, match="a counter cannot be called 'files': perfguard counts that itself"):
-        OpenResources({"files": lambda: 0})
+        ResourceCounter({"files": lambda: 0})
 
 
 @pytest.mark.parametrize(

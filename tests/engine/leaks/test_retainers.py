@@ -7,8 +7,8 @@ from collections import deque
 
 import pytest
 
-from pytest_perfguard.engine.leaks.heap_census import Heap, type_name
-from pytest_perfguard.engine.leaks.retainers import Census, census, growth_since
+from pytest_perfguard.engine.leaks.reference_graph import ReferenceGraph, type_name
+from pytest_perfguard.engine.leaks.retainers import HeapCensus, find_retainers, take_census
 
 HERE = __name__
 
@@ -52,16 +52,16 @@ CELLED = make_closure()
     ids=["class attribute", "instance attribute", "slot", "nested"],
 )
 def test_a_chain_reads_like_an_expression(thing, chain):
-    assert Heap(Census).chain(thing) == chain
+    assert ReferenceGraph(HeapCensus).chain(thing) == chain
 
 
 def test_a_closure_is_named():
-    assert Heap(Census).chain(CELLED()) == f"{HERE}.CELLED closure kept"
+    assert ReferenceGraph(HeapCensus).chain(CELLED()) == f"{HERE}.CELLED closure kept"
 
 
 def test_a_local_of_a_running_function_is_named():
     only_here = [object()]
-    assert Heap(Census).chain(only_here) == f"{sys._getframe().f_code.co_name}() local only_here"
+    assert ReferenceGraph(HeapCensus).chain(only_here) == f"{sys._getframe().f_code.co_name}() local only_here"
 
 
 def test_what_grew_is_named_with_its_rate_and_its_chain():
@@ -69,11 +69,11 @@ def test_what_grew_is_named_with_its_rate_and_its_chain():
         pass
 
     Registry.handlers.clear()
-    before = census()
+    before = take_census()
     for index in range(40):
         Registry.handlers.append(Node())
         REGISTRY.by_name[f"n{index}"] = bytes(10)
-    lines = [holder.line for holder in growth_since(before, 20)]
+    lines = [holder.line for holder in find_retainers(before, 20)]
     Registry.handlers.clear()
     REGISTRY.by_name.clear()
     assert f"{HERE}.Registry.handlers: a list of 40, 2 more per call" in lines
@@ -82,6 +82,6 @@ def test_what_grew_is_named_with_its_rate_and_its_chain():
 
 
 def test_nothing_that_grew_is_nothing():
-    census()  # the walk itself fills caches when it runs for the first time
-    before = census()
-    assert list(growth_since(before, 20)) == []
+    take_census()  # the walk itself fills caches when it runs for the first time
+    before = take_census()
+    assert list(find_retainers(before, 20)) == []

@@ -35,7 +35,7 @@ def cpus(monkeypatch):
 @pytest.mark.parametrize(("cpu", "place"), [(0, 2), (1, 5), (2, 7), (3, 2), (19, 5)])
 def test_the_cpus_are_counted_through_those_that_are_allowed(cpus, cpu, place):
     pinning = CpuAffinity()
-    assert pinning.possible
+    assert pinning.is_supported
     assert cpus == {2, 5, 7}
     pinning.pin(cpu)
     assert cpus == {place}
@@ -56,7 +56,7 @@ def test_a_container_that_forbids_it_says_so(cpus, monkeypatch):
     monkeypatch.setattr(originals.os, "sched_setaffinity", refuse)
     pinning = CpuAffinity()
     pinning.pin(1)
-    assert not pinning.possible
+    assert not pinning.is_supported
     assert cpus == {2, 5, 7}
 
 
@@ -64,7 +64,7 @@ def test_a_system_that_cannot_pin_says_so(monkeypatch):
     monkeypatch.delattr(originals.os, "sched_setaffinity", raising=False)
     pinning = CpuAffinity()
     pinning.pin(1)
-    assert not pinning.possible
+    assert not pinning.is_supported
 
 
 @needs_pinning
@@ -119,4 +119,4 @@ def test_a_container_that_forbids_to_look_says_so(cpus, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(originals.os, "sched_getaffinity", refuse)
-    assert not CpuAffinity().possible
+    assert not CpuAffinity().is_supported

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure import executor as module
-from pytest_perfguard.engine.measure.executor import PREPARE, Step, execute, execute_async
-from pytest_perfguard.engine.measure.preemption import Switches
+from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep, execute, execute_async
+from pytest_perfguard.engine.measure.preemption import ContextSwitches
 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
 
@@ -32,7 +32,7 @@ def test_each_step_calls_as_often_as_it_says_and_is_timed(kind):
 
     def steps():
         for iterations in (1, 3):
-            timings.append((yield Step(iterations)))
+            timings.append((yield CallStep(iterations)))
 
     driven(kind, steps(), lambda: calls.append(1))
     assert len(calls) == 4
@@ -44,8 +44,8 @@ def test_the_result_is_the_first_calls(kind):
     numbers = count(10)
 
     def steps():
-        yield Step(1)
-        yield Step(5)
+        yield CallStep(1)
+        yield CallStep(5)
 
     assert driven(kind, steps(), lambda: next(numbers)) == 10
 
@@ -55,8 +55,8 @@ def test_setup_is_called_when_asked_for_and_ignored_otherwise(kind):
     log = []
 
     def steps():
-        yield PREPARE
-        yield Step(2)
+        yield RUN_SETUP
+        yield CallStep(2)
 
     driven(kind, steps(), lambda: log.append("call"), lambda: log.append("setup"))
     assert log == ["setup", "call", "call"]
@@ -73,8 +73,8 @@ def test_an_async_setup_is_awaited():
         log.append("call")
 
     def steps():
-        yield PREPARE
-        yield Step(1)
+        yield RUN_SETUP
+        yield CallStep(1)
 
     asyncio.run(execute_async(steps(), call, setup))
     assert log == ["setup", "call"]
@@ -87,12 +87,12 @@ def test_what_a_call_raises_is_thrown_into_the_steps(kind):
     outcomes = iter([None, KeyError("x"), None])
 
     def steps():
-        yield Step(1)
+        yield CallStep(1)
         try:
-            yield Step(1)
+            yield CallStep(1)
         except KeyError as error:
             caught.append(error)
-        yield Step(1)
+        yield CallStep(1)
 
     def call():
         outcome = next(outcomes)
@@ -107,7 +107,7 @@ def test_what_a_call_raises_is_thrown_into_the_steps(kind):
 def test_a_call_that_never_worked_raises_its_own_error_at_the_end(kind):
     def steps():
         try:
-            yield Step(1)
+            yield CallStep(1)
         except ValueError:
             return
 
@@ -122,7 +122,7 @@ def test_a_call_that_never_worked_raises_its_own_error_at_the_end(kind):
 def test_ctrl_c_is_not_an_outcome_of_the_test(kind):
     def steps():
         try:
-            yield Step(1)
+            yield CallStep(1)
         except Exception:
             pytest.fail("it was thrown into the steps")
 
@@ -152,7 +152,7 @@ def test_a_shifted_step_calls_and_returns_the_same(kind, offset):
     calls = []
 
     def steps():
-        yield Step(3, offset=offset)
+        yield CallStep(3, offset=offset)
 
     assert driven(kind, steps(), lambda: calls.append(1) or len(calls)) == 3
     assert len(calls) == 3
@@ -164,11 +164,13 @@ def test_a_round_that_was_preempted_and_never_waited_counts_its_cpu_time(kind, w
     """1,000 ns passed, of which 600 were its own."""
     clocks = module.CLOCKS._replace(perf_counter_ns=iter([0, 1000]).__next__, process_time_ns=iter([0, 600]).__next__)
     monkeypatch.setattr(module, "CLOCKS", clocks)
-    monkeypatch.setattr(module, "switches", iter([Switches(5, 5), Switches(5 + waits, 6)]).__next__)
+    monkeypatch.setattr(
+        module, "context_switches", iter([ContextSwitches(5, 5), ContextSwitches(5 + waits, 6)]).__next__
+    )
     timings = []
 
     def steps():
-        timings.append((yield Step(1)))
+        timings.append((yield CallStep(1)))
 
     driven(kind, steps(), lambda: None)
     assert timings == [Timing(1000, 600, lost_ns=lost)]
@@ -178,11 +180,11 @@ def test_a_round_that_was_preempted_and_never_waited_counts_its_cpu_time(kind, w
 @KINDS
 def test_calls_whose_memory_is_taken_are_not_counted(kind, monkeypatch):
     """The numbers of a reading would be part of what they allocate."""
-    monkeypatch.setattr(module, "switches", lambda: pytest.fail("read"))
+    monkeypatch.setattr(module, "context_switches", lambda: pytest.fail("read"))
     timings = []
 
     def steps():
-        timings.append((yield Step(3, counted=False)))
+        timings.append((yield CallStep(3, count_switches=False)))
 
     driven(kind, steps(), lambda: None)
     assert timings[0].lost_ns == 0

@@ -9,8 +9,14 @@ import pytest
 
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure import instruments as module
-from pytest_perfguard.engine.measure.executor import PREPARE, execute
-from pytest_perfguard.engine.measure.instruments import INSTRUMENTS, read_blocks, read_memory, read_paced, read_time
+from pytest_perfguard.engine.measure.executor import RUN_SETUP, execute
+from pytest_perfguard.engine.measure.instruments import (
+    INSTRUMENTS,
+    read_blocks,
+    read_calibrated,
+    read_memory,
+    read_time,
+)
 from pytest_perfguard.engine.measure.stack_offset import stack_offset
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
@@ -49,7 +55,7 @@ def test_time_leaves_out_what_other_processes_took():
     assert (readings["time"], readings["cpu"], readings["lost"]) == ([600], [600], [400])
 
 
-@pytest.mark.parametrize("name", ["time", "paced", "turn", "load"])
+@pytest.mark.parametrize("name", ["time", "calibrated", "warmed", "load"])
 def test_every_round_has_a_stack_offset_of_its_own(name):
     """That of its place among all rounds of the test; untimed calls before it are made at the same."""
     instrument, offsets = INSTRUMENTS[name](2, 3, UserMetrics(tuple), 5), []
@@ -58,7 +64,7 @@ def test_every_round_has_a_stack_offset_of_its_own(name):
         while True:
             offsets += [step.offset] if step.iterations else []
             step = instrument.send(Timing(10, 10))
-    assert offsets == [stack_offset(5 + index) for index in range(3) for _ in range(1 + (name == "turn"))]
+    assert offsets == [stack_offset(5 + index) for index in range(3) for _ in range(1 + (name == "warmed"))]
 
 
 def test_the_peak_is_that_of_one_round_above_its_start():
@@ -100,17 +106,17 @@ def test_retained_blocks_are_counted_and_temporaries_are_not():
 
 def test_the_pace_of_a_round_is_the_slower_kernel_beside_it(monkeypatch):
     kernels = iter([5, 3, 9, 4])
-    monkeypatch.setattr(module, "_kernel_ns", lambda: next(kernels))
-    assert readings_of(read_paced(1, 3, UserMetrics(tuple)), lambda: None)["pace"] == [5, 9, 9]
+    monkeypatch.setattr(module, "_time_kernel", lambda: next(kernels))
+    assert readings_of(read_calibrated(1, 3, UserMetrics(tuple)), lambda: None)["kernel"] == [5, 9, 9]
 
 
 @pytest.mark.parametrize("name", sorted({*INSTRUMENTS} - {"tails"}))
 def test_every_instrument_gives_one_whole_number_per_round(name):
     """The contract that the protocol checks."""
     readings = readings_of(INSTRUMENTS[name](2, 3, UserMetrics(tuple)), lambda: None)
-    assert ("time" if name in ("paced", "turn") else name) in readings
+    assert ("time" if name in ("calibrated", "warmed") else name) in readings
     assert all(len(values) == 3 and all(isinstance(value, int) for value in values) for values in readings.values())
 
 
 def test_preparing_is_no_call():
-    assert PREPARE.iterations == 0
+    assert RUN_SETUP.iterations == 0

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pytest_perfguard.engine.measure.isolation import quiet
+from pytest_perfguard.engine.measure.isolation import isolate
 
 
 def in_process(program: str) -> str:
@@ -22,10 +22,10 @@ def in_process(program: str) -> str:
 def test_tracers_are_paused_and_put_back():
     program = """
 import sys, threading
-from pytest_perfguard.engine.measure.isolation import quiet
+from pytest_perfguard.engine.measure.isolation import isolate
 trace, profile = (lambda *a: None), (lambda *a: None)
 sys.settrace(trace); sys.setprofile(profile); threading.settrace(trace)
-with quiet():
+with isolate():
     inside = sys.gettrace(), sys.getprofile(), threading.gettrace()
 after = sys.gettrace(), sys.getprofile(), threading.gettrace()
 sys.settrace(None); sys.setprofile(None); threading.settrace(None)
@@ -37,9 +37,9 @@ print(inside == (None, None, None), after == (trace, profile, trace))
 def test_output_goes_nowhere_and_comes_back():
     program = """
 import os, sys
-from pytest_perfguard.engine.measure.isolation import quiet
+from pytest_perfguard.engine.measure.isolation import isolate
 print("before")
-with quiet():
+with isolate():
     print("inside"); os.write(1, b"raw"); os.system("echo child")
 print("after")
 """
@@ -49,11 +49,11 @@ print("after")
 def test_the_collector_stays_as_the_user_has_it():
     program = """
 import gc
-from pytest_perfguard.engine.measure.isolation import quiet
-with quiet():
+from pytest_perfguard.engine.measure.isolation import isolate
+with isolate():
     first = gc.isenabled(), gc.get_freeze_count() > 0
 gc.disable()
-with quiet():
+with isolate():
     second = gc.isenabled()
 print(*first, second)
 """
@@ -63,10 +63,10 @@ print(*first, second)
 def test_an_error_inside_puts_everything_back():
     program = """
 import sys
-from pytest_perfguard.engine.measure.isolation import quiet
+from pytest_perfguard.engine.measure.isolation import isolate
 trace = lambda *a: None
 try:
-    with quiet():
+    with isolate():
         raise KeyError
 except KeyError:
     print("heard")
@@ -78,10 +78,10 @@ except KeyError:
 def test_monitoring_tools_are_paused_and_put_back():
     program = """
 import sys
-from pytest_perfguard.engine.measure.isolation import quiet
+from pytest_perfguard.engine.measure.isolation import isolate
 m = sys.monitoring
 m.use_tool_id(3, "x"); m.set_events(3, m.events.CALL)
-with quiet():
+with isolate():
     inside = m.get_events(3)
 print(inside, m.get_events(3) == m.events.CALL)
 """
@@ -89,7 +89,7 @@ print(inside, m.get_events(3) == m.events.CALL)
 
 
 def test_threads_of_the_test_survive():
-    with quiet():
+    with isolate():
         thread = threading.Thread(target=lambda: None)
         thread.start()
         thread.join()
@@ -101,8 +101,8 @@ def test_a_process_that_inherited_deafness_hears_an_interrupt():
     program = """
 import os, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-from pytest_perfguard.engine.measure.isolation import end_with_parent
-end_with_parent()
+from pytest_perfguard.engine.measure.isolation import stop_with_parent
+stop_with_parent()
 try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import platform
 
 import pytest
 
-from pytest_perfguard.engine.measure.machine import class_name, fingerprint
+from pytest_perfguard.engine.measure.machine import class_name, current_machine
 
 FACTS = {
     "architecture": "x86_64", "build": "", "cpu": "AMD EPYC 7763 64-Core Processor", "cpu_flags": "abcd", "cpus": 4,
@@ -42,8 +42,8 @@ def test_a_patch_release_is_the_same_class(fact):
 
 
 def test_this_machine_is_the_same_twice_and_plain_data():
-    assert fingerprint() == fingerprint()
-    assert json.loads(json.dumps(fingerprint().facts)) == fingerprint().facts
+    assert current_machine() == current_machine()
+    assert json.loads(json.dumps(current_machine().facts)) == current_machine().facts
 
 
 def test_an_interpreter_that_may_be_run_and_not_read(monkeypatch):
@@ -53,4 +53,4 @@ def test_an_interpreter_that_may_be_run_and_not_read(monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(platform, "libc_ver", refuse)
-    assert fingerprint().facts["libc"] == ""
+    assert current_machine().facts["libc"] == ""

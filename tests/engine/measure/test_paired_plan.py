@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
-from pytest_perfguard.engine.measure.paired_plan import SLICES, PairedPlanOptions, plan_pair, slices_for
+from pytest_perfguard.engine.measure.paired_plan import SLICE_PAIRS, PairedPlanOptions, plan_pair, slice_pairs_for
 from pytest_perfguard.engine.measure.plan import ROUND_NS, WARM_UP_NS, FirstCallRaised
 
 METRICS = ("time", "cpu", "memory", "blocks")
@@ -47,7 +47,7 @@ class Arms:
     def slices(self):
         """The alternating slices: requests for single rounds after both arms were warmed."""
         warm = max(i for i, ask in enumerate(self.asked) if ask.take.rounds > 1 and ask.take.instrument == "time")
-        return [ask for ask in self.asked[warm + 1 :] if ask.take.instrument in ("time", "turn")]
+        return [ask for ask in self.asked[warm + 1 :] if ask.take.instrument in ("time", "warmed")]
 
 
 def play(arms, **order):
@@ -66,7 +66,7 @@ def test_slices_alternate_and_begin_with_either_arm_in_turn():
     order = "".join(ask.arm[0] for ask in arms.slices())
     assert order == "bhhb" * 20
     arms = Arms(50_000)
-    play(arms, pinned=True, swapped=True)
+    play(arms, pinned=True, head_first=True)
     assert "".join(ask.arm[0] for ask in arms.slices()) == "hbbh" * 20
 
 
@@ -87,7 +87,7 @@ def test_a_later_pair_calibrates_nothing_and_takes_no_load():
     """Two calls, a slice and the warm-up of each arm come before the slices."""
     arms = Arms(50_000)
     play(arms, pinned=True, iterations=10, memory=False)
-    assert {ask.take.instrument for ask in arms.asked} == {"time", "turn"}
+    assert {ask.take.instrument for ask in arms.asked} == {"time", "warmed"}
     assert len(arms.asked) - len(arms.slices()) == 2 * 4
     first = Arms(50_000)
     play(first, memory=False)
@@ -96,19 +96,19 @@ def test_a_later_pair_calibrates_nothing_and_takes_no_load():
 
 def test_a_reason_for_slices_of_one_call_is_not_found_out_again():
     arms = Arms(50_000)
-    visit = play(arms, pinned=True, iterations=1, one_by_one="CalledTwice: once")
-    assert visit.head.one_by_one == "CalledTwice: once"
+    visit = play(arms, pinned=True, iterations=1, single_call_rounds="CalledTwice: once")
+    assert visit.head.single_call_rounds == "CalledTwice: once"
     assert {ask.take.iterations for ask in arms.asked} == {1}
 
 
 def test_both_arms_take_each_slice_at_the_same_place_and_each_pair_at_others():
     arms = Arms(50_000)
-    play(arms, pinned=True, place=82)
-    places = [ask.take.place for ask in arms.slices()]
+    play(arms, pinned=True, first_round=82)
+    places = [ask.take.first_round for ask in arms.slices()]
     assert places[::2] == places[1::2] == list(range(82, 82 + 40))
 
 
-@pytest.mark.parametrize(("ns", "instrument"), [(50_000, "turn"), (249_000, "turn"), (251_000, "time")])
+@pytest.mark.parametrize(("ns", "instrument"), [(50_000, "warmed"), (249_000, "warmed"), (251_000, "time")])
 def test_short_calls_are_called_untimed_first(ns, instrument):
     arms = Arms(ns)
     play(arms, pinned=True)
@@ -149,15 +149,15 @@ def test_a_long_call_is_neither_calibrated_nor_warmed():
 
 @given(st.integers(1, 10**11), st.integers(10**6, 10**12))
 def test_slices_fit_the_budget_and_the_bounds(pair_ns, budget_ns):
-    count = slices_for(pair_ns, budget_ns)
-    assert 1 <= count < SLICES.stop
+    count = slice_pairs_for(pair_ns, budget_ns)
+    assert 1 <= count < SLICE_PAIRS.stop
     assert count == 1 or 8 * (count + 1) * pair_ns <= budget_ns
 
 
 def test_calls_that_are_processes_of_their_own_are_taken_more_often():
-    for fresh, least in ((False, SLICES.start), (True, 16)):
+    for fresh, least in ((False, SLICE_PAIRS.start), (True, 16)):
         arms = Arms(60_000_000, 60_000_000)
-        play(arms, fresh=fresh)
+        play(arms, process_per_call=fresh)
         assert len(arms.slices()) >= 2 * least
         assert (len(arms.slices()) < 32) is not fresh
 
@@ -184,12 +184,14 @@ def test_a_call_that_needs_a_set_up_each_time_is_taken_one_by_one():
         def __call__(self, ask):
             answer = super().__call__(ask)
             return (
-                CallRaised("CalledTwice: once") if ask.take.iterations > 1 or ask.take.instrument == "turn" else answer
+                CallRaised("CalledTwice: once")
+                if ask.take.iterations > 1 or ask.take.instrument == "warmed"
+                else answer
             )
 
     arms = Prepared(50_000, load=1.9)
     visit = play(arms)
-    assert (visit.head.one_by_one, visit.head.stateful, visit.pinned) == ("CalledTwice: once", "", True)
+    assert (visit.head.single_call_rounds, visit.head.stateful, visit.pinned) == ("CalledTwice: once", "", True)
     assert set(visit.head.values) == {"time", "cpu", "memory"}
     assert sum(ask.take.iterations > 1 for ask in arms.asked) == 1
 
@@ -202,7 +204,7 @@ def test_a_second_call_that_raises_makes_the_test_single(arm):
 
 def test_a_single_visit_is_one_call_of_each():
     arms = Arms(50_000, load=2.0)
-    visit = play(arms, single=True)
+    visit = play(arms, single_call_setup=True)
     assert [(ask.arm, ask.take.iterations) for ask in arms.asked] == [("base", 1), ("head", 1)]
     assert visit.base.values == {"time": (50e-6,), "cpu": (50e-6,)}
     assert not visit.pinned
@@ -212,7 +214,7 @@ def test_a_single_visit_is_one_call_of_each():
 def test_two_calls_that_are_compared_have_slices_of_their_own_length(base, head):
     """However far apart they are, a slice takes half a millisecond, or one call."""
     arms = Arms(base, head)
-    visit = play(arms, pinned=True, separate=True)
+    visit = play(arms, pinned=True, separate_calibration=True)
     for arm, ns in (("base", base), ("head", head)):
         wanted = max(ROUND_NS, ns)
         lengths = {

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pytest_perfguard.engine.measure.executor import execute, execute_async
-from pytest_perfguard.engine.measure.peak_memory import take_peaks
+from pytest_perfguard.engine.measure.peak_memory import measure_peaks
 
 MIB = 2**20
 #: Objects around the buffers: threads, tasks, tuples.
@@ -24,7 +24,7 @@ def _peaks(obey, call):
     found = []
 
     def steps():
-        found.extend((yield from take_peaks(1, 5)))
+        found.extend((yield from measure_peaks(1, 5)))
 
     result = obey(steps(), call, None)
     if asyncio.iscoroutine(result):

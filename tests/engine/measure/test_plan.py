@@ -15,12 +15,12 @@ from pytest_perfguard.engine.measure.messages import (
 )
 from pytest_perfguard.engine.measure.plan import (
     MAX_CALIBRATIONS,
+    MAX_ROUNDS,
     MAX_WARM_UP_ROUNDS,
     ROUND_NS,
-    ROUNDS,
     WARM_UP_NS,
     FirstCallRaised,
-    plan_visit,
+    plan_point,
     rounds_for,
     warm_up_rounds,
 )
@@ -63,11 +63,12 @@ class Subject:
             "setup": [self.setup_ns] * take.rounds,
         }
         return MeasureResult(
-            timed | ({"load": timed["cpu"], "pace": [self.pace] * take.rounds} if take.instrument == "paced" else {})
+            timed
+            | ({"load": timed["cpu"], "kernel": [self.pace] * take.rounds} if take.instrument == "calibrated" else {})
         )
 
     def visit(self, order=None) -> PointResult:
-        plan = plan_visit(order or PlanOptions(ALL))
+        plan = plan_point(order or PlanOptions(ALL))
         answer = None
         while True:
             try:
@@ -77,7 +78,7 @@ class Subject:
             answer = self.answer(take)
 
     def timed(self) -> MeasureRequest:
-        return [take for take in self.asked if take.instrument == "paced"][-1]
+        return [take for take in self.asked if take.instrument == "calibrated"][-1]
 
 
 @pytest.mark.parametrize("ns", [20, 1_000, 100_000])
@@ -85,7 +86,7 @@ def test_a_short_call_is_timed_in_rounds_of_half_a_millisecond(ns):
     subject = Subject(ns)
     visit = subject.visit()
     assert visit.iterations * ns == pytest.approx(ROUND_NS, rel=0.35)
-    assert len(visit.values["time"]) == ROUNDS
+    assert len(visit.values["time"]) == MAX_ROUNDS
     assert visit.values["time"][0] == pytest.approx(ns * 1e-9, rel=1e-6)
 
 
@@ -99,7 +100,7 @@ def test_cpu_memory_and_blocks_are_per_iteration():
 def test_a_call_of_three_seconds_is_called_once_to_warm_up_and_once_to_measure():
     subject = Subject(3_000_000_000)
     visit = subject.visit(PlanOptions(("time", "cpu")))
-    assert subject.asked == [MeasureRequest("paced", 1, 1), MeasureRequest("paced", 1, 1)]
+    assert subject.asked == [MeasureRequest("calibrated", 1, 1), MeasureRequest("calibrated", 1, 1)]
     assert visit.values["time"] == (3.0,)
 
 
@@ -111,9 +112,9 @@ def test_a_slow_first_call_does_not_size_the_rounds():
 def test_warm_up_lasts_its_time_whatever_the_call():
     subject = Subject(40_000)
     subject.visit()
-    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "paced")][-2:]
+    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "calibrated")][-2:]
     assert warm_up.rounds * warm_up.iterations * 40_000 >= WARM_UP_NS
-    assert timed.rounds == ROUNDS
+    assert timed.rounds == MAX_ROUNDS
 
 
 def test_the_known_number_of_iterations_is_kept_within_a_factor_of_two():
@@ -125,7 +126,7 @@ def test_the_known_number_of_iterations_is_kept_within_a_factor_of_two():
 
 def test_every_timed_round_has_its_pace():
     visit = Subject(1_000).visit()
-    assert visit.paces == (0.0003,) * ROUNDS
+    assert visit.paces == (0.0003,) * MAX_ROUNDS
 
 
 def test_what_other_processes_took_is_told_as_a_share():
@@ -136,14 +137,14 @@ def test_what_other_processes_took_is_told_as_a_share():
 @pytest.mark.parametrize("ns", [1_000, 400_000_000])
 def test_the_rounds_of_each_process_have_places_of_their_own(ns):
     subject = Subject(ns)
-    subject.visit(PlanOptions(("time",), place=3 * ROUNDS))
-    assert subject.timed().place == 3 * ROUNDS
+    subject.visit(PlanOptions(("time",), first_round=3 * MAX_ROUNDS))
+    assert subject.timed().first_round == 3 * MAX_ROUNDS
 
 
 def test_a_small_budget_bounds_rounds_and_warm_up():
     subject = Subject(1_000)
     subject.visit(PlanOptions(("time",), budget_ns=10_000_000))
-    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "paced")][-2:]
+    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "calibrated")][-2:]
     assert timed.rounds == 4, "each with its kernel: half of the budget"
     assert warm_up.rounds * warm_up.iterations * 1_000 == pytest.approx(10_000_000 / 8, rel=0.4)
 
@@ -152,13 +153,13 @@ def test_memory_is_never_taken_in_a_timed_round():
     subject = Subject(1_000)
     subject.visit()
     kinds = [take.instrument for take in subject.asked]
-    assert max(index for index, kind in enumerate(kinds) if kind == "paced") < kinds.index("memory")
+    assert max(index for index, kind in enumerate(kinds) if kind == "calibrated") < kinds.index("memory")
 
 
 def test_only_the_wanted_metrics_are_kept():
     subject = Subject(1_000)
     assert set(subject.visit(PlanOptions(("time",))).values) == {"time"}
-    assert {take.instrument for take in subject.asked} == {"time", "paced"}
+    assert {take.instrument for take in subject.asked} == {"time", "calibrated"}
 
 
 def test_a_later_process_may_leave_memory_out():
@@ -170,7 +171,7 @@ def test_a_slow_set_up_before_every_round_counts_as_time_that_passes():
     subject = Subject(1_000)
     subject.setup_ns = 70_000_000
     subject.visit()
-    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "paced")][-2:]
+    warm_up, timed = [take for take in subject.asked if take.instrument in ("time", "calibrated")][-2:]
     assert (warm_up.rounds, timed.rounds) == (1, 3)
 
 
@@ -188,7 +189,7 @@ def test_memory_is_not_traced_through_very_long_calls():
 def test_a_test_that_never_works_is_told_apart():
     class Broken(Subject):
         def answer(self, take):
-            return RAISED if take.instrument == "paced" else super().answer(take)
+            return RAISED if take.instrument == "calibrated" else super().answer(take)
 
     with pytest.raises(FirstCallRaised, match="ValueError: again"):
         Broken(1_000).visit()
@@ -202,12 +203,16 @@ def test_a_test_whose_state_is_used_up_is_stateful(calls):
 
 def test_one_call_per_set_up_is_one_reading():
     subject = Subject(1_000, calls_per_set_up=1)
-    assert subject.visit(PlanOptions(("time",), single=True)).values == {"time": (1e-6,)}
+    assert subject.visit(PlanOptions(("time",), single_call_setup=True)).values == {"time": (1e-6,)}
 
 
 def test_a_setup_that_allows_one_call_per_round_gives_rounds_of_one():
     visit = Subject(1_000, calls_per_round=1).visit(PlanOptions(("time",)))
-    assert (visit.iterations, visit.one_by_one, len(visit.values["time"])) == (1, "ValueError: again", ROUNDS)
+    assert (visit.iterations, visit.single_call_rounds, len(visit.values["time"])) == (
+        1,
+        "ValueError: again",
+        MAX_ROUNDS,
+    )
 
 
 def test_blocks_are_not_to_be_had_of_a_call_that_cannot_be_repeated():
@@ -235,10 +240,17 @@ def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
             return MeasureResult({take.instrument: [7] * take.rounds})
         values = [next(source, 1) for _ in range(take.rounds)]
         return MeasureResult(
-            {"time": values, "cpu": values, "lost": [0] * take.rounds, "setup": values, "load": values, "pace": values}
+            {
+                "time": values,
+                "cpu": values,
+                "lost": [0] * take.rounds,
+                "setup": values,
+                "load": values,
+                "kernel": values,
+            }
         )
 
-    plan = plan_visit(PlanOptions(ALL, iterations=hint))
+    plan = plan_point(PlanOptions(ALL, iterations=hint))
     reply = None
     with pytest.raises(StopIteration):
         while True:
@@ -251,7 +263,7 @@ def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
 
 @given(st.integers(1, 10**13), st.integers(1, 10**13))
 def test_rounds_are_never_none_and_never_more_than_the_most(ns, budget):
-    assert 1 <= rounds_for(ns, budget) <= ROUNDS
+    assert 1 <= rounds_for(ns, budget) <= MAX_ROUNDS
     assert rounds_for(ns, budget) <= rounds_for(ns, 2 * budget)
     assert rounds_for(ns, budget) == 1 or rounds_for(ns, budget) * ns <= budget
 

@@ -15,9 +15,9 @@ resource = pytest.importorskip("resource", reason="POSIX")
 @pytest.fixture(autouse=True)
 def limits():
     """What holds; put back in any case."""
-    found = ProcessLimits.now()
+    found = ProcessLimits.current()
     yield found
-    found.put_back()
+    found.restore()
 
 
 def _lower():
@@ -32,18 +32,18 @@ def _lower():
 def test_what_was_lowered_is_put_back(limits):
     """Recursion, umask, open files, the size of files."""
     _lower()
-    assert ProcessLimits.now() != limits
-    limits.put_back()
-    assert ProcessLimits.now() == limits
+    assert ProcessLimits.current() != limits
+    limits.restore()
+    assert ProcessLimits.current() == limits
 
 
 def test_what_was_lowered_is_lowered_again_after_a_block(limits):
     """The tests that follow find the process as the last one left it."""
     lowered = _lower()
-    with limits.held():
-        assert ProcessLimits.now() == limits
+    with limits.applied():
+        assert ProcessLimits.current() == limits
     assert sys.getrecursionlimit() == lowered
-    assert ProcessLimits.now() != limits
+    assert ProcessLimits.current() != limits
 
 
 def test_a_lowered_hard_limit_is_kept_to(limits, monkeypatch):
@@ -51,7 +51,7 @@ def test_a_lowered_hard_limit_is_kept_to(limits, monkeypatch):
     set_to = {}
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (5, 10))
     monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: set_to.update({kind: pair}))
-    ProcessLimits(1000, 0o022, {resource.RLIMIT_NOFILE: 1024, resource.RLIMIT_CPU: resource.RLIM_INFINITY}).put_back()
+    ProcessLimits(1000, 0o022, {resource.RLIMIT_NOFILE: 1024, resource.RLIMIT_CPU: resource.RLIM_INFINITY}).restore()
     assert set_to == {resource.RLIMIT_NOFILE: (10, 10), resource.RLIMIT_CPU: (10, 10)}
 
 
@@ -63,5 +63,5 @@ def test_a_system_that_refuses_stops_nothing(limits, monkeypatch):
 
     _lower()
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    limits.put_back()
+    limits.restore()
     assert sys.getrecursionlimit() == limits.recursion

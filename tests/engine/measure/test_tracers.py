@@ -13,7 +13,7 @@ import tracemalloc
 import pytest
 
 from pytest_perfguard.engine.measure import tracers
-from pytest_perfguard.engine.measure.tracers import in_the_way, unlimited, untraced
+from pytest_perfguard.engine.measure.tracers import pause_time_limits, pause_tracers, unpausable_tracers
 from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
 from pytest_perfguard.engine.verdict.comparability import other_conditions
 from pytest_perfguard.engine.verdict.stopping import to_record
@@ -32,7 +32,7 @@ def test_cprofile_is_paused_and_goes_on():
     profile.enable()
     try:
         seen()
-        with untraced():
+        with pause_tracers():
             measured()
         seen()
     finally:
@@ -50,7 +50,7 @@ def test_functions_are_paused_and_put_back():
     sys.settrace(trace)
     threading.settrace(trace)
     try:
-        with untraced():
+        with pause_tracers():
             inside = sys.gettrace(), threading.gettrace()
         after = sys.gettrace(), threading.gettrace()
     finally:
@@ -93,34 +93,34 @@ def profiler(monkeypatch):
 def test_an_object_with_a_switch_is_switched(profiler):
     active = Switched()
     installed = profiler(active)
-    with untraced():
+    with pause_tracers():
         assert active.log == ["pause"]
     assert active.log == ["pause", "resume"]
     assert installed == []
-    assert in_the_way() == []
+    assert unpausable_tracers() == []
 
 
 def test_what_cannot_be_put_back_is_left_alone_and_named(profiler):
     installed = profiler(Stuck())
-    with untraced():
+    with pause_tracers():
         pass
     assert installed == []
-    assert in_the_way() == [f"the profiler {__name__}.Stuck cannot be paused"]
+    assert unpausable_tracers() == [f"the profiler {__name__}.Stuck cannot be paused"]
 
 
 def test_where_none_is_seen_none_is_removed(profiler):
     """C code may have installed one without an object (yappi): to remove it could not be undone."""
     installed = profiler(None)
-    with untraced():
+    with pause_tracers():
         pass
     assert installed == []
 
 
 def test_tracemalloc_is_in_the_way():
-    assert in_the_way() == []
+    assert unpausable_tracers() == []
     tracemalloc.start()
     try:
-        assert in_the_way() == ["tracemalloc is tracing"]
+        assert unpausable_tracers() == ["tracemalloc is tracing"]
     finally:
         tracemalloc.stop()
 
@@ -131,14 +131,14 @@ def test_memray_is_recognised_by_what_it_gives_to_new_threads(monkeypatch):
 
     start_thread_trace.__module__ = "memray._memray"
     monkeypatch.setattr(tracers.threading, "getprofile", lambda: start_thread_trace)
-    assert in_the_way() == ["memray is tracking allocations"]
+    assert unpausable_tracers() == ["memray is tracking allocations"]
 
 
 def test_the_real_memray(tmp_path):
     memray = pytest.importorskip("memray", reason="needs memray")
     with memray.Tracker(tmp_path / "out.bin"):
-        assert in_the_way() == ["memray is tracking allocations"]
-    assert in_the_way() == []
+        assert unpausable_tracers() == ["memray is tracking allocations"]
+    assert unpausable_tracers() == []
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_real_memray(tmp_path):
     ],
 )
 def test_settings_of_the_interpreter_are_in_the_way(flags, environment, told):
-    program = "from pytest_perfguard.engine.measure.tracers import in_the_way; print(in_the_way())"
+    program = "from pytest_perfguard.engine.measure.tracers import unpausable_tracers; print(unpausable_tracers())"
     done = subprocess.run(
         [sys.executable, *flags, "-c", program], capture_output=True, text=True, check=True, env=environment
     )
@@ -164,7 +164,7 @@ def test_an_alarm_waits_until_the_measurement_is_over():
     before = signal.signal(signal.SIGALRM, lambda *_: heard.append("alarm"))
     try:
         signal.setitimer(signal.ITIMER_REAL, 30)
-        with unlimited():
+        with pause_time_limits():
             assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
         assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 30
     finally:
@@ -176,7 +176,7 @@ def test_an_alarm_waits_until_the_measurement_is_over():
 def test_a_measurement_under_an_instrument_is_no_match_for_one_without():
     def tallied(*names):
         tally = MeasurementBuilder({})
-        tally.note_instruments(names)
+        tally.note_interferences(names)
         tally.close_process(0.0)
         return tally.measurement
 

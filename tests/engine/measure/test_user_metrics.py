@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_perfguard import PerformanceMonitor
-from pytest_perfguard.engine.measure.messages import PointResult, joined
+from pytest_perfguard.engine.measure.messages import PointResult, join_rounds
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
 
@@ -12,14 +12,14 @@ def test_each_round_has_its_total_and_what_comes_later_began_at_nothing():
     monitor.observe("rows", 100)  # before the point
     probe = UserMetrics(monitor.histograms)
     for rows in (3, 4):
-        probe.round_begins()
+        probe.start_round()
         monitor.observe("rows", rows)
         monitor.observe("rows", rows)
-        probe.round_ends()
+        probe.end_round()
         monitor.observe("rows", 50)  # between the rounds
-    probe.round_begins()
+    probe.start_round()
     monitor.observe("late", 1)
-    probe.round_ends()
+    probe.end_round()
     assert probe.drain() == {"value:rows": [6, 8, 0], "value:late": [0, 0, 1]}
     assert probe.drain() == {}
 
@@ -31,21 +31,21 @@ def test_a_tail_is_of_what_was_recorded_since_the_point_began():
     probe = UserMetrics(monitor.histograms)
     for value in range(19):
         monitor.observe("rows", value)
-    probe.note_tails()
+    probe.read_tails()
     assert probe.drain() == {}  # too few
     monitor.observe("rows", 19)
     monitor.timer("unused")
-    probe.note_tails()
+    probe.read_tails()
     assert probe.drain() == {"value-p95:rows": [18.05]}
 
 
 def test_timers_are_times():
     monitor = PerformanceMonitor()
     probe = UserMetrics(monitor.histograms)
-    probe.round_begins()
+    probe.start_round()
     with monitor.timer("db", table="a"):
         pass
-    probe.round_ends()
+    probe.end_round()
     assert list(probe.drain()) == ['time:db{table="a"}']
 
 
@@ -64,5 +64,5 @@ def test_a_label_that_looks_like_a_tail_is_none():
 
 
 def test_answers_are_joined_by_what_they_share():
-    assert joined([{"a": [1.0], "b": [2.0]}, {"a": [3.0]}]) == {"a": [1.0, 3.0]}
-    assert joined([]) == {}
+    assert join_rounds([{"a": [1.0], "b": [2.0]}, {"a": [3.0]}]) == {"a": [1.0, 3.0]}
+    assert join_rounds([]) == {}

@@ -33,7 +33,7 @@ def test_a_named_point_has_metrics_of_its_own():
 def test_a_stateful_test_is_served_call_by_call_and_its_calls_are_one_process():
     tally = MeasurementBuilder({})
     tally.add({"": visit(stateful="FileExistsError: x")})
-    assert tally.single
+    assert tally.single_call_setup
     tally.add({"": visit(1.0)})
     tally.add({"": visit(2.0)})
     tally.close_process(0.1, ())
@@ -44,7 +44,7 @@ def test_a_stateful_test_is_served_call_by_call_and_its_calls_are_one_process():
 def test_a_note_is_kept_once():
     tally = MeasurementBuilder({})
     for _ in range(2):
-        tally.add({"": visit(1.0, one_by_one="ValueError")})
+        tally.add({"": visit(1.0, single_call_rounds="ValueError")})
         tally.close_process(0.1, ("slow",))
     assert len(tally.measurement.notes) == 2
 
@@ -81,11 +81,11 @@ def test_a_timer_that_one_process_lacks_is_no_metric():
 
 def test_a_claim_is_measured_once_in_a_process():
     tally = MeasurementBuilder({})
-    assert tally.fights("a<b")
-    tally.add_contest("a<b", ClaimSamples("a", "b", 1.0, (0.5,)))
-    assert not tally.fights("a<b")
+    assert tally.needs_claim("a<b")
+    tally.add_claim("a<b", ClaimSamples("a", "b", 1.0, (0.5,)))
+    assert not tally.needs_claim("a<b")
     tally.close_process(1.0)
-    assert tally.fights("a<b")
+    assert tally.needs_claim("a<b")
     assert tally.measurement.contests["a<b"].log_ratios == (0.5,)
 
 
@@ -99,5 +99,5 @@ def test_the_time_that_was_lost_is_that_of_the_process_where_it_was_most():
 
 def test_why_a_round_is_one_call_is_kept_for_the_next_process():
     tally = MeasurementBuilder({})
-    tally.add({"": visit(1.0, one_by_one="ValueError: x"), "parse": visit(1.0)})
-    assert tally.one_by_one == {"": "ValueError: x"}
+    tally.add({"": visit(1.0, single_call_rounds="ValueError: x"), "parse": visit(1.0)})
+    assert tally.single_call_rounds == {"": "ValueError: x"}

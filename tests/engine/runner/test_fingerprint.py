@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.engine.runner.fingerprint import difference, fingerprint
-from pytest_perfguard.engine.runner.stable_repr import MAX_ITEMS, Describer
+from pytest_perfguard.engine.runner.stable_repr import MAX_ITEMS, StableRepr
 
 
 def small(): ...
@@ -75,7 +75,7 @@ Pair = namedtuple("Pair", "one other")
 
 
 def text(value, root=""):
-    return Describer(root).value(value)
+    return StableRepr(root).value(value)
 
 
 def closure(value):
@@ -197,11 +197,11 @@ def test_a_difference_is_named():
 
 PROGRAM = """
 import sys; sys.path.insert(0, {root!r})
-from pytest_perfguard.engine.runner.stable_repr import Describer
+from pytest_perfguard.engine.runner.stable_repr import StableRepr
 def f(a={{"x", "y", "z"}}): return lambda: a
 class C: pass
 c = C(); c.s = frozenset("abcdef"); c.d = {{name: object() for name in set("abcdef")}}; c.f = f(); c.c = C
-print(Describer("").value(c))
+print(StableRepr("").value(c))
 """
 
 

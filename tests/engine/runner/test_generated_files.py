@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.engine.runner.generated_files import MAX_SIZE, copy_generated, is_constant
+from pytest_perfguard.engine.runner.generated_files import MAX_FILE_BYTES, copy_generated, is_constant
 from tests.repository import VERSION_FILE
 
 NUMPY = """
@@ -76,7 +76,7 @@ def test_only_what_holds_no_code_is_copied_and_only_where_the_base_has_nothing(t
     }
     left = {
         "lib/_code.py": "def work(): pass\n",
-        "lib/_table.py": f"TABLE = {list(range(MAX_SIZE))}\n",
+        "lib/_table.py": f"TABLE = {list(range(MAX_FILE_BYTES))}\n",
         "lib/_fast.so": "",
         "out/_version.py": VERSION_FILE,
         ".venv/lib/site-packages/other/_version.py": VERSION_FILE,

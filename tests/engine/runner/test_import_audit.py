@@ -10,7 +10,7 @@ import pytest
 from pytest_perfguard.core.errors import WrongCode
 from pytest_perfguard.engine.runner.import_audit import ImportAudit, project_roots
 from pytest_perfguard.engine.runner.path_map import PathMap
-from pytest_perfguard.engine.runner.test_overlay import Tests
+from pytest_perfguard.engine.runner.test_overlay import TestFiles
 
 SITE = "/venv/lib/python3.11/site-packages"
 COMPILED = EXTENSION_SUFFIXES[0]
@@ -26,9 +26,9 @@ class Setting:
         self.site = tmp_path / "site-packages"
         self.target = tmp_path / "target"
 
-    def proof(self, **kind):
-        tests = Tests.around([PurePosixPath("tests/test_a.py")])
-        return ImportAudit(self.places, [self.places.head / "src"], is_test=tests.cover, **kind)
+    def audit(self, **kind):
+        tests = TestFiles.from_perf_tests([PurePosixPath("tests/test_a.py")])
+        return ImportAudit(self.places, [self.places.head / "src"], is_test=tests.contains, **kind)
 
     def head(self, name="pkg.core", path="src/pkg/core.py"):
         return {name: str(self.places.head / path), "json": "/usr/lib/python3.11/json/__init__.py"}
@@ -49,46 +49,46 @@ def setting(repository, tmp_path):
 
 
 def test_each_arm_in_its_own_tree_is_fine(setting):
-    proof = setting.proof()
-    proof.check(setting.base(), setting.head())
-    assert proof.base_is_used
+    audit = setting.audit()
+    audit.check(setting.base(), setting.head())
+    assert audit.base_is_used
 
 
-@pytest.mark.parametrize("kind", [{}, {"apart": True}])
+@pytest.mark.parametrize("kind", [{}, {"own_environment": True}])
 def test_a_base_that_imported_this_tree_is_refused_however_it_was_made(setting, kind):
     with pytest.raises(WrongCode, match=r"the base imported pkg.core from .*core.py: that is this tree's.*perf_base_"):
-        setting.proof(**kind).check(setting.head(), setting.head())
+        setting.audit(**kind).check(setting.head(), setting.head())
 
 
 def test_a_base_that_imported_the_installed_copy_is_refused(setting):
     installed = setting.installed("x = 1")
     with pytest.raises(WrongCode, match=r"the base imported pkg.core .*the installed copy"):
-        setting.proof().check(installed, setting.head())
-    setting.proof(apart=True).check(installed, setting.head())
+        setting.audit().check(installed, setting.head())
+    setting.audit(own_environment=True).check(installed, setting.head())
 
 
 def test_both_running_one_installed_copy_is_refused_wherever_the_package_lies(setting):
     """`other` is imported from no root of the tree, as in a repository of many projects."""
     installed = setting.installed("y = 1", "other.core")
     with pytest.raises(WrongCode, match=r"the base imported other.core .*the installed copy"):
-        setting.proof().check(installed, installed)
+        setting.audit().check(installed, installed)
 
 
 def test_a_base_in_its_target_is_fine(setting):
-    proof = setting.proof(target=setting.target)
-    proof.check({"pkg.core": str(setting.target / "pkg/core.py")}, setting.head())
-    assert proof.base_is_used
+    audit = setting.audit(target=setting.target)
+    audit.check({"pkg.core": str(setting.target / "pkg/core.py")}, setting.head())
+    assert audit.base_is_used
 
 
 def test_a_head_that_imported_the_revision_is_refused(setting):
     with pytest.raises(WrongCode, match=r"the head imported pkg.core .*pip install"):
-        setting.proof().check(setting.base(), setting.base())
+        setting.audit().check(setting.base(), setting.base())
 
 
 def test_an_installed_head_must_be_this_tree(setting):
-    setting.proof().check(setting.base(), setting.installed("x = 1"))
+    setting.audit().check(setting.base(), setting.installed("x = 1"))
     with pytest.raises(WrongCode, match=r"the head imported pkg.core .*that is not what this tree has"):
-        setting.proof().check(setting.base(), setting.installed("x = 2"))
+        setting.audit().check(setting.base(), setting.installed("x = 2"))
 
 
 def test_a_head_from_another_checkout_is_refused(setting, tmp_path):
@@ -97,50 +97,50 @@ def test_a_head_from_another_checkout_is_refused(setting, tmp_path):
     elsewhere.parent.mkdir(parents=True)
     elsewhere.write_text("x = 3")
     with pytest.raises(WrongCode, match="that is not what this tree has"):
-        setting.proof().check(setting.base(), {"pkg.core": str(elsewhere)})
+        setting.audit().check(setting.base(), {"pkg.core": str(elsewhere)})
 
 
 def test_a_stranger_of_the_same_name_is_a_stranger(setting):
     """Nothing says that `loose` or `other` of this tree are meant."""
     stranger = setting.installed("z = 1", "other.core") | setting.installed("z = 2", "loose")
-    proof = setting.proof()
-    proof.check(stranger, stranger)
-    assert not proof.base_is_used
+    audit = setting.audit()
+    audit.check(stranger, stranger)
+    assert not audit.base_is_used
 
 
 def test_a_compiled_module_must_be_built_for_the_base_as_well(setting):
     fast = setting.head("pkg.fast", f"src/pkg/fast{COMPILED}")
     with pytest.raises(WrongCode, match=r"pkg.fast .*compiled.*perf_base_command"):
-        setting.proof().check(setting.base(), fast)
-    setting.proof().check(setting.base("pkg.fast", f"src/pkg/fast{COMPILED}"), fast)
-    setting.proof(target=setting.target).check({}, fast)
+        setting.audit().check(setting.base(), fast)
+    setting.audit().check(setting.base("pkg.fast", f"src/pkg/fast{COMPILED}"), fast)
+    setting.audit(target=setting.target).check({}, fast)
 
 
 def test_a_compiled_module_is_no_match_for_an_interpreted_one(setting):
     compiled = setting.head("pkg.core", f"src/pkg/core{COMPILED}")
     with pytest.raises(WrongCode, match=r"pkg.core .*compiled"):
-        setting.proof().check(setting.base(), compiled)
+        setting.audit().check(setting.base(), compiled)
 
 
 def test_an_installed_compiled_module_belongs_to_its_package(setting):
     with pytest.raises(WrongCode, match=r"pkg.fast .*compiled"):
-        setting.proof().check(setting.base(), {"pkg.fast": f"{SITE}/pkg/fast{COMPILED}"})
-    setting.proof().check({}, {"numpy.core._x": f"{SITE}/numpy/core/_x{COMPILED}"})
+        setting.audit().check(setting.base(), {"pkg.fast": f"{SITE}/pkg/fast{COMPILED}"})
+    setting.audit().check({}, {"numpy.core._x": f"{SITE}/numpy/core/_x{COMPILED}"})
 
 
 def test_what_is_imported_later_is_looked_at_with_what_was_before(setting):
-    proof = setting.proof()
-    proof.check(setting.installed("x = 1"), {})
+    audit = setting.audit()
+    audit.check(setting.installed("x = 1"), {})
     with pytest.raises(WrongCode, match="installed copy"):
-        proof.check({}, setting.head())
-    proof.begin()
-    proof.check({}, setting.head())
+        audit.check({}, setting.head())
+    audit.start_pair()
+    audit.check({}, setting.head())
 
 
 def test_copied_tests_are_no_code_of_the_base(setting):
-    proof = setting.proof()
-    proof.check(setting.base("test_a", "tests/test_a.py"), setting.head("test_a", "tests/test_a.py"))
-    assert not proof.base_is_used
+    audit = setting.audit()
+    audit.check(setting.base("test_a", "tests/test_a.py"), setting.head("test_a", "tests/test_a.py"))
+    assert not audit.base_is_used
 
 
 def test_a_project_in_a_subfolder_has_its_own_root(repository):
@@ -159,7 +159,7 @@ def scripts(repository, tmp_path):
         def __init__(self):
             self.places = PathMap(repository.path, repository.path / ".git" / "perfguard" / "x")
 
-        def proof(self, **files):
+        def audit(self, **files):
             names = ("platform.py", "math.py", "yaml.py", "numpy.py", "mine/__init__.py")
             repository.commit(dict.fromkeys(names, "print('a script')") | {"tests/test_a.py": ""} | files)
             return ImportAudit(self.places, [self.places.head], is_test=lambda _file: False)
@@ -187,7 +187,7 @@ def test_a_script_named_like_a_module_of_python(scripts):
 
     library = PurePosixPath(platform.__file__).parent
     modules = {"platform": platform.__file__, "math": f"{library}/lib-dynload/math{COMPILED}"}
-    scripts.proof().check(modules, modules)
+    scripts.audit().check(modules, modules)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_script_named_like_a_module_of_python(scripts):
 def test_a_script_named_like_an_installed_module(scripts, packaging):
     """The installed one is another project's, whatever this project is called."""
     modules = scripts.installed("PyYAML", "yaml/__init__.py") | scripts.installed("numpy", f"numpy/_core{COMPILED}")
-    scripts.proof(**packaging).check(modules, modules)
+    scripts.audit(**packaging).check(modules, modules)
 
 
 @pytest.mark.parametrize(
@@ -219,18 +219,18 @@ def test_an_old_copy_of_this_project_is_refused_still(scripts, distribution, pac
     """By the name under which the tree is installed."""
     modules = scripts.installed(distribution, "mine/__init__.py")
     with pytest.raises(WrongCode, match=r"the head imported mine .*that is not what this tree has"):
-        scripts.proof(**packaging).check(modules, modules)
+        scripts.audit(**packaging).check(modules, modules)
 
 
 def test_a_copy_that_was_installed_from_this_tree_is_this_project(scripts):
     """pip notes the folder."""
     modules = scripts.installed("renamed", "mine/__init__.py", url=f"file://{scripts.places.head}")
     with pytest.raises(WrongCode, match="that is not what this tree has"):
-        scripts.proof().check(modules, modules)
+        scripts.audit().check(modules, modules)
 
 
 def test_a_script_that_takes_the_place_of_an_installed_module_in_the_base_is_refused(scripts):
     """The arms would run different code under one name."""
     modules = scripts.installed("PyYAML", "yaml/__init__.py")
     with pytest.raises(WrongCode, match=r"the base imported yaml .*the head has .*site-packages.*rename that file"):
-        scripts.proof().check({"yaml": str(scripts.places.base / "yaml.py")}, modules)
+        scripts.audit().check({"yaml": str(scripts.places.base / "yaml.py")}, modules)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pytest_perfguard.engine.runner.interpreter_flags import as_flags, without_bytecode_in_place
+from pytest_perfguard.engine.runner.interpreter_flags import format_flags, with_bytecode_folder
 
 PROGRAM = (
     "import json, sys; from pytest_perfguard.engine.runner.interpreter_flags import interpreter_flags as flags;"
@@ -17,15 +17,15 @@ PROGRAM = (
 
 
 def test_each_field_has_its_letter_and_values_repeat_it():
-    assert as_flags({"optimize": 2, "bytes_warning": 1}, {}, []) == ("-b", "-OO")
-    assert as_flags({"no_user_site": 1}, {"dev": True, "tracemalloc": "5"}, ["error"]) == (
+    assert format_flags({"optimize": 2, "bytes_warning": 1}, {}, []) == ("-b", "-OO")
+    assert format_flags({"no_user_site": 1}, {"dev": True, "tracemalloc": "5"}, ["error"]) == (
         "-s", "-X", "dev", "-X", "tracemalloc=5", "-W", "error"
     )  # fmt: skip
-    assert as_flags({}, {}, []) == ()
+    assert format_flags({}, {}, []) == ()
 
 
 def test_what_isolation_means_is_not_written_twice():
-    assert as_flags({"isolated": 1, "ignore_environment": 1, "no_user_site": 1, "safe_path": 1}, {}, []) == ("-I",)
+    assert format_flags({"isolated": 1, "ignore_environment": 1, "no_user_site": 1, "safe_path": 1}, {}, []) == ("-I",)
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def run(flags):
 
 
 def test_a_folder_for_compiled_files_that_the_user_chose_stays():
-    assert without_bytecode_in_place(["-B", "-X", "pycache_prefix=/x"], "/y") == ("-X", "pycache_prefix=/x")
-    assert without_bytecode_in_place(["-O"], "/y") == ("-O", "-X", "pycache_prefix=/y")
+    assert with_bytecode_folder(["-B", "-X", "pycache_prefix=/x"], "/y") == ("-X", "pycache_prefix=/x")
+    assert with_bytecode_folder(["-O"], "/y") == ("-O", "-X", "pycache_prefix=/y")

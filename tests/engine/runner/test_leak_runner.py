@@ -9,7 +9,7 @@ import pytest
 from pytest_perfguard.core.errors import ChildDied
 from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.leaks.findings import Examination, Leak
+from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.runner import single_process as module
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner
@@ -27,8 +27,8 @@ from pytest_perfguard.engine.runner.protocol import (
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 
 SETTINGS = resolve(marker={"leaks": True, "budget": "7s"}, command_line={}, ini={})
-CLEAN = LeakCheckResult(Examination(100))
-LEAKING = LeakCheckResult(Examination(100, [Leak("memory", 1033.0, ["1.03 KB at app.py:3"])], {"memory": 1033.0}))
+CLEAN = LeakCheckResult(LeakReport(100))
+LEAKING = LeakCheckResult(LeakReport(100, [Leak("memory", 1033.0, ["1.03 KB at app.py:3"])], {"memory": 1033.0}))
 
 
 class Child:
@@ -61,7 +61,7 @@ class Child:
         assert doing.endswith("for leaks")
         return self.queue.pop(0)
 
-    def examine(self, order, *, doing, limit):
+    def check_leaks(self, order, *, doing, limit):
         self.orders.append(order)
         if isinstance(order, RecheckLeaks):
             self.answer = self.answers[order.nodeid].pop(0)
@@ -71,21 +71,23 @@ class Child:
 
 
 @pytest.fixture
-def examine(monkeypatch):
+def check_leaks(monkeypatch):
     def start(settings=SETTINGS, **answers):
         child = type("Scripted", (Child,), {"started": [], "answers": answers, "orders": []})
         monkeypatch.setattr(module, "WorkerProcess", child)
         ticks = count()
         subjects = [MeasuredTest(name, f"/{name}.py", settings, 0.1) for name in answers]
-        examiner = LeakRunner(subjects, Launch([], None), tell=lambda _progress: None, clock=lambda: next(ticks) / 10)
+        examiner = LeakRunner(
+            subjects, Launch([], None), report_progress=lambda _progress: None, clock=lambda: next(ticks) / 10
+        )
         examiner.run()
         return examiner.comparisons, child
 
     return start
 
 
-def test_only_suspects_are_checked_in_a_second_process(examine):
-    comparisons, child = examine(clean=[CLEAN], leaking=[LEAKING, LEAKING], once=[LEAKING, CLEAN])
+def test_only_suspects_are_checked_in_a_second_process(check_leaks):
+    comparisons, child = check_leaks(clean=[CLEAN], leaking=[LEAKING, LEAKING], once=[LEAKING, CLEAN])
     assert child.started == [["clean", "leaking", "once"], ["leaking", "once"]]
     assert {name: comparison.verdict for name, comparison in comparisons.items()} == {
         "clean": None, "leaking": Verdict.LEAK, "once": Verdict.INCONCLUSIVE,
@@ -97,26 +99,26 @@ def test_only_suspects_are_checked_in_a_second_process(examine):
     assert 0.4 <= second.share <= 1.0
 
 
-def test_a_tiny_budget_counts_as_the_smallest_with_which_a_check_can_work(examine):
+def test_a_tiny_budget_counts_as_the_smallest_with_which_a_check_can_work(check_leaks):
     settings = resolve(marker={"leaks": True, "budget": "100ms"}, command_line={}, ini={})
-    _comparisons, child = examine(settings, clean=[CLEAN])
+    _comparisons, child = check_leaks(settings, clean=[CLEAN])
     assert child.orders[0].budget_ns == 4_000_000_000
 
 
-def test_the_resident_set_is_read_in_one_set_up_in_both_processes(examine):
+def test_the_resident_set_is_read_in_one_set_up_in_both_processes(check_leaks):
     settings = resolve(marker={"leaks": True, "max_rss_growth": "1MB"}, command_line={}, ini={})
-    comparisons, child = examine(settings, leaking=[LEAKING, CLEAN, LEAKING])
+    comparisons, child = check_leaks(settings, leaking=[LEAKING, CLEAN, LEAKING])
     assert [type(order) for order in child.orders] == [CheckLeaks, CheckLeaks, RecheckLeaks]
     assert comparisons["leaking"].verdict is Verdict.LEAK
 
 
-def test_a_process_that_dies_takes_only_its_test_with_it(examine):
-    comparisons, child = examine(dies=[ChildDied("checking dies for leaks", status=-11)], clean=[CLEAN])
+def test_a_process_that_dies_takes_only_its_test_with_it(check_leaks):
+    comparisons, child = check_leaks(dies=[ChildDied("checking dies for leaks", status=-11)], clean=[CLEAN])
     assert "was ended by SIGSEGV while checking dies for leaks" in comparisons["dies"].broken
     assert comparisons["clean"].broken == ""
     assert child.started == [["dies", "clean"], ["clean"]]
 
 
-def test_a_test_that_fails_there_says_so(examine):
-    comparisons, _child = examine(fails=[CallRaised("AssertionError: x")])
+def test_a_test_that_fails_there_says_so(check_leaks):
+    comparisons, _child = check_leaks(fails=[CallRaised("AssertionError: x")])
     assert "AssertionError: x" in comparisons["fails"].broken

@@ -37,14 +37,14 @@ class World:
         self.log = []
         self.started = []
         self.alive = []
-        self.pins = []
+        self.can_pin = []
 
     def __call__(self, launch, nodeids, files):
         return Child(self, launch.arm, nodeids)
 
     def slices(self, nodeid):
         """The arms in the order in which they were asked."""
-        return "".join(arm[0] for arm, name, word in self.log if name == nodeid and word == "turn")
+        return "".join(arm[0] for arm, name, word in self.log if name == nodeid and word == "warmed")
 
 
 class Child:
@@ -71,10 +71,10 @@ class Child:
         more = [facts.get("unlike", {}), facts.get("other_ids", {})]
         return Ready(found, problems, [], True, facts["pins"], facts["python"], {}, *more)
 
-    def has_answered(self, seconds):
+    def has_message(self, seconds):
         return self.behaviour() != "waits"
 
-    def dismiss(self):
+    def request_shutdown(self):
         self.world.log.append((self.arm, "", "dismiss"))
 
     def send(self, message):
@@ -82,7 +82,7 @@ class Child:
             self.nodeid, self.calls = message.nodeid, 0
             self.queue.append(self.points()[0])
         elif isinstance(message, SetAffinity):
-            self.world.pins.append((self.arm, message.cpu))
+            self.world.can_pin.append((self.arm, message.cpu))
         elif isinstance(message, Resume):
             behaviour = self.behaviour()
             problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
@@ -96,7 +96,7 @@ class Child:
     def behaviour(self):
         return self.world.behaviours.get((self.arm, self.nodeid))
 
-    def ask(self, take: MeasureRequest, *, doing, limit):
+    def measure(self, take: MeasureRequest, *, doing, limit):
         self.world.log.append((self.arm, self.nodeid, take.instrument))
         self.calls += take.iterations * take.rounds
         if self.behaviour() == "dies":
@@ -123,7 +123,7 @@ class NoProof:
         self.checks = []
         self.base_is_used = True
 
-    def begin(self):
+    def start_pair(self):
         self.checks.append("begin")
 
     def check(self, base, head):
@@ -139,12 +139,12 @@ def run(monkeypatch):
         world,
         *,
         enough=2,
-        most=5,
+        max_passes=5,
         settings=SETTINGS,
-        proof=None,
+        audit=None,
         until=Spent.LITTLE,
         more=(),
-        at_base=lambda *_test: False,
+        exists_at_base=lambda *_test: False,
         **known,
     ):
         monkeypatch.setattr(module, "WorkerProcess", world)
@@ -165,12 +165,12 @@ def run(monkeypatch):
             Launch([], None, arm="base"),
             Launch([], None, arm="head"),
             judge,
-            proof or NoProof(),
+            audit or NoProof(),
             revision="main (abc)",
             reasons={"a": "suspected"},
-            at_base=at_base,
-            tell=lambda _state: None,
-            most=most,
+            exists_at_base=exists_at_base,
+            report_progress=lambda _state: None,
+            max_passes=max_passes,
             clock=lambda: float(next(ticks)),
         )
         runner.run()
@@ -199,13 +199,13 @@ def test_arms_take_turns_and_pairs_begin_with_either(run):
 def test_both_are_pinned_to_the_same_cpu_another_one_for_each_pair(run):
     world = World()
     run("a", world, enough=3)
-    assert [pin for pin in world.pins if pin[1] >= 0] == [(arm, cpu) for cpu in range(3) for arm in ("base", "head")]
+    assert [pin for pin in world.can_pin if pin[1] >= 0] == [(arm, cpu) for cpu in range(3) for arm in ("base", "head")]
 
 
 def test_a_parallel_test_is_never_pinned_and_says_so(run):
     world = World(load=3.0)
     comparison = run("a", world).comparisons["a"]
-    assert world.pins == []
+    assert world.can_pin == []
     assert not comparison.pairing.pinned
     assert any("runs in parallel" in note for note in comparison.measurement.notes)
 
@@ -213,7 +213,7 @@ def test_a_parallel_test_is_never_pinned_and_says_so(run):
 def test_where_nothing_can_be_pinned_nothing_is_probed(run):
     world = World(ready={"head": {"pins": False}, "base": {"pins": False}})
     comparison = run("a", world).comparisons["a"]
-    assert world.pins == []
+    assert world.can_pin == []
     assert not comparison.pairing.pinned
 
 
@@ -237,7 +237,7 @@ def test_a_test_that_the_base_cannot_collect_is_new(run):
 
 def test_a_test_that_the_base_has_and_cannot_run_is_incomparable(run):
     world = World({("base", "a"): "lost", ("base", "b"): "lost"})
-    comparisons = run("abc", world, at_base=lambda nodeid, path: (nodeid, path) == ("a", "/a.py")).comparisons
+    comparisons = run("abc", world, exists_at_base=lambda nodeid, path: (nodeid, path) == ("a", "/a.py")).comparisons
     assert comparisons["a"].verdict is Verdict.INCOMPARABLE
     assert "main (abc) has this test and cannot run it: a: ImportError" in comparisons["a"].reason
     assert "perf_base_command" in comparisons["a"].reason
@@ -248,7 +248,7 @@ def test_parameters_that_the_library_of_the_base_lacks_are_new(run):
     world = World(
         {("base", "a"): "lost"}, ready={"base": {"other_ids": {"a": "there this test has the parameters [x]"}}}
     )
-    told = run("ab", world, at_base=lambda *_test: True).comparisons["a"]
+    told = run("ab", world, exists_at_base=lambda *_test: True).comparisons["a"]
     assert told.verdict is Verdict.NEW
     assert told.reason == "not to be had with main (abc): there this test has the parameters [x]"
 
@@ -333,40 +333,40 @@ def test_a_stateful_test_is_served_once_per_call_in_turn(run, arm):
 
 
 def test_the_code_of_each_arm_is_proven_after_collection_and_after_each_test(run):
-    proof = NoProof()
-    run("ab", World(), enough=2, proof=proof)
-    assert proof.checks == ["begin", "check", "check", "check"] * 2
+    audit = NoProof()
+    run("ab", World(), enough=2, audit=audit)
+    assert audit.checks == ["begin", "check", "check", "check"] * 2
 
 
 def test_a_base_that_uses_nothing_of_its_own_is_noted(run):
-    proof = NoProof()
-    proof.base_is_used = False
-    comparison = run("a", World(), proof=proof).comparisons["a"]
+    audit = NoProof()
+    audit.base_is_used = False
+    comparison = run("a", World(), audit=audit).comparisons["a"]
     assert any("both arms ran the same code" in note for note in comparison.measurement.notes)
 
 
 def test_the_wrong_code_ends_everything(run):
     error = WrongCode("base", "lib", "/head/lib.py", "that is this tree's", "set perf_base_command")
     with pytest.raises(WrongCode):
-        run("ab", World(), proof=NoProof(error))
+        run("ab", World(), audit=NoProof(error))
 
 
 def test_the_budget_ends_a_test(run):
     """The clock ticks once per look, so that a visit takes one second."""
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
-    runner = run("a", World(), enough=99, most=20, settings=tight)
+    runner = run("a", World(), enough=99, max_passes=20, settings=tight)
     assert runner.comparisons["a"].measurement.processes == 3
 
 
 def test_beyond_the_budget_a_suspect_goes_on_to_five_times_it(run):
     """A visit takes one second."""
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
-    runner = run("a", World(), enough=99, most=30, settings=tight, until=Spent.BUDGET)
+    runner = run("a", World(), enough=99, max_passes=30, settings=tight, until=Spent.BUDGET)
     assert runner.spendings == [Spent.LITTLE] * 2 + [Spent.BUDGET] * 14 + [Spent.ALL]
 
 
 def test_the_last_pair_spends_all_however_large_the_budget(run):
-    assert run("a", World(), enough=99, most=4).spendings == [Spent.LITTLE] * 3 + [Spent.ALL]
+    assert run("a", World(), enough=99, max_passes=4).spendings == [Spent.LITTLE] * 3 + [Spent.ALL]
 
 
 def test_memory_is_taken_in_the_first_pairs_only(run):

@@ -57,7 +57,7 @@ def test_a_child_that_dies_says_how_and_shows_its_last_lines(launch):
     program = "print('my last words', flush=True); os.kill(os.getpid(), signal.SIGSEGV)"
     with pytest.raises(ChildDied, match=r"was ended by SIGSEGV while measuring a\n.*\nmy last words"):
         with WorkerProcess(launch(program), [], []) as child:
-            assert child.ready.collector
+            assert child.ready.gc_enabled
             child.receive(doing="measuring a", limit=30)
 
 
@@ -68,21 +68,21 @@ def test_a_child_that_exits_early_names_its_status(launch):
 
 
 def test_a_child_that_hangs_is_killed_at_the_limit(launch, monkeypatch):
-    monkeypatch.setattr(module, "GRACE", 0.1)
+    monkeypatch.setattr(module, "INTERRUPT_TIMEOUT", 0.1)
     program = "signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)"
     start = time.monotonic()
     with pytest.raises(
         ChildTimedOut, match=r"no answer within the time limit of \d+ s and was killed while measuring a"
     ):
         with WorkerProcess(launch(program), [], []) as child:
-            assert child.ready.collector
+            assert child.ready.gc_enabled
             child.receive(doing="measuring a", limit=0.2)
     assert time.monotonic() - start < 60
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_nothing_that_a_child_started_outlives_it(launch, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "GRACE", 0.1)
+    monkeypatch.setattr(module, "INTERRUPT_TIMEOUT", 0.1)
     program = f"""
 import subprocess
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -92,7 +92,7 @@ link.send(PointReached("ready"))
 time.sleep(600)
 """
     with pytest.raises(KeyboardInterrupt), WorkerProcess(launch(program), [], []) as child:
-        assert child.ready.collector
+        assert child.ready.gc_enabled
         child.receive(doing="waiting", limit=30)
         raise KeyboardInterrupt
     grandchild = int((tmp_path / "pid").read_text())
@@ -111,7 +111,7 @@ except KeyboardInterrupt:
     open({str(tmp_path / "torn-down")!r}, "w").close()
 """
     with pytest.raises(KeyError), WorkerProcess(launch(program), [], []) as child:
-        assert child.ready.collector
+        assert child.ready.gc_enabled
         child.receive(doing="waiting", limit=30)
         raise KeyError
     assert (tmp_path / "torn-down").exists()
@@ -125,7 +125,7 @@ except KeyboardInterrupt as error:
     open({str(tmp_path / "told")!r}, "w").write(str(error))
 """
     with WorkerProcess(launch(program), [], []) as child:
-        assert child.ready.collector
+        assert child.ready.gc_enabled
         child._connection.close()
         child._process.wait(30)
         assert (tmp_path / "told").read_text() == "the perfguard controller is gone"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import ProtocolError
-from pytest_perfguard.engine.leaks.findings import Examination, Leak
+from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner.protocol import (
     CheckLeaks,
@@ -45,7 +45,7 @@ messages = st.one_of(
     st.builds(
         LeakCheckResult,
         st.builds(
-            Examination,
+            LeakReport,
             whole,
             st.lists(st.builds(Leak, texts, amounts, st.lists(texts))),
             st.dictionaries(texts, amounts),
@@ -64,7 +64,7 @@ messages = st.one_of(
 )
 
 
-FOUND = vars(Examination(1))
+FOUND = vars(LeakReport(1))
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts | st.just(10**400),
     lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
@@ -107,43 +107,53 @@ def test_anything_else_is_refused_by_name(data):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"say": "PointReached"}, r"PointReached has the fields \[\], expected \['label', 'memory'\]"),
-        ({"say": "PointReached", "label": 5, "memory": True}, "PointReached.label is 5, expected str"),
-        ({"say": "PointReached", "label": "", "more": 1}, "PointReached has the fields"),
+        ({"type": "PointReached"}, r"PointReached has the fields \[\], expected \['label', 'memory'\]"),
+        ({"type": "PointReached", "label": 5, "memory": True}, "PointReached.label is 5, expected str"),
+        ({"type": "PointReached", "label": "", "more": 1}, "PointReached has the fields"),
         (
-            {"say": "MeasureRequest", "instrument": "time", "iterations": 1.5, "rounds": 1, "rival": False, "place": 0},
+            {
+                "type": "MeasureRequest",
+                "instrument": "time",
+                "iterations": 1.5,
+                "rounds": 1,
+                "rival": False,
+                "first_round": 0,
+            },
             "MeasureRequest.iterations is 1.5, expected int",
         ),
         (
             {
-                "say": "MeasureRequest",
+                "type": "MeasureRequest",
                 "instrument": "time",
                 "iterations": True,
                 "rounds": 1,
                 "rival": False,
-                "place": 0,
+                "first_round": 0,
             },
             "MeasureRequest.iterations is True",
         ),
-        ({"say": "MeasureResult", "values": {"time": []}, "recorded": {}}, "MeasureResult.values is"),
-        ({"say": "MeasureResult", "values": {"time": [1.5]}, "recorded": {}}, "MeasureResult.values is"),
-        ({"say": "MeasureResult", "values": {}, "recorded": {"time:db": [None]}}, "MeasureResult.recorded is"),
-        ({"say": "MeasureResult", "values": {}, "recorded": {"time:db": []}}, "MeasureResult.recorded is"),
-        ({"say": "MeasureResult", "values": {}, "recorded": {"time:db": [10**400]}}, "MeasureResult.recorded is"),
-        ({"say": "MeasureResult", "values": {"time": [10**400]}, "recorded": {}}, "MeasureResult.values is"),
-        ({"say": "LeakCheckResult", "examination": 5}, "Examination is 5, expected an object"),
+        ({"type": "MeasureResult", "values": {"time": []}, "user_totals": {}}, "MeasureResult.values is"),
+        ({"type": "MeasureResult", "values": {"time": [1.5]}, "user_totals": {}}, "MeasureResult.values is"),
+        ({"type": "MeasureResult", "values": {}, "user_totals": {"time:db": [None]}}, "MeasureResult.user_totals is"),
+        ({"type": "MeasureResult", "values": {}, "user_totals": {"time:db": []}}, "MeasureResult.user_totals is"),
         (
-            {"say": "LeakCheckResult", "examination": {}},
-            r"Examination has the fields \[\], expected \['calls', 'growth', 'keepers', 'leaks'",
+            {"type": "MeasureResult", "values": {}, "user_totals": {"time:db": [10**400]}},
+            "MeasureResult.user_totals is",
         ),
-        ({"say": "LeakCheckResult", "examination": {**FOUND, "leaks": 5}}, "Examination.leaks is 5, expected a list"),
+        ({"type": "MeasureResult", "values": {"time": [10**400]}, "user_totals": {}}, "MeasureResult.values is"),
+        ({"type": "LeakCheckResult", "report": 5}, "LeakReport is 5, expected an object"),
         (
-            {"say": "LeakCheckResult", "examination": {**FOUND, "leaks": [{"kind": "x"}]}},
+            {"type": "LeakCheckResult", "report": {}},
+            r"LeakReport has the fields \[\], expected \['calls', 'growth', 'leaks', 'notes'",
+        ),
+        ({"type": "LeakCheckResult", "report": {**FOUND, "leaks": 5}}, "LeakReport.leaks is 5, expected a list"),
+        (
+            {"type": "LeakCheckResult", "report": {**FOUND, "leaks": [{"kind": "x"}]}},
             r"Leak has the fields \['kind'\]",
         ),
-        ({"say": "LeakCheckResult", "examination": {**FOUND, "growth": {"x": "y"}}}, "Examination.growth is"),
-        ({"say": "__import__"}, "not a message of this protocol"),
-        ({"say": ["PointReached"]}, "not a message of this protocol"),
+        ({"type": "LeakCheckResult", "report": {**FOUND, "growth": {"x": "y"}}}, "LeakReport.growth is"),
+        ({"type": "__import__"}, "not a message of this protocol"),
+        ({"type": ["PointReached"]}, "not a message of this protocol"),
     ],
 )
 def test_a_wrong_field_is_named(content, problem):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.engine.runner.revision import check_useful, find_revision
+from pytest_perfguard.engine.runner.revision import check_usable, find_revision
 from tests.repository import Repository
 
 
@@ -83,15 +83,15 @@ def test_an_equal_tree_has_nothing_to_compare(repository):
     repository.commit({"a": "1"})
     revision = find_revision(repository.path, "main")
     with pytest.raises(RevisionError, match=r"main \(\w+\) is equal to this tree; name an older revision"):
-        check_useful(revision)
+        check_usable(revision)
     repository.write({"a": "2"})
-    check_useful(revision)
+    check_usable(revision)
 
 
 def test_a_new_file_makes_a_difference(repository):
     repository.commit({"a": "1"})
     repository.write({"b": "1"})
-    check_useful(find_revision(repository.path, "main"))
+    check_usable(find_revision(repository.path, "main"))
 
 
 def test_a_revert_is_equal_whatever_the_history(repository):
@@ -99,7 +99,7 @@ def test_a_revert_is_equal_whatever_the_history(repository):
     repository.commit({"a": "2"})
     repository.commit({"a": "1"})
     with pytest.raises(RevisionError, match="equal to this tree"):
-        check_useful(find_revision(repository.path, "HEAD~2"))
+        check_usable(find_revision(repository.path, "HEAD~2"))
 
 
 @pytest.mark.parametrize("how", ["changed", "moved"])
@@ -111,14 +111,14 @@ def test_a_dirty_submodule_is_refused(repository, tmp_path, how):
     repository.commit()
     repository.write({"a": "2"})
     revision = find_revision(repository.path, "main")
-    check_useful(revision)
+    check_usable(revision)
     if how == "changed":
         repository.write({"vendor/code": "2"})
     else:
         inner = Repository(repository.path / "vendor")
         inner.commit({"code": "3"})
     with pytest.raises(RevisionError, match="submodule vendor is dirty"):
-        check_useful(revision)
+        check_usable(revision)
 
 
 def test_a_commit_is_found_by_its_message(repository):

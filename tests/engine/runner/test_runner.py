@@ -76,7 +76,7 @@ class Child:
             failed = self.children.behaviours.get(self.nodeid) == "fails"
             self.queue.append(FinishedTest("AssertionError: in here" if failed else "", {}, []))
 
-    def ask(self, take, *, doing, limit):
+    def measure(self, take, *, doing, limit):
         self.send(take)
         return self.receive(doing=doing, limit=limit)
 
@@ -96,7 +96,7 @@ class Child:
                 "lost": [0] * take.rounds,
                 "setup": readings,
                 "load": loads,
-                "pace": [300_000] * take.rounds,
+                "kernel": [300_000] * take.rounds,
             }
         )
 
@@ -129,8 +129,8 @@ def run(monkeypatch):
             [MeasuredTest(name, f"/{name}.py", settings, 0.1, parallel=parallel) for name in names],
             Launch([], None),
             judge,
-            tell=told.append,
-            most=processes,
+            report_progress=told.append,
+            max_passes=processes,
             clock=lambda: float(next(ticks)),
         )
         try:

@@ -11,12 +11,12 @@ import pytest
 
 from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.engine.runner.revision import find_revision
-from pytest_perfguard.engine.runner.test_overlay import Tests, only_tests_differ, transplant
-from pytest_perfguard.engine.runner.worktree import checked_out
+from pytest_perfguard.engine.runner.test_overlay import TestFiles, copy_tests, only_tests_differ
+from pytest_perfguard.engine.runner.worktree import check_out
 
 
 def around(*files):
-    return Tests.around(map(PurePosixPath, files))
+    return TestFiles.from_perf_tests(map(PurePosixPath, files))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_folders_of_tests_belong_to_the_tests_as_a_whole(files, folders):
     ],
 )
 def test_what_belongs_to_the_tests(name, expected):
-    assert around("tests/test_a.py", "pkg/test_a.py").cover(PurePosixPath(name)) is expected
+    assert around("tests/test_a.py", "pkg/test_a.py").contains(PurePosixPath(name)) is expected
 
 
 def contents(tree: Path) -> dict[str, str]:
@@ -67,9 +67,9 @@ def contents(tree: Path) -> dict[str, str]:
 def moved(repository, tests, settings=None):
     """What the base holds afterwards."""
     revision = find_revision(repository.path, "HEAD")
-    with checked_out(revision) as base:
+    with check_out(revision) as base:
         config = repository.path / settings if settings else None
-        transplant(repository.path, base, around(*tests), config)
+        copy_tests(repository.path, base, around(*tests), config)
         return contents(base)
 
 

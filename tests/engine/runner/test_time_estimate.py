@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pytest_perfguard.engine.runner.time_estimate import seconds_left
 
 
-def left(seconds, undecided_after, *, waiting=0, undecided=None, tests=10, most=30, usual=4):
+def left(seconds, undecided_after, *, waiting=0, undecided=None, tests=10, max_passes=30, usual=4):
     open_tests = (undecided_after or [tests])[-1] if undecided is None else undecided
     return seconds_left(
-        seconds, undecided_after, waiting=waiting, undecided=open_tests, tests=tests, most=most, usual=usual
+        seconds, undecided_after, waiting=waiting, undecided=open_tests, tests=tests, max_passes=max_passes, usual=usual
     )
 
 
@@ -48,13 +48,13 @@ def test_fewer_tests_share_the_start_of_the_processes():
 def phases(draw):
     """Rounds so far, with a falling number of undecided tests."""
     tests = draw(st.integers(1, 200))
-    most = draw(st.integers(2, 30))
-    done = draw(st.integers(1, most - 1))
+    max_passes = draw(st.integers(2, 30))
+    done = draw(st.integers(1, max_passes - 1))
     history = sorted(draw(st.lists(st.integers(1, tests), min_size=done, max_size=done)), reverse=True)
     seconds = draw(st.lists(st.floats(0.01, 100), min_size=done, max_size=done))
     undecided = draw(st.integers(0, history[-1]))
     waiting = draw(st.integers(0, undecided))
-    return seconds, history, {"waiting": waiting, "undecided": undecided, "tests": tests, "most": most}
+    return seconds, history, {"waiting": waiting, "undecided": undecided, "tests": tests, "max_passes": max_passes}
 
 
 def cost(seconds, history, tests):
@@ -67,7 +67,7 @@ def test_it_lies_between_the_rest_of_the_round_and_the_worst_case(phase, usual):
     seconds, history, now = phase
     found = seconds_left(seconds, history, **now, usual=usual)
     each = cost(seconds, history, now["tests"])
-    rounds = now["most"] - len(seconds) - 1
+    rounds = now["max_passes"] - len(seconds) - 1
     assert each * now["waiting"] * (1 - 1e-9) <= found
     assert found <= each * (now["waiting"] + now["undecided"] * rounds) * (1 + 1e-9)
 

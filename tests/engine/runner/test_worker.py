@@ -10,9 +10,10 @@ from pytest_perfguard import PerformanceMonitor
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.measurement_points import SpeedClaim
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
+from pytest_perfguard.engine.measure.executor import error_line
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner.protocol import FasterThanPoint, PointReached, Resume, Shutdown
-from pytest_perfguard.engine.runner.worker import WorkerSession, describe
+from pytest_perfguard.engine.runner.worker import WorkerSession
 
 PINNING = CpuAffinity()
 
@@ -46,7 +47,7 @@ def test_a_claim_is_announced_and_each_side_is_called_as_asked():
     log = []
     link = Script(MeasureRequest("time", 2, 1), MeasureRequest("time", 3, 1, rival=True), Resume())
     conversation = WorkerSession(link, None, PINNING)
-    conversation.duel(lambda: log.append("new"), lambda: log.append("old"), SpeedClaim("new", "old", 1.25))
+    conversation.measure_claim(lambda: log.append("new"), lambda: log.append("old"), SpeedClaim("new", "old", 1.25))
     assert link.said[0] == FasterThanPoint("new<old", "new", "old", 1.25)
     assert log == ["new"] * 2 + ["old"] * 3
 
@@ -57,17 +58,19 @@ def test_an_async_claim_runs_inside_the_running_loop():
     async def call(name):
         log.append(name)
 
-    link = Script(MeasureRequest("turn", 1, 1, rival=True), Resume())
+    link = Script(MeasureRequest("warmed", 1, 1, rival=True), Resume())
     conversation = WorkerSession(link, None, PINNING)
-    asyncio.run(conversation.duel_async(lambda: call("new"), lambda: call("old"), SpeedClaim("new", "old", 1.0)))
+    asyncio.run(
+        conversation.measure_claim_async(lambda: call("new"), lambda: call("old"), SpeedClaim("new", "old", 1.0))
+    )
     assert log == ["old"] * 3  # two untimed
 
 
 def test_what_the_test_records_comes_with_the_readings():
     monitor = PerformanceMonitor()
-    link = Script(MeasureRequest("paced", 2, 3), MeasureRequest("tails", 1, 1), Resume())
+    link = Script(MeasureRequest("calibrated", 2, 3), MeasureRequest("tails", 1, 1), Resume())
     WorkerSession(link, None, PINNING, distributions=monitor.histograms).measure(lambda: monitor.observe("rows", 5), "")
-    assert link.said[1].recorded == {"value:rows": [10, 10, 10]}
+    assert link.said[1].user_totals == {"value:rows": [10, 10, 10]}
     assert link.said[2] == MeasureResult({}, {})  # too few for a tail
 
 
@@ -155,5 +158,5 @@ def test_setup_runs_before_every_round():
 
 
 def test_an_error_is_one_line():
-    assert describe(ValueError("a\n  b")) == "ValueError: a b"
-    assert describe(KeyError()) == "KeyError"
+    assert error_line(ValueError("a\n  b")) == "ValueError: a b"
+    assert error_line(KeyError()) == "KeyError"

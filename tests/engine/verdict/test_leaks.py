@@ -6,22 +6,22 @@ import pytest
 
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.leaks.findings import Examination, Leak
+from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.verdict.leaks import judge_leaks, with_leaks
 
-CLEAN = Examination(100, growth={"memory": 0.4})
-LEAKING = Examination(100, [Leak("memory", 1033.0, ["1.03 KB at app.py:3"])], {"memory": 1033.0}, rss=100_000)
-FILES = Examination(100, [Leak("files", 1.0, ["/x (descriptor 5)"])], {"files": 1.0})
+CLEAN = LeakReport(100, growth={"memory": 0.4})
+LEAKING = LeakReport(100, [Leak("memory", 1033.0, ["1.03 KB at app.py:3"])], {"memory": 1033.0}, rss=100_000)
+FILES = LeakReport(100, [Leak("files", 1.0, ["/x (descriptor 5)"])], {"files": 1.0})
 SPENT = Measurement(seconds=0.5)
 
 
 #: As the second check sees it, which makes its calls in several set-ups.
-OUTLIVES = Examination(100, [Leak("memory", 900.0)], {"memory": 900.0}, set_ups=10)
-RELEASED = Examination(100, released={"memory": 1000.0}, set_ups=10)
+OUTLIVES = LeakReport(100, [Leak("memory", 900.0)], {"memory": 900.0}, setups=10)
+RELEASED = LeakReport(100, released={"memory": 1000.0}, setups=10)
 
 
 def kept_by(**keepers):
-    return Examination(100, LEAKING.leaks, {"memory": 1033.0}, keepers=keepers)
+    return LeakReport(100, LEAKING.leaks, {"memory": 1033.0}, retaining_fixtures=keepers)
 
 
 def judged(*checks, label="", **marker):
@@ -90,13 +90,13 @@ def test_what_outlives_the_test_may_still_be_kept_by_a_shared_fixture(keepers, v
 
 
 def test_what_something_else_keeps_too_is_a_leak():
-    both = Examination(100, LEAKING.leaks, {}, keepers={"app": "session", "": ""})
+    both = LeakReport(100, LEAKING.leaks, {}, retaining_fixtures={"app": "session", "": ""})
     assert judged(both, OUTLIVES).verdict is Verdict.LEAK
 
 
 def test_one_kind_leaks_and_the_teardown_frees_another():
-    both = Examination(100, [*FILES.leaks, *LEAKING.leaks], {})
-    second = Examination(100, [Leak("memory", 900.0)], {}, released={"files": 1.0}, set_ups=10)
+    both = LeakReport(100, [*FILES.leaks, *LEAKING.leaks], {})
+    second = LeakReport(100, [Leak("memory", 900.0)], {}, released={"files": 1.0}, setups=10)
     assert [(item.name, item.verdict) for item in judged(both, second).findings] == [("leak.memory", Verdict.LEAK)]
 
 
@@ -111,7 +111,7 @@ def test_each_kind_and_each_point_has_a_finding():
 
 
 def test_what_cannot_be_checked_says_so():
-    comparison = judged(Examination(0, unsettled="a call takes too long"))
+    comparison = judged(LeakReport(0, unsettled="a call takes too long"))
     assert comparison.verdict is Verdict.INCONCLUSIVE
     assert comparison.findings[0].reason == "leaks: a call takes too long"
 
@@ -120,19 +120,19 @@ def test_what_cannot_be_checked_says_so():
     ("rss", "verdict"), [((5_000, 5_000), None), ((9_000, 20_000), None), ((20_000, 30_000), Verdict.OVER_BUDGET)]
 )
 def test_the_resident_set_is_held_against_its_budget_in_both_processes(rss, verdict):
-    checks = [Examination(100, rss=size) for size in rss]
+    checks = [LeakReport(100, rss=size) for size in rss]
     comparison = judged(*checks, leaks=False, max_rss_growth="10KB")
     assert [(item.name, item.verdict) for item in comparison.findings] == [("max_rss_growth", verdict)]
 
 
 def test_the_resident_set_is_judged_though_a_leak_is_left_open():
-    checks = [Examination(100, unsettled="memory grew", rss=20_000)] * 2
+    checks = [LeakReport(100, unsettled="memory grew", rss=20_000)] * 2
     comparison = judged(*checks, leaks=False, max_rss_growth="10KB")
     assert [(item.name, item.verdict) for item in comparison.findings] == [("max_rss_growth", Verdict.OVER_BUDGET)]
 
 
 def test_a_process_over_the_budget_is_checked_again():
-    assert judged(Examination(100, rss=20_000), leaks=False, max_rss_growth="10KB") is None
+    assert judged(LeakReport(100, rss=20_000), leaks=False, max_rss_growth="10KB") is None
 
 
 def measured(verdict):

@@ -8,24 +8,24 @@ from collections.abc import Callable, Generator
 
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.leaks.clock import undisturbed_ns
+from pytest_perfguard.engine.leaks.clock import running_ns
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
-from pytest_perfguard.engine.measure.executor import PREPARE, SETTLE, Step, describe
+from pytest_perfguard.engine.measure.executor import RUN_SETUP, SETTLE_LOOP, CallStep, error_line
 
-Steps = Generator[Step, Timing, None]
+LeakSteps = Generator[CallStep, Timing, None]
 
 
-class Calls:
+class BudgetedCalls:
     """Makes calls, and knows what one takes and how much of the budget is left.
 
     Everything counts against the budget: calls, their set-up, and the readings between them.
     """
 
-    def __init__(self, budget_ns: int, clock: Callable[[], int] = undisturbed_ns) -> None:
+    def __init__(self, budget_ns: int, clock: Callable[[], int] = running_ns) -> None:
         self._budget_ns = budget_ns
         self._clock = clock
         self._start_ns = clock()
-        self._one_by_one = False
+        self._single_call_rounds = False
         # Of a call, of a reading, of the quickest call. In an array: a number that is kept here would look like growth.
         self._ns = array("d", (1.0, 0.0, math.inf))
 
@@ -39,7 +39,7 @@ class Calls:
         """The smallest such average: that of calls which had a processor to themselves."""
         return self._ns[2]
 
-    def warm_up(self, wanted: int, windows: int, share: float) -> Generator[Step, Timing, int]:
+    def warm_up(self, wanted: int, windows: int, share: float) -> Generator[CallStep, Timing, int]:
         """Make as many calls as a window has; returns their number.
 
         That is `wanted`, or fewer where so many `windows` of that would not fit into the share of the budget; 0: not even
@@ -51,24 +51,24 @@ class Calls:
             where a second call raises.
         """
         yield from self.make(1)  # what only a first call does
-        if problem := (yield from attempted(self.make(1))):
+        if problem := (yield from catch_error(self.make(1))):
             raise CannotRepeat(problem)
         fits = min(wanted, self.affordable(share) // (windows + 1))
-        if fits > 1 and (yield from attempted(self.make(fits))):
-            self._one_by_one = True
-            if problem := (yield from attempted(self.make(fits))):
+        if fits > 1 and (yield from catch_error(self.make(fits))):
+            self._single_call_rounds = True
+            if problem := (yield from catch_error(self.make(fits))):
                 raise CannotRepeat(problem)
         return fits
 
-    def make(self, calls: int) -> Steps:
+    def make(self, calls: int) -> LeakSteps:
         """So many calls; then the event loop catches up."""
         start = self._clock()
-        for _ in range(calls) if self._one_by_one else range(1):
-            yield PREPARE
-            yield Step(1 if self._one_by_one else calls)
+        for _ in range(calls) if self._single_call_rounds else range(1):
+            yield RUN_SETUP
+            yield CallStep(1 if self._single_call_rounds else calls)
         self._ns[0] = max(1.0, (self._clock() - start) / calls)
         self._ns[2] = min(self._ns[2], self._ns[0])
-        yield SETTLE
+        yield SETTLE_LOOP
 
     def read(self, reading: Callable[[], object]) -> None:
         """Take a reading, and note what it took."""
@@ -87,12 +87,12 @@ class Calls:
         return max(0, int(left // self.call_ns))
 
 
-def attempted(steps: Steps) -> Generator[Step, Timing, str]:
+def catch_error(steps: LeakSteps) -> Generator[CallStep, Timing, str]:
     """Take the steps; returns what one of their calls raised, "" if none did."""
     try:
         yield from steps
     except (GeneratorExit, InstrumentFailed):
         raise
     except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
-        return describe(error)
+        return error_line(error)
     return ""

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from types import CellType, FrameType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 
-_OWN: Final = __name__.partition(".")[0]
+_PACKAGE: Final = __name__.partition(".")[0]
 _SEQUENCES: Final = (list, tuple, deque)
 
 
 @dataclass(frozen=True)
-class Owner:
+class FixtureValue:
     """What a fixture keeps alive until its teardown."""
 
     fixture: str
@@ -30,41 +30,41 @@ class Owner:
 
 
 @dataclass(frozen=True)
-class Owners:
+class FixtureValues:
     """The fixtures that are set up."""
 
-    values: Sequence[Owner] = ()
+    values: Sequence[FixtureValue] = ()
     apart: tuple[type, ...] = ()
     """Types of what holds all fixtures and is no part of any: not passed on the way from a module or a fixture."""
 
 
-class Heap:
+class ReferenceGraph:
     """Everything that could be reached, each thing with what it was first reached from.
 
     Instances of the `skipped` type are passed over, with what only they hold. Holds every object of the process while
     it lives: drop it soon.
     """
 
-    def __init__(self, skipped: type, owners: Owners | None = None) -> None:
-        self.reached: list[Any] = []
+    def __init__(self, skipped: type, owners: FixtureValues | None = None) -> None:
+        self.objects: list[Any] = []
         """In the order of their distance."""
         self._parents: dict[int, Any] = {}
         self._skipped = skipped
-        self._mine = {id(self), id(self.reached), id(self._parents)}
-        owners = owners or Owners()
-        self._owners: dict[int, Owner] = {}
+        self._own_ids = {id(self), id(self.objects), id(self._parents)}
+        owners = owners or FixtureValues()
+        self._owners: dict[int, FixtureValue] = {}
         # What a module holds is said of it, though a fixture or a local variable of a frame may be nearer.
         self._walk(list(_modules()), owners.apart)
         self._walk(self._owned(owners), owners.apart)
         self._walk(list(_frames()))
 
-    def _owned(self, owners: Owners) -> list[Any]:
+    def _owned(self, owners: FixtureValues) -> list[Any]:
         """The values of fixtures that no module holds; these are things themselves."""
         for owner in owners.values:
             if self._is_new(owner.value) and gc.is_tracked(owner.value):
                 self._owners[id(owner.value)] = owner
         values = [owner.value for owner in self._owners.values()]
-        self.reached += values
+        self.objects += values
         return values
 
     def _walk(self, layer: list[Any], apart: tuple[type, ...] = ()) -> None:
@@ -72,29 +72,29 @@ class Heap:
         self._parents.update((id(root), None) for root in layer)
         while layer:
             following: list[Any] = []
-            self._mine |= {id(layer), id(following)}
+            self._own_ids |= {id(layer), id(following)}
             for parent in layer:
                 for child in _referents(parent):
-                    if self._is_new(child) and not (apart and _is_one_of(child, apart)):
+                    if self._is_new(child) and not (apart and _is_instance_of_any(child, apart)):
                         self._parents[id(child)] = parent
                         following.append(child)
-            self.reached += following
+            self.objects += following
             layer = following
 
     def _is_new(self, thing: Any) -> bool:
-        known = id(thing) in self._parents or id(thing) in self._mine
+        known = id(thing) in self._parents or id(thing) in self._own_ids
         return not known and type(thing) is not self._skipped
 
     def chain(self, thing: object) -> str:
         """`app.registry.handlers[17]`: the shortest chain of references to something that was reached."""
         path = self._path(thing)
-        owner_of_all = self.owner(thing)
+        owner_of_all = self.fixture_of(thing)
         text = f"the fixture {owner_of_all.fixture}" if owner_of_all is not None else _root_name(path[0])
         for owner, parent, child in zip((None, *path), path, path[1:], strict=False):
             text += _link(owner, parent, child)
         return text
 
-    def owner(self, thing: object) -> Owner | None:
+    def fixture_of(self, thing: object) -> FixtureValue | None:
         """The fixture that keeps it; None where a module or a frame does."""
         return self._owners.get(id(self._path(thing)[0]))
 
@@ -107,7 +107,7 @@ class Heap:
         return path
 
 
-def _is_one_of(thing: object, types: tuple[type, ...]) -> bool:
+def _is_instance_of_any(thing: object, types: tuple[type, ...]) -> bool:
     """As `isinstance`, without waking up lazy proxies or filling the caches of abstract classes."""
     return any(kind in types for kind in type(thing).__mro__)
 
@@ -119,7 +119,7 @@ def type_name(kind: type) -> str:
 
 def _modules() -> Iterator[ModuleType]:
     for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType) and not module.__name__.startswith(_OWN):
+        if isinstance(module, ModuleType) and not module.__name__.startswith(_PACKAGE):
             yield module
 
 
@@ -128,7 +128,7 @@ def _frames() -> Iterator[FrameType]:
     for frame in sys._current_frames().values():
         current: FrameType | None = frame
         while current is not None:
-            if not str(current.f_globals.get("__name__")).startswith(_OWN):
+            if not str(current.f_globals.get("__name__")).startswith(_PACKAGE):
                 yield current
             current = current.f_back
 
@@ -167,11 +167,11 @@ def _link(owner: Any, parent: Any, child: Any) -> str:
         return f" closure {owner.__code__.co_freevars[parent.index(child)]}"
     if type(parent) in _SEQUENCES:
         return next((f"[{index}]" for index, item in enumerate(parent) if item is child), "[...]")
-    name = next((name for name, value in _named(parent) if value is child), "")
+    name = next((name for name, value in _named_references(parent) if value is child), "")
     return name or f" -> {type_name(type(child))}"
 
 
-def _named(parent: Any) -> Iterator[tuple[str, object]]:
+def _named_references(parent: Any) -> Iterator[tuple[str, object]]:
     """What has a name in the parent: locals of a frame, attributes of an object."""
     if isinstance(parent, FrameType):
         yield from ((f" local {name}", value) for name, value in list(parent.f_locals.items()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from pytest_perfguard.engine.leaks.meter import LevelSeries, Meter
+from pytest_perfguard.engine.leaks.levels import LevelReader, LevelSeries
 
 
 def test_reading_again_and_again_changes_no_level():
-    meter = Meter()
+    meter = LevelReader()
     with meter.open():
         meter.trace(1)
         series = meter.series(1, counted=True)
@@ -22,7 +22,7 @@ def test_reading_again_and_again_changes_no_level():
 
 def test_without_what_the_c_library_tells_the_rest_is_read(monkeypatch):
     monkeypatch.delattr(psutil, "heap_info", raising=False)
-    meter = Meter()
+    meter = LevelReader()
     with meter.open():
         meter.trace(1)
         assert "native" not in meter.levels(counted=False)

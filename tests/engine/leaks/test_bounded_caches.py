@@ -7,7 +7,11 @@ import gc
 import re
 import sys
 
-from pytest_perfguard.engine.leaks.caches import FROZEN_BY_PYTHON, Caches, only_new_objects
+from pytest_perfguard.engine.leaks.bounded_caches import (
+    MAX_FROZEN_BY_PYTHON,
+    BoundedCaches,
+    freeze_existing_objects,
+)
 
 
 @functools.lru_cache(maxsize=100)
@@ -30,15 +34,15 @@ def test_a_bounded_cache_that_grows_is_emptied_and_one_that_is_steady_stays():
     for cache in (settings, parsed, unbounded):
         cache.cache_clear()
     kept = settings("db")
-    caches = Caches()
+    caches = BoundedCaches()
     parsed("a")
     unbounded(1)
-    caches.empty()
+    caches.clear()
     assert parsed.cache_info().currsize == 0
     assert unbounded.cache_info().currsize == 1  # growing without a bound is what a leak is
     assert settings("db") is kept
     parsed("a")
-    caches.empty()
+    caches.clear()
     assert parsed.cache_info().currsize == 0
 
 
@@ -47,26 +51,26 @@ def test_a_cache_in_a_frozen_heap_is_found():
     parsed.cache_clear()
     gc.freeze()
     try:
-        caches = Caches()
+        caches = BoundedCaches()
         parsed("a")
-        caches.empty()
-        assert gc.get_freeze_count() > FROZEN_BY_PYTHON
+        caches.clear()
+        assert gc.get_freeze_count() > MAX_FROZEN_BY_PYTHON
     finally:
         gc.unfreeze()
     assert parsed.cache_info().currsize == 0
 
 
 def test_the_caches_of_the_standard_library_are_emptied():
-    caches = Caches()
+    caches = BoundedCaches()
     re.compile("of this test alone [a-z]+")
-    caches.empty()
+    caches.clear()
     cached = getattr(sys.modules["re"], "_cache")  # noqa: B009  # private, and what is under test
     assert not [key for key in cached if "of this test alone" in str(key)]
 
 
 def test_old_objects_are_hidden_and_come_back():
     thing = [[]]
-    with only_new_objects():
+    with freeze_existing_objects():
         assert not any(found is thing for found in gc.get_objects())
     assert any(found is thing for found in gc.get_objects())
 
@@ -75,7 +79,7 @@ def test_what_the_program_froze_stays_frozen():
     gc.freeze()
     try:
         before = gc.get_freeze_count()
-        with only_new_objects():
+        with freeze_existing_objects():
             pass
         assert gc.get_freeze_count() == before
     finally:

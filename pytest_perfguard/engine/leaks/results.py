@@ -10,13 +10,13 @@ from pytest_perfguard.core.units import format_size
 from pytest_perfguard.engine.leaks.open_resources import noun_of
 
 #: What grows in bytes, and what it is called; everything else is counted.
-BYTES: Final[Mapping[str, str]] = {
+BYTE_KINDS: Final[Mapping[str, str]] = {
     "memory": "memory",
     "native": "native memory (the C heap)",
     "mapped": "mapped memory (address space)",
 }
 #: Of these, what only C code knows of.
-NATIVE: Final = ("native", "mapped")
+NATIVE_KINDS: Final = ("native", "mapped")
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Leak:
 
     @property
     def unit(self) -> str:
-        return "B" if self.kind in BYTES else noun_of(self.kind, 2)
+        return "B" if self.kind in BYTE_KINDS else noun_of(self.kind, 2)
 
     def __str__(self) -> str:
-        if self.kind in BYTES:
-            return f"{format_size(self.per_call)} of {BYTES[self.kind]} per call"
+        if self.kind in BYTE_KINDS:
+            return f"{format_size(self.per_call)} of {BYTE_KINDS[self.kind]} per call"
         return f"{self.per_call:.3g} {noun_of(self.kind, self.per_call)} per call"
 
 
 @dataclass(frozen=True)
-class Examination:
+class LeakReport:
     """What a leak check found."""
 
     calls: int
@@ -58,20 +58,20 @@ class Examination:
     notes: Sequence[str] = ()
     released: Mapping[str, float] = field(default_factory=dict)
     """Per call, what grew within each set-up and was gone after its teardown."""
-    set_ups: int = 0
+    setups: int = 0
     """In how many set-ups the calls were made; 0: all in one."""
-    keepers: dict[str, str] = field(default_factory=dict)
+    retaining_fixtures: dict[str, str] = field(default_factory=dict)
     """The fixtures that keep what grew, each with its scope; "" stands for anything else that does."""
 
     @property
-    def extent(self) -> str:
+    def summary(self) -> str:
         """How much was looked at, and what the system saw of it."""
         own = f", by {format_size(self.uss)} its own part of it" if self.uss else ""
-        if self.set_ups:
-            return f"over {self.calls} calls in {self.set_ups} set-ups, each torn down"
+        if self.setups:
+            return f"over {self.calls} calls in {self.setups} set-ups, each torn down"
         return f"over {self.calls} calls, in which the resident set (RSS) grew by {format_size(self.rss)}{own}"
 
     def lines(self) -> list[str]:
         """The whole explanation."""
         leaks = [line for leak in self.leaks for line in (f"leak: {leak}", *(f"    {line}" for line in leak.lines))]
-        return [*leaks, f"seen {self.extent}", *self.notes]
+        return [*leaks, f"seen {self.summary}", *self.notes]

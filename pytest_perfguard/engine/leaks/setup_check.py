@@ -13,36 +13,42 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from statistics import median
 from typing import Final, NamedTuple
 
-from pytest_perfguard.engine.leaks.clock import undisturbed_ns
-from pytest_perfguard.engine.leaks.findings import BYTES, Examination, Leak
-from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, WINDOWS, Growth, first_look, last_look
+from pytest_perfguard.engine.leaks.clock import running_ns
+from pytest_perfguard.engine.leaks.growth import (
+    MAX_WINDOWS,
+    WINDOWS,
+    Growth,
+    judge_long_series,
+    judge_short_series,
+)
+from pytest_perfguard.engine.leaks.results import BYTE_KINDS, Leak, LeakReport
 
 #: Calls of a set-up with many of them; fewer where a call or a set-up is slow, or where a call takes a lot.
-CALLS: Final = 20
-LEAST_CALLS: Final = 3
-MOST_CALLS: Final = 5_000
+MIN_CALLS: Final = 20
+MIN_AFFORDABLE_CALLS: Final = 3
+MAX_CALLS: Final = 5_000
 #: So much should a set-up with many calls take: a run of a test leaves some kilobytes more or less.
 SIGNAL_BYTES: Final = 64 * 2**10
-SIGNAL_THINGS: Final = 4
-MOST_BYTES: Final = 8 * 2**20
-MOST_THINGS: Final = 20
+SIGNAL_RESOURCES: Final = 4
+MAX_BYTES: Final = 8 * 2**20
+MAX_RESOURCES: Final = 20
 #: What outlives its set-up is a leak from this part on of what grew within one set-up.
-LEAST_SHARE: Final = 0.1
+MIN_OUTLIVING_SHARE: Final = 0.1
 #: A budget that did not do is to be raised by this factor at least.
-LEAST_RAISE: Final = 1.5
+MIN_BUDGET_RAISE: Final = 1.5
 #: What grew within a set-up at this part of the known rate is the same suspect.
-SAME_SHARE: Final = 0.5
+MIN_RELEASED_SHARE: Final = 0.5
 
 
-class SetUp(NamedTuple):
+class SetupRequest(NamedTuple):
     """Request: set the test up, make so many calls at its measurement point, tear it down."""
 
     calls: int
-    one_by_one: bool = False
+    single_call_rounds: bool = False
     """Does the test's own `setup` serve one call only?"""
 
 
-class Left(NamedTuple):
+class SetupGrowth(NamedTuple):
     """Answer: by how much each kind has grown."""
 
     within: Mapping[str, int]
@@ -55,20 +61,20 @@ class Left(NamedTuple):
     """Not empty: what failed."""
 
 
-def check_set_ups(
+def check_across_setups(
     suspects: Mapping[str, float],
     budget_ns: int,
     share: float = 1.0,
-    clock: Callable[[], int] = undisturbed_ns,
-) -> Generator[SetUp, Left, Examination]:
+    clock: Callable[[], int] = running_ns,
+) -> Generator[SetupRequest, SetupGrowth, LeakReport]:
     """Tell which of the suspects, kinds with their growth per call, go on growing from set-up to set-up.
 
     The answer's `leaks` do; its `released` grew within each set-up and were gone after it.
     """
-    return (yield from _Check(suspects, budget_ns, share, clock).run())
+    return (yield from _SetupCheck(suspects, budget_ns, share, clock).run())
 
 
-class _Check:
+class _SetupCheck:
     def __init__(self, suspects: Mapping[str, float], budget_ns: int, share: float, clock: Callable[[], int]) -> None:
         self._suspects = suspects
         self._budget_ns = budget_ns
@@ -76,33 +82,33 @@ class _Check:
         self._clock = clock
         self._start_ns = clock()
         self._calls = 0
-        self._one_by_one = False
+        self._single_call_rounds = False
         self._problem = ""
         self._pairs = 0
         # Their memory is taken at once: a list that grew here would look like growth there.
-        empty = bytes(8 * (MOST_WINDOWS + 1))
+        empty = bytes(8 * (MAX_WINDOWS + 1))
         self._levels = {kind: array("q", empty) for kind in suspects}
         self._within = {kind: array("q", empty) for kind in suspects}
 
-    def run(self) -> Generator[SetUp, Left, Examination]:
+    def run(self) -> Generator[SetupRequest, SetupGrowth, LeakReport]:
         pair_ns = yield from self._warm_up()
         if self._problem:
-            return Examination(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
+            return LeakReport(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
         if not self._calls:
             return self._left_open(self._suspects, (WINDOWS + 3) * pair_ns)
         yield from self._fill(WINDOWS)
-        trends = {kind: first_look(self._series(kind), self._floor(kind)) for kind in self._suspects}
+        trends = {kind: judge_short_series(self._series(kind), self._floor(kind)) for kind in self._suspects}
         doubtful = [kind for kind, trend in trends.items() if trend is Growth.OPEN and self._grew(kind)]
         if doubtful and not self._problem and Growth.LEAKING not in trends.values():
-            if not self._affords((MOST_WINDOWS - self._pairs) * pair_ns):
-                return self._left_open(doubtful, (MOST_WINDOWS + 3) * pair_ns)
-            yield from self._fill(MOST_WINDOWS)
-            trends = {kind: last_look(self._series(kind), self._floor(kind)) for kind in self._suspects}
+            if not self._affords((MAX_WINDOWS - self._pairs) * pair_ns):
+                return self._left_open(doubtful, (MAX_WINDOWS + 3) * pair_ns)
+            yield from self._fill(MAX_WINDOWS)
+            trends = {kind: judge_long_series(self._series(kind), self._floor(kind)) for kind in self._suspects}
         if self._problem and self._pairs < 2:
-            return Examination(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
+            return LeakReport(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
         return self._examination(trends)
 
-    def _warm_up(self) -> Generator[SetUp, Left, float]:
+    def _warm_up(self) -> Generator[SetupRequest, SetupGrowth, float]:
         """Find how many calls a set-up can have; returns what a pair of set-ups takes, in ns."""
         yield from self._set_up(1)
         start = self._clock()
@@ -110,33 +116,33 @@ class _Check:
         set_up_ns = max(0.0, self._clock() - start - once.call_ns)
         self._calls = self._fitting(set_up_ns, once.call_ns)
         if self._problem or not self._calls:
-            return 2 * set_up_ns + LEAST_CALLS * once.call_ns
+            return 2 * set_up_ns + MIN_AFFORDABLE_CALLS * once.call_ns
         many = yield from self._set_up(self._calls)
         if self._problem:
-            self._problem, self._one_by_one = "", True
+            self._problem, self._single_call_rounds = "", True
             many = yield from self._set_up(self._calls)
         self._calls = min(self._calls, self._fitting(set_up_ns, many.call_ns))
-        return 2 * set_up_ns + max(self._calls, LEAST_CALLS) * many.call_ns
+        return 2 * set_up_ns + max(self._calls, MIN_AFFORDABLE_CALLS) * many.call_ns
 
     def _fitting(self, set_up_ns: float, call_ns: float) -> int:
         """Calls per set-up that are wanted and that the budget has room for; 0: too few."""
         left = self._share * self._budget_ns - (self._clock() - self._start_ns)
         room = (left / (WINDOWS + 1) - 2 * set_up_ns) / max(1.0, call_ns)
         fits = min(self._wanted(), int(room))
-        return fits if fits >= min(LEAST_CALLS, self._wanted()) else 0
+        return fits if fits >= min(MIN_AFFORDABLE_CALLS, self._wanted()) else 0
 
     def _wanted(self) -> int:
-        least, most = CALLS, MOST_CALLS
+        least, most = MIN_CALLS, MAX_CALLS
         for kind, rate in self._suspects.items():
-            signal, limit = (SIGNAL_BYTES, MOST_BYTES) if kind in BYTES else (SIGNAL_THINGS, MOST_THINGS)
+            signal, limit = (SIGNAL_BYTES, MAX_BYTES) if kind in BYTE_KINDS else (SIGNAL_RESOURCES, MAX_RESOURCES)
             least = max(least, math.ceil(signal / rate))
             most = min(most, max(2, int(limit / rate)))
         return min(least, most)
 
-    def _left_open(self, kinds: Iterable[str], needed_ns: float) -> Examination:
-        seconds = math.ceil(max(needed_ns / self._share, LEAST_RAISE * self._budget_ns) / 1e9)
+    def _left_open(self, kinds: Iterable[str], needed_ns: float) -> LeakReport:
+        seconds = math.ceil(max(needed_ns / self._share, MIN_BUDGET_RAISE * self._budget_ns) / 1e9)
         grew = f"{' and '.join(kinds)} grew with each call"
-        return Examination(0, unsettled=f"{grew}; whether that outlives the teardown takes a budget of {seconds} s")
+        return LeakReport(0, unsettled=f"{grew}; whether that outlives the teardown takes a budget of {seconds} s")
 
     def _grew(self, kind: str) -> bool:
         """Is what outlived the set-ups so much that it may be a leak?"""
@@ -145,12 +151,12 @@ class _Check:
     def _affords(self, ns: float) -> bool:
         return self._clock() - self._start_ns + ns <= self._share * self._budget_ns
 
-    def _set_up(self, calls: int) -> Generator[SetUp, Left, Left]:
-        left = yield SetUp(calls, self._one_by_one)
+    def _set_up(self, calls: int) -> Generator[SetupRequest, SetupGrowth, SetupGrowth]:
+        left = yield SetupRequest(calls, self._single_call_rounds)
         self._problem = self._problem or left.problem
         return left
 
-    def _fill(self, pairs: int) -> Generator[SetUp, Left, None]:
+    def _fill(self, pairs: int) -> Generator[SetupRequest, SetupGrowth, None]:
         while self._pairs < pairs:
             many = yield from self._set_up(self._calls)
             once = yield from self._set_up(1)
@@ -169,9 +175,9 @@ class _Check:
 
     def _floor(self, kind: str) -> float:
         """Least growth per pair of set-ups that counts."""
-        return LEAST_SHARE * self._suspects[kind] * (self._calls - 1) if kind in BYTES else 0.0
+        return MIN_OUTLIVING_SHARE * self._suspects[kind] * (self._calls - 1) if kind in BYTE_KINDS else 0.0
 
-    def _examination(self, trends: Mapping[str, Growth]) -> Examination:
+    def _examination(self, trends: Mapping[str, Growth]) -> LeakReport:
         calls = self._pairs * self._calls
         outlived = {kind: self._rate(self._levels[kind]) for kind in self._suspects}
         within = {kind: self._rate(self._within[kind]) for kind in self._suspects}
@@ -179,9 +185,9 @@ class _Check:
         released = {
             kind: rate
             for kind, rate in within.items()
-            if trends[kind] is not Growth.LEAKING and rate >= SAME_SHARE * self._suspects[kind]
+            if trends[kind] is not Growth.LEAKING and rate >= MIN_RELEASED_SHARE * self._suspects[kind]
         }
-        return Examination(calls, leaks, outlived, released=released, set_ups=2 * self._pairs)
+        return LeakReport(calls, leaks, outlived, released=released, setups=2 * self._pairs)
 
     def _rate(self, levels: array[int]) -> float:
         """Growth per call: the median over the pairs, or the mean of what grows now and then."""

@@ -9,36 +9,36 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from pytest_perfguard.core.originals import sys
-from pytest_perfguard.core.processes import memory, private_bytes
-from pytest_perfguard.engine.leaks.caches import Caches, only_new_objects
-from pytest_perfguard.engine.leaks.growth import MOST_WINDOWS, rate
-from pytest_perfguard.engine.leaks.heap_census import Owners
-from pytest_perfguard.engine.leaks.open_resources import Counter, Held, OpenResources
+from pytest_perfguard.core.processes import memory_usage, private_bytes
+from pytest_perfguard.engine.leaks.bounded_caches import BoundedCaches, freeze_existing_objects
+from pytest_perfguard.engine.leaks.growth import MAX_WINDOWS, growth_rate
+from pytest_perfguard.engine.leaks.open_resources import OpenResources, ResourceCounter, UserCounter
+from pytest_perfguard.engine.leaks.reference_graph import FixtureValues
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
-from pytest_perfguard.engine.measure.executor import describe
+from pytest_perfguard.engine.measure.executor import error_line
 
 #: Readings before the first that counts: reading has a warm-up of its own.
-IDLE_READINGS: Final = 2
+WARM_UP_READINGS: Final = 2
 
 
-class Meter:
+class LevelReader:
     """Reads this process. To be used inside `with meter.open():`."""
 
     def __init__(
         self,
-        own: Mapping[str, Counter] | None = None,
+        own: Mapping[str, UserCounter] | None = None,
         forget: Callable[[], object] = lambda: None,
-        owners: Callable[[], Owners] = Owners,
+        fixtures: Callable[[], FixtureValues] = FixtureValues,
     ) -> None:
         import psutil
 
-        self._counters = OpenResources(own)
+        self._counters = ResourceCounter(own)
         self._forget = forget
-        self.owners = owners
+        self.fixtures = fixtures
         """The fixtures that are set up."""
         # Since psutil 7.2, and only where the C library tells.
         self._heap_info = getattr(psutil, "heap_info", None)
-        self._caches: Caches | None = None
+        self._caches: BoundedCaches | None = None
         self._traced_by_others = False
 
     @contextlib.contextmanager
@@ -47,9 +47,9 @@ class Meter:
         import tracemalloc
 
         self._traced_by_others = tracemalloc.is_tracing()
-        self._caches = Caches()
+        self._caches = BoundedCaches()
         try:
-            with only_new_objects():
+            with freeze_existing_objects():
                 yield
         finally:
             self._caches = None
@@ -68,13 +68,13 @@ class Meter:
         if frames:
             tracemalloc.start(frames)
 
-    def empty_caches(self) -> None:
+    def clear_caches(self) -> None:
         """Before anything is read."""
         self._forget()
         if self._caches is not None:
-            self._caches.empty()
+            self._caches.clear()
 
-    def held(self) -> Held:
+    def held(self) -> OpenResources:
         """All that is counted, thing by thing."""
         return self._counters.read()
 
@@ -82,19 +82,19 @@ class Meter:
         """By kind. Without what is `counted` only the bytes, which is quicker."""
         import tracemalloc
 
-        self.empty_caches()
+        self.clear_caches()
         levels = {"memory": tracemalloc.get_traced_memory()[0], **self._heap()}
-        levels["mapped"] = memory().vms
+        levels["mapped"] = memory_usage().vms
         if counted:
             levels.update({kind: len(things) for kind, things in self.held().items()})
         return levels
 
-    def witnesses(self, window: int) -> LevelSeries:
+    def cross_check_series(self, window: int) -> LevelSeries:
         """A series of what grows with Python's memory whether it is traced or not: blocks, and the C heap."""
-        return LevelSeries(window, self._witnesses)
+        return LevelSeries(window, self._cross_check_levels)
 
-    def _witnesses(self) -> dict[str, int]:
-        self.empty_caches()
+    def _cross_check_levels(self) -> dict[str, int]:
+        self.clear_caches()
         return {"blocks": sys.getallocatedblocks(), **self._heap()}
 
     def _heap(self) -> dict[str, int]:
@@ -107,9 +107,9 @@ class Meter:
         """A series of levels, so many calls apart."""
         return LevelSeries(window, functools.partial(self.levels, counted=counted))
 
-    def resident(self) -> tuple[int, int]:
+    def resident_bytes(self) -> tuple[int, int]:
         """(RSS, USS) in bytes; USS is 0 where it cannot be had."""
-        rss, uss = memory().rss, 0
+        rss, uss = memory_usage().rss, 0
         with contextlib.suppress(Exception):  # macOS and containers may refuse it
             uss = private_bytes()
         return rss, uss
@@ -124,8 +124,8 @@ class LevelSeries:
         self.windows = -1
         """How many there are so far; -1: not even a first level."""
         self._read = read
-        self._levels = {kind: array("q", bytes(8 * (MOST_WINDOWS + 1))) for kind in read()}
-        for _ in range(IDLE_READINGS):
+        self._levels = {kind: array("q", bytes(8 * (MAX_WINDOWS + 1))) for kind in read()}
+        for _ in range(WARM_UP_READINGS):
             read()
 
     def read(self) -> None:
@@ -134,7 +134,7 @@ class LevelSeries:
         try:
             levels = self._read()
         except Exception as error:
-            raise InstrumentFailed(describe(error)) from error
+            raise InstrumentFailed(error_line(error)) from error
         for kind, level in levels.items():
             self._levels[kind][self.windows] = level
 
@@ -150,4 +150,4 @@ class LevelSeries:
 
     def growth(self) -> dict[str, float]:
         """Per call, of each kind."""
-        return {kind: rate(self[kind]) / self.window for kind in self}
+        return {kind: growth_rate(self[kind]) / self.window for kind in self}

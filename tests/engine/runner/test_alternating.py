@@ -11,7 +11,13 @@ from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.measure.messages import MeasureResult
 from pytest_perfguard.engine.runner import single_process as module
-from pytest_perfguard.engine.runner.one_at_a_time import NeverReady, OneAtATime, collision, in_step, receive_both
+from pytest_perfguard.engine.runner.alternating import (
+    AlternatingRunner,
+    NeverReady,
+    collision_reason,
+    equalize_rounds,
+    receive_both,
+)
 from pytest_perfguard.engine.runner.pair_state import PairWorkers
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import (
@@ -42,16 +48,16 @@ from pytest_perfguard.engine.verdict.paired import judge_paired
     ],
 )  # fmt: skip
 def test_what_points_to_a_collision(text, what):
-    assert collision(text) == what
+    assert collision_reason(text) == what
 
 
 def test_errors_of_either_kind_are_read():
     held = "OSError: [Errno 98] Address already in use"
-    assert collision(OtherTest(f"fails with main (abc): {held}")) == held
-    assert collision(TestFailed(f"setup: ...\nE   {held}")) == held
-    assert collision(ChildDied("starting and collecting", f"Traceback\n{held}", status=4, arm="head")) == held
+    assert collision_reason(OtherTest(f"fails with main (abc): {held}")) == held
+    assert collision_reason(TestFailed(f"setup: ...\nE   {held}")) == held
+    assert collision_reason(ChildDied("starting and collecting", f"Traceback\n{held}", status=4, arm="head")) == held
     assert (
-        collision(NeverReady("measuring a", waited=10, arm="head"))
+        collision_reason(NeverReady("measuring a", waited=10, arm="head"))
         == "one arm was not ready after 10 s more than the base"
     )
 
@@ -64,7 +70,7 @@ class Arm:
         self.message = message
         self.waits = []
 
-    def has_answered(self, seconds):
+    def has_message(self, seconds):
         self.waits.append(seconds)
         return self.looks is not None and len(self.waits) > self.looks
 
@@ -74,30 +80,30 @@ class Arm:
 
 def test_both_answers_are_returned_whichever_comes_first():
     for looks in ((0, 1), (1, 0)):
-        crew = PairWorkers(*map(Arm, looks, ("base", "head")))
-        assert receive_both(crew, doing="x", limit=300, clock=lambda: 0.0) == ("base", "head")
+        workers = PairWorkers(*map(Arm, looks, ("base", "head")))
+        assert receive_both(workers, doing="x", limit=300, clock=lambda: 0.0) == ("base", "head")
 
 
 @pytest.mark.parametrize(("base", "head", "stuck"), [(0, None, "head"), (None, 0, "base")])
 def test_an_arm_that_does_not_come_is_not_waited_for_as_long_as_any_answer(base, head, stuck):
-    crew = PairWorkers(Arm(base), Arm(head))
+    workers = PairWorkers(Arm(base), Arm(head))
     with pytest.raises(NeverReady) as caught:
-        receive_both(crew, doing="measuring a", limit=300, clock=lambda: 0.0)
+        receive_both(workers, doing="measuring a", limit=300, clock=lambda: 0.0)
     assert caught.value.arm == stuck
     assert caught.value.waited == 10
 
 
 def test_slow_fixtures_have_more_time():
     ticks = iter((0.0, 20.0, 20.0, 20.0))
-    crew = PairWorkers(Arm(1), Arm(None))
+    workers = PairWorkers(Arm(1), Arm(None))
     with pytest.raises(NeverReady) as caught:
-        receive_both(crew, doing="measuring a", limit=300, clock=lambda: next(ticks))
+        receive_both(workers, doing="measuring a", limit=300, clock=lambda: next(ticks))
     assert caught.value.waited == 70
 
 
 def test_where_neither_answers_the_ordinary_limit_tells():
-    crew = PairWorkers(Arm(None), Arm(None))
-    assert receive_both(crew, doing="x", limit=5, clock=count().__next__) == ("here", "here")  # a real one raises
+    workers = PairWorkers(Arm(None), Arm(None))
+    assert receive_both(workers, doing="x", limit=5, clock=count().__next__) == ("here", "here")  # a real one raises
 
 
 def measured(*processes, unit="s"):
@@ -105,7 +111,7 @@ def measured(*processes, unit="s"):
 
 
 def test_both_sides_get_as_many_rounds_without_a_bias():
-    base, head = in_step(measured((4.0, 1.0, 3.0, 2.0), (1.0,)), measured((5.0, 6.0), (1.0, 9.0, 2.0)))
+    base, head = equalize_rounds(measured((4.0, 1.0, 3.0, 2.0), (1.0,)), measured((5.0, 6.0), (1.0, 9.0, 2.0)))
     assert base.samples["time"].processes == ((2.0, 4.0), (1.0,))
     assert head.samples["time"].processes == ((5.0, 6.0), (2.0,))
 
@@ -154,7 +160,7 @@ class Child:
         else:
             assert isinstance(message, SetAffinity)
 
-    def ask(self, take, *, doing, limit):
+    def measure(self, take, *, doing, limit):
         readings = [self.world.ns[self.arm] * take.iterations] * take.rounds
         return MeasureResult(
             {
@@ -163,7 +169,7 @@ class Child:
                 "setup": readings,
                 "load": readings,
                 "lost": [0] * take.rounds,
-                "pace": [300_000] * take.rounds,
+                "kernel": [300_000] * take.rounds,
             }
         )
 
@@ -175,7 +181,7 @@ class Proof:
     def __init__(self):
         self.checks = []
 
-    def begin(self):
+    def start_pair(self):
         pass
 
     def check(self, base, head):
@@ -187,26 +193,26 @@ def run(monkeypatch):
     def start(world, *, budget=100.0):
         monkeypatch.setattr(module, "WorkerProcess", world)
         settings = resolve(marker={}, command_line={"metrics": "time", "budget": f"{budget}s"}, ini={})
-        ticks, proof = count(), Proof()
-        runner = OneAtATime(
+        ticks, audit = count(), Proof()
+        runner = AlternatingRunner(
             [MeasuredTest("a", "/a.py", settings, 0.1)], Launch([], None, arm="base"), Launch([], None, arm="head"),
-            lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), proof,
+            lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), audit,
             revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
-            tell=lambda _state: None, most=30, clock=lambda: float(next(ticks)),
+            report_progress=lambda _state: None, max_passes=30, clock=lambda: float(next(ticks)),
         )  # fmt: skip
         runner.run()
         assert world.alive == 0
-        return runner, proof
+        return runner, audit
 
     return start
 
 
 def test_the_arms_take_turns_and_begin_in_turn(run):
     world = World()
-    runner, proof = run(world)
+    runner, audit = run(world)
     assert world.turns == "bhhb" * (len(world.turns) // 4)
     assert runner.processes == len(world.turns)
-    assert set(proof.checks) == {("/base/lib.py", "/head/lib.py")}
+    assert set(audit.checks) == {("/base/lib.py", "/head/lib.py")}
     assert runner.comparisons["a"].verdict is Verdict.UNCHANGED
 
 

@@ -18,14 +18,14 @@ _OVERALLOCATED: Final = 1.25
 
 
 @contextlib.contextmanager
-def nothing_kept(*, output: bool = True, records: bool = True) -> Iterator[None]:
+def suppress_capture(*, output: bool = True, records: bool = True) -> Iterator[None]:
     """Keep nothing of warnings, nor of output and log records, which are False for a test that looks at its own."""
     with contextlib.ExitStack() as stack:
         if output:
-            stack.enter_context(_silenced_output())
+            stack.enter_context(_suppress_output())
         if records:
-            stack.enter_context(_unkept_logging())
-        stack.enter_context(_unkept_warnings())
+            stack.enter_context(_detach_handlers())
+        stack.enter_context(_suppress_warnings())
         yield
 
 
@@ -46,7 +46,7 @@ def _handlers() -> list[logging.Handler]:
 
 
 @contextlib.contextmanager
-def _unkept_logging() -> Iterator[None]:
+def _detach_handlers() -> Iterator[None]:
     """pytest's handlers keep every record of a test: with thousands of calls that is memory, and time."""
     root, handlers = logging.getLogger(), _handlers()
     for handler in handlers:
@@ -59,7 +59,7 @@ def _unkept_logging() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _unkept_warnings() -> Iterator[None]:
+def _suppress_warnings() -> Iterator[None]:
     """The filters hold as in the ordinary run, so that errors stay errors; what is only shown is dropped."""
     with warnings.catch_warnings():
         warnings.showwarning = _drop
@@ -71,7 +71,7 @@ def _drop(*_message: object, **_more: object) -> None:
 
 
 @contextlib.contextmanager
-def _silenced_output() -> Iterator[None]:
+def _suppress_output() -> Iterator[None]:
     """File descriptors 1 and 2, and what stands for them in `sys`, go to the null device.
 
     A test that prints is called thousands of times, and `--capture=sys` keeps its output in memory.

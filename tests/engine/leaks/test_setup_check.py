@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_perfguard.engine.leaks.repeated_setups import Left, check_set_ups
+from pytest_perfguard.engine.leaks.setup_check import SetupGrowth, check_across_setups
 
 
 class FakeTest:
@@ -24,7 +24,7 @@ class FakeTest:
 
     def check(self, budget_ns=8_000_000_000, **suspects):
         suspects = suspects or {kind: freed + kept for kind, (freed, kept, _each) in self.kinds.items()}
-        check = check_set_ups(suspects, budget_ns, clock=lambda: self.now)
+        check = check_across_setups(suspects, budget_ns, clock=lambda: self.now)
         answer = None
         while True:
             try:
@@ -36,10 +36,10 @@ class FakeTest:
         self.asked.append(asked)
         self.now += self.set_up_ns + asked.calls * self.call_ns
         if self.fails_at is not None and len(self.asked) >= self.fails_at:
-            return Left({}, {}, self.call_ns, "OSError: no more")
-        if self.refuses_many and asked.calls > 1 and not asked.one_by_one:
-            return Left({}, {}, self.call_ns, "a call raised FileExistsError")
-        return Left(
+            return SetupGrowth({}, {}, self.call_ns, "OSError: no more")
+        if self.refuses_many and asked.calls > 1 and not asked.single_call_rounds:
+            return SetupGrowth({}, {}, self.call_ns, "a call raised FileExistsError")
+        return SetupGrowth(
             {kind: round(asked.calls * (freed + kept)) for kind, (freed, kept, _each) in self.kinds.items()},
             {
                 kind: round(asked.calls * kept + each + self._some())
@@ -56,7 +56,7 @@ def test_what_a_teardown_frees_is_released():
     found = FakeTest(memory=(72, 0, 0), sockets=(1, 0, 0)).check()
     assert (list(found.leaks), found.unsettled) == ([], "")
     assert found.released == {"memory": 72, "sockets": 1}
-    assert found.set_ups == 10
+    assert found.setups == 10
 
 
 def test_what_outlives_the_teardown_leaks_at_its_own_rate():
@@ -112,7 +112,7 @@ def test_one_that_is_too_slow_says_what_it_needs():
 def test_a_set_up_that_serves_one_call_has_them_made_one_by_one():
     test = FakeTest(memory=(72, 0, 0), refuses_many=True)
     assert test.check().released == {"memory": 72}
-    assert test.asked[-1].one_by_one
+    assert test.asked[-1].single_call_rounds
 
 
 def test_a_test_that_cannot_be_set_up_again_says_so():

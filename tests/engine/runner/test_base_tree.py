@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.engine.runner.arms import Build, Suite, two_arms
+from pytest_perfguard.engine.runner.base_tree import BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.revision import find_revision
 
-TREE = Build()
+TREE = BaseBuild()
 SITE = "/venv/lib/python3.11/site-packages"
 
 
@@ -26,9 +26,9 @@ def arms(repository):
     top = repository.path
 
     def start(build=TREE, *, environment=None, arguments=("tests",), path=("/lib", SITE), settings=None, flags=()):
-        suite = Suite(top, [top / "tests/test_lib.py"], settings)
+        suite = RunPaths(top, [top / "tests/test_lib.py"], settings)
         head = Launch(arguments, top, path=path, environment=environment or {}, flags=flags)
-        return two_arms(find_revision(top, "HEAD"), head, suite, build)
+        return prepare_arms(find_revision(top, "HEAD"), head, suite, build)
 
     return start
 
@@ -60,7 +60,7 @@ def test_arguments_and_environment_move(arms, repository):
         places = [Path(entry) for entry in both.base.environment["PYTHONPATH"].split(":")]
         assert places == [both.base.folder / "src", Path("/x"), both.base.folder]
         assert both.base.environment["A"] == "b"
-        assert both.base.place(f"{top}/tests/test_lib.py") == f"{both.base.folder}/tests/test_lib.py"
+        assert both.base.map_path(f"{top}/tests/test_lib.py") == f"{both.base.folder}/tests/test_lib.py"
 
 
 def test_bytecode_that_may_not_be_written_in_place_is_kept_elsewhere_for_both(arms):
@@ -75,13 +75,13 @@ def test_flags_of_the_interpreter_reach_both_and_b_becomes_a_folder_for_both(arm
     with arms(environment={}, flags=("-B", "-O", "-P")) as both:
         folder = both.head.environment["PYTHONPYCACHEPREFIX"]
         assert both.head.flags == both.base.flags == ("-O", "-P", "-X", f"pycache_prefix={folder}")
-    with arms(flags=("-P", "-O"), build=Build(python=sys.executable)) as both:
+    with arms(flags=("-P", "-O"), build=BaseBuild(python=sys.executable)) as both:
         assert (both.head.flags, both.base.flags) == (("-P", "-O"), ("-O",))  # the other one may be too old for -P
 
 
 def test_a_command_installs_the_base_into_its_target(arms):
     program = "import pathlib, sys; pathlib.Path(sys.argv[1], 'lib.py').write_text(pathlib.Path('lib.py').read_text())"
-    with arms(Build(command=f'{{python}} -c "{program}" {{target}}')) as both:
+    with arms(BaseBuild(command=f'{{python}} -c "{program}" {{target}}')) as both:
         target = Path(both.base.path[0])
         assert (target / "lib.py").read_text() == "old"
     assert not target.exists()
@@ -95,7 +95,7 @@ def test_a_command_installs_the_base_into_its_target(arms):
     ],
 )
 def test_a_command_that_fails_is_told_with_its_last_lines(arms, command, problem):
-    with pytest.raises(RevisionError, match=problem), arms(Build(command=command)):
+    with pytest.raises(RevisionError, match=problem), arms(BaseBuild(command=command)):
         pytest.fail("it was built")
 
 
@@ -118,7 +118,7 @@ def test_the_base_is_built_as_the_revision_says(arms, repository):
     program = (
         "import pathlib, sys; pathlib.Path(sys.argv[1], 'built').write_text(pathlib.Path('pytest.ini').read_text())"
     )
-    build = Build(command=f'{{python}} -c "{program}" {{target}}')
+    build = BaseBuild(command=f'{{python}} -c "{program}" {{target}}')
     with arms(build, settings=repository.path / "pytest.ini") as both:
         assert Path(both.base.path[0], "built").read_text() == "old"
         assert (both.base.folder / "pytest.ini").read_text() == "new"
@@ -126,7 +126,7 @@ def test_the_base_is_built_as_the_revision_says(arms, repository):
 
 @pytest.mark.parametrize(("given", "used"), [(sys.executable, sys.executable), ("env/bin/python", None), ("py", "py")])
 def test_another_environment_has_its_own_import_path(arms, repository, given, used):
-    with arms(Build(python=given)) as both:
+    with arms(BaseBuild(python=given)) as both:
         assert both.base.python == (used or str(repository.path / given))
         assert both.base.path is None
         assert "PYTHONPATH" not in both.base.environment

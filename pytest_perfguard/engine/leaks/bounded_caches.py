@@ -10,11 +10,11 @@ from typing import Any, Final
 from pytest_perfguard.core.originals import gc, sys
 
 #: Python 3.12 starts with some hundred objects frozen, which nobody misses there.
-FROZEN_BY_PYTHON: Final = 1000
-_CACHE: Final[type] = type(functools.lru_cache(lambda: None))
+MAX_FROZEN_BY_PYTHON: Final = 1000
+_LRU_CACHE_TYPE: Final[type] = type(functools.lru_cache(lambda: None))
 
 
-class Caches:
+class BoundedCaches:
     """The caches of this process that have a bound. `empty()` may be called again and again.
 
     A cache of functools is emptied only once it was seen to grow: what a program keeps there for good (its
@@ -22,12 +22,12 @@ class Caches:
     """
 
     def __init__(self) -> None:
-        bounded = [cache for cache in _functools_caches() if cache.cache_info().maxsize is not None]
+        bounded = [cache for cache in _find_lru_caches() if cache.cache_info().maxsize is not None]
         self._steady: dict[Any, int] = {cache: cache.cache_info().currsize for cache in bounded}
         self._restless: list[Any] = []
-        self._known = list(_known_caches())
+        self._known = list(_library_cache_clearers())
 
-    def empty(self) -> None:
+    def clear(self) -> None:
         """Empty them, and collect garbage until its finalizers have left none either."""
         grown = [cache for cache, size in self._steady.items() if cache.cache_info().currsize > size]
         for cache in grown:
@@ -42,13 +42,13 @@ class Caches:
 
 
 @contextlib.contextmanager
-def only_new_objects() -> Iterator[None]:
+def freeze_existing_objects() -> Iterator[None]:
     """Hide from the collector what lives already, so that a collection costs what new objects cost.
 
     Does nothing where the program froze objects itself, which could not be told from these afterwards.
     """
     gc.collect()
-    if gc.get_freeze_count() > FROZEN_BY_PYTHON:
+    if gc.get_freeze_count() > MAX_FROZEN_BY_PYTHON:
         yield
         return
     gc.freeze()
@@ -58,18 +58,18 @@ def only_new_objects() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _functools_caches() -> list[Any]:
-    frozen = gc.get_freeze_count() > FROZEN_BY_PYTHON
+def _find_lru_caches() -> list[Any]:
+    frozen = gc.get_freeze_count() > MAX_FROZEN_BY_PYTHON
     if frozen:  # the collector does not list what is frozen
         gc.unfreeze()
-    found = [candidate for candidate in gc.get_objects() if type(candidate) is _CACHE]
+    found = [candidate for candidate in gc.get_objects() if type(candidate) is _LRU_CACHE_TYPE]
     if frozen:
         gc.collect()
         gc.freeze()
     return found
 
 
-def _known_caches() -> Iterator[Callable[[], object]]:
+def _library_cache_clearers() -> Iterator[Callable[[], object]]:
     """Of the standard library and of the interpreter: where a module is not loaded, it has filled nothing."""
     for module, name in (("re", "purge"), ("linecache", "clearcache")):
         if module in sys.modules:

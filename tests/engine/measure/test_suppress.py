@@ -10,23 +10,23 @@ import warnings
 
 import pytest
 
-from pytest_perfguard.engine.measure.captured_output import kept_by_pytest, nothing_kept
+from pytest_perfguard.engine.measure.suppress import kept_by_pytest, suppress_capture
 
 
 def test_records_are_not_kept_and_handlers_come_back(caplog):
     root = logging.getLogger()
     before = list(root.handlers)
-    with nothing_kept():
+    with suppress_capture():
         logging.getLogger("x").warning("not kept")
     assert caplog.records == []
     assert root.handlers == before
-    with nothing_kept(records=False):
+    with suppress_capture(records=False):
         logging.getLogger("x").warning("kept")
     assert caplog.messages == ["kept"]
 
 
 def test_warnings_are_dropped_and_errors_stay_errors(recwarn):
-    with nothing_kept():
+    with suppress_capture():
         warnings.simplefilter("always")
         warnings.warn("dropped", stacklevel=1)
     assert len(recwarn) == 0
@@ -34,7 +34,7 @@ def test_warnings_are_dropped_and_errors_stay_errors(recwarn):
 
 def test_output_goes_nowhere_and_comes_back(capfd):
     print("before")
-    with nothing_kept():
+    with suppress_capture():
         print("inside")
         os.write(1, b"raw")
     print("after")
@@ -42,7 +42,7 @@ def test_output_goes_nowhere_and_comes_back(capfd):
 
 
 def test_output_that_a_test_looks_at_is_left_alone(capsys):
-    with nothing_kept(output=False):
+    with suppress_capture(output=False):
         print("seen")
     assert capsys.readouterr().out == "seen\n"
 
@@ -50,7 +50,7 @@ def test_output_that_a_test_looks_at_is_left_alone(capsys):
 def test_a_stream_that_was_replaced_inside_is_left_alone(capfd):
     kept = sys.stdout
     mine = io.StringIO()
-    with nothing_kept():
+    with suppress_capture():
         sys.stdout = mine
     assert sys.stdout is mine
     sys.stdout = kept

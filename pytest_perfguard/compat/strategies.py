@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -14,6 +14,7 @@ from pytest_perfguard.compat.loops import Measuring, Stopwatch, obey, obey_async
 from pytest_perfguard.compat.options import BenchmarkOptions, Timer
 from pytest_perfguard.compat.plan import Round, plan_call, plan_rounds, resolution_of
 from pytest_perfguard.compat.result import BenchmarkResult
+from pytest_perfguard.core.measurement_points import PointServer
 
 _ONE_CALL: Final = Round(1, kept=True, with_result=True)
 
@@ -137,26 +138,12 @@ class InProcess:
         return Measuring(plan_call(self._choices, self._resolution(self._choices.timer), self._now))
 
 
-class Server(Protocol):
-    """Who measures in a measuring process; `setup` is called untimed before every round."""
-
-    def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object: ...
-
-    async def measure_async(
-        self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
-    ) -> object: ...
-
-    @property
-    def last_rounds(self) -> Sequence[float]:
-        """Of the latest measurement, in seconds per call."""
-
-
 class Delegated:
     """In a measuring process: the call is the test's measurement point; how often it is made is the controller's choice."""
 
     measures = True
 
-    def __init__(self, choices: BenchmarkOptions, server: Server) -> None:
+    def __init__(self, choices: BenchmarkOptions, server: PointServer) -> None:
         self._choices = choices
         self._server = server
 

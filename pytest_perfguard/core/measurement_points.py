@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -37,6 +37,10 @@ class PointServer(Protocol):
         self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None: ...
 
+    @property
+    def last_rounds(self) -> Sequence[float]:
+        """Seconds per call in each round of the latest measurement; empty if nothing is measured."""
+
 
 class CallOnce:
     """Where nothing is measured: each call is made once."""
@@ -63,6 +67,10 @@ class CallOnce:
     ) -> None:
         await call()
         await rival()
+
+    @property
+    def last_rounds(self) -> Sequence[float]:
+        return ()
 
     def __str__(self) -> str:
         return "idle"

@@ -1,4 +1,4 @@
-"""What one timed batch of calls took."""
+"""Timing of one batch of calls."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 
 class Timing(NamedTuple):
-    """Of one step: integer nanoseconds."""
+    """Times of one batch, in integer nanoseconds."""
 
     wall_ns: int
     cpu_ns: int
-    alone: bool = False
-    """Is all CPU time in it that counts, whatever child processes took?"""
+    cpu_includes_children: bool = False
+    """Whether `cpu_ns` already includes the CPU time of child processes."""
     lost_ns: int = 0
-    """Part of the wall time in which other processes had the CPU."""
+    """Part of the wall time during which other processes had the CPU."""
 
     @property
     def own_ns(self) -> int:
-        """Wall time without what other processes took."""
+        """Wall time without the part that other processes took."""
         return self.wall_ns - self.lost_ns

@@ -88,7 +88,7 @@ class SetUps:
         request: RecheckLeaks,
         item: pytest.Item,
         fixtures: LiveFixtures,
-        run: Callable[[Link], str],
+        run: Callable[[Link], str | None],
         *,
         counters: Callable[[], Mapping[str, UserCounter]],
         forget: Callable[[], object],
@@ -154,8 +154,8 @@ class _Script:
         self.before: Levels = {}
         self.after: Levels = {}
         self.call_ns = 1.0
-        self.problem = ""
-        self.missed = "it does not reach the measurement point"
+        self.problem: str | None = None
+        self.missed: str | None = "it does not reach the measurement point"
 
     @property
     def loop_ended(self) -> bool:
@@ -171,7 +171,7 @@ class _Script:
                     MeasureRequest("time", *((1, calls) if self._asked.single_call_rounds else (calls, 1)))
                 )
                 self._loop = _running_loop()
-                self.missed = ""
+                self.missed = None
                 self.before = self._levels()
         elif isinstance(message, MeasureResult):
             self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._asked.calls

@@ -15,13 +15,14 @@ from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
-from pytest_perfguard.engine.runner.process import Launch
+from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
 from pytest_perfguard.engine.verdict.confirmation import SUSPECT, settles, why_unsettled
 from pytest_perfguard.engine.verdict.leaks import with_leaks
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
+from pytest_perfguard.plugin.capture import error_summary
 from pytest_perfguard.plugin.modes.base import Mode, PairedBatch
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 from pytest_perfguard.plugin.output import usage_error
@@ -29,6 +30,8 @@ from pytest_perfguard.plugin.start_state import environment_at_start
 
 #: Coverage of subprocesses would measure the measuring.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
+#: A measuring process runs pytest, whose session takes its work from the pipe.
+PYTEST_PROGRAM = WorkerProgram("import pytest; sys.exit(pytest.main(sys.argv[1:]))", "--perf-child")
 
 
 class Schedule:
@@ -51,6 +54,7 @@ class Schedule:
         self._launch = Launch(
             child_arguments(config),
             config.invocation_params.dir,
+            PYTEST_PROGRAM,
             path=path,
             environment={
                 name: value for name, value in environment_at_start(config).items() if name not in _COVERAGE_ENVIRONMENT
@@ -174,7 +178,7 @@ class Schedule:
             runner = PairRunner(
                 [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.audit,
                 revision=handover.revision.label, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
-                exists_at_base=arms.tests.has,
+                summarize=error_summary, exists_at_base=arms.tests.has,
             )  # fmt: skip
             self._run_beside(runner)
             self.remarks += arms.remarks(handover.revision)
@@ -183,6 +187,7 @@ class Schedule:
                 one_at_a_time = AlternatingRunner(
                     collided, arms.base, arms.head, judge, arms.audit, revision=handover.revision.label,
                     collisions=runner.collisions, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
+                    summarize=error_summary,
                 )  # fmt: skip
                 self._run_beside(one_at_a_time)
 

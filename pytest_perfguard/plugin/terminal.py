@@ -39,7 +39,7 @@ class ProgressDisplay:
         if self._reporter is None or not self._pace.due(monotonic()):
             return
         line = progress_line(
-            state.nodeid, unit=state.unit, number=state.round, undecided=state.undecided, tests=state.tests,
+            state.nodeid, unit=state.unit, number=state.pass_number, undecided=state.undecided, tests=state.tests,
             seconds_left=state.seconds_left, width=self._reporter._tw.fullwidth,
             judged=self._judges or state.unit == LeakRunner.unit,
         )  # fmt: skip

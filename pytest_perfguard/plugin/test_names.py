@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from pytest_perfguard.engine.runner.fingerprint import fingerprint
+from pytest_perfguard.engine.runner.test_identity import fingerprint
 
 #: The address in the text of an object that has no text of its own.
 _ADDRESS: Final = re.compile(r"\bat 0x[0-9a-fA-F]+")

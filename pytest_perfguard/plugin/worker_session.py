@@ -25,7 +25,7 @@ from pytest_perfguard.engine.measure.isolation import (
     unfreeze_heap,
     unusual_conditions,
 )
-from pytest_perfguard.engine.measure.suppress import suppress_capture
+from pytest_perfguard.engine.measure.suppress import RunnerCapture, suppress_capture
 from pytest_perfguard.engine.measure.tracers import pause_tracers
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -37,9 +37,9 @@ from pytest_perfguard.engine.runner.protocol import (
     ServeTest,
     Shutdown,
 )
-from pytest_perfguard.engine.runner.scheduler import error_summary
 from pytest_perfguard.engine.runner.worker import PipeLink, WorkerSession
 from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
+from pytest_perfguard.plugin.capture import PYTEST_CAPTURE, error_summary
 from pytest_perfguard.plugin.collection import find_tests
 from pytest_perfguard.plugin.fixtures.definitions import LOOKING_AT_OUTPUT
 from pytest_perfguard.plugin.functional_run import is_strict_xpass
@@ -105,7 +105,7 @@ class MeasuringSession:
     @property
     def last_rounds(self) -> Sequence[float]:
         """Of the latest measurement of the running test, in seconds per call."""
-        return self._conversation.last_rounds if self._conversation is not None else ()
+        return self._server.last_rounds
 
     def measure_claim(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
         self._server.measure_claim(call, rival, claim)
@@ -209,8 +209,8 @@ class MeasuringSession:
         self._reports = runtestprotocol(item, log=False, nextitem=nextitem)
         return True
 
-    def _serve(self, request: ServeTest) -> str:
-        """Run one test with its measurement points; returns what failed, "" if nothing did."""
+    def _serve(self, request: ServeTest) -> str | None:
+        """Run one test with its measurement points; returns what failed, None if nothing did."""
         item = self._items[request.nodeid]
         # The parent as the next "item" tears down this item alone: the same test is served again.
         again = request.next_nodeid == request.nodeid
@@ -229,7 +229,7 @@ class MeasuringSession:
         following: Any,
         link: Link,
         isolation: Callable[..., contextlib.AbstractContextManager[None]] = isolate,
-    ) -> str:
+    ) -> str | None:
         """Set one test up, serve its measurement points over the link, tear it down; returns what failed."""
         keywords: dict[str, Any] = marker_keywords(item) or {}
         fixtures = set(getattr(item, "fixturenames", ()))
@@ -237,13 +237,16 @@ class MeasuringSession:
             link,
             keywords.get("setup"),
             self._affinity,
-            output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
-            records="caplog" not in fixtures,
             counters=lambda: self._config.stash.get(COUNTERS, {}),
             distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
             forget=self._forget,
             fixtures=self._fixtures.owners,
-            isolation=isolation,
+            isolation=functools.partial(
+                isolation,
+                capture=PYTEST_CAPTURE,
+                output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
+                records="caplog" not in fixtures,
+            ),
         )
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -252,7 +255,7 @@ class MeasuringSession:
             self._conversation = None
         reports, self._reports = self._reports, []
         problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
-        return problems[0] if problems else ""
+        return problems[0] if problems else None
 
     def _forget(self) -> None:
         if (monitor := self._monitor) is not None:
@@ -263,9 +266,10 @@ class MeasuringSession:
         item = self._items[request.nodeid]
         unfreeze_heap()
 
-        def run(link: Link) -> str:
+        def run(link: Link) -> str | None:
             # The parent as the next "item" tears down this item alone.
-            return error_summary(self._run(item, item.parent, link, _unfrozen))
+            problem = self._run(item, item.parent, link, _unfrozen)
+            return None if problem is None else error_summary(problem)
 
         set_ups = SetUps(
             request, item, self._fixtures, run,
@@ -279,9 +283,9 @@ class MeasuringSession:
 
 
 @contextlib.contextmanager
-def _unfrozen(*, output: bool = True, records: bool = True) -> Iterator[None]:
+def _unfrozen(*, capture: RunnerCapture, output: bool, records: bool) -> Iterator[None]:
     """As `isolate`; what is set up stays in the collector's sight, since it is to be gone after the teardown."""
-    with suppress_capture(output=output, records=records), pause_tracers():
+    with suppress_capture(capture=capture, output=output, records=records), pause_tracers():
         yield
 
 

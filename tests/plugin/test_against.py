@@ -114,7 +114,7 @@ def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(v
         [
             "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than 10% can be told",
             "  base       main (*), in turn, not kept on one CPU",
-            "  note       not kept on one CPU, since this system does not allow it: only changes of more than 10% can be told",
+            "  note       not pinned to one CPU, because this system does not support it: only changes of more than 10% can be detected",
         ]
     )
 
@@ -199,7 +199,7 @@ def test_tests_that_the_base_cannot_run_say_why(versioned):
     result.stdout.fnmatch_lines(
         [
             "incomparable: test_changed.py::test_work: fails with HEAD (*): assert 1 == 2",
-            "new: test_new.py::test_work: not to be had with HEAD (*): ImportError: cannot import name 'work' from 'lib' (*",
+            "new: test_new.py::test_work: not available with HEAD (*): ImportError: cannot import name 'work' from 'lib' (*",
         ]
     )
 

@@ -1,1 +1,1 @@
-"""Leaks: found, named, and never imagined."""
+"""Leak detection: find growth with every call, and explain it."""

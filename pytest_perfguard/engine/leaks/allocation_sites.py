@@ -1,4 +1,4 @@
-"""Where what was kept was allocated: from two tracemalloc snapshots to lines that a person can go to."""
+"""Allocation sites of leaked memory: the source lines that allocated it, from two tracemalloc snapshots."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pytest_perfguard.engine.measure import executor
 if TYPE_CHECKING:
     from tracemalloc import Snapshot, Traceback
 
-#: Callers that are traced when a leak is explained; while leaks are looked for, one frame is enough, and faster.
+#: Frames per allocation while a leak is explained. The search for leaks traces one frame, which is faster.
 TRACED_FRAMES: Final = 12
 MAX_SITES: Final = 5
-#: Sites below this share of the largest are what comes with it.
+#: Sites below this share of the largest one are side effects of it.
 MIN_SITE_SHARE: Final = 0.02
 
 _PACKAGE_FOLDER: Final = str(Path(__file__).parents[2])
@@ -26,7 +26,7 @@ _LIBRARY_FOLDERS: Final = tuple(sysconfig.get_paths()[name] for name in ("stdlib
 
 
 def growth_sites(before: Snapshot, after: Snapshot, calls: int) -> Iterator[str]:
-    """The sites of what was allocated between the two and is still there, the largest first."""
+    """Yield the sites of blocks that were allocated between the two snapshots and still exist, the largest first."""
     sizes: dict[tuple[str, ...], int] = {}
     counts: dict[tuple[str, ...], int] = {}
     for entry in after.compare_to(before, "traceback"):
@@ -44,17 +44,18 @@ def growth_sites(before: Snapshot, after: Snapshot, calls: int) -> Iterator[str]
 
 
 def is_perfguard_allocation(traceback: Traceback) -> bool:
-    """Did perfguard itself allocate this, or code that it called? The measured code is called from the executor."""
+    """Return whether perfguard allocated this, directly or through a library. Measured code is called from the
+    executor."""
     nearest = next((frame.filename for frame in reversed(traceback) if frame.filename.startswith(_PACKAGE_FOLDER)), "")
     return nearest not in ("", executor.__file__)
 
 
-def creation_site(thing: object) -> Iterator[str]:
-    """Where an object was made, the innermost frame first; nothing where that was not traced."""
+def creation_site(obj: object) -> Iterator[str]:
+    """Yield where an object was created, the innermost frame first; nothing if its allocation was not traced."""
     import tracemalloc
 
-    # Python does not find the trace of every object with attributes: then that of one of these tells as much.
-    for part in (thing, *getattr(thing, "__dict__", {}).values()):
+    # For some objects with attributes Python finds no trace; the trace of an attribute is as informative then.
+    for part in (obj, *getattr(obj, "__dict__", {}).values()):
         traceback = tracemalloc.get_object_traceback(part)
         if traceback is not None and not is_perfguard_allocation(traceback):
             yield from _frames(traceback, "made at")
@@ -62,7 +63,7 @@ def creation_site(thing: object) -> Iterator[str]:
 
 
 def _frames(traceback: Traceback, word: str) -> Iterator[str]:
-    """The allocating line; and where that is installed code, the line of the user's own that led there."""
+    """Yield the allocating line; if it is in installed code, also the line of the user's code that led to it."""
     frames = list(reversed(traceback))
     yield f"{word} {source_line(frames[0].filename, frames[0].lineno)}"
     if is_library_file(frames[0].filename):
@@ -72,13 +73,14 @@ def _frames(traceback: Traceback, word: str) -> Iterator[str]:
 
 
 def is_library_file(file: str) -> bool:
-    """Is the file one of Python's, of an installed distribution's or of perfguard's?"""
+    """Return whether the file belongs to Python, to an installed distribution or to perfguard."""
     return file.startswith((*_LIBRARY_FOLDERS, _PACKAGE_FOLDER, "<"))
 
 
 def source_line(file: str, line: int) -> str:
-    """`src/app.py:17  CACHE.append(data)`, relative to the current folder where it lies inside."""
+    """Return `src/app.py:17  CACHE.append(data)`, with a path relative to the current folder if the file is inside of
+    it."""
     code = linecache.getline(file, line).strip()
-    with contextlib.suppress(ValueError, OSError):  # it lies elsewhere; or the folder is gone
+    with contextlib.suppress(ValueError, OSError):  # the file is outside; or the current folder is gone
         file = str(Path(file).relative_to(Path.cwd()))
     return f"{file}:{line}  {code}".rstrip()

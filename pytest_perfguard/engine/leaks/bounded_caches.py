@@ -1,4 +1,4 @@
-"""Emptying, before memory is read, what fills up and has a bound: such growth ends by itself and is no leak."""
+"""Clear bounded caches before memory is read, because their growth ends by itself and is no leak."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any, Final
 
 from pytest_perfguard.core.originals import gc, sys
 
-#: Python 3.12 starts with some hundred objects frozen, which nobody misses there.
+#: Python 3.12 starts with some hundred frozen objects, which need not be found.
 MAX_FROZEN_BY_PYTHON: Final = 1000
 _LRU_CACHE_TYPE: Final[type] = type(functools.lru_cache(lambda: None))
 
 
 class BoundedCaches:
-    """The caches of this process that have a bound. `empty()` may be called again and again.
+    """The bounded caches of this process. `clear()` may be called repeatedly.
 
-    A cache of functools is emptied only once it was seen to grow: what a program keeps there for good (its
-    configuration, its engine) stays. One without a bound is left alone, since growing without end is what a leak is.
+    A cache of functools is cleared only after it has grown, so that permanent entries stay, such as a program's
+    configuration or database engine. An unbounded cache is never cleared, because growth without a limit is a leak.
     """
 
     def __init__(self) -> None:
         bounded = [cache for cache in _find_lru_caches() if cache.cache_info().maxsize is not None]
         self._steady: dict[Any, int] = {cache: cache.cache_info().currsize for cache in bounded}
-        self._restless: list[Any] = []
+        self._grown: list[Any] = []
         self._known = list(_library_cache_clearers())
 
     def clear(self) -> None:
-        """Empty them, and collect garbage until its finalizers have left none either."""
+        """Clear the caches and collect garbage twice, because finalizers may create garbage."""
         grown = [cache for cache, size in self._steady.items() if cache.cache_info().currsize > size]
         for cache in grown:
             del self._steady[cache]
-            self._restless.append(cache)
-        for cache in self._restless:
+            self._grown.append(cache)
+        for cache in self._grown:
             cache.cache_clear()
         for clear in self._known:
             clear()
@@ -43,9 +43,9 @@ class BoundedCaches:
 
 @contextlib.contextmanager
 def freeze_existing_objects() -> Iterator[None]:
-    """Hide from the collector what lives already, so that a collection costs what new objects cost.
+    """Freeze the existing objects inside the block, so that a collection costs only what new objects cost.
 
-    Does nothing where the program froze objects itself, which could not be told from these afterwards.
+    Does nothing if the program has frozen objects itself, because unfreezing would affect these as well.
     """
     gc.collect()
     if gc.get_freeze_count() > MAX_FROZEN_BY_PYTHON:
@@ -70,11 +70,11 @@ def _find_lru_caches() -> list[Any]:
 
 
 def _library_cache_clearers() -> Iterator[Callable[[], object]]:
-    """Of the standard library and of the interpreter: where a module is not loaded, it has filled nothing."""
+    """Yield the functions that clear caches of the standard library and the interpreter, if the module is loaded."""
     for module, name in (("re", "purge"), ("linecache", "clearcache")):
         if module in sys.modules:
             yield getattr(sys.modules[module], name)
-    # The second took the place of the first in Python 3.13.
+    # Python 3.13 replaced the second function by the first.
     for name in ("_clear_internal_caches", "_clear_type_cache"):
         if hasattr(sys, name):
             yield getattr(sys, name)

@@ -1,4 +1,4 @@
-"""How the calls of a leak check are made: in windows, or one by one where the test's `setup` serves one call only."""
+"""Make the calls of a leak check within its budget: several per window, or one per set-up if `setup` prepares one call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LeakSteps = Generator[CallStep, Timing, None]
 
 
 class BudgetedCalls:
-    """Makes calls, and knows what one takes and how much of the budget is left.
+    """Makes calls, measures their duration, and tracks the budget.
 
     Everything counts against the budget: calls, their set-up, and the readings between them.
     """
@@ -26,31 +26,31 @@ class BudgetedCalls:
         self._clock = clock
         self._start_ns = clock()
         self._single_call_rounds = False
-        # Of a call, of a reading, of the quickest call. In an array: a number that is kept here would look like growth.
+        # Of a call, of a reading, of the quickest call. An array, because new number objects would look like growth.
         self._ns = array("d", (1.0, 0.0, math.inf))
 
     @property
     def call_ns(self) -> float:
-        """Of the latest calls, on average, with their set-up."""
+        """Mean duration of the latest calls, with their set-up."""
         return self._ns[0]
 
     @property
     def quickest_ns(self) -> float:
-        """The smallest such average: that of calls which had a processor to themselves."""
+        """Smallest such mean: that of calls which had a processor to themselves."""
         return self._ns[2]
 
     def warm_up(self, wanted: int, windows: int, share: float) -> Generator[CallStep, Timing, int]:
-        """Make as many calls as a window has; returns their number.
+        """Make as many calls as a window has; return their number.
 
-        That is `wanted`, or fewer where so many `windows` of that would not fit into the share of the budget; 0: not even
-        of one.
+        The number is `wanted`, or fewer if that many `windows` would not fit into the share of the budget; 0 if not
+        even windows of one call fit.
 
         Raises
         ------
         CannotRepeat
-            where a second call raises.
+            if the second call raises.
         """
-        yield from self.make(1)  # what only a first call does
+        yield from self.make(1)  # absorbs the effects of a first call
         if problem := (yield from catch_error(self.make(1))):
             raise CannotRepeat(problem)
         fits = min(wanted, self.affordable(share) // (windows + 1))
@@ -61,7 +61,7 @@ class BudgetedCalls:
         return fits
 
     def make(self, calls: int) -> LeakSteps:
-        """So many calls; then the event loop catches up."""
+        """Make this many calls, then let the event loop complete its pending callbacks."""
         start = self._clock()
         for _ in range(calls) if self._single_call_rounds else range(1):
             yield RUN_SETUP
@@ -71,28 +71,28 @@ class BudgetedCalls:
         yield SETTLE_LOOP
 
     def read(self, reading: Callable[[], object]) -> None:
-        """Take a reading, and note what it took."""
+        """Take a reading and measure its duration."""
         start = self._clock()
         reading()
         self._ns[1] = self._clock() - start
 
     @property
     def spent_ns(self) -> int:
-        """Of the budget."""
+        """Nanoseconds of the budget that are spent."""
         return self._clock() - self._start_ns
 
     def affordable(self, share: float, *, readings: int = 0) -> int:
-        """How many calls fit into what is left of this share of the budget, beside so many readings."""
+        """Return the number of calls that fit into the rest of this share of the budget, next to this many readings."""
         left = share * self._budget_ns - self.spent_ns - readings * self._ns[1]
         return max(0, int(left // self.call_ns))
 
 
-def catch_error(steps: LeakSteps) -> Generator[CallStep, Timing, str]:
-    """Take the steps; returns what one of their calls raised, "" if none did."""
+def catch_error(steps: LeakSteps) -> Generator[CallStep, Timing, str | None]:
+    """Take the steps; return type and message of the exception that one of their calls raised, if any."""
     try:
         yield from steps
     except (GeneratorExit, InstrumentFailed):
         raise
-    except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
+    except BaseException as error:  # a test runner's outcomes and CancelledError are no Exceptions
         return error_line(error)
-    return ""
+    return None

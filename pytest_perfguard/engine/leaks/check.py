@@ -1,6 +1,6 @@
-"""The leak check: a generator of steps around which the meter is read. Obeyed by the sync and the async loop alike.
+"""The leak check of a call: a generator of steps between which the levels of memory and resources are read.
 
-The rule and the figures behind it: docs/leaks.md.
+docs/leaks.md describes the rule and the measurements behind its constants.
 """
 
 from __future__ import annotations
@@ -29,30 +29,31 @@ from pytest_perfguard.engine.measure.executor import CallStep
 
 CALLS: Final = 100
 BUDGET_NS: Final = 20_000_000_000
-#: A real leak is larger; what is smaller is not worth a red build.
+#: Minimum growth of memory that counts as a leak. Smaller growth does not justify a failure.
 MIN_BYTES_PER_CALL: Final = 4.0
 MIN_BYTES_PER_WINDOW: Final = 80.0
-#: Before this many windows an exception ends the check.
+#: An exception in an earlier window ends the check.
 MIN_WINDOWS: Final = 2
-#: Address space comes in pages.
+#: Unit in which address space grows.
 PAGE_BYTES: Final = 4096.0
-#: A suspect is called so often, or until it has taken so much or so many: a cache or a pool with a bound is full then.
-#: Fewer calls leave it open, however long they take.
+#: Calls that follow a suspect, unless it reaches one of the limits below: by then a bounded cache or pool is full.
+#: Fewer calls do not settle it, however long they take.
 MIN_FOLLOW_UP_CALLS: Final = 1_500
-#: More calls than that for so long.
+#: A quick call is made more often, for this long, within these limits.
 FOLLOW_UP_NS: Final = 1_000_000_000
 MAX_FOLLOW_UP_CALLS: Final = 20_000
 MAX_FOLLOW_UP_BYTES: Final = 128 * 2**20
 MAX_FOLLOW_UP_RESOURCES: Final = 100
-#: Windows without tracing are so much shorter than those with it: their rate is known already.
+#: Length of the windows without tracing, relative to those with tracing: the rate is already known.
 CROSS_CHECK_SHARE: Final = 1 / 4
-#: The parts of the budget at whose end the look, and the following of a suspect, are over. The rest is for its explanation.
+#: Parts of the budget that are spent at most when the search ends, and when the follow-up of suspects ends. The rest is
+#: for the explanation.
 SEARCH_SHARE: Final = 1 / 2
 FOLLOW_UP_SHARE: Final = 7 / 8
-#: A budget that did not do is to be raised by this factor at least.
+#: Minimum factor by which a message suggests to raise a budget that was too small.
 MIN_BUDGET_RAISE: Final = 1.5
-#: Per call, without tracing. The tracer itself keeps the name of every file that allocates: code that is compiled anew with
-#: ever new names seems to leak while it is traced.
+#: Minimum growth per call without tracing. The tracer itself keeps the name of every allocating file, so that code
+#: which is compiled repeatedly under new names seems to leak while it is traced.
 MIN_CROSS_CHECKED: Final = {"blocks": 0.002, "native": MIN_BYTES_PER_CALL / 2}
 
 LeakCheckSteps = Generator[CallStep, Timing, LeakReport]
@@ -60,67 +61,69 @@ LeakCheckSteps = Generator[CallStep, Timing, LeakReport]
 
 @dataclass(frozen=True)
 class LeakCheckOptions:
-    """What is wanted of a check."""
+    """Options of a leak check."""
 
     calls: int = CALLS
-    """Of the first look, split into its windows."""
+    """Calls of the first series, split into its windows."""
     budget_ns: int = BUDGET_NS
-    """The most time for everything; a check that needs more says so."""
+    """Maximum time for everything. A check that needs more reports that."""
     cycles: bool = False
-    """Note the reference cycles that only the collector frees?"""
+    """Whether to note the reference cycles that only the garbage collector frees."""
     share: float = 1.0
-    """The part of the budget that this check may take; another process takes the rest."""
+    """Fraction of the budget that this check may take; a check in another process takes the rest."""
 
 
-def check_leaks(options: LeakCheckOptions, meter: LevelReader, clock: Callable[[], int] = running_ns) -> LeakCheckSteps:
-    """Call again and again and say what grows.
+def check_leaks(
+    options: LeakCheckOptions, reader: LevelReader, clock: Callable[[], int] = running_ns
+) -> LeakCheckSteps:
+    """Yield the calls of a leak check, and return its report.
 
     Raises
     ------
     CannotRepeat
-        where a call raised after the first one, and nothing was leaking so far.
+        if a call after the first one raised, and nothing was leaking before.
     """
-    with meter.open():
-        return (yield from _Check(options, meter, clock).run())
+    with reader.open():
+        return (yield from _Check(options, reader, clock).run())
 
 
 class _Check:
-    def __init__(self, options: LeakCheckOptions, meter: LevelReader, clock: Callable[[], int]) -> None:
+    def __init__(self, options: LeakCheckOptions, reader: LevelReader, clock: Callable[[], int]) -> None:
         self._options = options
-        self._meter = meter
+        self._reader = reader
         self._calls = BudgetedCalls(options.budget_ns, clock)
         self._window = max(1, -(-options.calls // WINDOWS))
         self._growth: dict[str, float] = {}
         self._suspects: list[str] = []
-        self._unsettled = ""
+        self._unsettled: str | None = None
         self._notes: list[str] = []
-        self._keepers: dict[str, str] = {}
+        self._retaining_fixtures: dict[str, str] = {}
 
     def run(self) -> LeakCheckSteps:
-        self._meter.trace(1)
+        self._reader.trace(1)
         self._window = yield from self._calls.warm_up(self._window, WINDOWS + 1, self._share(SEARCH_SHARE))
         if not self._window:
             needed = self._budget_for(WINDOWS + 2, SEARCH_SHARE)
             return LeakReport(0, unsettled=f"a call takes too long: a leak check of it needs a budget of {needed}")
-        resident, held = self._meter.resident_bytes(), self._meter.held()
-        series = self._meter.series(self._window, counted=True)
-        problem = yield from catch_error(self._look(series, without=NATIVE_KINDS, until=SEARCH_SHARE))
-        rss, uss = (max(0, now - before) for now, before in zip(self._meter.resident_bytes(), resident, strict=True))
+        resident, held = self._reader.resident_bytes(), self._reader.held()
+        series = self._reader.series(self._window, counted=True)
+        problem = yield from catch_error(self._search(series, without=NATIVE_KINDS, until=SEARCH_SHARE))
+        rss, uss = (max(0, now - before) for now, before in zip(self._reader.resident_bytes(), resident, strict=True))
         if problem:
-            self._cut_short(series, problem)
+            self._stop_early(series, problem)
         else:
-            problem = yield from self._settle_suspects()
+            problem = yield from self._confirm_suspects()
         lines: Lines = {}
         if self._suspects:
             problem = problem or (yield from catch_error(self._explain(lines)))
             if problem or not lines:
-                lines |= describe_new(held, self._meter.held(), problem)
+                lines |= describe_new(held, self._reader.held(), problem)
         if self._options.cycles and not problem:
             yield from note_cycles(self._notes, self._calls)
-        # What is counted comes first: the memory is often only what belongs to it.
+        # Counted resources come first, because the memory often only belongs to them.
         ordered = sorted(self._suspects, key=lambda kind: kind in BYTE_KINDS)
         leaks = [Leak(kind, self._growth[kind], lines.get(kind, ())) for kind in ordered]
-        unsettled = "" if leaks else self._unsettled
+        unsettled = None if leaks else self._unsettled
         return LeakReport(
             series.calls,
             leaks,
@@ -129,42 +132,45 @@ class _Check:
             rss,
             uss,
             self._notes,
-            retaining_fixtures=self._keepers if leaks else {},
+            retaining_fixtures=self._retaining_fixtures if leaks else {},
         )
 
     def _fill(self, series: LevelSeries, windows: int) -> LeakSteps:
-        """Read the series until it has so many windows.
+        """Read the series until it has this many windows.
 
-        It starts here, after a window that counts for nothing: reading has a warm-up, and this very generator a size.
+        The first window is not counted: reading has a warm-up, and this generator allocates memory itself.
         """
         while series.windows < windows:
             yield from self._calls.make(series.window)
             self._calls.read(series.read)
 
-    def _look(self, series: LevelSeries, *, without: Sequence[str], until: float) -> LeakSteps:
-        """Judge the first windows, and more of them where these leave something open; what leaks is a suspect."""
+    def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> LeakSteps:
+        """Judge the first windows, and more windows if these are not conclusive; kinds that leak become suspects."""
         yield from self._fill(series, WINDOWS)
-        trends = {kind: judge_short_series(series[kind], self._floor(kind)) for kind in series if kind not in without}
+        trends = {
+            kind: judge_short_series(series[kind], self._min_growth(kind)) for kind in series if kind not in without
+        }
         still_open = [kind for kind, trend in trends.items() if trend is Growth.OPEN]
         if still_open and Growth.LEAKING not in trends.values():
             more = MAX_WINDOWS - WINDOWS
             if self._calls.affordable(self._share(until), readings=more) >= more * self._window:
                 yield from self._fill(series, MAX_WINDOWS)
-                trends |= {kind: judge_long_series(series[kind], self._floor(kind)) for kind in still_open}
+                trends |= {kind: judge_long_series(series[kind], self._min_growth(kind)) for kind in still_open}
             else:
                 grew, needed = ", ".join(still_open), self._budget_for((MAX_WINDOWS + 3) * self._window, until)
                 self._unsettled = f"{grew} grew a little; whether that goes on takes a budget of {needed}"
         self._growth |= series.growth()
         self._suspects = [kind for kind, trend in trends.items() if trend is Growth.LEAKING]
 
-    def _floor(self, kind: str) -> float:
-        """Least growth per window that counts."""
+    def _min_growth(self, kind: str) -> float:
+        """Return the minimum growth per window that counts."""
         if kind == "mapped":
             return PAGE_BYTES
         return max(MIN_BYTES_PER_WINDOW, MIN_BYTES_PER_CALL * self._window) if kind in BYTE_KINDS else 0.0
 
-    def _cut_short(self, series: LevelSeries, problem: str) -> None:
-        """A call raised. Whoever opens a connection with every call is refused one before the last window."""
+    def _stop_early(self, series: LevelSeries, problem: str) -> None:
+        """Judge a check that an exception ended: code that opens a connection with every call is refused one before the
+        last window."""
         series.read()
         self._growth = series.growth()
         counted = [kind for kind in series if kind not in BYTE_KINDS]
@@ -172,72 +178,75 @@ class _Check:
         if not self._suspects or series.windows < MIN_WINDOWS:
             raise CannotRepeat(problem)
 
-    def _settle_suspects(self) -> Generator[CallStep, Timing, str]:
-        """Keep the suspects that hold on; without any, ask for what only C code knows of. Returns what a call raised."""
+    def _confirm_suspects(self) -> Generator[CallStep, Timing, str | None]:
+        """Keep the suspects that continue to grow. Without any, check the memory that only C code knows.
+
+        Returns the exception of a call, if one raised.
+        """
         if self._suspects:
             problem = yield from catch_error(self._follow())
-            if problem:  # what is counted needs no more calls, and may be what there is too much of
+            if problem:  # counted resources need no more calls, and may be the cause of the exception
                 self._suspects = [kind for kind in self._suspects if kind not in BYTE_KINDS]
                 self._unsettled = f"memory grew, and a later call raised {problem}"
             return problem
         if any(self._growth.get(kind, 0) > 0 for kind in NATIVE_KINDS):
-            # Tracing takes memory itself; without it the C heap tells to the byte what is held.
-            self._meter.trace(0)
-            problem = yield from catch_error(self._look_at_c())
+            # Tracing takes memory itself. Without it, the size of the C heap is exact.
+            self._reader.trace(0)
+            problem = yield from catch_error(self._search_native())
             if problem:
                 self._suspects = []
                 self._notes.append(f"note: what C code holds is not known, since a later call raised {problem}")
             return problem
-        return ""
+        return None
 
-    def _look_at_c(self) -> LeakSteps:
-        yield from self._look(
-            self._meter.series(self._window, counted=False), without=("memory",), until=FOLLOW_UP_SHARE
+    def _search_native(self) -> LeakSteps:
+        yield from self._search(
+            self._reader.series(self._window, counted=False), without=("memory",), until=FOLLOW_UP_SHARE
         )
         yield from self._follow()
 
     def _follow(self) -> LeakSteps:
-        """Make many more calls; those that go on growing for long enough remain suspects."""
+        """Make many more calls; only kinds that continue to grow remain suspects."""
         if not self._suspects:
             return
         rates = {kind: self._growth[kind] for kind in self._suspects}
         looked_ns = self._calls.spent_ns
-        longer = self._longer(rates)
+        longer = self._follow_up_window(rates)
         if not longer:
-            self._leave_open(rates, self._window * WINDOWS, looked_ns)
+            self._report_open(rates, self._window * WINDOWS, looked_ns)
             return
-        series = self._meter.series(longer, counted=any(kind not in BYTE_KINDS for kind in rates))
+        series = self._reader.series(longer, counted=any(kind not in BYTE_KINDS for kind in rates))
         yield from self._fill(series, WINDOWS)
         self._suspects = [kind for kind in rates if still_growing(series[kind], rates[kind] * longer)]
         if self._suspects == ["memory"]:
-            self._meter.trace(0)
+            self._reader.trace(0)
             window = max(1, int(longer * CROSS_CHECK_SHARE))
-            witnesses = self._meter.cross_check_series(window)
+            witnesses = self._reader.cross_check_series(window)
             yield from self._fill(witnesses, WINDOWS)
             if all(rate < MIN_CROSS_CHECKED[kind] for kind, rate in witnesses.growth().items()):
                 self._suspects = []
-        # So many calls tell it better.
+        # The rates over many calls are more precise.
         self._growth |= {kind: rate for kind, rate in series.growth().items() if kind in self._suspects}
-        if set(self._suspects) < set(rates) and longer * WINDOWS < self._enough(rates):
-            yield from self._follow()  # the others may have kept it short
+        if set(self._suspects) < set(rates) and longer * WINDOWS < self._conclusive_calls(rates):
+            yield from self._follow()  # the dropped suspects may have limited the number of calls
         else:
-            self._leave_open(rates, longer * WINDOWS, looked_ns)
+            self._report_open(rates, longer * WINDOWS, looked_ns)
 
-    def _longer(self, rates: Mapping[str, float]) -> int:
-        """Calls per window while suspects that grow at these rates are followed; 0: there is no time for any."""
+    def _follow_up_window(self, rates: Mapping[str, float]) -> int:
+        """Return the calls per window while suspects with these rates are followed; 0 if there is no time."""
         wanted = max(MIN_FOLLOW_UP_CALLS, min(int(FOLLOW_UP_NS / self._calls.quickest_ns), MAX_FOLLOW_UP_CALLS))
         wanted = min(wanted, *(_max_follow_up_calls(kind, rate) for kind, rate in rates.items()))
         afforded = self._calls.affordable(self._share(FOLLOW_UP_SHARE), readings=2 * (WINDOWS + 1))
         return min(max(1, wanted // WINDOWS), int(afforded / _follow_up_windows(rates)))
 
-    def _enough(self, rates: Mapping[str, float]) -> int:
-        """Calls after which what still grows has no bound."""
+    def _conclusive_calls(self, rates: Mapping[str, float]) -> int:
+        """Return the number of calls after which continued growth has no bound."""
         most = (_max_follow_up_calls(kind, rates[kind]) for kind in self._suspects)
         return min(MIN_FOLLOW_UP_CALLS, *most) // WINDOWS * WINDOWS if self._suspects else 0
 
-    def _leave_open(self, rates: Mapping[str, float], calls: int, looked_ns: int) -> None:
-        """Drop the suspects if so many calls cannot tell them from what fills up and has a bound."""
-        enough = self._enough(rates)
+    def _report_open(self, rates: Mapping[str, float], calls: int, looked_ns: int) -> None:
+        """Drop the suspects if this many calls cannot distinguish them from growth with a bound."""
+        enough = self._conclusive_calls(rates)
         if calls < enough:
             needed = self._budget_for(_follow_up_windows(self._suspects) * enough / WINDOWS, FOLLOW_UP_SHARE, looked_ns)
             grew = " and ".join(self._suspects)
@@ -248,22 +257,24 @@ class _Check:
         """Explain the leaks with as many calls as the rest of the budget allows."""
         number = min(2 * self._window, self._calls.affordable(self._share(1.0)) // 3)
         if number:
-            yield from explain(lines, self._keepers, self._meter, self._calls, number)
+            yield from explain(lines, self._retaining_fixtures, self._reader, self._calls, number)
 
     def _share(self, share: float) -> float:
         return share * self._options.share
 
     def _budget_for(self, calls: float, share: float, spent_ns: float = 0.0) -> str:
-        """The budget of which so many calls take this share, together with what is spent; more than there was."""
+        """Return the budget of which this many calls, with the time already spent, take this share; more than the
+        current one."""
         needed_ns = (calls * self._calls.call_ns + spent_ns) / self._share(share)
         return f"{math.ceil(max(needed_ns, MIN_BUDGET_RAISE * self._options.budget_ns) / 1e9)} s"
 
 
 def _follow_up_windows(kinds: Collection[str]) -> float:
-    """Windows for which such suspects are followed: one that counts for nothing, and for memory as many without tracing."""
+    """Return the number of windows in which such suspects are followed: one more that is not counted, and for memory
+    windows without tracing."""
     return (WINDOWS + 1) * (1 + CROSS_CHECK_SHARE if "memory" in kinds else 1)
 
 
 def _max_follow_up_calls(kind: str, rate: float) -> int:
-    """Calls in which something that grows at this rate takes the most that it may."""
+    """Return the calls after which growth at this rate reaches its limit."""
     return max(1, int((MAX_FOLLOW_UP_BYTES if kind in BYTE_KINDS else MAX_FOLLOW_UP_RESOURCES) / rate))

@@ -1,4 +1,4 @@
-"""The clock of a leak check's budget: what other processes take of the machine does not count against it."""
+"""The clock of a leak check's budget, which excludes the time that other processes take."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SCHEDSTAT_FILE: Final = "/proc/thread-self/schedstat"
 
 
 def running_ns() -> int:
-    """Return the time of a steady clock that stands still while this thread waits for a CPU.
+    """Return the time of a steady clock that stops while this thread waits for a CPU.
 
-    The wall time, where the system does not tell for how long that was (other systems than Linux).
+    On systems other than Linux, which do not report that wait, return the wall time.
     """
     return CLOCKS.perf_counter_ns() - _runnable_wait_ns()
 
@@ -25,6 +25,6 @@ def _runnable_wait_ns() -> int:
 
 
 def parse_wait_ns(text: bytes) -> int:
-    """Return the nanoseconds that a thread was ready to run and did not: the second number of its `schedstat`."""
+    """Return the nanoseconds that a thread waited for a CPU: the second number of its `schedstat`."""
     numbers = text.split()
     return int(numbers[1]) if len(numbers) == 3 and numbers[1].isdigit() else 0

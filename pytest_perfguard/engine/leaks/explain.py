@@ -1,4 +1,4 @@
-"""Why it leaks: some more calls with everything traced, and what is left of them. Done only once a leak is known."""
+"""Explain a leak that was found: some more calls with full tracing, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -17,55 +17,58 @@ from pytest_perfguard.engine.leaks.open_resources import OpenResources, new_reso
 from pytest_perfguard.engine.leaks.reference_graph import type_name
 from pytest_perfguard.engine.leaks.retainers import find_retainers, take_census
 
-#: Things of one kind that are shown.
+#: Maximum number of examples per kind.
 MAX_EXAMPLES: Final = 3
 CYCLE_CALLS: Final = 5
 
 Lines = dict[str, list[str]]
 
 
-def explain(lines: Lines, keepers: dict[str, str], meter: LevelReader, calls: BudgetedCalls, number: int) -> LeakSteps:
-    """Fill in the lines of each kind: what `number` calls left behind, where it was made, and what keeps it.
+def explain(
+    lines: Lines, retaining_fixtures: dict[str, str], reader: LevelReader, calls: BudgetedCalls, number: int
+) -> LeakSteps:
+    """Fill in the lines of each kind: what `number` calls left behind, where it was created, and what retains it.
 
-    The keepers are fixtures, each with its scope; "" is anything else.
+    `retaining_fixtures` receives the name and the scope of each fixture that retains something; "" stands for anything
+    else.
     """
     import tracemalloc
 
-    meter.trace(TRACED_FRAMES)
+    reader.trace(TRACED_FRAMES)
     yield from calls.make(1)
-    meter.clear_caches()
-    before, held = tracemalloc.take_snapshot(), meter.held()
+    reader.clear_caches()
+    before, held = tracemalloc.take_snapshot(), reader.held()
     yield from calls.make(number)
-    meter.clear_caches()
+    reader.clear_caches()
     after = tracemalloc.take_snapshot()
-    lines |= describe_new(held, meter.held())
+    lines |= describe_new(held, reader.held())
     native = "nothing of Python's own grew: look at C extensions and ctypes"
     lines |= {"memory": list(growth_sites(before, after, number)), "native": [native], "mapped": [native]}
     del before, after, held
-    meter.trace(0)
-    counted = take_census(meter.fixtures())
+    reader.trace(0)
+    counted = take_census(reader.fixtures())
     yield from calls.make(number)
-    meter.clear_caches()
-    holders = list(find_retainers(counted, number, meter.fixtures()))
-    lines["memory"] += [f"kept by {holder.line}" for holder in holders]
-    keepers |= {holder.fixture: holder.scope for holder in holders}
+    reader.clear_caches()
+    retainers = list(find_retainers(counted, number, reader.fixtures()))
+    lines["memory"] += [f"kept by {retainer.line}" for retainer in retainers]
+    retaining_fixtures |= {retainer.fixture: retainer.scope for retainer in retainers}
 
 
-def describe_new(before: OpenResources, after: OpenResources, problem: str = "") -> dict[str, list[str]]:
-    """A few of the things of each kind that were not there before, and what ended the calls."""
+def describe_new(before: OpenResources, after: OpenResources, problem: str | None = None) -> dict[str, list[str]]:
+    """Describe a few of the new resources of each kind, and the exception that ended the calls, if any."""
     lines: dict[str, list[str]] = {}
-    for kind, things in new_resources(before, after).items():
-        shown = list(things.items())[-MAX_EXAMPLES:]
-        lines[kind] = [line for key, thing in shown for line in _describe_resource(kind, key, thing)]
-        if len(things) > len(shown):
-            lines[kind].append(f"and {len(things) - len(shown)} more {noun_of(kind, 2)}")
+    for kind, resources in new_resources(before, after).items():
+        shown = list(resources.items())[-MAX_EXAMPLES:]
+        lines[kind] = [line for key, obj in shown for line in _describe_resource(kind, key, obj)]
+        if len(resources) > len(shown):
+            lines[kind].append(f"and {len(resources) - len(shown)} more {noun_of(kind, 2)}")
         if problem:
             lines[kind].append(f"the check ended early, since a call raised {problem}")
     return lines
 
 
 def note_cycles(notes: list[str], calls: BudgetedCalls) -> LeakSteps:
-    """Note what only the collector frees: found by keeping it from doing so for a few calls."""
+    """Note the objects in reference cycles that a few calls create, found by `gc.DEBUG_SAVEALL`."""
     was_enabled, flags = gc.isenabled(), gc.get_debug()
     gc.collect()
     found = len(gc.garbage)
@@ -74,58 +77,58 @@ def note_cycles(notes: list[str], calls: BudgetedCalls) -> LeakSteps:
     try:
         yield from calls.make(CYCLE_CALLS)
         gc.collect()
-        types = Counter(type_name(type(thing)) for thing in gc.garbage[found:])
+        types = Counter(type_name(type(obj)) for obj in gc.garbage[found:])
     finally:
         gc.set_debug(flags)
         del gc.garbage[found:]
         if was_enabled:
             gc.enable()
     gc.collect()
-    told = ", ".join(f"{count / CYCLE_CALLS:.3g} {name}" for name, count in types.most_common(MAX_EXAMPLES))
-    in_cycles = f"in reference cycles, which only the collector frees, per call: {told}"
+    objects = ", ".join(f"{count / CYCLE_CALLS:.3g} {name}" for name, count in types.most_common(MAX_EXAMPLES))
+    in_cycles = f"in reference cycles, which only the collector frees, per call: {objects}"
     notes.append(f"note: {in_cycles if types else 'no reference cycles'}")
 
 
-def _describe_resource(kind: str, key: Any, thing: Any) -> Iterator[str]:
-    """One thing on a line, and where it was made."""
+def _describe_resource(kind: str, key: Any, obj: Any) -> Iterator[str]:
+    """Yield one line for a resource, and the lines where it was created."""
     if kind in ("files", "sockets"):
         descriptor, path = key
-        thing = _object_of_descriptor(descriptor)
-        yield f"{_socket_address(thing) or path or 'no name'} (descriptor {descriptor})"
+        obj = _object_of_descriptor(descriptor)
+        yield f"{_socket_address(obj) or path or 'no name'} (descriptor {descriptor})"
     elif kind == "threads":
-        yield f"{thing.name}{', a daemon' if thing.daemon else ''} (thread {thing.native_id})"
+        yield f"{obj.name}{', a daemon' if obj.daemon else ''} (thread {obj.native_id})"
     elif kind == "native-threads":
         yield f"thread {key}, which Python does not know of"
     elif kind == "children":
         yield _describe_process(key)
-        thing = next((child for child in _instances_of(subprocess.Popen) if child.pid == key), None)
+        obj = next((child for child in _instances_of(subprocess.Popen) if child.pid == key), None)
     else:
-        yield f"{thing!r:.200}"
-    if thing is not None:
-        yield from (f"    {line}" for line in creation_site(thing))
+        yield f"{obj!r:.200}"
+    if obj is not None:
+        yield from (f"    {line}" for line in creation_site(obj))
 
 
 def _object_of_descriptor(descriptor: int) -> Any:
-    """The Python object that holds a descriptor; None where C code holds it, or a bare number."""
-    for thing in _instances_of(socket.socket, io.FileIO):
+    """Return the Python object that holds a descriptor; None if C code or a bare number holds it."""
+    for obj in _instances_of(socket.socket, io.FileIO):
         try:
-            if thing.fileno() == descriptor:
-                return thing
+            if obj.fileno() == descriptor:
+                return obj
         except (OSError, ValueError):  # closed
             continue
     return None
 
 
 def _instances_of(*kinds: type) -> Iterator[Any]:
-    return (thing for thing in gc.get_objects() if issubclass(type(thing), kinds))
+    return (obj for obj in gc.get_objects() if issubclass(type(obj), kinds))
 
 
-def _socket_address(thing: Any) -> str:
-    """`127.0.0.1:40122 -> 127.0.0.1:5432` of a socket."""
-    if not isinstance(thing, socket.socket):
+def _socket_address(obj: Any) -> str:
+    """Return `127.0.0.1:40122 -> 127.0.0.1:5432` for a socket."""
+    if not isinstance(obj, socket.socket):
         return ""
     names = []
-    for name in (thing.getsockname, thing.getpeername):
+    for name in (obj.getsockname, obj.getpeername):
         try:
             names.append(name())
         except OSError:

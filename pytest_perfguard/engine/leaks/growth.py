@@ -1,6 +1,6 @@
-"""Does a quantity grow with every call, or has it settled? Pure: a series of levels in, a judgement out.
+"""Decide whether a quantity grows with every call. Pure: a series of levels in, a judgement out.
 
-The rule and the numbers behind it: docs/leaks.md.
+docs/leaks.md describes the rule and the measurements behind its constants.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from typing import Final
 
 from pytest_perfguard.core.stats.trend import mann_kendall, theil_sen
 
-#: Windows of calls for a first look, and in all where that leaves it open.
+#: Windows of calls in a first series, and in a long one if the first is not conclusive.
 WINDOWS: Final = 5
 MAX_WINDOWS: Final = 20
 #: One rising series in a thousand is chance.
 SIGNIFICANCE_LEVEL: Final = 0.001
-#: A leak goes on: the later half of the growth is at least this share of the earlier one.
+#: A leak continues: the later half of the growth is at least this share of the earlier half.
 MIN_LATER_SHARE: Final = 0.5
-#: Fewer growing windows than this are events, such as a table that was enlarged, whatever their size.
+#: Fewer growing windows are single events, such as the enlargement of a table, whatever their size.
 MIN_GROWING_WINDOWS: Final = 3
 
 
 class Growth(Enum):
-    """What a series shows."""
+    """Judgement of a series."""
 
     LEAKING = "leaking"
     SETTLED = "settled"
     OPEN = "open"
-    """More windows will tell."""
+    """Needs more windows."""
 
 
 def judge_short_series(levels: Sequence[int], floor: float) -> Growth:
-    """Judge a short series, of levels at the `WINDOWS` + 1 borders of its windows.
+    """Judge a short series, of the levels at the `WINDOWS` + 1 borders of its windows.
 
-    Leaking: every window grew, by `floor` on average, and the later ones no less than half of the earlier ones.
-    Settled: nothing is left of any growth.
+    Leaking: every window grew, by `floor` on average, and the later half at least half as much as the earlier one.
+    Settled: there is no net growth.
     """
     steps = _steps(levels)
     if levels[-1] <= levels[0]:
@@ -47,23 +47,23 @@ def judge_short_series(levels: Sequence[int], floor: float) -> Growth:
 
 
 def judge_long_series(levels: Sequence[int], floor: float) -> Growth:
-    """Judge a long series: a trend by Mann-Kendall, a slope by Theil-Sen of at least `floor` per window.
+    """Judge a long series: a trend by Mann-Kendall's test, and a Theil-Sen slope of at least `floor` per window.
 
-    The growth must be spread over several windows and go on in the later half.
+    The growth must also be spread over several windows and continue in the later half.
     """
     steps = _steps(levels)
     rising = levels[-1] > levels[0] and mann_kendall(levels) < SIGNIFICANCE_LEVEL
-    # The median slope of a quantity that is counted is 0 where it grows in a minority of windows.
+    # For counted resources there is no floor: their median slope is 0 if they grow in a minority of windows.
     steep = theil_sen(levels) >= floor if floor else True
     spread = sum(step > 0 for step in steps) >= MIN_GROWING_WINDOWS
     return Growth.LEAKING if rising and steep and spread and _continues(steps) else Growth.SETTLED
 
 
 def growth_rate(levels: Sequence[int]) -> float:
-    """Growth per window, carefully: the smallest of three estimates that are positive.
+    """Return the growth per window, conservatively: the smallest of three estimates that are positive.
 
-    The median step and the median slope are unmoved by a list that was enlarged once; the mean is left where something
-    grows now and then only.
+    A list that is enlarged once does not affect the median step and the median slope. If something grows only in some
+    windows, these are 0 and the mean is left.
     """
     mean = _mean(_steps(levels))
     estimates = statistics.median(_steps(levels)), theil_sen(levels), mean
@@ -71,9 +71,9 @@ def growth_rate(levels: Sequence[int]) -> float:
 
 
 def still_growing(levels: Sequence[int], per_window: float) -> bool:
-    """Does a growth of `per_window` hold on? The last windows must still grow at half of that rate.
+    """Return whether growth of `per_window` continues: the last windows must grow at half of that rate or more.
 
-    Asked after many more calls: a cache that has a bound is full by then.
+    Applied after many more calls, when a bounded cache is full.
     """
     return min(growth_rate(levels), _mean(_steps(levels)[-2:])) >= MIN_LATER_SHARE * per_window
 
@@ -83,10 +83,10 @@ def _steps(levels: Sequence[int]) -> list[int]:
 
 
 def _continues(steps: Sequence[int]) -> bool:
-    """Is the later half no less than half of the earlier one, by the mean or by the median?
+    """Return whether the later half grew at least half as much as the earlier one, in the mean or in the median.
 
-    One reallocation of a large container moves the mean of its half, not the median. The median of what grows now and
-    then is 0.
+    The reallocation of one large container moves the mean of its half, but not the median. The median of growth in a
+    minority of windows is 0.
     """
     half = len(steps) // 2
     return any(

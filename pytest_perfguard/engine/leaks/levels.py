@@ -1,4 +1,4 @@
-"""The levels at the borders of windows of calls: traced memory, the C heap, address space, and all that is counted."""
+"""Levels between windows of calls: traced memory, the C heap, address space, and counted resources."""
 
 from __future__ import annotations
 
@@ -17,33 +17,43 @@ from pytest_perfguard.engine.leaks.reference_graph import FixtureValues
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
 from pytest_perfguard.engine.measure.executor import error_line
 
-#: Readings before the first that counts: reading has a warm-up of its own.
+#: Readings before the first one that counts, because reading has a warm-up of its own.
 WARM_UP_READINGS: Final = 2
 
 
 class LevelReader:
-    """Reads this process. To be used inside `with meter.open():`."""
+    """Reads the levels of this process, inside `with reader.open():`.
+
+    Parameters
+    ----------
+    user_counters
+        the user's own counters, by name.
+    forget
+        releases what recording keeps in memory.
+    fixtures
+        returns the values of the fixtures that are set up.
+    """
 
     def __init__(
         self,
-        own: Mapping[str, UserCounter] | None = None,
+        user_counters: Mapping[str, UserCounter] | None = None,
         forget: Callable[[], object] = lambda: None,
         fixtures: Callable[[], FixtureValues] = FixtureValues,
     ) -> None:
         import psutil
 
-        self._counters = ResourceCounter(own)
+        self._counters = ResourceCounter(user_counters)
         self._forget = forget
         self.fixtures = fixtures
-        """The fixtures that are set up."""
-        # Since psutil 7.2, and only where the C library tells.
+
+        # Since psutil 7.2, and only if the C library reports it.
         self._heap_info = getattr(psutil, "heap_info", None)
         self._caches: BoundedCaches | None = None
         self._traced_by_others = False
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Hide old objects from the collector and find the caches; ends with tracing as it was before."""
+        """Freeze existing objects and find the caches. At the end of the block, tracing is as it was before."""
         import tracemalloc
 
         self._traced_by_others = tracemalloc.is_tracing()
@@ -56,9 +66,9 @@ class LevelReader:
             self.trace(0)
 
     def trace(self, frames: int) -> None:
-        """Trace allocations from now on, with so many callers; 0: do not trace.
+        """Trace allocations from now on with this many frames; 0: stop tracing.
 
-        Where somebody else is tracing already, that goes on as it is: beginning anew would take away what they know.
+        Tracing that others have started continues unchanged, because a restart would discard their data.
         """
         import tracemalloc
 
@@ -69,28 +79,28 @@ class LevelReader:
             tracemalloc.start(frames)
 
     def clear_caches(self) -> None:
-        """Before anything is read."""
+        """Release memory that is no growth, before a reading."""
         self._forget()
         if self._caches is not None:
             self._caches.clear()
 
     def held(self) -> OpenResources:
-        """All that is counted, thing by thing."""
+        """Return all counted resources, one by one."""
         return self._counters.read()
 
     def levels(self, *, counted: bool) -> dict[str, int]:
-        """By kind. Without what is `counted` only the bytes, which is quicker."""
+        """Return the level of each kind. Without `counted` these are only the kinds in bytes, which is faster."""
         import tracemalloc
 
         self.clear_caches()
         levels = {"memory": tracemalloc.get_traced_memory()[0], **self._heap()}
         levels["mapped"] = memory_usage().vms
         if counted:
-            levels.update({kind: len(things) for kind, things in self.held().items()})
+            levels.update({kind: len(resources) for kind, resources in self.held().items()})
         return levels
 
     def cross_check_series(self, window: int) -> LevelSeries:
-        """A series of what grows with Python's memory whether it is traced or not: blocks, and the C heap."""
+        """Return a series of levels that do not depend on tracing: allocated blocks and the C heap."""
         return LevelSeries(window, self._cross_check_levels)
 
     def _cross_check_levels(self) -> dict[str, int]:
@@ -104,11 +114,11 @@ class LevelReader:
         return {"native": heap.heap_used + heap.mmap_used}
 
     def series(self, window: int, *, counted: bool) -> LevelSeries:
-        """A series of levels, so many calls apart."""
+        """Return a series of levels with this many calls per window."""
         return LevelSeries(window, functools.partial(self.levels, counted=counted))
 
     def resident_bytes(self) -> tuple[int, int]:
-        """(RSS, USS) in bytes; USS is 0 where it cannot be had."""
+        """Return (RSS, USS); USS is 0 if the system does not report it."""
         rss, uss = memory_usage().rss, 0
         with contextlib.suppress(Exception):  # macOS and containers may refuse it
             uss = private_bytes()
@@ -116,20 +126,20 @@ class LevelReader:
 
 
 class LevelSeries:
-    """Levels over time. Its memory is taken at once: a list that grew here would look like growth there."""
+    """Levels over time. All of its memory is allocated at the start, because a growing list would look like growth."""
 
     def __init__(self, window: int, read: Callable[[], Mapping[str, int]]) -> None:
         self.window = window
         """Calls between two levels."""
         self.windows = -1
-        """How many there are so far; -1: not even a first level."""
+        """Number of complete windows; -1 before the first level."""
         self._read = read
         self._levels = {kind: array("q", bytes(8 * (MAX_WINDOWS + 1))) for kind in read()}
         for _ in range(WARM_UP_READINGS):
             read()
 
     def read(self) -> None:
-        """Add the levels of now."""
+        """Append the current levels."""
         self.windows += 1
         try:
             levels = self._read()
@@ -149,5 +159,5 @@ class LevelSeries:
         return iter(self._levels)
 
     def growth(self) -> dict[str, float]:
-        """Per call, of each kind."""
+        """Return the growth per call of each kind."""
         return {kind: growth_rate(self[kind]) / self.window for kind in self}

@@ -1,4 +1,5 @@
-"""What a process holds that can be counted exactly: descriptors, sockets, threads, children, tasks, and the user's own."""
+"""Open resources of this process, which can be counted exactly: descriptors, threads, child processes, tasks, user
+counters."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from pytest_perfguard.core.originals import threading as the_threading
 from pytest_perfguard.core.processes import child_pids
 from pytest_perfguard.core.processes import thread_ids as native_threads
 
-#: Kind -> what one of it is called.
+#: Kind -> singular noun.
 RESOURCE_NOUNS: Final[Mapping[str, str]] = {
     "files": "open file",
     "sockets": "socket",
@@ -25,28 +26,30 @@ RESOURCE_NOUNS: Final[Mapping[str, str]] = {
     "uncollectable": "uncollectable object",
 }
 
-#: Threads of an event loop's own executor, which lives as long as the loop and has a bound.
+#: Threads of an event loop's default executor, which lives as long as the loop and is bounded.
 _EXECUTOR_THREAD_PREFIX: Final = "asyncio_"
 
-#: What the user counts: a number, or the things themselves.
+#: A user's counter: returns a number, or the objects themselves.
 UserCounter = Callable[[], "int | Iterable[object]"]
-#: Of each kind: a key for each thing that is there, and the thing itself where it is a Python object.
+#: Kind -> a key for each resource -> the Python object, if there is one.
 OpenResources = Mapping[str, Mapping[Hashable, Any]]
 
 
 class ResourceCounter:
-    """Reads what this process holds.
+    """Reads the open resources of this process.
 
     Parameters
     ----------
     own
-        the user's counters by name: a function each that returns a number, or the things that it counts.
+        the user's counters, by name.
     """
 
     def __init__(self, own: Mapping[str, UserCounter] | None = None) -> None:
         taken = sorted(set(own or {}) & {*RESOURCE_NOUNS, "memory", "native", "mapped"})
         if taken:
-            raise ValueError(f"a counter cannot be called {taken[0]!r}: perfguard counts that itself")
+            raise ValueError(
+                f"a counter cannot be named {taken[0]!r}: perfguard counts that itself; choose another name"
+            )
         self._own = dict(own or {})
 
     @property
@@ -54,7 +57,7 @@ class ResourceCounter:
         return (*RESOURCE_NOUNS, *self._own)
 
     def read(self) -> OpenResources:
-        """All that is held now, by kind."""
+        """Return all open resources, by kind."""
         threads: dict[Hashable, threading.Thread] = {thread.ident: thread for thread in the_threading.enumerate()}
         files, sockets = _descriptors()
         tracker_pid, tracker_fd = _resource_tracker()
@@ -67,24 +70,24 @@ class ResourceCounter:
             "native-threads": self._native_threads(threads),
             "children": {pid: None for pid in child_pids() if pid != tracker_pid},
             "tasks": _tasks(),
-            "uncollectable": {id(thing): thing for thing in gc.garbage},
+            "uncollectable": {id(obj): obj for obj in gc.garbage},
         }
         for name, counter in self._own.items():
             counted = counter()
             held[name] = (
-                dict.fromkeys(range(counted)) if isinstance(counted, int) else {id(thing): thing for thing in counted}
+                dict.fromkeys(range(counted)) if isinstance(counted, int) else {id(obj): obj for obj in counted}
             )
         return held
 
     def _native_threads(self, threads: Mapping[Hashable, threading.Thread]) -> Mapping[Hashable, None]:
         known = {thread.native_id for thread in threads.values()}
-        with contextlib.suppress(Exception):  # macOS asks for privileges that a test run does not have
+        with contextlib.suppress(Exception):  # macOS requires privileges that a test run does not have
             return {thread: None for thread in native_threads() if thread not in known}
         return {}
 
 
 def noun_of(kind: str, count: float) -> str:
-    """`open files`, `1 open file`: what is counted, in the right number; the user's own kinds as they are called."""
+    """Return the noun for a number of resources, such as `open files` or `open file`. User counters keep their name."""
     noun = RESOURCE_NOUNS.get(kind, kind)
     if kind not in RESOURCE_NOUNS or count == 1:
         return noun
@@ -92,30 +95,30 @@ def noun_of(kind: str, count: float) -> str:
 
 
 def new_resources(before: OpenResources, after: OpenResources) -> dict[str, dict[Hashable, Any]]:
-    """What is held after and was not held before; kinds of which there is none are left out."""
+    """Return the resources in `after` that are not in `before`, without empty kinds."""
     found = {
-        kind: {key: thing for key, thing in things.items() if key not in before.get(kind, {})}
-        for kind, things in after.items()
+        kind: {key: obj for key, obj in resources.items() if key not in before.get(kind, {})}
+        for kind, resources in after.items()
     }
-    return {kind: things for kind, things in found.items() if things}
+    return {kind: resources for kind, resources in found.items() if resources}
 
 
 def _descriptors() -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """(files, sockets) by number and name: a number that was closed is given out again."""
+    """Return (files, sockets), each with number and name, because numbers of closed descriptors are reused."""
     files: list[tuple[int, str]] = []
     sockets: list[tuple[int, str]] = []
     for name in os.listdir("/dev/fd"):  # numbers, not paths; read again and again
         descriptor = int(name)
-        with contextlib.suppress(OSError):  # closed meanwhile, such as that of the listing itself
+        with contextlib.suppress(OSError):  # closed since, such as the descriptor of the listing itself
             is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
             (sockets if is_socket else files).append((descriptor, descriptor_path(descriptor)))
     return files, sockets
 
 
 def descriptor_path(descriptor: int) -> str:
-    """The file behind a descriptor, as the system names it; "" where it cannot."""
+    """Return the path of the file behind a descriptor; "" if the system does not report it."""
     if sys.platform == "linux":
-        return os.readlink(f"/proc/self/fd/{descriptor}")  # what it says need not be a path
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # the target need not be a path
     if hasattr(fcntl, "F_GETPATH"):  # macOS
         with contextlib.suppress(OSError):
             return fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode(errors="replace")
@@ -123,18 +126,18 @@ def descriptor_path(descriptor: int) -> str:
 
 
 def _resource_tracker() -> tuple[int | None, int | None]:
-    """(process, descriptor) of the helper that multiprocessing starts once and keeps to the end."""
+    """Return (process number, descriptor) of the helper process that multiprocessing starts once and keeps."""
     module = sys.modules.get("multiprocessing.resource_tracker")
     tracker = getattr(module, "_resource_tracker", None)
     return getattr(tracker, "_pid", None), getattr(tracker, "_fd", None)
 
 
 def _tasks() -> dict[Hashable, Any]:
-    """Tasks that are not done, of any loop."""
+    """Return the unfinished tasks of all event loops."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return {}
-    # Through the collector: asyncio itself lists those of one running loop only.
-    # By type, because isinstance() would wake up lazy proxies.
-    tasks = [thing for thing in gc.get_objects() if issubclass(type(thing), asyncio.Task)]
+    # From the garbage collector, because asyncio lists only those of one running loop.
+    # By type, because isinstance() would resolve lazy proxies.
+    tasks = [obj for obj in gc.get_objects() if issubclass(type(obj), asyncio.Task)]
     return {id(task): task for task in tasks if not task.done()}

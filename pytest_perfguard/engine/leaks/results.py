@@ -1,4 +1,4 @@
-"""The nouns of leak checks. Frozen, and plain data: they cross the pipe from a measuring process."""
+"""Results of leak checks: frozen plain data, which a measuring process sends over its pipe."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Final
 from pytest_perfguard.core.units import format_size
 from pytest_perfguard.engine.leaks.open_resources import noun_of
 
-#: What grows in bytes, and what it is called; everything else is counted.
+#: Kinds that are measured in bytes, with their description. All other kinds are counted.
 BYTE_KINDS: Final[Mapping[str, str]] = {
     "memory": "memory",
     "native": "native memory (the C heap)",
     "mapped": "mapped memory (address space)",
 }
-#: Of these, what only C code knows of.
+#: Kinds of memory that only C code knows.
 NATIVE_KINDS: Final = ("native", "mapped")
 
 
 @dataclass(frozen=True)
 class Leak:
-    """One kind of thing that grows with every call."""
+    """One kind of memory or resource that grows with every call."""
 
     kind: str
-    """`memory`, `native`, `mapped`, a kind of `counters.KINDS`, or a counter of the user's."""
+    """`memory`, `native`, `mapped`, a kind of `open_resources.RESOURCE_NOUNS`, or a user's counter."""
     per_call: float
-    """In bytes, or how many."""
+    """Growth in bytes, or in number."""
     lines: Sequence[str] = ()
-    """What it is and where it comes from."""
+    """Description of what leaks and where it comes from."""
 
     @property
     def unit(self) -> str:
@@ -42,36 +42,36 @@ class Leak:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """What a leak check found."""
+    """Result of a leak check."""
 
     calls: int
-    """Counted ones, after the warm-up."""
+    """Counted calls, after the warm-up."""
     leaks: Sequence[Leak] = ()
     growth: Mapping[str, float] = field(default_factory=dict)
-    """Per call, of every kind that was looked at, leaking or not."""
-    unsettled: str = ""
-    """Not empty: why nothing can be said."""
+    """Growth per call of every kind that was checked, leaking or not."""
+    unsettled: str | None = None
+    """The reason why the check has no result, if it has none."""
     rss: int = 0
-    """Bytes by which the resident set grew over all these calls."""
+    """Growth of the resident set over all these calls, in bytes."""
     uss: int = 0
-    """The same of what this process has for itself; 0 where the system does not tell."""
+    """Growth of the process's own part of it; 0 if the system does not report it."""
     notes: Sequence[str] = ()
     released: Mapping[str, float] = field(default_factory=dict)
-    """Per call, what grew within each set-up and was gone after its teardown."""
+    """Growth per call of the kinds that grew within each set-up and were freed by its teardown."""
     setups: int = 0
-    """In how many set-ups the calls were made; 0: all in one."""
+    """Number of set-ups in which the calls were made; 0: all in one."""
     retaining_fixtures: dict[str, str] = field(default_factory=dict)
-    """The fixtures that keep what grew, each with its scope; "" stands for anything else that does."""
+    """The fixtures that retain what grew, with their scopes; "" stands for anything else that retains it."""
 
     @property
     def summary(self) -> str:
-        """How much was looked at, and what the system saw of it."""
+        """The number of calls, and the growth that the system reports."""
         own = f", by {format_size(self.uss)} its own part of it" if self.uss else ""
         if self.setups:
             return f"over {self.calls} calls in {self.setups} set-ups, each torn down"
         return f"over {self.calls} calls, in which the resident set (RSS) grew by {format_size(self.rss)}{own}"
 
     def lines(self) -> list[str]:
-        """The whole explanation."""
+        """Return all lines of the explanation."""
         leaks = [line for leak in self.leaks for line in (f"leak: {leak}", *(f"    {line}" for line in leak.lines))]
         return [*leaks, f"seen {self.summary}", *self.notes]

@@ -1,8 +1,9 @@
-"""The second check of a suspect: does what it leaves outlive the set-up in which it is called?
+"""The second check of a suspect: whether its growth outlives the set-up in which the calls are made.
 
-Within one set-up also that grows which a teardown frees: what a fixture undoes, closes or removes at its end. So the calls
-are made in set-ups that alternate, one with many calls and one with a single call; what each leaves behind is read when it
-is torn down. The difference is what the calls leave for good, without what a set-up itself leaves. Pure but for its clock.
+Within one set-up, growth may also be something that the teardown frees: a fixture undoes, closes or removes it.
+Therefore the calls are made in alternating set-ups, one with many calls and one with a single call. What each leaves
+behind is read after its teardown. The difference is what the calls leave permanently, without what a set-up itself
+leaves. Pure but for its clock.
 """
 
 from __future__ import annotations
@@ -23,42 +24,42 @@ from pytest_perfguard.engine.leaks.growth import (
 )
 from pytest_perfguard.engine.leaks.results import BYTE_KINDS, Leak, LeakReport
 
-#: Calls of a set-up with many of them; fewer where a call or a set-up is slow, or where a call takes a lot.
+#: Calls of a set-up with many calls; fewer if a call or a set-up is slow, or if a call takes much memory.
 MIN_CALLS: Final = 20
 MIN_AFFORDABLE_CALLS: Final = 3
 MAX_CALLS: Final = 5_000
-#: So much should a set-up with many calls take: a run of a test leaves some kilobytes more or less.
+#: A set-up with many calls should grow by this much, because one run of a test varies by some kilobytes.
 SIGNAL_BYTES: Final = 64 * 2**10
 SIGNAL_RESOURCES: Final = 4
 MAX_BYTES: Final = 8 * 2**20
 MAX_RESOURCES: Final = 20
-#: What outlives its set-up is a leak from this part on of what grew within one set-up.
+#: Growth that outlives its set-up is a leak from this share of the growth within one set-up on.
 MIN_OUTLIVING_SHARE: Final = 0.1
-#: A budget that did not do is to be raised by this factor at least.
+#: Minimum factor by which a message suggests to raise a budget that was too small.
 MIN_BUDGET_RAISE: Final = 1.5
-#: What grew within a set-up at this part of the known rate is the same suspect.
+#: Growth within a set-up from this share of the known rate on is the same suspect.
 MIN_RELEASED_SHARE: Final = 0.5
 
 
 class SetupRequest(NamedTuple):
-    """Request: set the test up, make so many calls at its measurement point, tear it down."""
+    """Request: set the test up, make this many calls at its measurement point, tear it down."""
 
     calls: int
     single_call_rounds: bool = False
-    """Does the test's own `setup` serve one call only?"""
+    """Whether the test's own `setup` prepares one call only."""
 
 
 class SetupGrowth(NamedTuple):
-    """Answer: by how much each kind has grown."""
+    """Response: the growth of each kind."""
 
     within: Mapping[str, int]
     """During the calls."""
     outlived: Mapping[str, int]
-    """From before the set-up until after the teardown."""
+    """From before the set-up to after the teardown."""
     call_ns: float
-    """Of one call."""
-    problem: str = ""
-    """Not empty: what failed."""
+    """Duration of one call."""
+    problem: str | None = None
+    """The failure, if one occurred."""
 
 
 def check_across_setups(
@@ -67,9 +68,9 @@ def check_across_setups(
     share: float = 1.0,
     clock: Callable[[], int] = running_ns,
 ) -> Generator[SetupRequest, SetupGrowth, LeakReport]:
-    """Tell which of the suspects, kinds with their growth per call, go on growing from set-up to set-up.
+    """Yield set-ups, and return the report of the suspects (growth per call, by kind) that grow from set-up to set-up.
 
-    The answer's `leaks` do; its `released` grew within each set-up and were gone after it.
+    These are the report's `leaks`. Its `released` kinds grew within each set-up and were freed by its teardown.
     """
     return (yield from _SetupCheck(suspects, budget_ns, share, clock).run())
 
@@ -83,9 +84,9 @@ class _SetupCheck:
         self._start_ns = clock()
         self._calls = 0
         self._single_call_rounds = False
-        self._problem = ""
+        self._problem: str | None = None
         self._pairs = 0
-        # Their memory is taken at once: a list that grew here would look like growth there.
+        # Allocated at the start, because a growing list would look like growth of the test.
         empty = bytes(8 * (MAX_WINDOWS + 1))
         self._levels = {kind: array("q", empty) for kind in suspects}
         self._within = {kind: array("q", empty) for kind in suspects}
@@ -109,7 +110,7 @@ class _SetupCheck:
         return self._examination(trends)
 
     def _warm_up(self) -> Generator[SetupRequest, SetupGrowth, float]:
-        """Find how many calls a set-up can have; returns what a pair of set-ups takes, in ns."""
+        """Determine the calls per set-up; return the duration of a pair of set-ups in nanoseconds."""
         yield from self._set_up(1)
         start = self._clock()
         once = yield from self._set_up(1)
@@ -119,13 +120,13 @@ class _SetupCheck:
             return 2 * set_up_ns + MIN_AFFORDABLE_CALLS * once.call_ns
         many = yield from self._set_up(self._calls)
         if self._problem:
-            self._problem, self._single_call_rounds = "", True
+            self._problem, self._single_call_rounds = None, True
             many = yield from self._set_up(self._calls)
         self._calls = min(self._calls, self._fitting(set_up_ns, many.call_ns))
         return 2 * set_up_ns + max(self._calls, MIN_AFFORDABLE_CALLS) * many.call_ns
 
     def _fitting(self, set_up_ns: float, call_ns: float) -> int:
-        """Calls per set-up that are wanted and that the budget has room for; 0: too few."""
+        """Return the calls per set-up that are wanted and fit into the budget; 0 if these are too few."""
         left = self._share * self._budget_ns - (self._clock() - self._start_ns)
         room = (left / (WINDOWS + 1) - 2 * set_up_ns) / max(1.0, call_ns)
         fits = min(self._wanted(), int(room))
@@ -145,7 +146,7 @@ class _SetupCheck:
         return LeakReport(0, unsettled=f"{grew}; whether that outlives the teardown takes a budget of {seconds} s")
 
     def _grew(self, kind: str) -> bool:
-        """Is what outlived the set-ups so much that it may be a leak?"""
+        """Return whether the growth that outlived the set-ups is large enough to be a leak."""
         return self._levels[kind][self._pairs] > self._floor(kind) * self._pairs
 
     def _affords(self, ns: float) -> bool:
@@ -174,7 +175,7 @@ class _SetupCheck:
         return self._levels[kind][: self._pairs + 1]
 
     def _floor(self, kind: str) -> float:
-        """Least growth per pair of set-ups that counts."""
+        """Return the minimum growth per pair of set-ups that counts."""
         return MIN_OUTLIVING_SHARE * self._suspects[kind] * (self._calls - 1) if kind in BYTE_KINDS else 0.0
 
     def _examination(self, trends: Mapping[str, Growth]) -> LeakReport:
@@ -190,7 +191,7 @@ class _SetupCheck:
         return LeakReport(calls, leaks, outlived, released=released, setups=2 * self._pairs)
 
     def _rate(self, levels: array[int]) -> float:
-        """Growth per call: the median over the pairs, or the mean of what grows now and then."""
+        """Return the growth per call: the median over the pairs, or the mean if the median is 0."""
         steps = [levels[index + 1] - levels[index] for index in range(self._pairs)]
         mean = (levels[self._pairs] - levels[0]) / max(1, self._pairs)
         return (median(steps) or mean) / max(1, self._calls - 1)

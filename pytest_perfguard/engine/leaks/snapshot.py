@@ -1,4 +1,4 @@
-"""What a process holds at a moment, and the difference of two such moments."""
+"""Snapshots of what a process holds, and their differences."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PACKAGE: Final = __name__.partition(".")[0]
 
 @dataclass(frozen=True)
 class MemorySnapshot:
-    """Amounts at one moment; subtract an earlier one to see what has changed."""
+    """What the process holds at one moment. Subtract an earlier snapshot to get the changes."""
 
     python: int | None
-    """Bytes that Python allocated since tracing began; None where tracemalloc is not tracing."""
+    """Bytes that Python allocated since tracing began; None if tracemalloc is not tracing."""
     blocks: int
     """Memory blocks that Python has allocated."""
     rss: int
     """Bytes of the resident set."""
     objects: Mapping[str, int]
-    """How many objects the collector knows of each type."""
+    """Number of objects by type, of those that the garbage collector tracks."""
     held: Mapping[str, int]
-    """How many files, sockets, threads, ... there are."""
+    """Number of open resources by kind."""
 
     def __sub__(self, earlier: MemorySnapshot) -> MemoryDifference:
         traced = self.python is not None and earlier.python is not None
@@ -44,7 +44,7 @@ class MemorySnapshot:
 
 @dataclass(frozen=True)
 class MemoryDifference:
-    """By how much each amount has changed; what has not is left out of the mappings."""
+    """Changes of each amount. The mappings leave out what has not changed."""
 
     python: int | None
     blocks: int
@@ -66,18 +66,18 @@ class MemoryDifference:
 
 
 def take_snapshot(counters: ResourceCounter) -> MemorySnapshot:
-    """Collect garbage and read everything."""
+    """Collect garbage and read all amounts."""
     import tracemalloc
 
     gc.collect()
     python = tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else None
     blocks, rss = sys.getallocatedblocks(), memory_usage().rss
     objects: dict[str, int] = {}
-    for thing in gc.get_objects():
-        name = type_name(type(thing))
+    for obj in gc.get_objects():
+        name = type_name(type(obj))
         if not name.startswith(_PACKAGE):
             objects[name] = objects.get(name, 0) + 1
-    held = {kind: len(things) for kind, things in counters.read().items()}
+    held = {kind: len(resources) for kind, resources in counters.read().items()}
     return MemorySnapshot(python, blocks, rss, objects, held)
 
 

@@ -1,28 +1,46 @@
-"""`memory_watch`: leak checks, peaks and limits of growth for any test, and for any program."""
+"""`memory_watch`: check functions for leaks, and limit the peak and the growth of memory in tests and programs."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from statistics import median
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pytest_perfguard.core.errors import CannotCheck, LeakError
+from pytest_perfguard.core.originals import CLOCKS, gc
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.core.units import parse_duration, parse_size
-from pytest_perfguard.engine.leaks.block import WatchedBlock
+from pytest_perfguard.core.units import format_size, parse_duration, parse_size
+from pytest_perfguard.engine.leaks.allocation_sites import TRACED_FRAMES, growth_sites
+from pytest_perfguard.engine.leaks.bounded_caches import BoundedCaches
 from pytest_perfguard.engine.leaks.check import CALLS, LeakCheckOptions, check_leaks
+from pytest_perfguard.engine.leaks.explain import describe_new
 from pytest_perfguard.engine.leaks.levels import LevelReader
-from pytest_perfguard.engine.leaks.open_resources import ResourceCounter, UserCounter
+from pytest_perfguard.engine.leaks.open_resources import (
+    OpenResources,
+    ResourceCounter,
+    UserCounter,
+    new_resources,
+    noun_of,
+)
 from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.leaks.snapshot import MemorySnapshot, take_snapshot
 from pytest_perfguard.engine.measure.executor import CallStep, CallSteps, execute, execute_async
 from pytest_perfguard.engine.measure.peak_memory import measure_peaks
-from pytest_perfguard.engine.measure.suppress import suppress_capture
+from pytest_perfguard.engine.measure.suppress import NO_CAPTURE, RunnerCapture, suppress_capture
+
+if TYPE_CHECKING:
+    from tracemalloc import Snapshot
 
 _StepsWithResult = Generator[CallStep, Timing, Any]
+
+
+#: Maximum wait at the end of a block for resources that are about to end: a stopped thread, a cancelled task.
+MAX_WAIT_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.01
 
 
 class MemoryWatch:
@@ -31,20 +49,28 @@ class MemoryWatch:
     Parameters
     ----------
     quiet
-        makes the context in which functions are called again and again; keeps nothing of their output, warnings and
-        log records by default.
+        makes the context in which functions are called repeatedly. By default it drops their output, warnings and log
+        records.
+    capture
+        the log records and the output that a test runner stores. They do not count as growth.
     """
 
-    def __init__(self, quiet: Callable[[], AbstractContextManager[None]] = suppress_capture) -> None:
+    def __init__(
+        self,
+        quiet: Callable[[], AbstractContextManager[None]] = suppress_capture,
+        *,
+        capture: RunnerCapture = NO_CAPTURE,
+    ) -> None:
         self._quiet = quiet
+        self._capture = capture
         self.counters: dict[str, UserCounter] = {}
-        """What `count` was given, by name."""
+        """The counters passed to `count`, by name."""
 
     def count(self, name: str, counter: UserCounter) -> None:
-        """Count something of your own, too: `counter()` returns a number, or the things themselves.
+        """Count a resource of your own, too: `counter()` returns a number, or the objects themselves.
 
-        Such as `memory_watch.count("connections", pool.checkedout)`. In a test marked perf it counts in the leak check of
-        that test as well.
+        Example: `memory_watch.count("connections", pool.checkedout)`. In a test marked perf, the counter also takes
+        part in the leak check of that test.
         """
         ResourceCounter({name: counter})  # refuses a name that is taken
         self.counters[name] = counter
@@ -52,23 +78,26 @@ class MemoryWatch:
     def __call__(
         self, *, max_growth: str | float | None = None, max_peak: str | float | None = None, resources: bool = False
     ) -> WatchedBlock:
-        """`with memory_watch(max_growth="1MB", resources=True) as block:` (or `async with`).
+        """Limit what a block leaves behind: `with memory_watch(max_growth="1MB", resources=True) as block:` (or `async
+        with`).
 
         Parameters
         ----------
         max_growth, max_peak
-            sizes such as `"1MB"`, or bytes; None: no limit. `block.growth` and `block.peak` tell them afterwards.
+            sizes such as `"1MB"`, or bytes; None: no limit. `block.growth` and `block.peak` hold the results.
         resources
-            must every file, socket, thread, child process and asyncio task be gone at the end of the block?
+            whether every file, socket, thread, child process and asyncio task must be gone at the end of the block.
 
         Raises
         ------
         LeakError
-            at the end of the block, an AssertionError that says what was left behind and where it was made.
+            at the end of the block: an AssertionError that names what was left behind and where it was created.
         """
         limits = (None if limit is None else _bytes(limit) for limit in (max_growth, max_peak))
         growth, peak = limits
-        return WatchedBlock(ResourceCounter(self.counters), max_growth=growth, max_peak=peak, resources=resources)
+        return WatchedBlock(
+            ResourceCounter(self.counters), self._capture, max_growth=growth, max_peak=peak, resources=resources
+        )
 
     def check(
         self,
@@ -80,23 +109,23 @@ class MemoryWatch:
         cycles: bool = False,
         **kwargs: object,
     ) -> LeakReport:
-        """Call `function(*args, **kwargs)` again and again, and fail if anything grows with every call.
+        """Call `function(*args, **kwargs)` repeatedly, and fail if anything grows with every call.
 
         Parameters
         ----------
         calls
-            counted ones of the first look, after a warm-up; more follow where these leave it open.
+            counted calls of the first series, after a warm-up. More calls follow if the series is not conclusive.
         budget
-            the most time in calls: `"20s"`, or seconds.
+            maximum time: `"20s"`, or seconds.
         cycles
-            note in the result which reference cycles a call makes, that only the collector frees?
+            whether to note in the result the reference cycles per call, which only the garbage collector frees.
 
         Raises
         ------
         LeakError
-            an AssertionError that names what grows, where it was allocated, and what keeps it.
+            an AssertionError that names what grows, where it was allocated, and what retains it.
         CannotCheck
-            where a later call raised, or the budget was too small.
+            if a later call raises, or the budget is too small.
         """
         __tracebackhide__ = True
         if inspect.iscoroutinefunction(function):
@@ -121,7 +150,7 @@ class MemoryWatch:
         cycles: bool = False,
         **kwargs: object,
     ) -> LeakReport:
-        """`check` for a coroutine function, inside the running event loop."""
+        """Do the same as `check` for a coroutine function, inside the running event loop."""
         __tracebackhide__ = True
         found: list[LeakReport] = []
         order = _options(calls, budget, cycles=cycles)
@@ -131,7 +160,7 @@ class MemoryWatch:
         return _require_clean(found[0])
 
     def peak(self, function: Callable[..., object], /, *args: object, calls: int = 1, **kwargs: object) -> int:
-        """The highest that Python's memory rose during a call, in bytes above its start; the median of the `calls`."""
+        """Return the peak of Python's memory during a call, in bytes above its start; the median of the `calls`."""
         if inspect.iscoroutinefunction(function):
             raise TypeError(f"{function!r} is a coroutine function: await memory_watch.peak_async(...)")
         found: list[list[int]] = []
@@ -142,20 +171,21 @@ class MemoryWatch:
     async def peak_async(
         self, function: Callable[..., Awaitable[object]], /, *args: object, calls: int = 1, **kwargs: object
     ) -> int:
-        """`peak` for a coroutine function, inside the running event loop."""
+        """Do the same as `peak` for a coroutine function, inside the running event loop."""
         found: list[list[int]] = []
         with self._quiet():
             await execute_async(_store_result(measure_peaks(1, calls), found), partial(function, *args, **kwargs), None)
         return round(median(found[0]))
 
     def snapshot(self) -> MemorySnapshot:
-        """What the process holds now, garbage collected. `later - earlier` is what has changed, readable with `print`."""
+        """Return what the process holds now, after a collection. `later - earlier` is the difference, readable with
+        `print`."""
         return take_snapshot(ResourceCounter(self.counters))
 
 
 def _options(calls: int, budget: str | float, *, cycles: bool) -> LeakCheckOptions:
     if calls < 1:
-        raise ValueError(f"calls is {calls!r}: it takes at least one")
+        raise ValueError(f"calls is {calls!r}: it must be at least 1")
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
     return LeakCheckOptions(calls, round(seconds * 1e9), cycles)
 
@@ -164,15 +194,143 @@ def _bytes(limit: str | float) -> float:
     return parse_size(limit) if isinstance(limit, str) else float(limit)
 
 
-def _store_result(steps: _StepsWithResult, found: list[Any]) -> CallSteps:
-    """The steps, with their result in the list."""
-    found.append((yield from steps))
+def _store_result(steps: _StepsWithResult, results: list[Any]) -> CallSteps:
+    """Yield the steps, and append their result to the list."""
+    results.append((yield from steps))
 
 
-def _require_clean(examination: LeakReport) -> LeakReport:
+def _require_clean(report: LeakReport) -> LeakReport:
     __tracebackhide__ = True
-    if examination.leaks:
-        raise LeakError(examination.lines())
-    if examination.unsettled:
-        raise CannotCheck(f"leaks: {examination.unsettled}; give it one: budget=...")
-    return examination
+    if report.leaks:
+        raise LeakError(report.lines())
+    if report.unsettled:
+        raise CannotCheck(f"leaks: {report.unsettled}; give it one: budget=...")
+    return report
+
+
+class WatchedBlock:
+    """Context manager, also for `async with`. Its amounts are bytes, and available after the block.
+
+    Python's allocations of all threads count. Before the growth is read, bounded caches are cleared and garbage is
+    collected. The log records and the output that the test runner stores are subtracted.
+    """
+
+    _open: ClassVar[list[WatchedBlock]] = []
+
+    def __init__(
+        self,
+        counters: ResourceCounter,
+        capture: RunnerCapture,
+        *,
+        max_growth: float | None,
+        max_peak: float | None,
+        resources: bool,
+    ) -> None:
+        self._counters = counters
+        self._capture = capture
+        self._limits = max_growth, max_peak
+        self._resources = resources
+        self._highest = 0
+        self.growth = 0
+        """Bytes allocated inside the block and not freed at its end."""
+        self.peak = 0
+        """Maximum bytes allocated above the level at the start of the block."""
+
+    def __enter__(self) -> WatchedBlock:
+        import tracemalloc
+
+        self._caches = BoundedCaches()
+        self._caches.clear()
+        self._held: OpenResources = self._counters.read() if self._resources else {}
+        self._captured = self._capture.stored_bytes()
+        self._was_tracing = tracemalloc.is_tracing()
+        if not self._was_tracing:
+            tracemalloc.start(TRACED_FRAMES)
+        self._snapshot: Snapshot = tracemalloc.take_snapshot()
+        gc.collect()
+        self._note_peaks()
+        tracemalloc.reset_peak()
+        self._start = tracemalloc.get_traced_memory()[0]
+        self._open.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        try:
+            if error is None:
+                for seconds in self._waits():
+                    CLOCKS.sleep(seconds)
+                self._judge()
+        finally:
+            self._end()
+
+    async def __aenter__(self) -> WatchedBlock:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        import asyncio
+
+        try:
+            if error is None:
+                for seconds in self._waits():
+                    await asyncio.sleep(seconds)
+                self._judge()
+        finally:
+            self._end()
+
+    def _waits(self) -> Iterator[float]:
+        """Yield the seconds to wait, as long as there are resources that did not exist before the block."""
+        self._note_peaks()
+        gc.collect()
+        end = CLOCKS.monotonic() + MAX_WAIT_SECONDS
+        while self._resources and new_resources(self._held, self._counters.read()) and CLOCKS.monotonic() < end:
+            yield POLL_SECONDS
+
+    def _note_peaks(self) -> None:
+        """Note the peak in all open blocks, because a process has only one peak and nested blocks reset it."""
+        import tracemalloc
+
+        peak = tracemalloc.get_traced_memory()[1]
+        for block in self._open:
+            block._highest = max(block._highest, peak)
+
+    def _judge(self) -> None:
+        __tracebackhide__ = True
+        import tracemalloc
+
+        self._caches.clear()
+        captured = max(0, self._capture.stored_bytes() - self._captured)
+        self.growth = tracemalloc.get_traced_memory()[0] - self._start - captured
+        self.peak = max(0, self.growth, self._highest - self._start)
+        if problems := list(self._problems()):
+            raise LeakError(problems)
+
+    def _problems(self) -> Iterator[str]:
+        import tracemalloc
+
+        max_growth, max_peak = self._limits
+        if self._resources:
+            after = self._counters.read()
+            new = new_resources(self._held, after)
+            lines = describe_new(self._held, after) if new else {}
+            for kind, resources in new.items():
+                yield f"left behind: {len(resources)} {noun_of(kind, len(resources))}"
+                yield from (f"    {line}" for line in lines[kind])
+        if max_growth is not None and self.growth > max_growth:
+            yield f"grew by {format_size(self.growth)}, more than max_growth={format_size(max_growth)}"
+            yield from (f"    {line}" for line in growth_sites(self._snapshot, tracemalloc.take_snapshot(), 1))
+        if max_peak is not None and self.peak > max_peak:
+            yield f"peak of {format_size(self.peak)}, more than max_peak={format_size(max_peak)}"
+
+    def _end(self) -> None:
+        import tracemalloc
+
+        self._open.remove(self)
+        del self._snapshot, self._held, self._caches
+        if not self._was_tracing:
+            tracemalloc.stop()

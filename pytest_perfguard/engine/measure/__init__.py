@@ -1,1 +1,2 @@
-"""How a callable is measured: the plan, the loops that obey it, the instruments, the machine."""
+"""Measurement of a callable in one process: the plan of a measurement point, the executor of its steps, the
+instruments."""

@@ -1,4 +1,4 @@
-"""On which CPU a test runs."""
+"""Pin this process to one CPU."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pytest_perfguard.core.originals import os, read_bytes
 
 
 class CpuAffinity:
-    """Keeps this process, its threads and its child processes on one CPU for a while.
+    """Pins this process, its threads and its child processes to one CPU for a while.
 
-    All of them, because threads that talk to each other run at two very different speeds, depending on whether the
-    scheduler put them on one CPU or on two.
+    Threads are included because threads that communicate run at very different speeds, depending on whether the
+    scheduler placed them on one CPU or on two.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class CpuAffinity:
         )
 
     def pin(self, cpu: int) -> None:
-        """Stay on the `cpu`-th of the allowed CPUs, modulo their number; where that is impossible, nothing happens."""
+        """Pin to the `cpu`-th of the allowed CPUs, modulo their number. Does nothing on a system without support."""
         if self.is_supported:
             self.release()
             self._before = {task: place for task in _threads_below() if (place := _cpus_of(task))}
@@ -31,7 +31,7 @@ class CpuAffinity:
                 _set_cpus(task, {self._allowed[cpu % len(self._allowed)]})
 
     def release(self) -> None:
-        """Be as free as before, and let what was started meanwhile be free, too."""
+        """Restore the affinities from before `pin`; threads that were started since get all allowed CPUs."""
         if self._before:
             before, self._before = self._before, {}
             for task in _threads_below():
@@ -41,7 +41,7 @@ class CpuAffinity:
 def _set_cpus(task: int, cpus: set[int]) -> bool:
     try:
         os.sched_setaffinity(task, cpus)
-    except OSError:  # it ended meanwhile, or a container forbids it
+    except OSError:  # the thread has ended, or a container forbids it
         return False
     return True
 
@@ -49,12 +49,12 @@ def _set_cpus(task: int, cpus: set[int]) -> bool:
 def _cpus_of(task: int) -> set[int]:
     try:
         return os.sched_getaffinity(task)
-    except OSError:  # it ended meanwhile, or a container forbids to look
+    except OSError:  # the thread has ended, or a container forbids it
         return set()
 
 
 def _threads_below(process: int | str = "self") -> Iterator[int]:
-    """The threads of a process, and of all that descend from it as far as the kernel tells."""
+    """Yield the threads of a process and of its descendants, as far as the kernel lists them."""
     with contextlib.suppress(OSError):
         for name in os.listdir(f"/proc/{process}/task"):
             yield int(name)

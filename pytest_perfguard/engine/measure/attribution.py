@@ -1,4 +1,4 @@
-"""Whose error is it? One that the measured call raised says something of the test; one of an instrument says nothing of it."""
+"""Attribute errors: an exception of the measured call is a result for the test, one of an instrument is not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 class InstrumentFailed(PerfguardError):
-    """An instrument could not take its reading; `problem` is the type and message of what it raised."""
+    """An instrument could not take its reading; `problem` is the type and message of the exception."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -26,7 +26,7 @@ class InstrumentFailed(PerfguardError):
 
 
 class ReadingFailed(ChildError):
-    """The same in a measuring process, of which no more can be expected; `text` says which."""
+    """An instrument failed in a measuring process, which can measure no more; `text` names the instrument's exception."""
 
     def __init__(self, doing: str, text: str, *, arm: str = "") -> None:
         super().__init__(doing, arm=arm)
@@ -37,12 +37,12 @@ class ReadingFailed(ChildError):
 
 
 def attribute_errors(steps: Generator[CallStep, Timing, _Result]) -> Generator[CallStep, Timing, _Result]:
-    """The same steps; what their calls raise passes through as it is, and so do our own errors.
+    """Yield the same steps. Exceptions of their calls, and perfguard's own errors, pass through unchanged.
 
     Raises
     ------
     InstrumentFailed
-        for any other error: it comes from between the calls, where the instruments are read.
+        for any other exception, which comes from an instrument between the calls.
     """
     raised: BaseException | None = None
     try:
@@ -53,7 +53,7 @@ def attribute_errors(steps: Generator[CallStep, Timing, _Result]) -> Generator[C
             except GeneratorExit:
                 steps.close()
                 raise
-            except BaseException as error:  # of the call, which the instrument may know what to do with
+            except BaseException as error:  # raised by the call; the instrument may handle it
                 raised = error
                 step = steps.throw(error)
             else:

@@ -1,14 +1,14 @@
-"""The calibration kernel: a fixed piece of pure Python whose time says how fast the machine is at this moment.
+"""The calibration kernel: a fixed piece of pure Python whose duration measures the current speed of the machine.
 
-Its text is part of the baseline's meaning: a change here makes recorded kernel times worthless, so it comes with a new
-schema version.
+Baseline files hold times of this kernel. A change of its code makes them worthless, so it requires a new schema
+version.
 """
 
 from __future__ import annotations
 
 
 def kernel() -> int:
-    """About half a millisecond of arithmetic, calls, list and dict work on a machine of 2020."""
+    """Run about half a millisecond (on a machine of 2020) of arithmetic, calls, list and dict operations."""
     total = 0
     table: dict[int, int] = {}
     for index in range(2_000):

@@ -1,6 +1,6 @@
-"""The loops that call the measured function: one for plain callables, one for coroutine functions.
+"""Execute the steps of a measurement: one loop for plain callables, one for coroutine functions.
 
-Both obey the same generator of steps, which decides what is called how often and never calls anything itself.
+Both loops follow the same generator of steps, which decides on the calls and makes none itself.
 """
 
 from __future__ import annotations
@@ -18,25 +18,27 @@ from pytest_perfguard.engine.measure.stack_offset import AwaitShifted, call_shif
 
 
 class CallStep(NamedTuple):
-    """Call so often and time it; 0: call the test's own `setup`, untimed; `settle`: let the event loop catch up."""
+    """One step: this many timed calls; or, for 0, the test's own `setup`, untimed."""
 
     iterations: int
     settle: bool = False
+    """With 0 iterations: give the event loop some turns instead of calling `setup`."""
     rival: bool = False
-    """Call the second of two that are compared?"""
+    """Whether to call the rival, the second of two calls that are compared."""
     offset: int = 0
-    """Machine words by which the calls' frames lie further up the stack."""
+    """Machine words by which the frames of the calls lie further up the stack."""
     count_switches: bool = True
-    """Read the context switches, too? Around calls whose memory is taken, the numbers would be part of it."""
+    """Whether to read the context switches. Not around calls whose memory is measured, which would include the
+    readings."""
 
 
 RUN_SETUP: Final = CallStep(0)
-#: What a call has left to the event loop (callbacks, tasks that are about to end) is done before anything is counted.
+#: Completes the callbacks and ending tasks that a call has left to the event loop, before a count.
 SETTLE_LOOP: Final = CallStep(0, settle=True)
 SETTLE_LOOP_TURNS: Final = 10
 CallSteps = Generator[CallStep, Timing, None]
 _UNTIMED: Final = Timing(0, 0)
-#: These end the process whoever is measured.
+#: Never recorded as a failure of the measured call; these must propagate.
 _MUST_PROPAGATE: Final = (KeyboardInterrupt, GeneratorExit)
 
 
@@ -46,11 +48,11 @@ def execute(
     setup: Callable[[], object] | None,
     rival: Callable[[], object] | None = None,
 ) -> object:
-    """Obey `steps` with a plain callable; returns what its first call returned, raises if no call ever worked.
+    """Execute `steps` with a plain callable, and with the `rival` where a step selects it.
 
-    A `rival` is what the steps mean that ask for one.
+    Returns the result of the first call; raises its exception if no call has returned.
     """
-    with contextlib.closing(steps):  # an interrupt ends what they have opened, too
+    with contextlib.closing(steps):  # an interrupt also closes the contexts that the steps have opened
         progress = _Execution(steps)
         while (step := progress.step) is not None:
             try:
@@ -63,7 +65,7 @@ def execute(
                     progress.record_setup(setup() if setup is not None and not step.settle else None)
             except _MUST_PROPAGATE:
                 raise
-            except BaseException as error:  # pytest's outcomes and CancelledError are no Exceptions
+            except BaseException as error:  # a test runner's outcomes and CancelledError are no Exceptions
                 progress.record_error(error)
     return call() if progress.nothing_called else progress.result()
 
@@ -74,7 +76,7 @@ async def execute_async(
     setup: Callable[[], object] | None,
     rival: Callable[[], Awaitable[object]] | None = None,
 ) -> object:
-    """The same inside the running event loop, so that an iteration is one `await` and no loop is started for it."""
+    """Do the same inside the running event loop: an iteration is one `await`, and no loop is started for it."""
     with contextlib.closing(steps):
         progress = _Execution(steps)
         while (step := progress.step) is not None:
@@ -100,7 +102,10 @@ async def execute_async(
 
 
 def time_calls(call: Callable[[], object], iterations: int, counted: bool = True) -> tuple[Timing, object]:
-    """Time `iterations` calls; also returns what the last of them returned. A call may know how to `time_itself`."""
+    """Time `iterations` calls; return the timing and the result of the last call.
+
+    A call with a method `time_itself` takes its own timing.
+    """
     own: Callable[[int], tuple[Timing, object]] | None = getattr(call, "time_itself", None)
     if own is not None:
         return own(iterations)
@@ -121,7 +126,7 @@ def time_calls(call: Callable[[], object], iterations: int, counted: bool = True
 async def time_awaits(
     call: Callable[[], Awaitable[object]], iterations: int, counted: bool = True
 ) -> tuple[Timing, object]:
-    """Time `iterations` awaited calls; also returns what the last of them returned."""
+    """Time `iterations` awaited calls; return the timing and the result of the last call."""
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
     before = context_switches() if counted else None
@@ -137,7 +142,7 @@ async def time_awaits(
 
 
 async def _settle_loop() -> None:
-    """Give the loop some turns; asyncio's only, since other loops do not take a bare yield."""
+    """Give asyncio's event loop some turns. Other loops do not accept a bare yield."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None and asyncio._get_running_loop() is not None:
         for _ in range(SETTLE_LOOP_TURNS):
@@ -145,7 +150,8 @@ async def _settle_loop() -> None:
 
 
 def _is_being_cancelled() -> bool:
-    """Was it the caller's own task that somebody cancelled (a time limit), not one of the measured function's?"""
+    """Return whether the caller's own task is being cancelled, for example by a time limit, and not one of the measured
+    function's."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or asyncio._get_running_loop() is None:
         return False
@@ -154,7 +160,7 @@ def _is_being_cancelled() -> bool:
 
 
 class _Execution:
-    """Where the steps are, and what the calls gave so far: shared by both loops."""
+    """The current step, and the results of the calls so far: common to both loops."""
 
     def __init__(self, steps: CallSteps) -> None:
         self._steps = steps
@@ -186,7 +192,7 @@ class _Execution:
 
     @property
     def nothing_called(self) -> bool:
-        """Was nothing called? The test goes on all the same, and needs its result."""
+        """Whether the steps made no call. The test continues all the same and needs a result."""
         return not self._results and self._error is None
 
     def result(self) -> object:
@@ -196,6 +202,6 @@ class _Execution:
 
 
 def error_line(error: BaseException) -> str:
-    """Type and message on one line."""
+    """Return type and message of an exception on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

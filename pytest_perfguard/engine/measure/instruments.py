@@ -1,4 +1,4 @@
-"""The instruments: each a generator of steps around which it reads its meter, returning totals per round."""
+"""The instruments: generators of steps that take readings around them and return totals per round."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_perfguard.engine.measure.peak_memory import measure_peaks
 from pytest_perfguard.engine.measure.stack_offset import stack_offset
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
-#: Before a timed round of a process that had to wait for its turn.
+#: Untimed calls before a timed round of a process that was idle during another one's turn.
 UNTIMED_CALLS: Final = 2
 
 Readings = dict[str, list[int]]
@@ -23,10 +23,10 @@ Instrument = Generator[CallStep, Timing, Readings]
 
 
 def read_time(iterations: int, rounds: int, user_metrics: UserMetrics, first_round: int = 0) -> Instrument:
-    """Nanoseconds of each round, and of the test's own `setup` before it.
+    """Read the nanoseconds of each round, and of the test's own `setup` before it.
 
-    `time` is wall time without what other processes took, which is `lost`; `cpu` is CPU time. The collector is emptied
-    first and left as the user has it.
+    `time` is wall time without the time that other processes took, which is `lost`; `cpu` is CPU time. Garbage is
+    collected first, and the collector stays on or off as the user has it.
     """
     times, setup_ns = _ClockReadings(), []
     gc.collect()
@@ -42,11 +42,11 @@ def read_time(iterations: int, rounds: int, user_metrics: UserMetrics, first_rou
 
 
 def read_calibrated(iterations: int, rounds: int, user_metrics: UserMetrics, first_round: int = 0) -> Instrument:
-    """As `read_time`, with the `load` and the `pace` of each round.
+    """Read the same as `read_time`, and the `load` and the calibration `kernel` of each round.
 
-    The load is CPU time with that of child processes that ended. The pace is the slower of the calibration kernels right
-    before and after the round: one between two kernels at full speed was very likely run at full speed itself. This tells
-    a machine that is slow just now from code that is slow.
+    The load is CPU time including that of child processes that have ended. The kernel time is the longer one of the two
+    calibration kernels right before and after the round: a round between two kernels at full speed very likely ran at
+    full speed. This separates a machine that is slow at the moment from slow code.
     """
     times, load_ns, kernel_ns = _ClockReadings(), [], []
     gc.collect()
@@ -59,7 +59,7 @@ def read_calibrated(iterations: int, rounds: int, user_metrics: UserMetrics, fir
         after = _time_kernel()
         user_metrics.end_round()
         times.add(timing)
-        load_ns.append(timing.cpu_ns + (0 if timing.alone else _ended_children_cpu_ns() - children))
+        load_ns.append(timing.cpu_ns + (0 if timing.cpu_includes_children else _ended_children_cpu_ns() - children))
         kernel_ns.append(max(before, after))
         before = after
     return {**times.readings, "load": load_ns, "kernel": kernel_ns}
@@ -71,16 +71,17 @@ def _time_kernel() -> int:
 
 
 def read_warmed(iterations: int, rounds: int, user_metrics: UserMetrics, first_round: int = 0) -> Instrument:
-    """As `read_time`, without emptying the collector, after two untimed calls that bring code and data back.
+    """Read the same as `read_time`, without a collection, after two untimed calls that load code and data into the
+    caches.
 
-    For processes that run in turn: while the other one ran, it had the caches to itself.
+    For processes that run in turn: during the other one's turn, the caches held its data.
     """
     times = _ClockReadings()
     for index in range(rounds):
         offset = stack_offset(first_round + index)
         yield RUN_SETUP
         yield CallStep(UNTIMED_CALLS, offset=offset)
-        yield RUN_SETUP  # they have used up what it prepared
+        yield RUN_SETUP  # the untimed calls have used up the first set-up
         user_metrics.start_round()
         timing = yield CallStep(iterations, offset=offset)
         user_metrics.end_round()
@@ -89,7 +90,7 @@ def read_warmed(iterations: int, rounds: int, user_metrics: UserMetrics, first_r
 
 
 def read_load(iterations: int, rounds: int, user_metrics: UserMetrics, first_round: int = 0) -> Instrument:
-    """As `read_time`, and the `load` of each round: CPU nanoseconds with those of the child processes."""
+    """Read the same as `read_time`, and the `load` of each round: CPU time including that of the child processes."""
     times, load_ns = _ClockReadings(), []
     for index in range(rounds):
         yield RUN_SETUP
@@ -98,12 +99,12 @@ def read_load(iterations: int, rounds: int, user_metrics: UserMetrics, first_rou
         timing = yield CallStep(iterations, offset=stack_offset(first_round + index))
         user_metrics.end_round()
         times.add(timing)
-        load_ns.append(timing.cpu_ns + (0 if timing.alone else _children_cpu_ns() - before))
+        load_ns.append(timing.cpu_ns + (0 if timing.cpu_includes_children else _children_cpu_ns() - before))
     return {**times.readings, "load": load_ns}
 
 
 class _ClockReadings:
-    """The readings of the clocks, round by round."""
+    """The readings of the clocks, one value per round."""
 
     def __init__(self) -> None:
         self.readings: Readings = {"time": [], "cpu": [], "lost": []}
@@ -120,17 +121,17 @@ def _ended_children_cpu_ns() -> int:
 
 
 def _children_cpu_ns() -> int:
-    """CPU time of all child processes, of those that ended and of those that live."""
+    """Return the CPU time of all child processes, ended and living."""
     return _ended_children_cpu_ns() + descendants_cpu_ns()
 
 
-def read_memory(iterations: int, rounds: int, _user_metrics: UserMetrics, _place: int = 0) -> Instrument:
-    """Peak of Python's memory during each round, in bytes above its start: a reader takes the median."""
+def read_memory(iterations: int, rounds: int, _user_metrics: UserMetrics, _first_round: int = 0) -> Instrument:
+    """Read the peak of Python's memory during each round, in bytes above its start. The median is the estimate."""
     return {"memory": (yield from measure_peaks(iterations, rounds))}
 
 
-def read_blocks(iterations: int, rounds: int, user_metrics: UserMetrics, _place: int = 0) -> Instrument:
-    """Memory blocks that each round left allocated once the collector has run (`sys.getallocatedblocks`)."""
+def read_blocks(iterations: int, rounds: int, user_metrics: UserMetrics, _first_round: int = 0) -> Instrument:
+    """Read the memory blocks that each round left allocated after a collection (`sys.getallocatedblocks`)."""
     retained = []
     for _ in range(rounds):
         yield RUN_SETUP
@@ -144,8 +145,8 @@ def read_blocks(iterations: int, rounds: int, user_metrics: UserMetrics, _place:
     return {"blocks": retained}
 
 
-def read_tails(_iterations: int, _rounds: int, user_metrics: UserMetrics, _place: int = 0) -> Instrument:
-    """The tails of what the test has recorded itself; calls nothing."""
+def read_tails(_iterations: int, _rounds: int, user_metrics: UserMetrics, _first_round: int = 0) -> Instrument:
+    """Read the tails of the test's own timers and histograms, without a call."""
     user_metrics.read_tails()
     yield from ()
     return {}

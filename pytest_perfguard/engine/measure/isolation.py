@@ -1,4 +1,4 @@
-"""Keeping out of a measurement what is not the code's own cost: old garbage, tracers, what pytest keeps."""
+"""Isolate a measurement from costs that are not the code's own: old garbage, tracers, time limits, captured output."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Iterator
 from typing import Final
 
 from pytest_perfguard.core.originals import gc, sys
-from pytest_perfguard.engine.measure.suppress import suppress_capture
+from pytest_perfguard.engine.measure.suppress import NO_CAPTURE, RunnerCapture, suppress_capture
 from pytest_perfguard.engine.measure.tracers import pause_time_limits, pause_tracers
 
 _PR_SET_PDEATHSIG: Final = 1
 
 
 @contextlib.contextmanager
-def isolate(*, output: bool = True, records: bool = True) -> Iterator[None]:
-    """Set the heap aside, pause tracers, profilers and time limits, keep nothing of output, warnings and log records.
+def isolate(*, capture: RunnerCapture = NO_CAPTURE, output: bool = True, records: bool = True) -> Iterator[None]:
+    """Freeze the heap, pause tracers, profilers and time limits, and drop output, warnings and log records.
 
-    All but the heap is put back afterwards. `output` and `records` are False for a test that looks at its own. The
-    collector stays as the user has it: with it off, code that makes cycles would look cheaper than it is. What lives
-    already is frozen, so that a collection costs what the test's own objects cost, and stays so: thawing it would make
-    the next test's first collection walk through everything again.
+    All but the heap is restored after the block. `output` and `records` are False for a test that examines its own.
+    The garbage collector stays on or off as the user has it: with it off, code that creates cycles would look cheaper
+    than it is. Existing objects are frozen, so that a collection costs only what the test's own objects cost. They stay
+    frozen, because after unfreezing the next test's first collection would traverse all of them.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(suppress_capture(output=output, records=records))
+        stack.enter_context(suppress_capture(capture=capture, output=output, records=records))
         stack.enter_context(pause_time_limits())
         stack.enter_context(pause_tracers())
         gc.collect()
@@ -33,15 +33,15 @@ def isolate(*, output: bool = True, records: bool = True) -> Iterator[None]:
 
 
 def unfreeze_heap() -> None:
-    """Free what died while it was frozen; a process that serves many tests does so now and then."""
+    """Unfreeze the heap and collect garbage. A process that runs many tests needs this from time to time."""
     gc.unfreeze()
     gc.collect()
 
 
 def stop_with_parent() -> None:
-    """Be interrupted by SIGINT, and when the process that started this one dies, where the system offers that (Linux).
+    """Make this process react to SIGINT, and receive it when its parent process dies (Linux).
 
-    What a shell runs in the background ignores SIGINT, and hands that down.
+    A background job of a shell ignores SIGINT, and its child processes inherit that.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -52,5 +52,5 @@ def stop_with_parent() -> None:
 
 
 def unusual_conditions() -> tuple[str, ...]:
-    """What changes times here and is the same for all tests."""
+    """Return the unusual settings of this process that change the times of all tests."""
     return () if gc.isenabled() else ("the garbage collector is off",)

@@ -1,4 +1,4 @@
-"""The machine's fingerprint: which numbers may be compared with which."""
+"""Identification of the machine and the interpreter, which decides which measurements are comparable."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from collections.abc import Mapping
 
 from pytest_perfguard.core.model import Machine
 
-#: Facts that make two machines or interpreters different in kind; the others are kept for the reader.
+#: Facts that define the class of a machine. The other facts are informative.
 _CLASS_FACTS = ("system", "architecture", "cpu", "cpu_flags", "cpus", "libc", "implementation", "python", "build")
 
 
 def current_machine() -> Machine:
-    """This machine and interpreter."""
+    """Return this machine and interpreter."""
     facts = _facts()
     return Machine(class_name(facts), facts)
 
 
 def class_name(facts: Mapping[str, object]) -> str:
-    """A readable name of the class with a hash of all the facts that define it."""
+    """Return a readable name of the class, with a hash of all facts that define it."""
     material = "\n".join(f"{name}={facts[name]}" for name in _CLASS_FACTS)
     digest = hashlib.sha256(material.encode()).hexdigest()[:8]
     cpu = _slug(str(facts["cpu"]))[:32].strip("-")
@@ -51,7 +51,7 @@ def _facts() -> dict[str, object]:
 
 
 def _cpu() -> tuple[str, str]:
-    """Model name and a hash of the feature flags: libraries choose their code by the flags."""
+    """Return the model name and a hash of the feature flags, by which libraries select their code."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - a device, not a file
             text = stream.read()
@@ -66,7 +66,7 @@ def _cpu() -> tuple[str, str]:
 def _libc() -> str:
     try:
         return " ".join(platform.libc_ver()).strip()
-    except OSError:  # it reads the interpreter's file, which may be there to be run only
+    except OSError:  # it reads the file of the interpreter, which may not be readable
         return ""
 
 

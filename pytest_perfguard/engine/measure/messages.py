@@ -1,4 +1,4 @@
-"""The words of a plan and its outcome: what is asked of a process, what it answers, what a visit gave."""
+"""Requests, responses and results of a measurement plan."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-#: A round of one call that is no longer than this cannot tell whether it runs in parallel: the CPU clock is read around it.
+#: A round of one call up to this length does not show whether the test runs in parallel, because the CPU clock is read
+#: around it.
 MAX_SHORT_ROUND_NS: Final = 5_000_000
-#: Share of the wall time in which other processes had the CPU from which on the machine counts as busy.
+#: The machine counts as busy if other processes had the CPU for more than this share of the wall time.
 BUSY_SHARE: Final = 0.10
-#: What a test's own timers and histograms user_totals: metric -> a total for each round.
+#: Values that the test's own timers and histograms recorded: metric -> one total for each round.
 UserTotals = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """Request: `rounds` readings of an instrument, each over `iterations` calls."""
+    """Request for `rounds` readings of an instrument, each over `iterations` calls."""
 
     instrument: str
     iterations: int
     rounds: int
     rival: bool = False
-    """Of the second of two calls that are compared?"""
+    """Whether to call the rival, the second of two calls that are compared."""
     first_round: int = 0
-    """Index of the first of these rounds among all rounds of the test: each has a stack offset of its own."""
+    """Index of the first of these rounds among all rounds of the test. Each round has a stack offset of its own."""
 
 
 @dataclass(frozen=True)
 class MeasureResult:
-    """Answer: the readings, a list for each quantity; totals of a round, not per iteration."""
+    """Response: one list of readings for each quantity, with one total per round (not per iteration)."""
 
     values: Mapping[str, list[int]]
     user_totals: UserTotals = field(default_factory=dict)
@@ -37,46 +38,47 @@ class MeasureResult:
 
 @dataclass(frozen=True)
 class CallRaised:
-    """Answer: a call raised; the text is the exception's type and message."""
+    """Response: a call raised an exception. The text is its type and message."""
 
     text: str
     by_instrument: bool = False
-    """Was it an instrument that raised, and not the call? Nothing is known of the test then."""
+    """Whether an instrument raised it, not the call. It says nothing about the test then."""
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What the runner wants of a visit."""
+    """Options of the plan for one point in one process."""
 
     metrics: tuple[str, ...]
     iterations: int = 0
-    """Calls per round of earlier processes or of the baseline; 0: not known."""
+    """Calls per round in earlier processes or in the baseline; 0: unknown."""
     memory: bool = True
-    """Take the passes for memory in this visit?"""
+    """Whether to measure memory in this process."""
     single_call_setup: bool = False
-    """The test cannot be called twice on one set-up: take one call."""
+    """Whether the test can be called only once per set-up, so that one call is measured."""
     budget_ns: int = 20_000_000_000
-    """For all visits to this test together."""
+    """For all processes of the test together."""
     first_round: int = 0
-    """Index of this visit's first round among all rounds of the test."""
+    """Index of this process's first round among all rounds of the test."""
 
 
 @dataclass(frozen=True)
 class PointResult:
-    """What one process gave for one measurement point, per iteration."""
+    """Result of one measurement point in one process, per iteration."""
 
     iterations: int
-    paces: tuple[float, ...] = ()
-    """For each timed round the calibration kernel around it, in seconds."""
+    kernel_seconds: tuple[float, ...] = ()
+    """Time of the calibration kernel around each timed round."""
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     busy: float = 0.0
-    """Share of the timed rounds that was CPU time; above 1 where several threads or child processes compute."""
+    """CPU time as a share of the timed rounds; above 1 if several threads or child processes compute."""
     lost: float = 0.0
-    """Share of the wall time in which other processes had the CPU, which `values` leave out."""
-    stateful: str = ""
-    """Not empty: a repeated call raised this; `values` is empty."""
-    single_call_rounds: str = ""
-    """Not empty: two calls in one round raised this, so that a round is one call."""
+    """Share of the wall time in which other processes had the CPU. `values` leaves that time out."""
+    stateful: str | None = None
+    """The exception of a repeated call, if it raised one: the test can be called only once per set-up. `values` is
+    empty then."""
+    single_call_rounds: str | None = None
+    """The exception of the second of two calls in one round, if it raised one. Each round is one call then."""
 
     @classmethod
     def of(
@@ -86,21 +88,21 @@ class PointResult:
         readings: Mapping[str, list[int]],
         memory: Mapping[str, tuple[float, ...]],
         user_totals: UserTotals,
-        single_call_rounds: str = "",
+        single_call_rounds: str | None = None,
     ) -> PointResult:
-        """From `readings` in nanoseconds per round, and what the memory passes gave per iteration."""
+        """Build the result from `readings` in nanoseconds per round, and from the values of memory per iteration."""
         times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
-        values = {name: taken for name, taken in {**times, **memory}.items() if name in metrics}
+        values = {name: measured for name, measured in {**times, **memory}.items() if name in metrics}
         if "time" in metrics:
             values |= _per_iteration(user_totals, iterations, len(readings["time"]))
-        paces = tuple(ns / 1e9 for ns in readings.get("kernel", ()))
+        kernel_seconds = tuple(ns / 1e9 for ns in readings.get("kernel", ()))
         busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
         if single_call_rounds and sum(readings["time"]) < MAX_SHORT_ROUND_NS * len(readings["time"]):
             busy = min(busy, 1.0)
         lost = sum(readings["lost"])
         return cls(
             iterations,
-            paces,
+            kernel_seconds,
             values,
             busy,
             lost / max(1, lost + sum(readings["time"])),
@@ -110,26 +112,28 @@ class PointResult:
 
 @dataclass
 class ArmReadings:
-    """What the rounds of one arm gave so far."""
+    """Readings of the rounds of one arm so far."""
 
     values: dict[str, list[int]] = field(default_factory=lambda: {"time": [], "cpu": [], "lost": []})
     user_totals: list[UserTotals] = field(default_factory=list)
     tails: UserTotals = field(default_factory=dict)
+    """95th percentiles of the test's own timers and histograms."""
 
-    def add(self, taken: MeasureResult) -> None:
+    def add(self, result: MeasureResult) -> None:
+        """Append the readings of one response."""
         for name, values in self.values.items():
-            values += taken.values[name]
-        self.user_totals.append(taken.user_totals)
+            values += result.values[name]
+        self.user_totals.append(result.user_totals)
 
 
 def join_rounds(parts: Sequence[UserTotals]) -> UserTotals:
-    """The rounds of several answers; what one of them lacks is left out, since it was not recorded in every round."""
+    """Join the rounds of several responses, leaving out metrics that were not recorded in every round."""
     names = set.intersection(*(set(part) for part in parts)) if parts else set()
     return {name: [total for part in parts for total in part[name]] for name in names}
 
 
 def _per_iteration(user_totals: UserTotals, iterations: int, rounds: int) -> dict[str, tuple[float, ...]]:
-    """Means per iteration of what was recorded in every round; tails as they are."""
+    """Return the means per iteration of the metrics that were recorded in every round, and the tails unchanged."""
     values = {}
     for name, totals in user_totals.items():
         if "p95:" in name.partition("{")[0]:

@@ -1,7 +1,7 @@
-"""What to take of one measurement point in two processes that run in turn: a generator without a clock.
+"""The measurement plan of one point in two arms that run in turn: a generator that yields requests and reads no clock.
 
-The two arms are served the same point. The plan names the arm with each request, and whether both are to be kept on one
-CPU for it. Slices of one round alternate, base first and head first in turn, with the same number of calls in both.
+Each request names its arm, and whether both arms are to be pinned to one CPU for it. A slice is one round of one arm.
+Slices alternate, with the base first and the head first in turn, and have the same number of calls in both arms.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from pytest_perfguard.engine.measure.plan import (
 )
 
 Arm = Literal["base", "head"]
-#: Slice pairs per visit: as many as fit into the span, within the two bounds.
+#: Slice pairs per pair of processes: as many as fit into the span, within these limits.
 SLICE_PAIRS: Final = range(3, 41)
 SLICE_PAIRS_SPAN_NS: Final = 60_000_000
-#: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and four
-#: pairs can only tell large differences: fewer slices, more pairs.
+#: Pairs of processes that are to fit into the budget. Slow calls differ more between pairs than between slices, and
+#: four pairs detect only large differences; hence fewer slices and more pairs.
 PAIRS_IN_BUDGET: Final = 8
-#: Slice pairs of calls that are a process each, at least where the budget allows.
+#: Minimum slice pairs, within the budget, if each call is a process of its own.
 MIN_FRESH_SLICE_PAIRS: Final = 16
-#: Below this a call is so short that the other arm's turn has pushed it out of the caches: two untimed calls bring it back.
+#: A shorter call has been displaced from the caches during the other arm's turn; two untimed calls bring it back.
 MAX_SHORT_CALL_NS: Final = 250_000
-#: Shortest round that tells whether a test runs in parallel, and rounds of it.
+#: Minimum duration of a round that shows whether a test runs in parallel, and the number of such rounds.
 MIN_LOAD_ROUND_NS: Final = 5_000_000
 LOAD_ROUNDS: Final = 3
 
@@ -53,44 +53,44 @@ class ArmRequest:
     """Request to one arm."""
 
     arm: Arm
-    take: MeasureRequest
+    request: MeasureRequest
     pinned: bool
 
     @property
     def as_rival_request(self) -> MeasureRequest:
-        """The request where both arms are calls of one process: the base is the rival."""
-        return replace(self.take, rival=self.arm == "base")
+        """The request if both arms are calls of one process: the base is the rival."""
+        return replace(self.request, rival=self.arm == "base")
 
 
 @dataclass(frozen=True)
 class PairedPlanOptions:
-    """What the runner wants of a visit to both arms."""
+    """Options of the plan for one point in one pair of processes."""
 
     metrics: tuple[str, ...]
     budget_ns: int
-    """For all pairs of this test together."""
+    """For all pairs of the test together."""
     iterations: int = 0
-    """Calls per slice of earlier pairs; 0: not known."""
-    single_call_rounds: str = ""
-    """Why an earlier pair found that a slice must be one call; empty: it need not be."""
+    """Calls per slice in earlier pairs; 0: unknown."""
+    single_call_rounds: str | None = None
+    """The exception because of which an earlier pair limited a slice to one call, if any."""
     pinned: bool | None = None
-    """Keep both arms on one CPU? None: find out whether the test runs in parallel."""
+    """Whether both arms are pinned to one CPU; None: determine whether the test runs in parallel."""
     head_first: bool = False
-    """Begin with the head."""
+    """Whether the head takes the first turn."""
     memory: bool = True
     separate_calibration: bool = False
-    """May the two arms have numbers of calls of their own? For two calls that are compared."""
+    """Whether each arm has a number of calls of its own, as for two different calls that are compared."""
     single_call_setup: bool = False
-    """The test cannot be called twice on one set-up: take one call of each arm."""
+    """Whether the test can be called only once per set-up, so that one call of each arm is measured."""
     process_per_call: bool = False
-    """Is each call a process of its own? Then calls differ as pairs do, and many of them in a pair are worth their time."""
+    """Whether each call starts a process. Calls then differ as much as pairs do, so a pair takes many of them."""
     first_round: int = 0
-    """Index of this visit's first slice pair among all slice pairs of the test."""
+    """Index of the first slice pair of this pair of processes among all slice pairs of the test."""
 
 
 @dataclass(frozen=True)
 class PairResult:
-    """What one pair of processes gave for one measurement point."""
+    """Result of one measurement point in one pair of processes."""
 
     base: PointResult
     head: PointResult
@@ -106,15 +106,15 @@ _Readings = dict[Arm, ArmReadings]
 
 
 def plan_pair(options: PairedPlanOptions) -> PairPlan:
-    """The requests of one visit to both arms; returns its `PairResult`.
+    """Yield the requests for one point in both arms, and return its `PairResult`.
 
     Raises
     ------
     FirstCallRaised
-        where not even one call works in one of the arms.
+        if the first call raises in one of the arms.
     """
     arms: tuple[Arm, Arm] = ("head", "base") if options.head_first else ("base", "head")
-    # Until it is known whether the test runs in parallel, it is left alone.
+    # Not pinned until it is known whether the test runs in parallel.
     pinned = bool(options.pinned)
     readings = _no_readings()
     load = 0.0
@@ -140,14 +140,14 @@ def plan_pair(options: PairedPlanOptions) -> PairPlan:
 
 
 def _single_call(options: PairedPlanOptions) -> MeasureRequest:
-    """One call, with its load where it is not known yet whether the test runs in parallel."""
+    """Return the request for one call, with its load if it is unknown whether the test runs in parallel."""
     return MeasureRequest("load" if options.pinned is None else "time", 1, 1, first_round=options.first_round)
 
 
-def slice_pairs_for(pair_ns: int, budget_ns: int, least: int = SLICE_PAIRS.start) -> int:
-    """Slice pairs of a visit, where one of them takes `pair_ns` in both arms together; `least` if the budget allows."""
-    wanted = min(SLICE_PAIRS.stop - 1, max(least, 2 * SLICE_PAIRS_SPAN_NS // pair_ns))
-    # The first call of each arm is as long as a slice, and counts for nothing.
+def slice_pairs_for(pair_ns: int, budget_ns: int, min_pairs: int = SLICE_PAIRS.start) -> int:
+    """Return the number of slice pairs for a slice pair of this duration; at least `min_pairs` if the budget allows."""
+    wanted = min(SLICE_PAIRS.stop - 1, max(min_pairs, 2 * SLICE_PAIRS_SPAN_NS // pair_ns))
+    # The first call of each arm is as long as a slice, and is not counted.
     return max(1, min(wanted, budget_ns // (PAIRS_IN_BUDGET * pair_ns) - 1))
 
 
@@ -166,7 +166,7 @@ def _repeated_calls(options: PairedPlanOptions, arms: tuple[Arm, Arm], pinned: b
     if not is_long and (options.separate_calibration or not options.iterations):
         iterations, second, single_call_rounds = yield from _calibrate_arms(options, second, pinned)
     if options.pinned is None:
-        if any(second[arm] < iterations[arm] * MIN_LOAD_ROUND_NS for arm in arms):  # too short to tell
+        if any(second[arm] < iterations[arm] * MIN_LOAD_ROUND_NS for arm in arms):  # too short to show it
             load = (yield from _measure_load(iterations, second)) if not single_call_rounds else 0.0
         pinned = load <= MIN_PARALLEL_LOAD
     if not is_long:
@@ -194,8 +194,9 @@ def _repeated_calls(options: PairedPlanOptions, arms: tuple[Arm, Arm], pinned: b
 
 def _calibrate_arms(
     options: PairedPlanOptions, second: Mapping[Arm, int], pinned: bool
-) -> _Steps[tuple[dict[Arm, int], dict[Arm, int], str]]:
-    """(calls per slice, ns of a slice, why only one by one), of each arm; the same number of calls for both but for two calls."""
+) -> _Steps[tuple[dict[Arm, int], dict[Arm, int], str | None]]:
+    """Return (calls per slice of each arm, ns per slice of each arm, the exception that limits a slice to one call, if
+    any)."""
     number, slice_ns, problem = yield from _in_arm("base", calibrate(options.iterations), pinned)
     if not options.separate_calibration:
         return {"base": number, "head": number}, {"base": slice_ns, "head": max(1, number * second["head"])}, problem
@@ -206,16 +207,17 @@ def _calibrate_arms(
 def _alternate(
     slices: _Readings, arms: tuple[Arm, Arm], takes: Mapping[Arm, MeasureRequest], wanted: int, pinned: bool
 ) -> _Steps[None]:
-    """AB BA AB BA ... until there are as many as wanted; a long call's second call is the first slice."""
+    """Measure slices in the order AB BA AB BA ... until there are `wanted` pairs. The second call of a long test is the
+    first slice."""
     for index in range(len(slices["base"].values["time"]), wanted):
         for arm in arms if index % 2 == 0 else arms[::-1]:
-            # Both arms at the same offset of the stack, another one in each slice pair.
+            # Both arms at the same stack offset, which changes with each slice pair.
             take = replace(takes[arm], first_round=takes[arm].first_round + index)
             slices[arm].add(result_of((yield ArmRequest(arm, take, pinned))))
 
 
 def _measure_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -> _Steps[float]:
-    """CPU time per wall time in rounds that are long enough to tell it."""
+    """Return the ratio of CPU time to wall time, of rounds that are long enough to show it."""
     arms: tuple[Arm, Arm] = ("base", "head")
     highest = 0.0
     for arm in arms:
@@ -228,16 +230,16 @@ def _measure_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -
 
 
 def _max_load(readings: Mapping[str, list[int]]) -> float:
-    """Return the highest share of CPU time in any round, that of child processes included where it was read.
+    """Return the maximum ratio of CPU time to wall time of any round, with child processes if their time was read.
 
-    A busy machine only lowers it.
+    A busy machine only lowers the ratio, hence the maximum.
     """
     used = readings.get("load", readings["cpu"])
     return max(cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True))
 
 
 def _warm_up_arm(options: PairedPlanOptions, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:
-    """Warm one arm; returns what a slice of it takes."""
+    """Warm one arm up; return the duration of a slice in it."""
     first = readings_of(
         (yield ArmRequest(arm, MeasureRequest("time", iterations, 1, first_round=options.first_round), pinned))
     )["time"][0]
@@ -249,7 +251,7 @@ def _warm_up_arm(options: PairedPlanOptions, arm: Arm, iterations: int, pinned: 
 
 
 def _in_arm(arm: Arm, steps: Generator[MeasureRequest, MeasureResult | CallRaised, _T], pinned: bool) -> _Steps[_T]:
-    """A plan for one process, carried out in one arm."""
+    """Run the plan of one process in one arm."""
     try:
         request = next(steps)
         while True:
@@ -270,13 +272,13 @@ def _pair_result(
     memory: Mapping[Arm, Mapping[str, tuple[float, ...]]],
     *,
     pinned: bool,
-    single_call_rounds: str = "",
+    single_call_rounds: str | None = None,
 ) -> PairResult:
-    def visit(arm: Arm) -> PointResult:
+    def result(arm: Arm) -> PointResult:
         slices = readings[arm]
         user_totals = {**join_rounds(slices.user_totals), **slices.tails}
         return PointResult.of(
             options.metrics, iterations[arm], slices.values, memory.get(arm, {}), user_totals, single_call_rounds
         )
 
-    return PairResult(visit("base"), visit("head"), pinned)
+    return PairResult(result("base"), result("head"), pinned)

@@ -1,4 +1,4 @@
-"""The peak of Python's memory during some calls: steps for the drive, with the meter between them."""
+"""Peak of Python's memory during calls: steps for the executor, with readings between them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pytest_perfguard.engine.measure.executor import RUN_SETUP, SETTLE_LOOP, Cal
 
 
 def measure_peaks(iterations: int, rounds: int) -> Generator[CallStep, Timing, list[int]]:
-    """For each round the most that all threads together had allocated above its start, in bytes (tracemalloc).
+    """Return for each round the peak of traced memory above its start, in bytes over all threads (tracemalloc).
 
-    It does not depend on what ran before in the process: only blocks are counted that were allocated under tracing; the
-    collector starts each round from zero, and its full collection also empties the interpreter's free lists; the event
-    loop has caught up. The first round also sees what only a first call under tracing allocates.
+    The result does not depend on earlier code of the process: only blocks allocated under tracing count; each round
+    begins with a full collection, which also empties the free lists of the interpreter; and the event loop has no
+    pending callbacks. The first round includes allocations that only a first call under tracing makes.
     """
     import tracemalloc
 

@@ -1,7 +1,7 @@
-"""What to take of one measurement point in one process: a generator that yields requests and has no clock.
+"""The measurement plan of one point in one process: a generator that yields requests and reads no clock.
 
-A visit is: two single calls, calibration, warm-up, timed rounds, then the passes for memory. Times are whole nanoseconds
-here; the result of a visit is in seconds, bytes and blocks per iteration.
+The plan consists of two single calls, calibration, warm-up, timed rounds, and rounds that measure memory. Times are
+whole nanoseconds here; the result is in seconds, bytes and blocks per iteration.
 """
 
 from __future__ import annotations
@@ -19,48 +19,49 @@ from pytest_perfguard.engine.measure.messages import (
     PointResult,
 )
 
-#: A round lasts at least this long. Half a millisecond is as precise as longer rounds for a fraction of the time,
-#: and short enough to fall wholly into a fast phase of a machine that changes speed every few tens of milliseconds.
+#: Minimum duration of a round. Half a millisecond is as precise as a longer round at a fraction of its time, and short
+#: enough to fall entirely into a fast phase of a machine that changes its speed every few tens of milliseconds.
 ROUND_NS: Final = 500_000
-#: Warm-up of a fresh process: the interpreter's inline caches and the CPU's caches need a few milliseconds.
+#: Warm-up of a fresh process: the inline caches of the interpreter and the caches of the CPU need a few milliseconds.
 WARM_UP_NS: Final = 20_000_000
-#: However short a round is read to be: the reading may be wrong.
+#: Limit for the case that the duration of a round was read too short.
 MAX_WARM_UP_ROUNDS: Final = 1_000
 MAX_ROUNDS: Final = 40
-#: Fewer rounds of a slow call: as many as fit here ...
+#: A slow call takes fewer rounds: as many as fit into this time ...
 ROUNDS_SPAN_NS: Final = 40_000_000
-#: ... but three where that many fit into this.
+#: ... but three if that many fit into FEW_ROUNDS_SPAN_NS.
 FEW_ROUNDS: Final = 3
 FEW_ROUNDS_SPAN_NS: Final = 300_000_000
-#: The calibration kernel after each round takes about this long.
+#: Approximate duration of the calibration kernel after each round.
 KERNEL_NS: Final = 500_000
-#: The rounds of one process, and their warm-up, take at most these parts of a test's budget.
+#: The rounds of one process, and their warm-up, take at most the budget of the test divided by these numbers.
 ROUNDS_BUDGET_DIVISOR: Final = 2
 WARM_UP_BUDGET_DIVISOR: Final = 8
-#: From here on the second call counts as a timed round: a call this long leaves nothing to warm up.
+#: From this duration on, the second call counts as a timed round: such a long call leaves nothing to warm up.
 MIN_LONG_CALL_NS: Final = 100_000_000
-#: A call whose time jumps about never calibrates; any number near the last is then as good as another.
+#: A call whose time varies widely never calibrates; any number near the last one is then as good as another.
 MAX_CALIBRATIONS: Final = 30
-#: Set-ups per process for a test that can be called once per set-up.
+#: Maximum set-ups per process for a test that can be called once per set-up.
 MAX_SINGLE_CALL_SETUPS: Final = 10
-#: CPU time per wall time from which on a test counts as running in parallel: kept on one CPU, it would be another test.
+#: From this ratio of CPU time to wall time on, a test counts as running in parallel. Pinned to one CPU, it would be
+#: another test.
 MIN_PARALLEL_LOAD: Final = 1.15
 MEMORY_ROUNDS: Final = 5
-#: Tracing allocations makes a call several times as long; above this it is not worth its time.
+#: Tracing allocations makes a call several times as long, so the memory of longer calls is not measured.
 MAX_MEMORY_CALL_NS: Final = 1_000_000_000
-#: A known number of calls per round is not tried where it would take longer: the code has become far slower.
+#: A known number of calls per round is dropped if the round would take longer: the code has become far slower.
 MAX_HINTED_ROUND_NS: Final = 1_000_000_000
-#: Calls between two counts of the allocated blocks, as many as fit.
+#: Calls between two counts of the allocated blocks: as many as fit, within these limits.
 BLOCKS_SPAN_NS: Final = 5_000_000
 BLOCKS_ITERATIONS: Final = range(2, 51)
 
 
 class FirstCallRaised(Exception):
-    """The point's very first call raised: the test does not work in this process."""
+    """The first call of the point raised: the test does not work in this process."""
 
 
 class RepeatedCallRaised(Exception):
-    """A later call raised: the test cannot be called twice on one set-up."""
+    """A later call raised: the test cannot be called twice per set-up."""
 
 
 Plan = Generator[MeasureRequest, MeasureResult | CallRaised, PointResult]
@@ -68,12 +69,12 @@ _Steps = Generator[MeasureRequest, MeasureResult | CallRaised, list[int]]
 
 
 def plan_point(options: PlanOptions) -> Plan:
-    """The requests of one visit; returns its `PointResult`.
+    """Yield the requests for one point, and return its `PointResult`.
 
     Raises
     ------
     FirstCallRaised
-        where not even one call works.
+        if the first call raises.
     """
     first = yield MeasureRequest("calibrated", 1, 1, first_round=options.first_round)
     if isinstance(first, CallRaised):
@@ -87,14 +88,14 @@ def plan_point(options: PlanOptions) -> Plan:
 
 
 def rounds_for(ns_per_round: int, budget_ns: int) -> int:
-    """Return how many rounds of this length one process takes of a test with this budget."""
+    """Return the number of rounds of this duration that one process measures of a test with this budget."""
     few = min(FEW_ROUNDS, FEW_ROUNDS_SPAN_NS // ns_per_round)
     affordable = budget_ns // ROUNDS_BUDGET_DIVISOR // (ns_per_round + KERNEL_NS)
     return max(1, min(affordable, max(few, min(MAX_ROUNDS, ROUNDS_SPAN_NS // ns_per_round))))
 
 
 def warm_up_rounds(ns_per_round: int, budget_ns: int) -> int:
-    """Return how many rounds of this length warm a fresh process up."""
+    """Return the number of rounds of this duration that warm a fresh process up."""
     span = min(WARM_UP_NS, budget_ns // WARM_UP_BUDGET_DIVISOR)
     return min(MAX_WARM_UP_ROUNDS, max(1, math.ceil(span / ns_per_round)))
 
@@ -103,7 +104,7 @@ def _repeated_calls(options: PlanOptions) -> Plan:
     second = result_of((yield MeasureRequest("calibrated", 1, 1, first_round=options.first_round)))
     readings, user_totals = second.values, second.user_totals
     spent = readings["time"][0]
-    iterations, single_call_rounds = 1, ""
+    iterations, single_call_rounds = 1, None
     if spent < MIN_LONG_CALL_NS:
         hint = options.iterations if options.iterations * spent <= MAX_HINTED_ROUND_NS else 0
         iterations, ns_per_round, single_call_rounds = yield from calibrate(hint)
@@ -120,43 +121,45 @@ def _repeated_calls(options: PlanOptions) -> Plan:
     return PointResult.of(options.metrics, iterations, readings, memory, user_totals, single_call_rounds)
 
 
-def calibrate(hint: int) -> Generator[MeasureRequest, MeasureResult | CallRaised, tuple[int, int, str]]:
-    """Find how many calls make a round -> (iterations per round, ns per round, why only one by one).
+def calibrate(hint: int) -> Generator[MeasureRequest, MeasureResult | CallRaised, tuple[int, int, str | None]]:
+    """Determine the number of calls per round.
 
-    A known number is kept while its round is within a factor of two of the aim: the same number of calls on both
-    sides of a comparison. Growth is bounded by ten, since a short first reading is mostly the timer.
+    Returns (iterations per round, ns per round, the exception that limits a round to one call, if any). A known number
+    is kept if its round is within a factor of two of `ROUND_NS`, so that both arms of a comparison use the same number.
+    The number grows by at most a factor of ten per step, because a short first reading is mostly the timer's own time.
     """
     iterations = max(1, hint)
     for _ in range(MAX_CALIBRATIONS):
         try:
-            taken = readings_of((yield MeasureRequest("time", iterations, FEW_ROUNDS)))
+            readings = readings_of((yield MeasureRequest("time", iterations, FEW_ROUNDS)))
         except RepeatedCallRaised as error:
             if iterations == 1:
                 raise
-            taken = readings_of((yield MeasureRequest("time", 1, FEW_ROUNDS)))
-            return 1, _round_ns(taken), str(error)
-        ns = max(1, min(taken["time"]))
+            readings = readings_of((yield MeasureRequest("time", 1, FEW_ROUNDS)))
+            return 1, _round_ns(readings), str(error)
+        ns = max(1, min(readings["time"]))
         fits = ns >= ROUND_NS // 2 if iterations == hint else ns >= 0.9 * ROUND_NS
         if fits and (iterations == 1 or ns <= 2 * ROUND_NS):
-            return iterations, _round_ns(taken), ""
+            return iterations, _round_ns(readings), None
         if ns > 2 * ROUND_NS:
             hint = iterations = max(1, iterations * ROUND_NS // ns)
         else:
             iterations = math.ceil(iterations * min(10.0, 1.05 * ROUND_NS / ns))
-    return iterations, ROUND_NS, ""
+    return iterations, ROUND_NS, None
 
 
-def _round_ns(taken: Mapping[str, list[int]]) -> int:
-    """A round with the set-up before it: what the test takes of the clock."""
-    return max(1, min(taken["time"]) + min(taken["setup"]))
+def _round_ns(readings: Mapping[str, list[int]]) -> int:
+    """Return the duration of a round with the set-up before it."""
+    return max(1, min(readings["time"]) + min(readings["setup"]))
 
 
 def plan_memory(
     metrics: tuple[str, ...], ns_per_call: int, *, repeats: bool = True
 ) -> Generator[MeasureRequest, MeasureResult | CallRaised, dict[str, tuple[float, ...]]]:
-    """The passes for memory of a call that takes `ns_per_call`; values per iteration.
+    """Yield the requests that measure the memory of a call of this duration, and return its values per iteration.
 
-    Blocks are a difference between rounds of many calls and of one: not to be had where a call cannot be repeated.
+    Retained blocks are the difference between rounds of many calls and of one call, so they need a call that can be
+    repeated.
     """
     values: dict[str, tuple[float, ...]] = {}
     if "memory" in metrics:
@@ -165,7 +168,7 @@ def plan_memory(
     if "blocks" in metrics and ns_per_call < MIN_LONG_CALL_NS and repeats:
         fit = BLOCKS_SPAN_NS // max(1, ns_per_call)
         iterations = min(max(fit, BLOCKS_ITERATIONS.start), BLOCKS_ITERATIONS.stop - 1)
-        # What a round of one call leaves is mostly the apparatus's own, the same in every round.
+        # A round of one call retains mostly blocks of the instruments, the same number in every round.
         once = statistics.median((yield from _read("blocks", 1, MEMORY_ROUNDS)))
         totals = yield from _read("blocks", iterations, FEW_ROUNDS)
         values["blocks"] = tuple(max(0.0, (total - once) / (iterations - 1)) for total in totals)
@@ -176,19 +179,19 @@ def _read(instrument: str, iterations: int, rounds: int) -> _Steps:
     return readings_of((yield MeasureRequest(instrument, iterations, rounds)))[instrument]
 
 
-def result_of(answer: MeasureResult | CallRaised) -> MeasureResult:
-    """The answer, if there is one.
+def result_of(response: MeasureResult | CallRaised) -> MeasureResult:
+    """Return the response if it is a result.
 
     Raises
     ------
     RepeatedCallRaised
-        where the call raised instead.
+        if the call raised.
     """
-    if isinstance(answer, CallRaised):
-        raise RepeatedCallRaised(answer.text)
-    return answer
+    if isinstance(response, CallRaised):
+        raise RepeatedCallRaised(response.text)
+    return response
 
 
-def readings_of(answer: MeasureResult | CallRaised) -> Mapping[str, list[int]]:
-    """The readings of an answer, or as `result_of`."""
-    return result_of(answer).values
+def readings_of(response: MeasureResult | CallRaised) -> Mapping[str, list[int]]:
+    """Return the readings of a response; raises as `result_of` does."""
+    return result_of(response).values

@@ -1,7 +1,7 @@
-"""How much of a wall time did other processes take? Told by the context switches around it.
+"""Wall time that other processes took, derived from the context switches of this process.
 
-A process that was pre-empted and never gave up the CPU by itself only computed: its CPU time is what it would have taken
-alone. Where it also waited for something, the two cannot be told apart, and the wall time stands.
+A process that was preempted and never gave up the CPU voluntarily only computed: alone, it would have taken its CPU
+time. If it also waited for something, the two causes cannot be separated, and its wall time counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 try:
     from resource import RUSAGE_SELF, getrusage
-except ImportError:  # Windows, where nothing is measured in processes of its own
+except ImportError:  # Windows, where no measuring processes are started
     getrusage = None  # type: ignore[assignment]
 
 
@@ -30,6 +30,6 @@ def context_switches() -> ContextSwitches:
 
 
 def lost_ns(wall_ns: int, cpu_ns: int, before: ContextSwitches, after: ContextSwitches) -> int:
-    """Return the nanoseconds of a wall time in which other processes had the CPU; 0 where that cannot be known."""
+    """Return the nanoseconds of the wall time in which other processes had the CPU; 0 if that cannot be determined."""
     only_preempted = after.involuntary > before.involuntary and after.voluntary == before.voluntary
     return max(0, wall_ns - cpu_ns) if only_preempted else 0

@@ -1,4 +1,4 @@
-"""The limits of this process as they were at the start of the run, for code of ours that runs after tests have lowered them."""
+"""The limits of this process at the start of the run, for perfguard code that runs after tests have lowered them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ else:
 
 
 class ProcessLimits(NamedTuple):
-    """The recursion limit, the umask and the soft limits of resources, by their numbers."""
+    """The recursion limit, the umask, and the soft resource limits by resource number."""
 
     recursion: int
     umask: int
@@ -25,14 +25,14 @@ class ProcessLimits(NamedTuple):
 
     @classmethod
     def current(cls) -> ProcessLimits:
-        """Return what holds at this moment."""
+        """Return the limits in effect now."""
         umask = os.umask(0)
         os.umask(umask)
         return cls(sys.getrecursionlimit(), umask, {kind: soft for kind, (soft, _hard) in _resource_limits()})
 
     def restore(self) -> None:
-        """Set these limits again, as far as a lowered hard limit allows."""
-        with contextlib.suppress(RecursionError):  # deeper already than this limit allows
+        """Set these limits again, within a hard limit that has been lowered."""
+        with contextlib.suppress(RecursionError):  # the stack is deeper than this limit
             sys.setrecursionlimit(self.recursion)
         os.umask(self.umask)
         for kind, (soft, hard) in _resource_limits():
@@ -40,12 +40,12 @@ class ProcessLimits(NamedTuple):
             if wanted != soft:
                 with contextlib.suppress(
                     OSError, ValueError
-                ):  # the system does not allow it: what fails then is reported there
+                ):  # the system refuses; code that needs the limit reports it
                     resource.setrlimit(kind, (wanted, hard))
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Set these limits for a block, and what a test has set after it."""
+        """Apply these limits inside the block, and restore the limits found before it."""
         found = ProcessLimits.current()
         if found == self:
             yield
@@ -59,12 +59,12 @@ class ProcessLimits(NamedTuple):
 
 def _resource_limits() -> Iterator[tuple[int, tuple[int, int]]]:
     for kind in _RESOURCES:
-        with contextlib.suppress(OSError, ValueError):  # known to Python and not to this kernel
+        with contextlib.suppress(OSError, ValueError):  # unknown to this kernel
             yield kind, resource.getrlimit(kind)
 
 
 def _within_hard_limit(wanted: int, hard: int) -> int:
-    """Return the wanted soft limit, or the hard one where that is lower."""
+    """Return the wanted soft limit, or the hard limit if that is lower."""
     if hard == resource.RLIM_INFINITY:
         return wanted
     return hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,4 +1,4 @@
-"""A hash of a test's own source: a changed benchmark is another benchmark."""
+"""Hash of a test's source: a benchmark whose source has changed is not comparable with its record."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 
 def source_hash(function: Callable[..., object]) -> str:
-    """Hash of the function's code as a syntax tree; "" where there is no source.
+    """Return a hash of the function's syntax tree; "" if its source is not available.
 
-    Comments, blank lines, the docstring and the decorators do not count: another threshold in the marker is not
-    another benchmark. A parameter's value is part of the node id.
+    Comments, blank lines, the docstring and the decorators do not count: a changed threshold in the marker does not
+    make another benchmark. Values of parameters are part of the node id.
     """
     try:
         source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))

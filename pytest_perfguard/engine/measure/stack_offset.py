@@ -1,8 +1,8 @@
 """Shift the interpreter's stack under a measured call.
 
 CPython 3.11 and newer keep the frames of Python functions in chunks of 16 KiB. A call that crosses the end of a chunk
-maps and unmaps memory each time it does so, which makes it up to a hundred times as long. Whether the measured call
-does depends on how deep it is called. So every round is called at another depth: through one frame of a chosen size.
+maps and unmaps memory each time, which makes it up to a hundred times as long. Whether it crosses depends on the depth
+at which it is called. Therefore every round is called through one frame of another size.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any, Final, TypeVar, cast
 
-#: Machine words in a chunk of CPython's stack (`DATA_STACK_CHUNK_SIZE`, 16 KiB).
+#: Machine words per chunk of CPython's stack (`DATA_STACK_CHUNK_SIZE`, 16 KiB).
 CHUNK_SLOTS: Final = 2048
-#: Offsets are multiples of this many words, so that few functions are made.
+#: Offsets are multiples of this number of words, which limits the number of functions that are created.
 STEP_SLOTS: Final = 16
-#: Fractional part of the golden ratio: its multiples, modulo one, cover the unit interval evenly however many there are.
+#: Fractional part of the golden ratio. Its multiples modulo one cover the unit interval evenly, whatever their number.
 _GOLDEN_RATIO_FRACTION: Final = 0.6180339887498949
 
 _T = TypeVar("_T")
 
 
 def stack_offset(index: int) -> int:
-    """Return the offset of the `index`-th round, in machine words: low-discrepancy over one chunk (Weyl sequence)."""
+    """Return the offset of the `index`-th round in machine words: a low-discrepancy sequence over one chunk (Weyl)."""
     return int(index * _GOLDEN_RATIO_FRACTION % 1.0 * CHUNK_SLOTS) // STEP_SLOTS * STEP_SLOTS
 
 
@@ -33,7 +33,7 @@ def call_shifted(slots: int, function: Callable[..., _T], *arguments: object) ->
 
 
 class AwaitShifted(Awaitable[_T]):
-    """An awaitable that runs every step of a coroutine `slots` machine words further up the stack."""
+    """Awaitable that runs every step of a coroutine `slots` machine words further up the stack."""
 
     def __init__(self, slots: int, coroutine: Generator[Any, Any, _T] | Any) -> None:
         self._slots = slots

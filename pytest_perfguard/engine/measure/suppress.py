@@ -1,4 +1,4 @@
-"""Keeping out of a measurement what pytest and the interpreter keep of each call: log records, warnings, output."""
+"""Keep log records, warnings and output of the measured calls from being captured, which takes memory and time."""
 
 from __future__ import annotations
 
@@ -7,48 +7,46 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
 
 from pytest_perfguard.core.originals import os
 
-#: A log record without its values; what a growing buffer has taken beyond its content.
-_RECORD_BYTES: Final = 500
-_OVERALLOCATED: Final = 1.25
+
+class RunnerCapture:
+    """The log records and the output that the surrounding test runner captures. This class stands for none."""
+
+    def handlers(self) -> Sequence[logging.Handler]:
+        """Return the handlers of the root logger that store records."""
+        return ()
+
+    def stored_bytes(self) -> int:
+        """Return an estimate, rounded up, of the bytes that the runner holds for the running test."""
+        return 0
+
+
+NO_CAPTURE = RunnerCapture()
 
 
 @contextlib.contextmanager
-def suppress_capture(*, output: bool = True, records: bool = True) -> Iterator[None]:
-    """Keep nothing of warnings, nor of output and log records, which are False for a test that looks at its own."""
+def suppress_capture(
+    *, capture: RunnerCapture = NO_CAPTURE, output: bool = True, records: bool = True
+) -> Iterator[None]:
+    """Drop warnings, output and log records inside the block.
+
+    `output` and `records` are False for a test that examines its own output or log records.
+    """
     with contextlib.ExitStack() as stack:
         if output:
             stack.enter_context(_suppress_output())
         if records:
-            stack.enter_context(_detach_handlers())
+            stack.enter_context(_detach_handlers(capture))
         stack.enter_context(_suppress_warnings())
         yield
 
 
-def kept_by_pytest() -> int:
-    """Bytes of what pytest keeps just now of the running test's log records and output: about so many, rather too many."""
-    records = {id(record): record for handler in _handlers() for record in getattr(handler, "records", ())}
-    values = {id(value): value for record in records.values() for value in vars(record).values()}
-    streams = [getattr(handler, "stream", None) for handler in _handlers()]
-    texts = [sys.getsizeof(stream.getvalue()) for stream in streams if isinstance(stream, io.StringIO)]
-    captured = [stream.buffer for stream in (sys.stdout, sys.stderr) if type(stream).__module__ == "_pytest.capture"]
-    output = [buffer.getbuffer().nbytes for buffer in captured if isinstance(buffer, io.BytesIO)]
-    kept = len(records) * _RECORD_BYTES + sum(map(sys.getsizeof, values.values()))
-    return kept + round(_OVERALLOCATED * sum((*texts, *output)))
-
-
-def _handlers() -> list[logging.Handler]:
-    return [handler for handler in logging.getLogger().handlers if type(handler).__module__ == "_pytest.logging"]
-
-
 @contextlib.contextmanager
-def _detach_handlers() -> Iterator[None]:
-    """pytest's handlers keep every record of a test: with thousands of calls that is memory, and time."""
-    root, handlers = logging.getLogger(), _handlers()
+def _detach_handlers(capture: RunnerCapture) -> Iterator[None]:
+    root, handlers = logging.getLogger(), capture.handlers()
     for handler in handlers:
         root.removeHandler(handler)
     try:
@@ -60,21 +58,21 @@ def _detach_handlers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _suppress_warnings() -> Iterator[None]:
-    """The filters hold as in the ordinary run, so that errors stay errors; what is only shown is dropped."""
+    """Drop warnings that would be shown. The filters stay, so that a warning turned into an error still raises."""
     with warnings.catch_warnings():
         warnings.showwarning = _drop
         yield
 
 
 def _drop(*_message: object, **_more: object) -> None:
-    """Takes the place of `warnings.showwarning`."""
+    """Replacement of `warnings.showwarning`."""
 
 
 @contextlib.contextmanager
 def _suppress_output() -> Iterator[None]:
-    """File descriptors 1 and 2, and what stands for them in `sys`, go to the null device.
+    """Redirect file descriptors 1 and 2, `sys.stdout` and `sys.stderr` to the null device.
 
-    A test that prints is called thousands of times, and `--capture=sys` keeps its output in memory.
+    A test that prints is called thousands of times, and a runner may keep its output in memory.
     """
     streams = sys.stdout, sys.stderr
     for stream in streams:

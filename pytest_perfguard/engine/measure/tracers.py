@@ -1,4 +1,4 @@
-"""Profilers, tracers and monitoring tools that are active in a process: paused for a measurement, and put back after it."""
+"""Pause profilers, tracers, monitoring tools and time limits during a measurement."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any, Final
 
 from pytest_perfguard.core.originals import os, sys, threading
 
-#: Methods by which an object that C code installed is paused and goes on: cProfile and line_profiler, VizTracer.
+#: Methods that pause and resume a tool installed by C code: cProfile and line_profiler; VizTracer.
 _PAUSE_METHODS: Final = (("disable", "enable"), ("pause", "resume"))
-#: The numbers of the tools of `sys.monitoring`.
+#: Tool numbers of `sys.monitoring`.
 _MONITORING_TOOL_IDS: Final = range(6)
 
 
 @contextlib.contextmanager
 def pause_tracers() -> Iterator[None]:
-    """Pause profilers, tracers and monitoring tools: cProfile, coverage, debuggers; for new threads as well."""
+    """Pause profilers, tracers and monitoring tools (cProfile, coverage, debuggers) inside the block, also for new
+    threads."""
     with contextlib.ExitStack() as stack:
         stack.callback(_pause(sys.gettrace(), sys.settrace))
         stack.callback(_pause(sys.getprofile(), sys.setprofile))
@@ -29,7 +30,7 @@ def pause_tracers() -> Iterator[None]:
 
 
 def unpausable_tracers() -> list[str]:
-    """What is active here, makes code slower or its memory larger, and cannot be paused."""
+    """Return the active tools and settings that make code slower or its memory larger and cannot be paused."""
     return list(_unpausable_tracers())
 
 
@@ -56,9 +57,9 @@ def _loop_in_debug_mode() -> bool:
 
 
 def _pause(active: Any, install: Callable[[Any], object]) -> Callable[[], object]:
-    """Pause what is installed; returns the function that puts it back.
+    """Pause an installed tool; return the function that resumes it.
 
-    Where nothing can be seen, nothing is done: C code may have installed a profiler that only it can put back (yappi).
+    A tool that is not visible from Python is left alone: only the C code that installed it can restore it (yappi).
     """
     if active is None:
         return _do_nothing
@@ -74,7 +75,7 @@ def _pause(active: Any, install: Callable[[Any], object]) -> Callable[[], object
 
 
 def _do_nothing() -> None:
-    """There is nothing to put back."""
+    """Resume function of a tool that was not paused."""
 
 
 def _pause_methods_of(active: Any) -> tuple[Callable[[], object], Callable[[], object]] | None:
@@ -87,7 +88,8 @@ def _pause_methods_of(active: Any) -> tuple[Callable[[], object], Callable[[], o
 
 @contextlib.contextmanager
 def _pause_monitoring() -> Iterator[None]:
-    """`sys.monitoring` (3.12 and newer): the events of every tool. Those of single code objects find no callback."""
+    """Pause the events of every tool of `sys.monitoring` (3.12 and newer). Events of single code objects find no
+    callback."""
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is None:
         yield
@@ -114,13 +116,13 @@ def _pause_monitoring() -> Iterator[None]:
 
 @contextlib.contextmanager
 def pause_time_limits() -> Iterator[None]:
-    """Pause the time limits that a fixture has set for one call of the test: an alarm, faulthandler's traceback."""
+    """Pause the time limits that a fixture has set for one call of the test: an alarm, and faulthandler's traceback."""
     import signal
 
     left = repeat = 0.0
     if the_threading.current_thread() is the_threading.main_thread():
         left, repeat = signal.setitimer(signal.ITIMER_REAL, 0)
-    if "faulthandler" in sys.modules:  # not to be put back: it does not tell what was set
+    if "faulthandler" in sys.modules:  # cannot be restored, because faulthandler does not expose its settings
         sys.modules["faulthandler"].cancel_dump_traceback_later()
     try:
         yield

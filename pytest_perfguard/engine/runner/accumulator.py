@@ -33,8 +33,8 @@ class MeasurementBuilder:
         self.parallel: dict[str, bool] = {}
         """By label: does the point run in parallel, so that it is not kept on one CPU?"""
         self.measurement = Measurement()
-        self._paces: dict[str, list[float]] = {}
-        self._process_paces: dict[str, list[float]] = {}
+        self._best_kernels: dict[str, list[float]] = {}
+        self._process_kernels: dict[str, list[float]] = {}
         self._busy: dict[str, float] = {}
         self._lost: list[float] = []
         self._current: dict[str, tuple[float, ...]] = {}
@@ -57,10 +57,12 @@ class MeasurementBuilder:
                 self._note(f"one call per round, after setup=...: a second one raised {result.single_call_rounds}")
             self.iterations[label] = result.iterations
             self._busy[label] = max(result.busy, self._busy.get(label, 0.0))
-            self._process_paces[label] = sorted([*self._process_paces.get(label, ()), *result.paces])[
+            self._process_kernels[label] = sorted([*self._process_kernels.get(label, ()), *result.kernel_seconds])[
                 :BEST_ROUNDS_OF_PROCESS
             ]
-            self._paces[label] = sorted([*self._paces.get(label, ()), *result.paces])[:BEST_ROUNDS_OF_TEST]
+            self._best_kernels[label] = sorted([*self._best_kernels.get(label, ()), *result.kernel_seconds])[
+                :BEST_ROUNDS_OF_TEST
+            ]
         if not any(result.stateful for result in results.values()):
             for label, result in results.items():
                 for metric, values in result.values.items():
@@ -101,9 +103,9 @@ class MeasurementBuilder:
         samples = {
             name: taken for name, taken in samples.items() if name in points or len(taken.processes) == processes
         }
-        pace = max((paces[-1] for paces in self._process_paces.values() if paces), default=0.0)
+        pace = max((paces[-1] for paces in self._process_kernels.values() if paces), default=0.0)
         lost = max((*self._lost, self.measurement.lost), default=0.0)
-        self._current, self._process_paces, self._measured_claims, self._lost = {}, {}, set(), []
+        self._current, self._process_kernels, self._measured_claims, self._lost = {}, {}, set(), []
         for note in notes:
             self._note(note)
         if lost > BUSY_SHARE:
@@ -113,7 +115,7 @@ class MeasurementBuilder:
             self.measurement,
             samples=samples,
             iterations=dict(self.iterations),
-            kernel=max((paces[-1] for paces in self._paces.values() if paces), default=0.0),
+            kernel=max((paces[-1] for paces in self._best_kernels.values() if paces), default=0.0),
             paces=(*self.measurement.paces, pace),
             busy=min(self._busy.values(), default=0.0),
             lost=lost,

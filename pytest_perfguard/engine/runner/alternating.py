@@ -1,24 +1,21 @@
-"""Tests whose two arms cannot be alive at once: something that they hold (a port, a lock file, a database) exists once.
+"""Measure tests whose two arms cannot run at the same time, in alternating fresh processes of the base and the head.
 
-How that is recognised, and how such tests are measured: with the two sides in alternating fresh processes. What the machine
-does between two processes meets one side only, so that the threshold is wider, as for tests that are not kept on one CPU.
+This is the case if both arms need a resource that exists once: a port, a lock file, a database. A change of the machine
+between two processes affects one arm only, so the threshold is wider, as for tests that are not pinned to one CPU.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from pytest_perfguard.core.errors import ChildError
 from pytest_perfguard.core.model import Comparison, Measurement, Samples, Verdict
 from pytest_perfguard.engine.runner.import_audit import ImportAudit
-from pytest_perfguard.engine.runner.pair_state import PairWorkers
+from pytest_perfguard.engine.runner.pair_workers import PairJudge
 from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
-from pytest_perfguard.engine.runner.protocol import Message
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import (
     MeasuredTest,
@@ -26,79 +23,15 @@ from pytest_perfguard.engine.runner.scheduler import (
     Progress,
     Scheduler,
     TestFailed,
-    error_summary,
     failed_comparison,
+    why_not_collected,
 )
-from pytest_perfguard.engine.runner.single_process import why_not_collected
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import UNPINNED_THRESHOLD, Pairs
 
-#: Once one arm is ready, the other one may take so many seconds more, and so many times as long.
-MIN_PATIENCE_SECONDS: Final = 10.0
-PATIENCE_FACTOR: Final = 3.0
-#: Between two looks at whether an arm has answered.
-_POLL_SECONDS: Final = 0.005
-#: What programs say when somebody else has what they want.
-_RESOURCE_TAKEN: Final = re.compile(
-    r"address already in use|already in use|already running|already exists|already locked|is locked|errno 98\b|errno 48\b"
-    r"|resource temporarily unavailable|could not acquire|could not be acquired|only one usage of each|lock held|port \d+ is|file exists",
-    re.IGNORECASE,
-)
-
-#: An exception with its message.
-_EXCEPTION_LINE: Final = re.compile(r"\b\w*(?:Error|Exception|Timeout)\b: .*")
-
-#: (node id, what was measured so far, how much of the budget is spent) -> the verdict, or None to measure on.
-PairJudge = Callable[[str, Pairs, Spent], Comparison | None]
-
-
-class NeverReady(ChildError):
-    """One arm waits for something while the other one holds it, as far as can be seen from outside."""
-
-    def __init__(self, doing: str, *, waited: float, arm: str) -> None:
-        super().__init__(doing, arm=arm)
-        self.waited = waited
-
-    def what_happened(self) -> str:
-        other = "base" if self.arm == "head" else "head"
-        return f"was not ready after {self.waited:.0f} s more than the {other}"
-
-
-def receive_both(
-    workers: PairWorkers, *, doing: str, limit: float, clock: Callable[[], float] = time.monotonic
-) -> tuple[Message, Message]:
-    """The next message of each arm: (base, head).
-
-    Raises
-    ------
-    NeverReady
-        where one arm has answered and the other one does not come.
-    """
-    start = clock()
-    while not any(worker.has_message(_POLL_SECONDS) for worker in workers):
-        if clock() - start > limit:
-            break
-    patience = min(limit, MIN_PATIENCE_SECONDS + PATIENCE_FACTOR * (clock() - start))
-    ready = {arm: worker.has_message(0) for arm, worker in zip(PairWorkers._fields, workers, strict=True)}
-    for arm, worker in zip(PairWorkers._fields, workers, strict=True):
-        if any(ready.values()) and not ready[arm] and not worker.has_message(patience):
-            raise NeverReady(doing, waited=patience, arm=arm)
-    return workers.base.receive(doing=doing, limit=limit), workers.head.receive(doing=doing, limit=limit)
-
-
-def collision_reason(error: Exception | str) -> str:
-    """What the two arms seem to need both, as the failing one tells it; "" where nothing points to that. Pure."""
-    if isinstance(error, NeverReady):
-        return f"one arm {error.what_happened()}"
-    lines = [line.strip() for line in str(error).splitlines() if _RESOURCE_TAKEN.search(line)]
-    if not lines:
-        return ""
-    named = _EXCEPTION_LINE.search(lines[-1])
-    return named[0] if named else lines[-1]
-
 
 class AlternatingRunner(Scheduler[None]):
-    """One measuring phase in which one process is alive at a time, of the base and of the head in turn."""
+    """The phase that runs one process at a time, of the base and of the head in turn."""
 
     unit = "pair"
 
@@ -115,6 +48,7 @@ class AlternatingRunner(Scheduler[None]):
         reasons: Mapping[str, str],
         report_progress: Callable[[Progress], None],
         max_passes: int,
+        summarize: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
@@ -123,14 +57,15 @@ class AlternatingRunner(Scheduler[None]):
         self._revision = revision
         self._collisions = collisions
         self._reasons = reasons
+        self._summarize = summarize
         self._runners = [
-            Runner(tests, launch, _decide_nothing, report_progress=report_progress, max_passes=max_passes, clock=clock)
+            Runner(tests, launch, _measure_on, report_progress=report_progress, max_passes=max_passes, clock=clock)
             for launch in (base, head)
         ]
 
     @contextlib.contextmanager
     def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[None]:
-        yield None  # each result starts processes of its own
+        yield None  # each test gets processes of its own
 
     def _select_collected(self, workers: None, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
         return list(tests)
@@ -155,21 +90,21 @@ class AlternatingRunner(Scheduler[None]):
                 runner.measure_once(worker, test, index)
             except TestFailed as error:
                 if is_base:
-                    raise OtherTest(f"fails with {self._revision}: {error_summary(str(error))}") from None
+                    raise OtherTest(f"fails with {self._revision}: {self._summarize(str(error))}") from None
                 raise
 
     def _check_collected(self, worker: WorkerProcess, test: MeasuredTest, *, is_base: bool) -> None:
         if test.nodeid not in worker.ready.found:
             problem = why_not_collected(worker, test)
             if is_base:
-                raise OtherTest(f"not to be had with {self._revision}: {error_summary(problem)}")
+                raise OtherTest(f"not available with {self._revision}: {self._summarize(problem)}")
             raise TestFailed(problem)
 
     def _pairs(self, test: MeasuredTest) -> Pairs:
         base, head = equalize_rounds(*(runner.measurement_of(test.nodeid) for runner in self._runners))
         note = (
-            f"measured with one arm alive at a time, since both need what exists once ({self._collisions[test.nodeid]}): "
-            f"only changes of more than {UNPINNED_THRESHOLD:.0%} can be told"
+            f"measured with one arm alive at a time, because both need a resource that exists once ({self._collisions[test.nodeid]}): "
+            f"only changes of more than {UNPINNED_THRESHOLD:.0%} can be detected"
         )
         head = replace(head, notes=tuple(dict.fromkeys((*head.notes, note))))
         return Pairs(self._revision, base, head, pinned=False, why=self._reasons.get(test.nodeid, ""))
@@ -182,7 +117,10 @@ class AlternatingRunner(Scheduler[None]):
 
 
 def equalize_rounds(base: Measurement, head: Measurement) -> tuple[Measurement, Measurement]:
-    """Both with as many rounds in their i-th processes: each went on for as long as the machine was slow. Pure."""
+    """Return both with equal numbers of rounds in their i-th processes. Pure.
+
+    The two processes choose their numbers of rounds independently.
+    """
     times = [name for name in base.samples if name in head.samples and base.samples[name].unit == "s"]
     cut = {name: _equalize(base.samples[name], head.samples[name]) for name in times}
     return (
@@ -199,11 +137,14 @@ def _equalize(base: Samples, head: Samples) -> tuple[Samples, Samples]:
 
 
 def _evenly_chosen(rounds: Sequence[float], length: int) -> tuple[float, ...]:
-    """So many of the rounds, evenly from the fastest to the slowest: the i-th of one process has no part in that of another."""
+    """Return this many of the rounds, chosen evenly from the fastest to the slowest.
+
+    Their order in time is dropped, because the i-th rounds of two processes are unrelated.
+    """
     ordered = sorted(rounds)
     return tuple(ordered[(2 * index + 1) * len(ordered) // (2 * length)] for index in range(length))
 
 
-def _decide_nothing(_nodeid: str, _measurement: Measurement, _spent: Spent) -> Comparison | None:
-    """One side alone decides nothing."""
+def _measure_on(_nodeid: str, _measurement: Measurement, _spent: Spent) -> Comparison | None:
+    """Return None: one arm alone decides nothing."""
     return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,10 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
+from pytest_perfguard.core.git import git_or_empty
 from pytest_perfguard.core.system_errors import explain_error
-from pytest_perfguard.engine.runner.base_tests import BaseTests
 from pytest_perfguard.engine.runner.generated_files import copy_generated
-from pytest_perfguard.engine.runner.import_audit import ImportAudit, project_roots
+from pytest_perfguard.engine.runner.import_audit import BUILD_REMEDY, ImportAudit, project_roots
 from pytest_perfguard.engine.runner.interpreter_flags import portable_flags, with_bytecode_folder
 from pytest_perfguard.engine.runner.path_map import PathMap
 from pytest_perfguard.engine.runner.process import Launch
@@ -25,6 +27,17 @@ from pytest_perfguard.engine.runner.test_overlay import TestFiles, copy_tests, o
 from pytest_perfguard.engine.runner.worktree import check_out, extra_folder
 
 MAX_LOG_LINES: Final = 15
+
+
+#: What to do about a base that lacks what a build writes.
+BUILD_HINT: Final = f"if the base has to be built before it can be imported, {BUILD_REMEDY}"
+#: How the failures begin that such a base ends in.
+UNBUILT_ERRORS: Final = (
+    "ModuleNotFoundError",
+    "ImportError",
+    "FileNotFoundError",
+    "importlib.metadata.PackageNotFoundError",
+)
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,7 @@ def _base_launch(head: Launch, places: PathMap, roots: Sequence[Path], build: Ba
     return Launch(
         arguments=[places.argument_to_base(argument, head.folder) for argument in head.arguments],
         folder=Path(places.to_base(os.fspath(head.folder))),
+        program=head.program,
         python=build.python or head.python,
         path=path,
         environment=environment,
@@ -180,3 +194,36 @@ def _run_build(build: BaseBuild, folder: Path, target: Path, environment: Mappin
     if done.returncode:
         last = "\n".join(done.stdout.splitlines()[-MAX_LOG_LINES:])
         raise RevisionError(f"perf_base_command {command!r} exited with status {done.returncode}:\n{last}")
+
+
+class BaseTests:
+    """The tests of a revision, by its own files."""
+
+    def __init__(self, revision: Revision) -> None:
+        self._revision = revision
+        self._texts = functools.lru_cache(maxsize=None)(self._read)
+
+    def has(self, nodeid: str, path: str) -> bool:
+        """Has the revision a test of this id in this file of this tree? It may be there and fail to run.
+
+        Each part of the id that stands in this tree's file has to stand in the revision's; a name that does not is inherited,
+        or made by a loop.
+        """
+        head, base = self._texts(path)
+        names = re.sub(r"\[.*", "", nodeid.partition("::")[2], flags=re.DOTALL).split("::")
+        return bool(base) and all(_contains_word(name, base) for name in names if _contains_word(name, head))
+
+    def _read(self, path: str) -> tuple[str, str]:
+        top = self._revision.top
+        file = next((Path(place) for place in (path, os.path.realpath(path)) if Path(place).is_relative_to(top)), None)
+        if file is None:  # beside the repository: both arms run the same file
+            return "", "outside"
+        try:
+            head = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            head = ""
+        return head, git_or_empty(top, "show", f"{self._revision.commit}:{file.relative_to(top).as_posix()}")
+
+
+def _contains_word(name: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None

@@ -1,4 +1,4 @@
-"""One claim of a test in one process: two calls measured in turn, as two arms of a pair are."""
+"""Measure a claim that one call is faster than another: both in one process, alternating like the two arms of a pair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_perfguard.engine.runner.scheduler import MeasuredTest, run_plan
 
 
 def measure_claim(worker: WorkerProcess, point: FasterThanPoint, index: int, test: MeasuredTest) -> ClaimSamples:
-    """Measure the two calls in turn in the process of this index -> the contest with this process's ratio."""
+    """Measure the two calls in the process of this index; return the claim with the log ratio of this process."""
     options = PairedPlanOptions(
         ("time",),
         round(test.settings.budget * 1e9),
@@ -28,19 +28,20 @@ def measure_claim(worker: WorkerProcess, point: FasterThanPoint, index: int, tes
     if not result.head.stateful:
         ratio = log_ratio(result.head.values["time"], result.base.values["time"])
     ratios = () if ratio is None else (ratio,)
-    return ClaimSamples(point.name, point.rival, point.by, ratios, result.head.stateful)
+    return ClaimSamples(point.name, point.rival, point.by, ratios, result.head.stateful or "")
 
 
 def _sender(
     worker: WorkerProcess, index: int, test: MeasuredTest
 ) -> Callable[[ArmRequest], MeasureResult | CallRaised]:
-    placed = False  # where a point begins
+    """Return the function that sends the plan's requests to the process, pinned or not as they demand."""
+    pinned = False  # at the beginning of a point
 
     def measure(request: ArmRequest) -> MeasureResult | CallRaised:
-        nonlocal placed
-        if request.pinned is not placed:
-            placed = request.pinned
-            worker.send(SetAffinity(index if placed else -1))
+        nonlocal pinned
+        if request.pinned is not pinned:
+            pinned = request.pinned
+            worker.send(SetAffinity(index if pinned else -1))
         return worker.measure(request.as_rival_request, doing=f"measuring {test.nodeid}", limit=test.time_limit)
 
     return measure

@@ -26,8 +26,13 @@ from pytest_perfguard.engine.runner.protocol import (
     Resume,
     ServeTest,
 )
-from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress, TestFailed, failed_comparison
-from pytest_perfguard.engine.runner.single_process import SingleProcessScheduler
+from pytest_perfguard.engine.runner.scheduler import (
+    MeasuredTest,
+    Progress,
+    SingleProcessScheduler,
+    TestFailed,
+    failed_comparison,
+)
 from pytest_perfguard.engine.verdict.leaks import PROCESSES, judge_leaks
 
 #: The whole check of one test is one answer: its calls, traced, and the explanation.

@@ -1,11 +1,11 @@
-"""Measures the undecided tests in two trees side by side: in one fresh pair of processes after another."""
+"""Measure tests in two trees side by side, in one fresh pair of processes after another, until each test is decided."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 
 from pytest_perfguard.core.errors import ChildError, ProtocolError
 from pytest_perfguard.core.model import Comparison, Verdict
@@ -19,11 +19,17 @@ from pytest_perfguard.engine.measure.paired_plan import (
     plan_pair,
 )
 from pytest_perfguard.engine.measure.plan import FirstCallRaised
-from pytest_perfguard.engine.runner.alternating import NeverReady, collision_reason, receive_both
-from pytest_perfguard.engine.runner.base_tests import BUILD_HINT, UNBUILT_ERRORS
+from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
+from pytest_perfguard.engine.runner.base_tree import BUILD_HINT, UNBUILT_ERRORS
 from pytest_perfguard.engine.runner.faster_than import measure_claim
 from pytest_perfguard.engine.runner.import_audit import ImportAudit
-from pytest_perfguard.engine.runner.pair_state import PairState, PairWorkers
+from pytest_perfguard.engine.runner.pair_workers import (
+    NeverReady,
+    PairJudge,
+    PairWorkers,
+    collision_reason,
+    receive_both,
+)
 from pytest_perfguard.engine.runner.process import START_TIMEOUT, STARTING_ACTIVITY, Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
@@ -37,25 +43,51 @@ from pytest_perfguard.engine.runner.protocol import (
 from pytest_perfguard.engine.runner.scheduler import (
     MeasuredTest,
     OtherTest,
+    PointClock,
     Progress,
     Scheduler,
     TestFailed,
-    error_summary,
     failed_comparison,
     further_setups,
     run_plan,
+    why_not_collected,
 )
-from pytest_perfguard.engine.runner.single_process import why_not_collected
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, MIN_MEMORY_PAIRS, is_higher
 from pytest_perfguard.engine.verdict.paired import UNPINNED_THRESHOLD, Pairs
 
-#: (node id, what was measured so far, how much of the budget is spent) -> the verdict, or None to measure on.
-PairJudge = Callable[[str, Pairs, Spent], Comparison | None]
+
+@dataclass
+class PairState:
+    """The measurements of one test in both arms so far, and how its points are measured."""
+
+    base: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
+    head: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
+    pinned: dict[str, bool] = field(default_factory=dict)
+    """By label: is the point pinned to one CPU?"""
+    known_pinned: dict[str, bool] = field(default_factory=dict)
+    """The same, as found by an earlier phase."""
+    only_head: Set[str] = frozenset()
+    """Modules that only the head's fresh interpreters import."""
+
+    @classmethod
+    def of(cls, test: MeasuredTest) -> PairState:
+        """Return the initial state: calls per slice and pinning as an earlier phase found them.
+
+        A number of one call per slice is determined again, because the pairs need the error that causes it.
+        """
+        iterations = {label: count for label, count in test.iterations.items() if count > 1}
+        known = {} if test.parallel is None else dict.fromkeys(test.iterations, not test.parallel)
+        return cls(MeasurementBuilder(iterations), MeasurementBuilder({}), known_pinned=known)
+
+    def note_interferences(self, base: Sequence[str], head: Sequence[str]) -> None:
+        """Note what was active in the two processes and could not be paused."""
+        self.base.note_interferences(base)
+        self.head.note_interferences(head)
 
 
 class PairRunner(Scheduler[PairWorkers]):
-    """One measuring phase with two processes at a time, one per tree, of which one is active."""
+    """The phase that measures in two processes at a time, one per tree. Only one of the two is active at a time."""
 
     unit = "pair"
 
@@ -72,11 +104,20 @@ class PairRunner(Scheduler[PairWorkers]):
         report_progress: Callable[[Progress], None],
         max_passes: int,
         clock: Callable[[], float] = time.monotonic,
+        summarize: Callable[[str], str],
         exists_at_base: Callable[[str, str], bool] = lambda _nodeid, _path: False,
     ) -> None:
-        """`exists_at_base`: has the revision itself a test of this node id, in this file?"""
+        """
+        Parameters
+        ----------
+        summarize
+            reduces the test runner's report of a failure to the line that names the error.
+        exists_at_base
+            returns whether the revision itself has a test of this node id, in this file.
+        """
         super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
         self._launches = (base, head)
+        self._summarize = summarize
         self._exists_at_base = exists_at_base
         self._judge = judge
         self._audit = audit
@@ -84,7 +125,7 @@ class PairRunner(Scheduler[PairWorkers]):
         self._reasons = reasons
         self._states = {test.nodeid: PairState.of(test) for test in tests}
         self.collisions: dict[str, str] = {}
-        """Tests whose arms cannot be alive at once, and why: their verdict is provisional."""
+        """By node id, the reason why the two arms of a test cannot run at the same time. The verdict on it is provisional."""
 
     @contextlib.contextmanager
     def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[PairWorkers]:
@@ -111,24 +152,24 @@ class PairRunner(Scheduler[PairWorkers]):
         return [test for test in tests if test.nodeid not in self.comparisons]
 
     def _missing_at_base(self, workers: PairWorkers, test: MeasuredTest) -> Comparison:
-        """The verdict on a test that the base does not collect: it is new, unless the revision has it."""
-        base, why = workers.base.ready, error_summary(why_not_collected(workers.base, test))
+        """Return the comparison of a test that the base does not collect: new, unless the revision has it."""
+        base, why = workers.base.ready, self._summarize(why_not_collected(workers.base, test))
         if reason := base.mismatches.get(test.nodeid):
-            return self._undecided_comparison(test, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
+            return self._without_findings(test, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
         if test.nodeid in base.other_ids or not self._exists_at_base(test.nodeid, test.path):
-            return self._undecided_comparison(test, Verdict.NEW, f"not to be had with {self._revision}: {why}")
-        return self._undecided_comparison(
+            return self._without_findings(test, Verdict.NEW, f"not available with {self._revision}: {why}")
+        return self._without_findings(
             test, Verdict.INCOMPARABLE, f"{self._revision} has this test and cannot run it: {why}; {BUILD_HINT}"
         )
 
     def _measure(self, workers: PairWorkers, test: MeasuredTest, following: str, index: int) -> None:
         state = self._states[test.nodeid]
-        self._reached: float | None = None
-        for results in self._test_runs(workers, test, following, index):
+        clock = PointClock(self._clock)
+        for results in self._test_runs(workers, test, following, index, clock):
             state.base.add({label: result.base for label, result in results.items()})
             state.head.add({label: result.head for label, result in results.items()})
             state.pinned |= {label: result.pinned for label, result in results.items() if not result.head.stateful}
-        seconds = self._clock() - self._reached if self._reached is not None else 0.0
+        seconds = clock.seconds
         notes = list(self._notes(workers, state))
         state.base.close_process(seconds, gc_enabled=workers.base.ready.gc_enabled)
         state.head.close_process(seconds, notes, gc_enabled=workers.head.ready.gc_enabled)
@@ -147,8 +188,8 @@ class PairRunner(Scheduler[PairWorkers]):
         if not self._audit.base_is_used:
             yield "the base imported nothing of its own but tests: unless they start its programs, both arms ran the same code"
         if not all(state.pinned.values()):
-            why = "it runs in parallel" if head.can_pin and base.can_pin else "this system does not allow it"
-            yield f"not kept on one CPU, since {why}: only changes of more than {UNPINNED_THRESHOLD:.0%} can be told"
+            why = "it runs in parallel" if head.can_pin and base.can_pin else "this system does not support it"
+            yield f"not pinned to one CPU, because {why}: only changes of more than {UNPINNED_THRESHOLD:.0%} can be detected"
 
     def _pairs(self, test: MeasuredTest) -> Pairs:
         state = self._states[test.nodeid]
@@ -157,9 +198,9 @@ class PairRunner(Scheduler[PairWorkers]):
         return Pairs(self._revision, state.base.measurement, state.head.measurement, pinned, why)
 
     def _test_runs(
-        self, workers: PairWorkers, test: MeasuredTest, following: str, index: int
+        self, workers: PairWorkers, test: MeasuredTest, following: str, index: int, clock: PointClock
     ) -> Iterator[Mapping[str, PairResult]]:
-        """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
+        """Run the test once; if one set-up allows one call only, run it once for each slice pair."""
         builder = self._states[test.nodeid].head
         settings = test.settings
         options = PairedPlanOptions(
@@ -172,18 +213,18 @@ class PairRunner(Scheduler[PairWorkers]):
             first_round=index * SLICE_PAIRS.stop,
         )
         if not options.single_call_setup:
-            yield self._run_test(workers, test, following, options, index)
+            yield self._run_test(workers, test, following, options, index, clock)
             if not builder.single_call_setup:
                 return
         options = replace(options, single_call_setup=True)
-        first = self._run_test(workers, test, test.nodeid, options, index)
+        first = self._run_test(workers, test, test.nodeid, options, index, clock)
         yield first
         for more in further_setups({label: result.base for label, result in first.items()}, options.budget_ns):
             options = replace(options, head_first=not options.head_first)
-            yield self._run_test(workers, test, test.nodeid if more else following, options, index)
+            yield self._run_test(workers, test, test.nodeid if more else following, options, index, clock)
 
     def _memory_is_undecided(self, test: MeasuredTest, index: int) -> bool:
-        """May another pair change what is known of the memory?"""
+        """Return whether another pair may change the verdict on memory."""
         state = self._states[test.nodeid]
         base, head = state.base.measurement.samples, state.head.measurement.samples
         return index < MIN_MEMORY_PAIRS or (
@@ -192,28 +233,35 @@ class PairRunner(Scheduler[PairWorkers]):
         )
 
     def _run_test(
-        self, workers: PairWorkers, test: MeasuredTest, following: str, options: PairedPlanOptions, index: int
+        self,
+        workers: PairWorkers,
+        test: MeasuredTest,
+        following: str,
+        options: PairedPlanOptions,
+        index: int,
+        clock: PointClock,
     ) -> Mapping[str, PairResult]:
+        """Run the test in both processes and measure its points; return their results by label."""
         limit = max(test.time_limit, START_TIMEOUT)
         results: dict[str, PairResult] = {}
-        raised = ""
+        raised: str | None = None
         for worker in workers:
             worker.send(ServeTest(test.nodeid, following))
         while True:
             base, head = receive_both(workers, doing=f"measuring {test.nodeid}", limit=limit)
             if isinstance(head, FasterThanPoint) and isinstance(base, FasterThanPoint):
+                clock.start()
                 self._measure_claim(workers, test, head, index)
                 continue
             if not (isinstance(base, PointReached) and isinstance(head, PointReached) and base.label == head.label):
                 self._finish(workers, test, base, head)
                 if not (results or self._states[test.nodeid].head.measurement.contests):
-                    raise TestFailed.of("", raised)
+                    raise TestFailed.of(None, raised)
                 return results
-            if self._reached is None:
-                self._reached = self._clock()
+            clock.start()
             try:
                 results[base.label] = self._at_point(workers, test, base, options, index)
-            except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
+            except FirstCallRaised as error:  # the test raises it as well, and FinishedTest reports it
                 raised = str(error)
             for worker in workers:
                 worker.send(Resume())
@@ -221,11 +269,12 @@ class PairRunner(Scheduler[PairWorkers]):
     def _at_point(
         self, workers: PairWorkers, test: MeasuredTest, point: PointReached, options: PairedPlanOptions, index: int
     ) -> PairResult:
+        """Measure one point in both processes."""
         state = self._states[test.nodeid]
         options = replace(
             options,
             iterations=state.base.iterations.get(point.label, 0),
-            single_call_rounds=state.base.single_call_rounds.get(point.label, ""),
+            single_call_rounds=state.base.single_call_rounds.get(point.label),
             pinned=state.pinned.get(point.label, state.known_pinned.get(point.label))
             if options.pinned is None
             else False,
@@ -233,23 +282,21 @@ class PairRunner(Scheduler[PairWorkers]):
             process_per_call=not point.memory,
         )
         plan = plan_pair(options)
-        placed = False  # where a point begins
+        pinned = False  # at the beginning of a point
 
         def measure(request: ArmRequest) -> MeasureResult | CallRaised:
-            nonlocal placed
-            if request.pinned is not placed:
-                placed = request.pinned
+            nonlocal pinned
+            if request.pinned is not pinned:
+                pinned = request.pinned
                 for worker in workers:
-                    worker.send(SetAffinity(index if placed else -1))
+                    worker.send(SetAffinity(index if pinned else -1))
             worker = workers.base if request.arm == "base" else workers.head
-            return worker.measure(request.take, doing=f"measuring {test.nodeid}", limit=test.time_limit)
+            return worker.measure(request.request, doing=f"measuring {test.nodeid}", limit=test.time_limit)
 
         return run_plan(plan, measure)
 
     def _measure_claim(self, workers: PairWorkers, test: MeasuredTest, point: FasterThanPoint, index: int) -> None:
-        """A claim is about two calls of one tree: the head's."""
-        if self._reached is None:
-            self._reached = self._clock()
+        """Measure a claim in the head's process, since it compares two calls of one tree, and resume the test."""
         builder = self._states[test.nodeid].head
         if builder.needs_claim(point.label):
             with contextlib.suppress(FirstCallRaised):
@@ -258,7 +305,7 @@ class PairRunner(Scheduler[PairWorkers]):
             worker.send(Resume())
 
     def _finish(self, workers: PairWorkers, test: MeasuredTest, base: Message, head: Message) -> None:
-        """Both arms to the end of the test, where it is checked that they did the same and ran the right code."""
+        """Run both arms to the end of the test; check that they did the same and ran the right code."""
         same = isinstance(base, FinishedTest) and isinstance(head, FinishedTest)
         base_done, head_done = self._finish_arm(workers.base, test, base), self._finish_arm(workers.head, test, head)
         self._audit.check(base_done.modules, head_done.modules)
@@ -267,7 +314,7 @@ class PairRunner(Scheduler[PairWorkers]):
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
-            why = error_summary(base_done.problem)
+            why = self._summarize(base_done.problem)
             remedy = f"; {BUILD_HINT}" if why.startswith(UNBUILT_ERRORS) else ""
             raise OtherTest(f"fails with {self._revision}: {why}{remedy}")
         if not same:
@@ -278,7 +325,7 @@ class PairRunner(Scheduler[PairWorkers]):
             worker.send(Resume())
             message = worker.receive(doing=f"measuring {test.nodeid}", limit=test.time_limit)
         if not isinstance(message, FinishedTest):
-            raise ProtocolError(f"expected Point or Done while measuring {test.nodeid}, got {message!r}")
+            raise ProtocolError(f"expected PointReached or FinishedTest while measuring {test.nodeid}, got {message!r}")
         return message
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
@@ -288,16 +335,16 @@ class PairRunner(Scheduler[PairWorkers]):
                 self._set_aside_file(test.path, why)
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
             remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
-            return self._undecided_comparison(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
+            return self._without_findings(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
         return failed_comparison(test, error, self._states[test.nodeid].head.measurement)
 
     def _set_aside_file(self, path: str, why: str) -> None:
-        """The undecided tests of a file most likely need what one of them waited for: each would cost the same wait."""
+        """Set the undecided tests of a file aside, which most likely need the same resource: each would cost the same wait."""
         for test in self._undecided():
             if test.path == path:
                 self.collisions[test.nodeid] = why
-                self._decide(test, self._undecided_comparison(test, Verdict.INCOMPARABLE, why))
+                self._decide(test, self._without_findings(test, Verdict.INCOMPARABLE, why))
 
-    def _undecided_comparison(self, test: MeasuredTest, verdict: Verdict, reason: str) -> Comparison:
+    def _without_findings(self, test: MeasuredTest, verdict: Verdict, reason: str) -> Comparison:
         pairs = self._pairs(test)
         return Comparison(test.nodeid, verdict, (), pairs.head, reason, pairs.pairing())

@@ -1,4 +1,4 @@
-"""The controller's handle on one measuring process: start, ask, end. It knows no test and no plan."""
+"""The controller's handle on one measuring process: start it, exchange messages with it, end it."""
 
 from __future__ import annotations
 
@@ -43,71 +43,80 @@ from pytest_perfguard.engine.runner.protocol import (
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-#: Imports, conftests and the collection of the files that hold perf tests; a large project takes its time.
+#: Seconds for the imports and the collection of a process, which take long in a large project.
 START_TIMEOUT: Final = 300.0
-#: After the last word a child only tears down what its session holds.
+#: Seconds for a process to end after `Shutdown`, while it tears its session fixtures down.
 STOP_TIMEOUT: Final = 30.0
-#: After an interrupt a process may tear down its fixtures for so many seconds.
+#: Seconds for a process to end after SIGINT, before it is killed.
 INTERRUPT_TIMEOUT: Final = 5.0
 MAX_LOG_LINES: Final = 25
-#: What a process does first.
+#: The activity that error messages name before a process is ready.
 STARTING_ACTIVITY: Final = "starting and collecting"
 
 _Response = TypeVar("_Response", MeasureResult, LeakCheckResult)
 
-#: Starts pytest with the parent's import path, which `python -m pytest` and `pytest` do not share; or with the
-#: interpreter's own, without the current folder that `-c` puts before it unless `-I` or `-P` forbids that. Before
-#: anything is imported, a random number of objects of every size is allocated and kept, so that what is imported lies
-#: elsewhere in each process.
+#: Runs before the worker program. It sets the import path of this process, which `-c` would not pass on; or, for null,
+#: removes the current folder that `-c` puts in front unless `-I` or `-P` is set. It then allocates and keeps a random number
+#: of objects of every size, so that each process places later objects elsewhere in memory.
 _BOOT: Final = (
     "import sys, os, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[sys.path[:1] == ['']:]; "
     "heap = [bytes(16 * size - 33) for size in range(3, 33) for _ in range(os.urandom(1)[0] * 4 // size)], "
-    "bytearray(256 * os.urandom(1)[0]); "
-    "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    "bytearray(256 * os.urandom(1)[0])\n"
 )
-#: The arguments of a process are up to so many bytes longer than they need to be: where its C stack begins depends on it.
+#: The arguments of a process are padded with a random number of bytes up to this one, which shifts the start of its C stack.
 MAX_STACK_SHIFT: Final = 4096
 
 
 @dataclass(frozen=True)
+class WorkerProgram:
+    """The Python program of a measuring process."""
+
+    main: str
+    """Statements that run with the arguments in `sys.argv[1:]` and end with the process's exit status."""
+    pipe_option: str
+    """The option that passes the inherited file descriptor of the pipe: `OPTION=DESCRIPTOR`."""
+
+
+@dataclass(frozen=True)
 class Launch:
-    """How to start a measuring process, and where it finds things."""
+    """Everything that is needed to start a measuring process."""
 
     arguments: Sequence[str]
-    """Of pytest."""
+    """Of the program."""
     folder: Path
+    """Working directory."""
+    program: WorkerProgram
     python: str = sys.executable
     path: Sequence[str] | None = field(default_factory=lambda: own_import_path())
-    """None: the interpreter's own."""
+    """Import path; None: the interpreter's own."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     flags: Sequence[str] = field(default_factory=lambda: interpreter_flags())
     """Of the interpreter."""
-
     arm: str = ""
-    """"base" or "head" where two are measured side by side."""
+    """`base` or `head` of a pair; empty for a process alone."""
     map_path: Callable[[str], str] = str
-    """Where this process finds a file of the head."""
+    """Map a file of the head to the corresponding file of this process."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
-    """What the tests are in the run, by node id."""
+    """Fingerprints of the tests of the run, by node id."""
 
     def command(self, descriptor: int) -> list[str]:
-        """The command line; the child talks over the inherited file descriptor."""
-        child = f"--perf-child={descriptor}"
+        """Return the command line of a process that uses this inherited file descriptor."""
+        pipe = f"{self.program.pipe_option}={descriptor}"
         path = json.dumps(None if self.path is None else list(self.path)) + " " * (
             int.from_bytes(os.urandom(2), "big") % MAX_STACK_SHIFT
         )
-        return [self.python, *self.flags, "-c", _BOOT, path, child, *self.arguments]
+        return [self.python, *self.flags, "-c", _BOOT + self.program.main, path, pipe, *self.arguments]
 
 
 def own_import_path() -> tuple[str, ...]:
-    """This process's import path."""
+    """Return the import path of this process."""
     return tuple(entry for entry in sys.path if isinstance(entry, str))
 
 
 class WorkerProcess:
-    """A measuring process, alive inside the `with` block and gone after it, whatever happens.
+    """A measuring process, which runs inside the `with` block and is gone after it, also after an error.
 
-    It starts at the beginning of the block, and `ready` waits until it has collected: two can start at a time.
+    It starts at the beginning of the block. `ready` waits until it has collected, so that two can start at the same time.
     """
 
     def __init__(self, launch: Launch, nodeids: Sequence[str], files: Sequence[str]) -> None:
@@ -138,20 +147,20 @@ class WorkerProcess:
         return Hello(self._nodeids, self._files, self._folder, wanted, self._launch.arm == "base")
 
     def _open(self, opened: contextlib.ExitStack) -> None:
-        """Make what the process needs, and start it; `opened` closes all of it."""
+        """Create the files and the pipe of the process and start it; `opened` closes all of them."""
         from multiprocessing.connection import Pipe
 
         folder = tempfile.TemporaryDirectory(prefix="perfguard-", ignore_cleanup_errors=True)
         self._folder = opened.enter_context(folder)
-        self._log: IO[bytes] = opened.enter_context(tempfile.TemporaryFile(prefix="perfguard-"))  # noqa: SIM115 - `opened` is one
+        self._log: IO[bytes] = opened.enter_context(tempfile.TemporaryFile(prefix="perfguard-"))  # noqa: SIM115 - `opened` closes it
         self._connection: Connection[bytes, bytes]
-        self._connection, theirs = Pipe()
+        self._connection, remote = Pipe()
         opened.callback(self._connection.close)
-        with contextlib.closing(theirs):
-            self._process = self._start(theirs.fileno())
+        with contextlib.closing(remote):
+            self._process = self._start(remote.fileno())
 
     def _start(self, descriptor: int) -> subprocess.Popen[bytes]:
-        # A session of its own: Ctrl-C at the terminal reaches the controller alone, which ends the whole group.
+        # In a session of its own, so that Ctrl-C reaches only the controller, which then ends the whole process group.
         return subprocess.Popen(
             self._launch.command(descriptor),
             cwd=self._launch.folder,
@@ -171,12 +180,12 @@ class WorkerProcess:
         self._end()
 
     def send(self, message: Message) -> None:
-        """Say something.
+        """Send a message.
 
         Raises
         ------
         ChildDied
-            if nobody listens any more.
+            if the process has closed its end of the pipe.
         """
         try:
             self._connection.send_bytes(encode(message))
@@ -184,7 +193,15 @@ class WorkerProcess:
             raise self._died() from None
 
     def receive(self, *, doing: str, limit: float) -> Message:
-        """The next message, within `limit` seconds; `doing` is what the errors name."""
+        """Return the next message.
+
+        Raises
+        ------
+        ChildTimedOut
+            if it does not arrive within `limit` seconds; `doing` names the activity in the message.
+        ChildDied
+            if the process has ended.
+        """
         self._activity = doing
         try:
             if not self._connection.poll(limit):
@@ -195,41 +212,41 @@ class WorkerProcess:
             raise self._died() from None
 
     def has_message(self, seconds: float) -> bool:
-        """Is there a message, or the end of the process, within so many seconds?"""
+        """Return whether a message, or the end of the process, arrives within this many seconds."""
         return self._connection.poll(seconds)
 
     def measure(self, request: MeasureRequest, *, doing: str, limit: float) -> MeasureResult | CallRaised:
-        """Have something measured."""
-        return self._request(request, MeasureResult, doing, limit)
+        """Send a request to measure and return the response."""
+        return self._exchange(request, MeasureResult, doing, limit)
 
     def check_leaks(
         self, request: CheckLeaks | RecheckLeaks, *, doing: str, limit: float
     ) -> LeakCheckResult | CallRaised:
-        """Have something checked for leaks."""
-        return self._request(request, LeakCheckResult, doing, limit)
+        """Send a request to check for leaks and return the response."""
+        return self._exchange(request, LeakCheckResult, doing, limit)
 
-    def _request(self, request: Message, kind: type[_Response], doing: str, limit: float) -> _Response | CallRaised:
+    def _exchange(self, request: Message, kind: type[_Response], doing: str, limit: float) -> _Response | CallRaised:
         self.send(request)
-        answer = self.receive(doing=doing, limit=limit)
-        if not isinstance(answer, kind | CallRaised):
-            raise ProtocolError(f"expected {kind.__name__} or Raised while {doing}, got {answer!r}")
-        if isinstance(answer, CallRaised) and answer.by_instrument:
-            raise ReadingFailed(doing, answer.text, arm=self._launch.arm)
-        return answer
+        response = self.receive(doing=doing, limit=limit)
+        if not isinstance(response, kind | CallRaised):
+            raise ProtocolError(f"expected {kind.__name__} or CallRaised while {doing}, got {response!r}")
+        if isinstance(response, CallRaised) and response.by_instrument:
+            raise ReadingFailed(doing, response.text, arm=self._launch.arm)
+        return response
 
     @functools.cached_property
     def ready(self) -> Ready:
-        """What the process says once it has collected."""
-        answer = self.receive(doing=STARTING_ACTIVITY, limit=START_TIMEOUT)
-        if not isinstance(answer, Ready):
-            raise ProtocolError(f"expected Ready from a new measuring process, got {answer!r}")
-        return answer
+        """The first message of the process, sent after its collection."""
+        message = self.receive(doing=STARTING_ACTIVITY, limit=START_TIMEOUT)
+        if not isinstance(message, Ready):
+            raise ProtocolError(f"expected Ready from a new measuring process, got {message!r}")
+        return message
 
     def request_shutdown(self) -> None:
-        """Let it end; the end of the `with` block waits for that."""
+        """Request the end of the process, without waiting for it."""
         if not self._shutdown_requested:
             self._shutdown_requested = True
-            with contextlib.suppress(PerfguardError):  # it may have died of its own accord: its work is done
+            with contextlib.suppress(PerfguardError):  # it has ended already; its work is done
                 self.send(Shutdown())
 
     def _shut_down(self) -> None:
@@ -242,24 +259,24 @@ class WorkerProcess:
             self._kill()
 
     def _kill(self) -> None:
-        """End the process and all that it started: politely first, so that its fixtures are torn down."""
+        """End the process and all processes it started: by SIGINT, so that its fixtures are torn down, then by SIGKILL."""
         try:
             if self._process.poll() is None:
                 self._signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(INTERRUPT_TIMEOUT)
-        finally:  # a second Ctrl-C ends the waiting, not the killing
+        finally:  # also after a second Ctrl-C during the wait
             self._signal(signal.SIGKILL)
             self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody left in the group
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the group is empty
             os.killpg(self._process.pid, number)
 
     def _died(self) -> ChildDied:
         try:
             status = self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:  # it closed its pipe and lives on
+        except subprocess.TimeoutExpired:  # it closed the pipe without ending
             self._kill()
             status = self._process.returncode
         return ChildDied(self._activity, self._last_lines(), status=status, arm=self._launch.arm)
@@ -269,6 +286,6 @@ class WorkerProcess:
             size = self._log.seek(0, os.SEEK_END)
             self._log.seek(max(0, size - 10_000))
             text = self._log.read().decode(errors="replace")
-        except OSError as error:  # the disk fails: what happened to the process matters more
+        except OSError as error:  # the disk fails; report the end of the process all the same
             return f"(its output cannot be read: {error})"
         return "\n".join(text.splitlines()[-MAX_LOG_LINES:])

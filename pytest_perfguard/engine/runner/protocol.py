@@ -1,19 +1,19 @@
-"""The messages between the controller and a measuring process, and their form on the pipe.
+"""The messages between the controller and a measuring process, and their encoding on the pipe.
 
-One JSON object per message, `{"type": KIND, ...fields}`. Nothing is ever unpickled or executed. The order is
+Each message is one JSON object, `{"type": CLASS, ...fields}`. Nothing is unpickled or executed. The order of the messages:
 
-    controller  Hello          Serve         Pin  Take               GoOn         Quit
-    child              Ready          Point|Duel        Taken|Raised       Done
+    controller  Hello          ServeTest                SetAffinity  MeasureRequest              Resume               Shutdown
+    process            Ready              PointReached                            MeasureResult         FinishedTest
 
-and for a leak check
+`FasterThanPoint` may take the place of `PointReached`, and `CallRaised` that of `MeasureResult`. For a leak check:
 
-    controller                               Examine                 GoOn
-    child                             Point           Found|Raised         Done
+    controller             ServeTest                CheckLeaks                   Resume
+    process                           PointReached              LeakCheckResult          FinishedTest
 
-and for the second check of a suspect, between two tests
+For the second check of a suspect, between two tests:
 
-    controller  Recheck
-    child              Found
+    controller  RecheckLeaks
+    process                   LeakCheckResult
 """
 
 from __future__ import annotations
@@ -28,55 +28,56 @@ from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 
-#: A message holds at most a few thousand integers; more than this is not ours.
+#: A message holds at most a few thousand integers; a longer one is an error.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
 
-#: Made here, since the test that is being measured may have patched what makes them.
+#: Created at import, because a measured test may patch the `json` module.
 _ENCODER: Final = json.JSONEncoder(default=vars)
 _DECODER: Final = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
 class Hello:
-    """First word of the controller."""
+    """The controller's first message."""
 
     nodeids: list[str]
     files: list[str]
-    """The files that hold these tests, absolute: nothing else needs to be collected."""
+    """Absolute paths of the files that hold these tests; no other file needs to be collected."""
     folder: str
-    """An empty folder for temporary files, removed with the process."""
+    """An empty folder for temporary files, which the controller removes."""
     fingerprints: dict[str, str] = field(default_factory=dict)
-    """What the tests are in the run, by node id."""
+    """Fingerprints of the tests of the run, by node id."""
     runs_base: bool = False
-    """Does the process run another revision, so that parameters may differ in their values?"""
+    """Whether the process runs the base revision, whose parameters may have other values."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The child has collected."""
+    """The process has collected its tests."""
 
     found: list[str]
+    """Node ids of the run's tests that it has collected."""
     problems: list[str]
-    """What failed at collection, as pytest would show it."""
+    """Failures of the collection, as the test runner would show them."""
     notes: list[str]
-    """What the child knows of its own fitness to measure."""
+    """Conditions that affect the measurements."""
     gc_enabled: bool
-    """Is the garbage collector on?"""
+    """Whether the garbage collector is on."""
     can_pin: bool
-    """Can it stay on one CPU?"""
+    """Whether the process can be pinned to one CPU."""
     python: str
     """Version of the interpreter."""
     modules: dict[str, str]
-    """The files of all modules that are imported, by name."""
+    """Files of the imported modules, by module name."""
     mismatches: dict[str, str] = field(default_factory=dict)
-    """Why the test of this node id is not the run's."""
+    """By node id: why the test of this id differs from the run's."""
     other_ids: dict[str, str] = field(default_factory=dict)
-    """What ids the function of a test has here that is not to be had."""
+    """By node id of a missing test: the ids under which its function was collected."""
 
 
 @dataclass(frozen=True)
 class ServeTest:
-    """Run this test up to its measurement points. `next_nodeid` keeps shared fixtures alive; "" is the end."""
+    """Run this test. Fixtures that `next_nodeid` shares stay set up; "" after the last test."""
 
     nodeid: str
     next_nodeid: str
@@ -84,16 +85,16 @@ class ServeTest:
 
 @dataclass(frozen=True)
 class PointReached:
-    """The test reached a measurement point and waits. `label` is "" for the whole test function."""
+    """The test has reached a measurement point and waits. `label` is "" for the whole test function."""
 
     label: str
     memory: bool = True
-    """Is it this process whose memory the call takes?"""
+    """Whether the call allocates in this process, so that its memory can be measured."""
 
 
 @dataclass(frozen=True)
 class FasterThanPoint:
-    """The test reached a claim and waits: that `name` is faster than `rival`, by a factor of `by` at least."""
+    """The test has reached a claim and waits: `name` is faster than `rival` by a factor of at least `by`."""
 
     label: str
     name: str
@@ -103,63 +104,63 @@ class FasterThanPoint:
 
 @dataclass(frozen=True)
 class SetAffinity:
-    """Stay on this CPU, counted through those that are allowed, until the end of the measurement point; -1: be free."""
+    """Pin the process to the CPU of this index among the allowed ones, until the end of the point; -1: undo it."""
 
     cpu: int
 
 
 @dataclass(frozen=True)
 class CheckLeaks:
-    """Call again and again and say what grows."""
+    """Check the calls of this point for leaks."""
 
     budget_ns: int
-    """The most time for all checks of the test."""
+    """Maximum time for all checks of the test."""
     share: float
-    """The part of it that is left for this one."""
+    """The fraction of it that this check may take."""
 
 
 @dataclass(frozen=True)
 class RecheckLeaks:
-    """Check a test in place of serving it: what of its suspects outlives the set-up in which it is called?"""
+    """Check which suspects of a test outlive the set-up in which it is called."""
 
     nodeid: str
     next_nodeid: str
     label: str
     """Of the measurement point."""
     suspects: Mapping[str, float]
-    """Kinds, with their growth per call."""
+    """Growth per call, by kind."""
     budget_ns: int
     share: float
 
 
 @dataclass(frozen=True)
 class LeakCheckResult:
-    """What a leak check found."""
+    """The result of `CheckLeaks` or `RecheckLeaks`."""
 
     report: LeakReport
 
 
 @dataclass(frozen=True)
 class Resume:
-    """Leave the measurement point."""
+    """Leave the measurement point and continue the test."""
 
 
 @dataclass(frozen=True)
 class FinishedTest:
-    """The test is over, torn down. `problem` is "" or what failed, as pytest would show it."""
+    """The test has ended and is torn down. `problem` is its failure, as the test runner would show it."""
 
-    problem: str
+    problem: str | None
     modules: dict[str, str]
-    """The files of the modules that were imported since the last message of this kind."""
+    """Files of the modules that were imported since the last message of this kind, by module name."""
     imports: list[str]
-    """Of them, the modules that fresh interpreters imported for this test, and what is built in."""
+    """Names of the modules that fresh interpreters imported for this test, built-in ones included."""
     interferences: list[str] = field(default_factory=list)
-    """What made the test slower or larger and could not be paused."""
+    """Active tools and settings that make the test slower or larger and could not be paused."""
 
 
 @dataclass(frozen=True)
 class Shutdown:
-    """Last word of the controller: end in the ordinary way."""
+    """The controller's last message: end the process."""
 
 
 Message: TypeAlias = (
@@ -191,17 +192,17 @@ class Link(Protocol):
 
 
 def encode(message: Message) -> bytes:
-    """The message as bytes."""
+    """Return the message as bytes."""
     return _ENCODER.encode({"type": type(message).__name__, **vars(message)}).encode()
 
 
 def decode(data: bytes) -> Message:
-    """The message of these bytes; every field is checked, since the other side may run another version.
+    """Return the message of these bytes. Every field is checked, because the other side may run another version.
 
     Raises
     ------
     ProtocolError
-        for anything that `encode` does not write.
+        for bytes that `encode` does not write.
     """
     try:
         content = _DECODER.decode(data.decode())
@@ -219,7 +220,7 @@ def decode(data: bytes) -> Message:
 
 
 def _build(kind: type[Any], content: object) -> Any:
-    """An instance of a message, or of what is in one, from its fields."""
+    """Build a message, or an object inside of one, from its fields."""
     expected = {each.name: str(each.type) for each in fields(kind)}
     if not isinstance(content, dict):
         raise ProtocolError(f"{kind.__name__} is {content!r:.80}, expected an object")
@@ -262,20 +263,21 @@ def _is_user_totals(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    # A whole number of hundreds of digits cannot even be asked whether it is finite.
+    # The bound comes first: math.isfinite raises for integers of hundreds of digits.
     return (
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
     )
 
 
-#: What is no plain value, by the annotation of the field; and is it a list of them?
+#: Fields that hold objects: annotation of the field -> (class, whether it is a list of them).
 _NESTED: Final[Mapping[str, tuple[type, bool]]] = {
     "LeakReport": (LeakReport, False),
     "Sequence[Leak]": (Leak, True),
 }
-#: By the annotation of the field.
+#: Checks of the other fields, by annotation.
 _CHECKS: Final = {
     "str": _is_str,
+    "str | None": lambda value: value is None or _is_str(value),
     "int": _is_int,
     "bool": lambda value: isinstance(value, bool),
     "float": _is_number,

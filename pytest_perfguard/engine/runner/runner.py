@@ -1,4 +1,4 @@
-"""Measures the undecided tests alone, in one fresh process after another until each is decided."""
+"""Measure tests by themselves, in one fresh process after another, until each test is decided."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from pytest_perfguard.engine.runner.protocol import (
 )
 from pytest_perfguard.engine.runner.scheduler import (
     MeasuredTest,
+    PointClock,
     Progress,
+    SingleProcessScheduler,
     TestFailed,
     failed_comparison,
     further_setups,
     run_plan,
 )
-from pytest_perfguard.engine.runner.single_process import SingleProcessScheduler
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PROCESSES
 
@@ -40,7 +41,7 @@ Judge = Callable[[str, Measurement, Spent], Comparison | None]
 
 
 class Runner(SingleProcessScheduler):
-    """One measuring phase with one process at a time."""
+    """The phase that measures each test by itself."""
 
     def __init__(
         self,
@@ -56,37 +57,36 @@ class Runner(SingleProcessScheduler):
         self._judge = judge
         self._builders = {test.nodeid: MeasurementBuilder(test.iterations) for test in tests}
         self.modules: dict[str, str] = {}
-        """The files of all modules that the processes have imported."""
+        """Files of all modules that the processes have imported, by module name."""
 
     def fresh_process(self, test: MeasuredTest) -> AbstractContextManager[WorkerProcess]:
-        """A process for this test alone."""
+        """Start a process for this test only."""
         return self._start([test])
 
-    def measure_once(self, child: WorkerProcess, test: MeasuredTest, index: int) -> None:
-        """Measure the test in this process, and decide nothing."""
-        self.modules |= child.ready.modules
-        self._measure(child, test, "", index)
+    def measure_once(self, worker: WorkerProcess, test: MeasuredTest, index: int) -> None:
+        """Measure the test in this process without judging it."""
+        self.modules |= worker.ready.modules
+        self._measure(worker, test, "", index)
 
     def measurement_of(self, nodeid: str) -> Measurement:
-        """What the processes gave so far."""
+        """Return the measurement of a test so far."""
         return self._builders[nodeid].measurement
 
     def spent(self, test: MeasuredTest, index: int) -> Spent:
-        """Return how much of the test's budget is spent after this process."""
+        """Return the share of the test's budget that is spent after the process of this index."""
         builder = self._builders[test.nodeid]
         return Spent.of(builder.next_would_exceed, test.settings.budget, last=index + 1 == self._max_passes)
 
     def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
         builder = self._builders[test.nodeid]
-        # Shared fixtures are set up by whichever test comes first: they are not what this test costs.
-        self._reached: float | None = None
-        for results in self._test_runs(workers, test, following, index):
+        clock = PointClock(self._clock)
+        for results in self._test_runs(workers, test, following, index, clock):
             builder.add(results)
             for label, result in results.items():
-                if not result.stateful:  # kept on one CPU, which comes after this is known, it is 1 at most
+                if not result.stateful:  # known from the first process, since pinning limits the load to 1
                     known = test.parallel
                     builder.parallel.setdefault(label, result.busy > MIN_PARALLEL_LOAD if known is None else known)
-        seconds = self._clock() - self._reached if self._reached is not None else 0.0
+        seconds = clock.seconds
         notes = [*workers.ready.notes, *_notes(builder, can_pin=workers.ready.can_pin)]
         builder.close_process(seconds, notes, gc_enabled=workers.ready.gc_enabled)
         comparison = self._judge(test.nodeid, builder.measurement, self.spent(test, index))
@@ -94,9 +94,9 @@ class Runner(SingleProcessScheduler):
             self._decide(test, comparison)
 
     def _test_runs(
-        self, child: WorkerProcess, test: MeasuredTest, following: str, index: int
+        self, worker: WorkerProcess, test: MeasuredTest, following: str, index: int, clock: PointClock
     ) -> Iterator[Mapping[str, PointResult]]:
-        """Serve the test once; or, where one set-up allows one call only, as often as rounds are wanted."""
+        """Run the test once; if one set-up allows one call only, run it once for each round."""
         builder = self._builders[test.nodeid]
         options = PlanOptions(
             test.settings.metrics,
@@ -106,24 +106,31 @@ class Runner(SingleProcessScheduler):
             first_round=index * MAX_ROUNDS,
         )
         if not options.single_call_setup:
-            yield self._run_test(child, test, following, options, index)
+            yield self._run_test(worker, test, following, options, index, clock)
             if not builder.single_call_setup:
                 return
         options = replace(options, single_call_setup=True)
-        first = self._run_test(child, test, test.nodeid, options, index)
+        first = self._run_test(worker, test, test.nodeid, options, index, clock)
         yield first
         for more in further_setups(first, options.budget_ns):
-            yield self._run_test(child, test, test.nodeid if more else following, options, index)
+            yield self._run_test(worker, test, test.nodeid if more else following, options, index, clock)
 
     def _run_test(
-        self, child: WorkerProcess, test: MeasuredTest, following: str, options: PlanOptions, index: int
+        self,
+        worker: WorkerProcess,
+        test: MeasuredTest,
+        following: str,
+        options: PlanOptions,
+        index: int,
+        clock: PointClock,
     ) -> Mapping[str, PointResult]:
+        """Run the test in the process and measure its points; return their results by label."""
         doing, limit = f"measuring {test.nodeid}", test.time_limit
-        child.send(ServeTest(test.nodeid, following))
+        worker.send(ServeTest(test.nodeid, following))
         results: dict[str, PointResult] = {}
-        raised = ""
+        raised: str | None = None
         while True:
-            message = child.receive(doing=doing, limit=limit if results else max(limit, START_TIMEOUT))
+            message = worker.receive(doing=doing, limit=limit if results else max(limit, START_TIMEOUT))
             if isinstance(message, FinishedTest):
                 if message.problem or not (results or self._builders[test.nodeid].measurement.contests):
                     raise TestFailed.of(message.problem, raised)
@@ -132,28 +139,32 @@ class Runner(SingleProcessScheduler):
                 self._builders[test.nodeid].note_interferences(message.interferences)
                 return results
             if not isinstance(message, PointReached | FasterThanPoint):
-                raise ProtocolError(f"expected Point, Duel or Done while {doing}, got {message!r}")
-            if self._reached is None:
-                self._reached = self._clock()
+                raise ProtocolError(
+                    f"expected PointReached, FasterThanPoint or FinishedTest while {doing}, got {message!r}"
+                )
+            clock.start()
             if isinstance(message, FasterThanPoint):
-                self._measure_claim(child, test, message, index)
+                self._measure_claim(worker, test, message, index)
                 continue
             known = self._builders[test.nodeid].iterations.get(message.label, 0)
             plan = plan_point(replace(options, iterations=known, memory=options.memory and message.memory))
             if self._builders[test.nodeid].parallel.get(message.label, test.parallel) is False:
-                child.send(SetAffinity(index))
+                worker.send(SetAffinity(index))
             try:
-                results[message.label] = run_plan(plan, lambda take: child.measure(take, doing=doing, limit=limit))
-            except FirstCallRaised as error:  # the test goes on to raise it itself, and Done will tell
+                results[message.label] = run_plan(
+                    plan, lambda request: worker.measure(request, doing=doing, limit=limit)
+                )
+            except FirstCallRaised as error:  # the test raises it as well, and FinishedTest reports it
                 raised = str(error)
-            child.send(Resume())
+            worker.send(Resume())
 
-    def _measure_claim(self, child: WorkerProcess, test: MeasuredTest, point: FasterThanPoint, index: int) -> None:
+    def _measure_claim(self, worker: WorkerProcess, test: MeasuredTest, point: FasterThanPoint, index: int) -> None:
+        """Measure a claim once per process, and resume the test."""
         builder = self._builders[test.nodeid]
         if builder.needs_claim(point.label):
             with contextlib.suppress(FirstCallRaised):
-                builder.add_claim(point.label, measure_claim(child, point, index, test))
-        child.send(Resume())
+                builder.add_claim(point.label, measure_claim(worker, point, index, test))
+        worker.send(Resume())
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
         return failed_comparison(test, error, self._builders[test.nodeid].measurement)
@@ -163,4 +174,4 @@ def _notes(builder: MeasurementBuilder, *, can_pin: bool) -> Iterator[str]:
     if not can_pin:
         yield "not pinned to a CPU"
     elif any(builder.parallel.values()):
-        yield "runs in parallel: not kept on one CPU"
+        yield "runs in parallel: not pinned to one CPU"

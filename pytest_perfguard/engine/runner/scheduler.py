@@ -1,4 +1,7 @@
-"""Round after round over the undecided tests, each in fresh processes: what all measuring phases have in common."""
+"""One measuring phase: pass after pass over the undecided tests, each pass in fresh processes.
+
+`Scheduler` holds the rules that all phases share; `SingleProcessScheduler` runs one process at a time.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.measure.messages import PointResult
 from pytest_perfguard.engine.measure.plan import MAX_SINGLE_CALL_SETUPS, rounds_for
+from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
 from pytest_perfguard.engine.runner.time_estimate import USUAL_PASSES, seconds_left
 
-#: A test may take so much longer in a measuring process than it took in its ordinary run, before it counts as hung.
+#: A test counts as hung after this many seconds plus this many times the duration of its functional run.
 MIN_TIMEOUT_SECONDS: Final = 60.0
 TIMEOUT_FACTOR: Final = 20.0
 
@@ -27,64 +31,85 @@ class MeasuredTest:
 
     nodeid: str
     path: str
-    """Of its file, absolute."""
+    """Absolute path of the file that holds it."""
     settings: Settings
     functional_seconds: float
-    """How long its ordinary run took, set-up and tear-down included."""
+    """Duration of its functional run, with set-up and teardown."""
     iterations: Mapping[str, int] = field(default_factory=dict)
-    """Calls per round of the baseline, by label."""
+    """Calls per round in the baseline, by label of the measurement point."""
     parallel: bool | None = None
-    """Was it recorded running in parallel, free of any one CPU? None: nothing was recorded."""
+    """Whether the baseline recorded it as running in parallel, not pinned to one CPU; None: nothing is recorded."""
 
     @property
     def time_limit(self) -> float:
-        """Seconds to wait for any single answer."""
+        """Seconds to wait for one response of the measuring process."""
         return MIN_TIMEOUT_SECONDS + TIMEOUT_FACTOR * self.functional_seconds
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is."""
+    """State of a running phase, for display."""
 
     nodeid: str
-    round: int
+    pass_number: int
     """From 1."""
     undecided: int
     tests: int
     seconds_left: float
-    """An estimate; 0 while nothing is known."""
+    """An estimate; 0 before the first pass has ended."""
     unit: str = "process"
-    """What a round consists of."""
+    """What one pass runs per test."""
 
 
 class TestFailed(PerfguardError):
-    """The test that passed in its ordinary run fails while it is measured."""
+    """A test that passed its functional run failed in a measuring process."""
 
     __test__ = False
 
     @classmethod
-    def of(cls, problem: str, raised: str) -> TestFailed:
-        """`problem`: what failed in it, if anything did; `raised`: by what its measured call ended, if it did."""
+    def of(cls, problem: str | None, raised: str | None) -> TestFailed:
+        """Build the error from the failure that the process reported, if any, and from what the measured call raised, if anything."""
         unmeasured = f"its measured call raised {raised}, which the test expected: there is nothing to time"
         return cls(problem or (unmeasured if raised else "it reached no measurement point"))
 
 
 class OtherTest(PerfguardError):
-    """The test cannot be measured against what it is to be measured against; the text says why."""
+    """The base cannot run the test, or runs another one under its node id. The message gives the reason."""
+
+
+class PointClock:
+    """Time of a test in one process, from its first measurement point on.
+
+    The set-up before that point is left out: shared fixtures are set up by the first test that needs them.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._start: float | None = None
+
+    def start(self) -> None:
+        """Start the clock, unless an earlier point has started it."""
+        if self._start is None:
+            self._start = self._clock()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start; 0 if no point was reached."""
+        return self._clock() - self._start if self._start is not None else 0.0
 
 
 Workers = TypeVar("Workers")
 _T = TypeVar("_T")
 _Request = TypeVar("_Request")
-_Answer = TypeVar("_Answer")
+_Response = TypeVar("_Response")
 
 
 class Scheduler(ABC, Generic[Workers]):
-    """One measuring phase. `comparisons` holds what is decided, also when the phase was interrupted."""
+    """Base class of the phases. `comparisons` holds the decided tests, also after an interrupt."""
 
     unit = "process"
     usual_passes = USUAL_PASSES
-    """Rounds that most tests of the phase need."""
+    """Passes that most tests of the phase need."""
 
     def __init__(
         self,
@@ -106,22 +131,25 @@ class Scheduler(ABC, Generic[Workers]):
 
     @abstractmethod
     def _start(self, tests: Sequence[MeasuredTest]) -> AbstractContextManager[Workers]:
-        """Fresh processes that are alive inside the `with` block."""
+        """Start fresh processes, which run inside the `with` block."""
 
     @abstractmethod
     def _select_collected(self, workers: Workers, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
-        """The tests that the processes can serve; of the others the verdict is told."""
+        """Return the tests that the processes have collected, and decide the others."""
 
     @abstractmethod
     def _measure(self, workers: Workers, test: MeasuredTest, following: str, index: int) -> None:
-        """Measure one test in the round of this index, and decide it if that suffices."""
+        """Measure one test in the pass of this index, and decide it if the data suffice.
+
+        `following` is the node id of the next test; "" after the last one.
+        """
 
     @abstractmethod
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
-        """What is to be said of a test after this breakdown."""
+        """Return the comparison of a test that ended with this error."""
 
     def run(self) -> None:
-        """Measure until every test is decided."""
+        """Measure until every test is decided, or the passes are used up."""
         for index in range(self._max_passes):
             undecided = self._undecided()
             if not undecided:
@@ -137,28 +165,28 @@ class Scheduler(ABC, Generic[Workers]):
         return [test for test in self._tests if test.nodeid not in self.comparisons]
 
     def _one_pass(self, index: int, tests: list[MeasuredTest]) -> list[MeasuredTest]:
-        """Visit the tests in fresh processes; returns those that still need some because these broke down."""
+        """Measure the tests in fresh processes; return those that need other processes because these failed."""
         waiting = list(tests)
-        visiting = False
+        measuring = False
         self._report(waiting, index)
         try:
             with self._start(tests) as workers:
                 waiting = self._select_collected(workers, waiting)
                 while waiting:
-                    visiting = True
+                    measuring = True
                     self._report(waiting, index)
                     self._measure_or_fail(workers, waiting[0], waiting[1].nodeid if len(waiting) > 1 else "", index)
                     waiting.pop(0)
         except (ChildError, ProtocolError) as error:
-            # One that breaks down at a test takes that test with it; one that never got so far is started once more,
-            # and takes all with it when that fails, too.
-            if not visiting and not self._start_failed:
+            # A process that fails while it measures a test fails that test. One that fails before is started once
+            # more; a second failure of this kind fails all tests.
+            if not measuring and not self._start_failed:
                 self._start_failed = True
                 return waiting
-            blamed = waiting[:1] if visiting else waiting
-            for test in blamed:
+            failed = waiting[:1] if measuring else waiting
+            for test in failed:
                 self._decide(test, self._failure(test, error))
-            return waiting[len(blamed) :]
+            return waiting[len(failed) :]
         return []
 
     def _measure_or_fail(self, workers: Workers, test: MeasuredTest, following: str, index: int) -> None:
@@ -179,40 +207,67 @@ class Scheduler(ABC, Generic[Workers]):
         self._report_progress(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
 
 
+class SingleProcessScheduler(Scheduler[WorkerProcess]):
+    """A phase whose passes take one fresh process each."""
+
+    def __init__(
+        self,
+        tests: Sequence[MeasuredTest],
+        launch: Launch,
+        *,
+        report_progress: Callable[[Progress], None],
+        max_passes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
+        self._launch = launch
+
+    def _start(self, tests: Sequence[MeasuredTest]) -> AbstractContextManager[WorkerProcess]:
+        self.processes += 1
+        return WorkerProcess(self._launch, [test.nodeid for test in tests], [test.path for test in tests])
+
+    def _select_collected(self, workers: WorkerProcess, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
+        for test in tests:
+            if test.nodeid not in workers.ready.found:
+                self._decide(test, self._failure(test, TestFailed(why_not_collected(workers, test))))
+        return [test for test in tests if test.nodeid in workers.ready.found]
+
+
+def why_not_collected(worker: WorkerProcess, test: MeasuredTest) -> str:
+    """Return why a process has not collected a test, or has collected another one under its node id."""
+    if reason := worker.ready.mismatches.get(test.nodeid):
+        return reason
+    file = test.nodeid.partition("::")[0]
+    if reason := worker.ready.other_ids.get(test.nodeid):
+        return reason
+    problems = [problem for problem in worker.ready.problems if problem.startswith((f"{file}:", f"{file}::"))]
+    return "\n".join(problems) or "a fresh pytest process with the same arguments did not collect this test"
+
+
 def failed_comparison(test: MeasuredTest, error: Exception, measurement: Measurement) -> Comparison:
-    """A test that could not be measured: nothing is known of its speed, and it counts as failed."""
+    """Return the comparison of a test that could not be measured. It counts as failed."""
     text = f"it passes on its own and fails in a measuring process:\n{error}"
     what = text if isinstance(error, TestFailed) else str(error)
     return Comparison(test.nodeid, None, (), measurement, broken=what)
 
 
 def further_setups(first: Mapping[str, PointResult], budget_ns: int) -> Iterator[bool]:
-    """After the `first` serving of a test that allows one call per set-up: one item for each further serving, True
-    where yet another one follows."""
+    """Yield once for each further set-up of a test that allows one call per set-up: True if another one follows.
+
+    `first` holds the results of the first set-up.
+    """
     slowest = max((max(result.values.get("time", (0.0,))) for result in first.values()), default=0.0)
     rest = max(1, min(MAX_SINGLE_CALL_SETUPS, rounds_for(max(1, round(slowest * 1e9)), budget_ns)) - 1)
     for left in reversed(range(rest)):
         yield left > 0
 
 
-def run_plan(plan: Generator[_Request, _Answer, _T], ask: Callable[[_Request], _Answer]) -> _T:
-    """Put the plan's requests to whoever answers them, and feed it the answers."""
+def run_plan(plan: Generator[_Request, _Response, _T], send: Callable[[_Request], _Response]) -> _T:
+    """Send each request of the plan, feed the response back, and return the plan's result."""
     try:
         request = next(plan)
         while True:
-            request = plan.send(ask(request))
+            request = plan.send(send(request))
     except StopIteration as stop:
         result: _T = stop.value
         return result
-
-
-def error_summary(report: str) -> str:
-    """The line of pytest's report of a failure that says what went wrong: the first of its last lines marked with E."""
-    lines = [line.strip() for line in report.splitlines() if line.strip()]
-    is_error = [line.startswith("E  ") for line in lines]
-    if True not in is_error:
-        return lines[-1] if lines else ""
-    last = len(lines) - 1 - is_error[::-1].index(True)
-    while last and is_error[last - 1]:
-        last -= 1
-    return lines[last].removeprefix("E").strip()

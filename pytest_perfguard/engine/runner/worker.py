@@ -1,11 +1,10 @@
-"""The measuring process's side of a measurement point: obey the controller until it says go on."""
+"""The measuring process's side of a measurement point: respond to the controller's requests until it sends `Resume`."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 
 from pytest_perfguard.core.errors import CannotCheck, ProtocolError
 from pytest_perfguard.core.measurement_points import SpeedClaim
@@ -39,24 +38,8 @@ from pytest_perfguard.engine.runner.protocol import (
 )
 
 
-def _claim_label(claim: SpeedClaim) -> str:
-    return f"{claim.name}<{claim.rival}"
-
-
-def _with_rival(steps: Instrument) -> Instrument:
-    """The same steps, with the calls made of the rival."""
-    timing: Timing | None = None
-    while True:
-        try:
-            step = steps.send(timing) if timing is not None else next(steps)
-        except StopIteration as stop:
-            readings: Readings = stop.value
-            return readings
-        timing = yield step._replace(rival=True)
-
-
 class PipeLink:
-    """The child's end of the inherited pipe."""
+    """The measuring process's end of the inherited pipe."""
 
     def __init__(self, descriptor: int) -> None:
         from multiprocessing.connection import Connection
@@ -76,12 +59,28 @@ class PipeLink:
             raise _CONTROLLER_GONE from None
 
 
-#: Nobody is left to report to: end like on Ctrl-C, which tears the fixtures down.
+#: Raised when the controller is gone: ends the process like Ctrl-C, which tears the fixtures down.
 _CONTROLLER_GONE = KeyboardInterrupt("the perfguard controller is gone")
 
 
 class WorkerSession:
-    """Serves the measurement points of one test over a link."""
+    """Serves the measurement points of one test over a link.
+
+    Parameters
+    ----------
+    setup
+        the test's own set-up, called untimed before every round.
+    isolation
+        makes the context in which points are measured.
+    counters
+        returns the test's own resource counters, by name.
+    distributions
+        returns the timers and histograms that the test records.
+    forget
+        releases what recording keeps in memory.
+    fixtures
+        returns the values of the fixtures that are set up.
+    """
 
     def __init__(
         self,
@@ -89,54 +88,52 @@ class WorkerSession:
         setup: Callable[[], object] | None,
         affinity: CpuAffinity,
         *,
-        output: bool = True,
-        records: bool = True,
         counters: Callable[[], Mapping[str, UserCounter]] = dict,
         distributions: Callable[[], Iterable[Distribution]] = tuple,
         forget: Callable[[], object] = lambda: None,
         fixtures: Callable[[], FixtureValues] = FixtureValues,
-        isolation: Callable[..., AbstractContextManager[None]] = isolate,
+        isolation: Callable[[], AbstractContextManager[None]] = isolate,
     ) -> None:
         self._link = link
         self._setup = setup
         self._affinity = affinity
-        self._isolate = partial(isolation, output=output, records=records)
+        self._isolate = isolation
         self._counters = counters
         self._distributions = distributions
         self._forget = forget
-        self._owners = fixtures
+        self._fixtures = fixtures
         self._labels: list[str] = []
         self.interferences: dict[str, None] = {}
-        """What was active at the points of the test and could not be paused, in the order of its appearance."""
+        """Tools and settings that were active at the points and could not be paused, in order of appearance."""
         self.last_rounds: Sequence[float] = ()
-        """Of the latest request for times: seconds per call."""
+        """Seconds per call in each round of the latest request for times."""
 
     @property
     def points(self) -> int:
-        """How many points the test has reached."""
+        """Number of points that the test has reached."""
         return len(self._labels)
 
     def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
-        """Serve a point with a plain callable; returns what its first call returned."""
+        """Serve a point with a plain callable; return the result of its first call."""
         with self._isolated():
             return execute(self._steps(label, memory=not hasattr(call, "time_itself")), call, setup or self._setup)
 
     async def measure_async(
         self, call: Callable[[], Awaitable[object]], label: str, setup: Callable[[], object] | None = None
     ) -> object:
-        """Serve a point with a coroutine function, inside the running loop."""
+        """Serve a point with a coroutine function, inside the running event loop."""
         with self._isolated():
             return await execute_async(self._steps(label), call, setup or self._setup)
 
     def measure_claim(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
-        """Serve a claim about two plain callables."""
+        """Serve a claim that one plain callable is faster than another."""
         with self._isolated():
             execute(self._steps(_claim_label(claim), claim), call, self._setup, rival)
 
     async def measure_claim_async(
         self, call: Callable[[], Awaitable[object]], rival: Callable[[], Awaitable[object]], claim: SpeedClaim
     ) -> None:
-        """Serve a claim about two coroutine functions, inside the running loop."""
+        """Serve a claim that one coroutine function is faster than another, inside the running event loop."""
         with self._isolated():
             await execute_async(self._steps(_claim_label(claim), claim), call, self._setup, rival)
 
@@ -156,13 +153,13 @@ class WorkerSession:
     def _steps(self, label: str, claim: SpeedClaim | None = None, *, memory: bool = True) -> CallSteps:
         unique = self._unique(label)
         self._link.send(PointReached(unique, memory) if claim is None else FasterThanPoint(unique, *claim))
-        self._user_metrics = UserMetrics(self._distributions, self._forget)
         try:
-            yield from self._obey()
+            yield from self._serve(UserMetrics(self._distributions, self._forget))
         finally:
             self._affinity.release()
 
-    def _obey(self) -> CallSteps:
+    def _serve(self, user_metrics: UserMetrics) -> CallSteps:
+        """Respond to requests until the controller resumes the test."""
         while True:
             request = self._link.receive()
             if isinstance(request, Resume):
@@ -171,43 +168,63 @@ class WorkerSession:
                 self._affinity.pin(request.cpu) if request.cpu >= 0 else self._affinity.release()
                 continue
             try:
-                answer: Message = yield from self._answered(request)
+                response: Message = yield from self._respond(request, user_metrics)
             except GeneratorExit:
                 raise
             except ProtocolError:
                 raise
             except InstrumentFailed as error:
-                answer = CallRaised(str(error), by_instrument=True)
-            except BaseException as error:  # whatever the measured code raised, pytest's outcomes included
-                answer = CallRaised(error_line(error))
-            self._link.send(answer)
+                response = CallRaised(str(error), by_instrument=True)
+            except BaseException as error:  # raised by the measured code: a runner's outcomes are no Exceptions
+                response = CallRaised(error_line(error))
+            self._link.send(response)
 
-    def _answered(self, request: Message) -> Generator[CallStep, Timing, Message]:
-        """Have it measured, or examined."""
+    def _respond(self, request: Message, user_metrics: UserMetrics) -> Generator[CallStep, Timing, Message]:
+        """Measure or check as requested; return the response."""
         if isinstance(request, CheckLeaks):
-            unfreeze_heap()  # caches that are set aside could not be found
-            start = CLOCKS.perf_counter_ns()
-            meter = LevelReader(self._counters(), self._forget, self._owners)
-            try:
-                order = LeakCheckOptions(budget_ns=request.budget_ns, share=request.share)
-                found = yield from attribute_errors(check_leaks(order, meter))
-            except CannotCheck as error:
-                found = LeakReport(0, unsettled=str(error))
-            self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
-            return LeakCheckResult(found)
+            return (yield from self._check_leaks(request))
         if not isinstance(request, MeasureRequest) or request.instrument not in INSTRUMENTS:
-            raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
-        self._user_metrics.drain()
-        steps = INSTRUMENTS[request.instrument](
-            request.iterations, request.rounds, self._user_metrics, request.first_round
-        )
+            raise ProtocolError(
+                f"expected SetAffinity, MeasureRequest, CheckLeaks or Resume at a measurement point, got {request!r}"
+            )
+        user_metrics.drain()
+        instrument = INSTRUMENTS[request.instrument]
+        steps = instrument(request.iterations, request.rounds, user_metrics, request.first_round)
         values = yield from attribute_errors(_with_rival(steps) if request.rival else steps)
         if "time" in values:
             self.last_rounds = [ns / 1e9 / request.iterations for ns in values["time"]]
-        return MeasureResult(values, self._user_metrics.drain())
+        return MeasureResult(values, user_metrics.drain())
+
+    def _check_leaks(self, request: CheckLeaks) -> Generator[CallStep, Timing, LeakCheckResult]:
+        unfreeze_heap()  # frozen caches could not be found
+        start = CLOCKS.perf_counter_ns()
+        reader = LevelReader(self._counters(), self._forget, self._fixtures)
+        try:
+            options = LeakCheckOptions(budget_ns=request.budget_ns, share=request.share)
+            report = yield from attribute_errors(check_leaks(options, reader))
+        except CannotCheck as error:
+            report = LeakReport(0, unsettled=str(error))
+        self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, report.calls)]
+        return LeakCheckResult(report)
 
     def _unique(self, label: str) -> str:
-        """`parse`, `parse#2`, ...: a test may measure the same function twice."""
+        """Return `parse`, `parse#2`, ...: a test may measure the same function more than once."""
         self._labels.append(label)
         count = self._labels.count(label)
         return label if count == 1 else f"{label}#{count}"
+
+
+def _claim_label(claim: SpeedClaim) -> str:
+    return f"{claim.name}<{claim.rival}"
+
+
+def _with_rival(steps: Instrument) -> Instrument:
+    """Yield the same steps, directed to the rival."""
+    timing: Timing | None = None
+    while True:
+        try:
+            step = steps.send(timing) if timing is not None else next(steps)
+        except StopIteration as stop:
+            readings: Readings = stop.value
+            return readings
+        timing = yield step._replace(rival=True)

@@ -100,7 +100,7 @@ class FreshImport:
         reports = [self() for _ in range(iterations)]
         wall_ns = sum(round(report.seconds * 1e9) for report in reports)
         cpu_ns = sum(round(report.cpu_seconds * 1e9) for report in reports)
-        return Timing(wall_ns, cpu_ns, alone=True), reports[-1]
+        return Timing(wall_ns, cpu_ns, cpu_includes_children=True), reports[-1]
 
     def with_trees(self) -> ImportReport:
         """Import it once and tell who imported whom; the times are a little longer than they are otherwise."""

@@ -7,12 +7,15 @@ import logging
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pytest_perfguard import CannotCheck, LeakError, MemoryWatch
 from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.engine.measure.suppress import suppress_capture
+from pytest_perfguard.plugin.capture import PYTEST_CAPTURE
 
 KEPT: list[object] = []
 
@@ -26,7 +29,8 @@ def nothing_kept_between_tests():
 
 @pytest.fixture
 def watch():
-    return MemoryWatch()
+    """As the fixture `memory_watch` makes it."""
+    return MemoryWatch(partial(suppress_capture, capture=PYTEST_CAPTURE), capture=PYTEST_CAPTURE)
 
 
 def keep(size):
@@ -97,7 +101,7 @@ def test_what_cannot_be_checked_is_no_assertion(watch):
 
 
 def test_wrong_numbers_are_refused(watch):
-    with pytest.raises(ValueError, match="calls is 0: it takes at least one"):
+    with pytest.raises(ValueError, match="calls is 0: it must be at least 1"):
         watch.check(len, "abc", calls=0)
     with pytest.raises(SettingError, match="'5 potatoes' is not a duration"):
         watch.check(len, "abc", budget="5 potatoes")

@@ -27,7 +27,7 @@ class Arms:
 
     def __call__(self, ask):
         self.asked.append(ask)
-        take: MeasureRequest = ask.take
+        take: MeasureRequest = ask.request
         self.calls[ask.arm] += take.iterations * take.rounds
         if self.raises_from and ask.arm == self.raising_arm and self.calls[ask.arm] >= self.raises_from:
             return CallRaised("FileExistsError: it is there")
@@ -46,8 +46,8 @@ class Arms:
 
     def slices(self):
         """The alternating slices: requests for single rounds after both arms were warmed."""
-        warm = max(i for i, ask in enumerate(self.asked) if ask.take.rounds > 1 and ask.take.instrument == "time")
-        return [ask for ask in self.asked[warm + 1 :] if ask.take.instrument in ("time", "warmed")]
+        warm = max(i for i, ask in enumerate(self.asked) if ask.request.rounds > 1 and ask.request.instrument == "time")
+        return [ask for ask in self.asked[warm + 1 :] if ask.request.instrument in ("time", "warmed")]
 
 
 def play(arms, **order):
@@ -73,7 +73,7 @@ def test_slices_alternate_and_begin_with_either_arm_in_turn():
 def test_both_arms_make_the_same_number_of_calls_per_slice():
     arms = Arms(50_000, 80_000)
     visit = play(arms, pinned=True)
-    assert {ask.take.iterations for ask in arms.slices()} == {visit.base.iterations}
+    assert {ask.request.iterations for ask in arms.slices()} == {visit.base.iterations}
     assert visit.base.iterations * 50_000 >= 0.9 * ROUND_NS
     assert visit.base.values["time"] == pytest.approx((50e-6,) * 40)
     assert visit.head.values["time"] == pytest.approx((80e-6,) * 40)
@@ -87,24 +87,24 @@ def test_a_later_pair_calibrates_nothing_and_takes_no_load():
     """Two calls, a slice and the warm-up of each arm come before the slices."""
     arms = Arms(50_000)
     play(arms, pinned=True, iterations=10, memory=False)
-    assert {ask.take.instrument for ask in arms.asked} == {"time", "warmed"}
+    assert {ask.request.instrument for ask in arms.asked} == {"time", "warmed"}
     assert len(arms.asked) - len(arms.slices()) == 2 * 4
     first = Arms(50_000)
     play(first, memory=False)
-    assert "load" in {ask.take.instrument for ask in first.asked}
+    assert "load" in {ask.request.instrument for ask in first.asked}
 
 
 def test_a_reason_for_slices_of_one_call_is_not_found_out_again():
     arms = Arms(50_000)
     visit = play(arms, pinned=True, iterations=1, single_call_rounds="CalledTwice: once")
     assert visit.head.single_call_rounds == "CalledTwice: once"
-    assert {ask.take.iterations for ask in arms.asked} == {1}
+    assert {ask.request.iterations for ask in arms.asked} == {1}
 
 
 def test_both_arms_take_each_slice_at_the_same_place_and_each_pair_at_others():
     arms = Arms(50_000)
     play(arms, pinned=True, first_round=82)
-    places = [ask.take.first_round for ask in arms.slices()]
+    places = [ask.request.first_round for ask in arms.slices()]
     assert places[::2] == places[1::2] == list(range(82, 82 + 40))
 
 
@@ -112,14 +112,14 @@ def test_both_arms_take_each_slice_at_the_same_place_and_each_pair_at_others():
 def test_short_calls_are_called_untimed_first(ns, instrument):
     arms = Arms(ns)
     play(arms, pinned=True)
-    assert {ask.take.instrument for ask in arms.slices()} == {instrument}
+    assert {ask.request.instrument for ask in arms.slices()} == {instrument}
 
 
 def test_both_arms_are_warmed():
     arms = Arms(100_000)
     play(arms, pinned=True)
     for arm in ("base", "head"):
-        warm = max((a.take for a in arms.asked if a.arm == arm), key=lambda take: take.rounds)
+        warm = max((a.request for a in arms.asked if a.arm == arm), key=lambda take: take.rounds)
         assert warm.rounds * warm.iterations * 100_000 >= WARM_UP_NS
 
 
@@ -142,7 +142,7 @@ def test_a_long_call_is_neither_calibrated_nor_warmed():
     arms = Arms(400_000_000)
     visit = play(arms, memory=False)
     assert visit.base.iterations == 1
-    assert [ask.take.instrument for ask in arms.asked[:4]] == ["load"] * 4
+    assert [ask.request.instrument for ask in arms.asked[:4]] == ["load"] * 4
     assert len(arms.asked) == 4 + 2, "eight pairs of three calls of each arm fit into 20 s: the second is a slice"
     assert visit.base.values["time"] == (0.4, 0.4)
 
@@ -166,7 +166,7 @@ def test_memory_is_taken_of_both_arms_last():
     arms = Arms(50_000)
     visit = play(arms, pinned=True)
     assert visit.base.values["memory"] == visit.head.values["memory"] == (1000.0,) * 5
-    tail = [(ask.arm, ask.take.instrument) for ask in arms.asked[-6:]]
+    tail = [(ask.arm, ask.request.instrument) for ask in arms.asked[-6:]]
     assert tail == [(arm, name) for arm in ("base", "head") for name in ("memory", "blocks", "blocks")]
     assert "memory" not in play(Arms(50_000), pinned=True, memory=False).base.values
 
@@ -185,15 +185,15 @@ def test_a_call_that_needs_a_set_up_each_time_is_taken_one_by_one():
             answer = super().__call__(ask)
             return (
                 CallRaised("CalledTwice: once")
-                if ask.take.iterations > 1 or ask.take.instrument == "warmed"
+                if ask.request.iterations > 1 or ask.request.instrument == "warmed"
                 else answer
             )
 
     arms = Prepared(50_000, load=1.9)
     visit = play(arms)
-    assert (visit.head.single_call_rounds, visit.head.stateful, visit.pinned) == ("CalledTwice: once", "", True)
+    assert (visit.head.single_call_rounds, visit.head.stateful, visit.pinned) == ("CalledTwice: once", None, True)
     assert set(visit.head.values) == {"time", "cpu", "memory"}
-    assert sum(ask.take.iterations > 1 for ask in arms.asked) == 1
+    assert sum(ask.request.iterations > 1 for ask in arms.asked) == 1
 
 
 @pytest.mark.parametrize("arm", ["base", "head"])
@@ -205,7 +205,7 @@ def test_a_second_call_that_raises_makes_the_test_single(arm):
 def test_a_single_visit_is_one_call_of_each():
     arms = Arms(50_000, load=2.0)
     visit = play(arms, single_call_setup=True)
-    assert [(ask.arm, ask.take.iterations) for ask in arms.asked] == [("base", 1), ("head", 1)]
+    assert [(ask.arm, ask.request.iterations) for ask in arms.asked] == [("base", 1), ("head", 1)]
     assert visit.base.values == {"time": (50e-6,), "cpu": (50e-6,)}
     assert not visit.pinned
 
@@ -218,7 +218,7 @@ def test_two_calls_that_are_compared_have_slices_of_their_own_length(base, head)
     for arm, ns in (("base", base), ("head", head)):
         wanted = max(ROUND_NS, ns)
         lengths = {
-            ask.take.iterations * ns for ask in arms.slices() if ask.arm == arm and ask.take.instrument != "load"
+            ask.request.iterations * ns for ask in arms.slices() if ask.arm == arm and ask.request.instrument != "load"
         }
         assert all(0.9 * ROUND_NS <= length <= 2 * wanted for length in lengths), (arm, lengths)
     assert visit.base.values["time"][0] == pytest.approx(base / 1e9)

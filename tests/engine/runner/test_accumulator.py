@@ -7,15 +7,15 @@ from pytest_perfguard.engine.measure.messages import PointResult
 from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
 
 
-def visit(*values, paces=(0.5,), **more):
-    return PointResult(7, paces, {"time": values} if values else {}, **more)
+def visit(*values, kernels=(0.5,), **more):
+    return PointResult(7, kernels, {"time": values} if values else {}, **more)
 
 
 def test_each_process_is_kept_apart():
     tally = MeasurementBuilder({})
     tally.add({"": visit(1.0, 2.0)})
     tally.close_process(0.1, ())
-    tally.add({"": visit(3.0, paces=(0.4,))})
+    tally.add({"": visit(3.0, kernels=(0.4,))})
     tally.close_process(0.2, ("not pinned",))
     taken = tally.measurement
     assert taken.samples["time"].processes == ((1.0, 2.0), (3.0,))
@@ -64,8 +64,8 @@ def test_the_iterations_of_the_baseline_are_the_first_guess():
 def test_the_pace_is_that_of_the_five_best_placed_rounds():
     """One fast kernel may be chance; the slowest point of several counts."""
     tally = MeasurementBuilder({})
-    tally.add({"": visit(1.0, paces=(5.0, 1.0, 4.0)), "parse": visit(1.0, paces=(0.1,) * 9)})
-    tally.add({"": visit(1.0, paces=(3.0, 2.0, 9.0))})
+    tally.add({"": visit(1.0, kernels=(5.0, 1.0, 4.0)), "parse": visit(1.0, kernels=(0.1,) * 9)})
+    tally.add({"": visit(1.0, kernels=(3.0, 2.0, 9.0))})
     tally.close_process(0.1, ())
     assert tally.measurement.kernel == 5.0
 

@@ -10,15 +10,9 @@ from pytest_perfguard.core.errors import ChildDied
 from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.measure.messages import MeasureResult
-from pytest_perfguard.engine.runner import single_process as module
-from pytest_perfguard.engine.runner.alternating import (
-    AlternatingRunner,
-    NeverReady,
-    collision_reason,
-    equalize_rounds,
-    receive_both,
-)
-from pytest_perfguard.engine.runner.pair_state import PairWorkers
+from pytest_perfguard.engine.runner import scheduler as module
+from pytest_perfguard.engine.runner.alternating import AlternatingRunner, equalize_rounds
+from pytest_perfguard.engine.runner.pair_workers import NeverReady, PairWorkers, collision_reason, receive_both
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -30,6 +24,7 @@ from pytest_perfguard.engine.runner.protocol import (
 )
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, OtherTest, TestFailed
 from pytest_perfguard.engine.verdict.paired import judge_paired
+from pytest_perfguard.plugin.capture import error_summary
 
 
 @pytest.mark.parametrize(
@@ -43,8 +38,8 @@ from pytest_perfguard.engine.verdict.paired import judge_paired
         ('DuplicateDatabaseError: database "test_db" already exists',) * 2,
         ("FileExistsError: [Errno 17] File exists: 'run.lock'",) * 2,
         ("the server is already running (pid 7)",) * 2,
-        ("AssertionError: 3 != 4", ""),
-        ("ModuleNotFoundError: No module named 'x'", ""),
+        ("AssertionError: 3 != 4", None),
+        ("ModuleNotFoundError: No module named 'x'", None),
     ],
 )  # fmt: skip
 def test_what_points_to_a_collision(text, what):
@@ -155,7 +150,7 @@ class Child:
             self.queue.append(PointReached(""))
         elif isinstance(message, Resume):
             self.queue.append(
-                FinishedTest("call: def test_a()\nE  ValueError: no" if self.behaviour == "fails" else "", {}, [])
+                FinishedTest("call: def test_a()\nE  ValueError: no" if self.behaviour == "fails" else None, {}, [])
             )
         else:
             assert isinstance(message, SetAffinity)
@@ -195,9 +190,9 @@ def run(monkeypatch):
         settings = resolve(marker={}, command_line={"metrics": "time", "budget": f"{budget}s"}, ini={})
         ticks, audit = count(), Proof()
         runner = AlternatingRunner(
-            [MeasuredTest("a", "/a.py", settings, 0.1)], Launch([], None, arm="base"), Launch([], None, arm="head"),
+            [MeasuredTest("a", "/a.py", settings, 0.1)], Launch([], None, None, arm="base"), Launch([], None, None, arm="head"),
             lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), audit,
-            revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
+            summarize=error_summary, revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
             report_progress=lambda _state: None, max_passes=30, clock=lambda: float(next(ticks)),
         )  # fmt: skip
         runner.run()
@@ -219,7 +214,7 @@ def test_the_arms_take_turns_and_begin_in_turn(run):
 def test_a_note_says_why_and_what_it_costs(run):
     comparison = run(World())[0].comparisons["a"]
     (note,) = [note for note in comparison.measurement.notes if "one arm alive" in note]
-    assert "(OSError: port): only changes of more than 10% can be told" in note
+    assert "(OSError: port): only changes of more than 10% can be detected" in note
     assert not comparison.pairing.pinned
     assert comparison.pairing.why == "suspected"
 
@@ -244,7 +239,7 @@ def test_a_clear_slowdown_is_settled_whatever_the_budget(run):
     [
         ("fails", "fails with main (abc): ValueError: no"),
         ("dies", "exited with status 4"),
-        ("lost", "not to be had with main (abc)"),
+        ("lost", "not available with main (abc)"),
     ],
 )
 def test_what_the_base_cannot_do_makes_a_test_incomparable(run, behaviour, reason):

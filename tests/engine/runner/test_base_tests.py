@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.engine.runner.base_tests import BaseTests
+from pytest_perfguard.engine.runner.base_tree import BaseTests
 from pytest_perfguard.engine.runner.revision import find_revision
 
 OLD = """

@@ -13,6 +13,7 @@ from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.engine.runner.base_tree import BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.revision import find_revision
+from pytest_perfguard.plugin.schedule import PYTEST_PROGRAM
 
 TREE = BaseBuild()
 SITE = "/venv/lib/python3.11/site-packages"
@@ -27,7 +28,7 @@ def arms(repository):
 
     def start(build=TREE, *, environment=None, arguments=("tests",), path=("/lib", SITE), settings=None, flags=()):
         suite = RunPaths(top, [top / "tests/test_lib.py"], settings)
-        head = Launch(arguments, top, path=path, environment=environment or {}, flags=flags)
+        head = Launch(arguments, top, PYTEST_PROGRAM, path=path, environment=environment or {}, flags=flags)
         return prepare_arms(find_revision(top, "HEAD"), head, suite, build)
 
     return start

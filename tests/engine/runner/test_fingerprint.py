@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_perfguard.engine.runner.fingerprint import difference, fingerprint
 from pytest_perfguard.engine.runner.stable_repr import MAX_ITEMS, StableRepr
+from pytest_perfguard.engine.runner.test_identity import difference, fingerprint
 
 
 def small(): ...

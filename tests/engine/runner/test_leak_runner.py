@@ -11,7 +11,7 @@ from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised
-from pytest_perfguard.engine.runner import single_process as module
+from pytest_perfguard.engine.runner import scheduler as module
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import (
@@ -55,7 +55,9 @@ class Child:
             self.answer = self.answers[message.nodeid].pop(0)
             self.queue.append(PointReached(""))
         elif isinstance(message, Resume):
-            self.queue.append(FinishedTest("AssertionError: x" if isinstance(self.answer, CallRaised) else "", {}, []))
+            self.queue.append(
+                FinishedTest("AssertionError: x" if isinstance(self.answer, CallRaised) else None, {}, [])
+            )
 
     def receive(self, *, doing, limit):
         assert doing.endswith("for leaks")
@@ -78,7 +80,7 @@ def check_leaks(monkeypatch):
         ticks = count()
         subjects = [MeasuredTest(name, f"/{name}.py", settings, 0.1) for name in answers]
         examiner = LeakRunner(
-            subjects, Launch([], None), report_progress=lambda _progress: None, clock=lambda: next(ticks) / 10
+            subjects, Launch([], None, None), report_progress=lambda _progress: None, clock=lambda: next(ticks) / 10
         )
         examiner.run()
         return examiner.comparisons, child

@@ -21,8 +21,9 @@ from pytest_perfguard.engine.runner.protocol import (
     ServeTest,
     SetAffinity,
 )
-from pytest_perfguard.engine.runner.scheduler import MeasuredTest, error_summary
+from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict.looks import Spent
+from pytest_perfguard.plugin.capture import error_summary
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 
@@ -86,11 +87,11 @@ class Child:
         elif isinstance(message, Resume):
             behaviour = self.behaviour()
             problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
-            self.queue.append(FinishedTest(problems.get(behaviour, ""), {}, []))
+            self.queue.append(FinishedTest(problems.get(behaviour), {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
-            return [FinishedTest("", {}, [])]
+            return [FinishedTest(None, {}, [])]
         return [PointReached("other" if self.behaviour() == "elsewhere" else "")]
 
     def behaviour(self):
@@ -162,10 +163,11 @@ def run(monkeypatch):
                 *(MeasuredTest(name, f"/{name}.py", settings, 0.1, **known) for name in names),
                 *(MeasuredTest(name, f"/{names[0]}.py", settings, 0.1) for name in more),
             ],
-            Launch([], None, arm="base"),
-            Launch([], None, arm="head"),
+            Launch([], None, None, arm="base"),
+            Launch([], None, None, arm="head"),
             judge,
             audit or NoProof(),
+            summarize=error_summary,
             revision="main (abc)",
             reasons={"a": "suspected"},
             exists_at_base=exists_at_base,
@@ -250,7 +252,7 @@ def test_parameters_that_the_library_of_the_base_lacks_are_new(run):
     )
     told = run("ab", world, exists_at_base=lambda *_test: True).comparisons["a"]
     assert told.verdict is Verdict.NEW
-    assert told.reason == "not to be had with main (abc): there this test has the parameters [x]"
+    assert told.reason == "not available with main (abc): there this test has the parameters [x]"
 
 
 @pytest.mark.parametrize(("arm", "verdict"), [("base", Verdict.INCOMPARABLE), ("head", None)])
@@ -259,22 +261,6 @@ def test_a_process_that_means_another_test_is_not_believed(run, arm, verdict):
     told = run("ab", world).comparisons["a"]
     assert told.verdict is verdict
     assert "this test is another one" in (told.reason if arm == "base" else told.broken)
-
-
-@pytest.mark.parametrize(
-    ("report", "line"),
-    [
-        ("call: def test():\n>   f(1)\nE   TypeError: no\nE   hint\n\ntest_a.py:3: TypeError", "TypeError: no"),
-        (
-            "test_a.py: ImportError while importing\nE   ImportError: cannot import name 'x'",
-            "ImportError: cannot import name 'x'",
-        ),
-        ("a\n  b \n\n", "b"),
-        ("", ""),
-    ],
-)
-def test_a_reason_is_one_line(report, line):
-    assert error_summary(report) == line
 
 
 def test_a_test_that_the_head_cannot_collect_again_is_broken(run):

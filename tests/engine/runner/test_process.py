@@ -14,7 +14,7 @@ import pytest
 
 from pytest_perfguard.core.errors import ChildDied, ChildError, ChildTimedOut, ProtocolError
 from pytest_perfguard.engine.runner import process as module
-from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
+from pytest_perfguard.engine.runner.process import Launch, WorkerProcess, WorkerProgram
 from pytest_perfguard.engine.runner.protocol import PointReached, ServeTest
 
 CHILD = """
@@ -28,13 +28,17 @@ link.send(Ready(hello.nodeids, [], [], True, True, "3.11", {}))
 
 
 @pytest.fixture
-def launch(monkeypatch, tmp_path):
+def launch(tmp_path):
     """A launch whose child runs this program after its greeting."""
 
     def make(program, *, greeting=CHILD):
-        monkeypatch.setattr(module, "_BOOT", f"import sys; del sys.argv[1]\n{greeting}\n{program}")
         root = str(Path(__file__).parents[3])
-        return Launch([], tmp_path, environment={**os.environ, "PYTHONPATH": root})
+        return Launch(
+            [],
+            tmp_path,
+            WorkerProgram(f"{greeting}\n{program}", "--pipe"),
+            environment={**os.environ, "PYTHONPATH": root},
+        )
 
     return make
 

@@ -10,7 +10,7 @@ from pytest_perfguard.core.errors import ChildDied, ChildTimedOut
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
-from pytest_perfguard.engine.runner import single_process as module
+from pytest_perfguard.engine.runner import scheduler as module
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -74,7 +74,7 @@ class Child:
             self.children.pinned.append(message.cpu)
         elif isinstance(message, Resume):
             failed = self.children.behaviours.get(self.nodeid) == "fails"
-            self.queue.append(FinishedTest("AssertionError: in here" if failed else "", {}, []))
+            self.queue.append(FinishedTest("AssertionError: in here" if failed else None, {}, []))
 
     def measure(self, take, *, doing, limit):
         self.send(take)
@@ -127,7 +127,7 @@ def run(monkeypatch):
         ticks = count()
         runner = Runner(
             [MeasuredTest(name, f"/{name}.py", settings, 0.1, parallel=parallel) for name in names],
-            Launch([], None),
+            Launch([], None, None),
             judge,
             report_progress=told.append,
             max_passes=processes,
@@ -156,7 +156,7 @@ def test_a_test_that_runs_in_parallel_is_never_pinned_and_says_so(run):
     assert children.pinned == []
     measurement = runner.comparisons["a"].measurement
     assert measurement.conditions["parallel"]
-    assert "runs in parallel: not kept on one CPU" in measurement.notes
+    assert "runs in parallel: not pinned to one CPU" in measurement.notes
 
 
 @pytest.mark.parametrize(("recorded", "pinned"), [(True, []), (False, [0, 1])])
@@ -237,5 +237,5 @@ def test_an_interrupt_keeps_what_was_decided_and_ends_the_child(run):
 def test_progress_tells_the_test_the_process_and_what_is_open(run):
     _runner, told = run("ab", Children(), enough=2)
     last = told[-1]
-    assert (last.nodeid, last.round, last.tests, last.undecided) == ("b", 2, 2, 1)
+    assert (last.nodeid, last.pass_number, last.tests, last.undecided) == ("b", 2, 2, 1)
     assert last.seconds_left > 0

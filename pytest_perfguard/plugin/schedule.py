@@ -131,7 +131,7 @@ class Schedule:
             subject
             for subject in subjects
             if self.comparisons[subject.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
-            and (subject.settings.has_limits or self.comparisons[subject.nodeid].measurement.contests)
+            and (subject.settings.has_limits or self.comparisons[subject.nodeid].measurement.claims)
         ]
         for nodeid, comparison in self._measured_alone(left).items():
             if comparison.verdict is Verdict.OVER_LIMIT or comparison.broken:

@@ -232,7 +232,7 @@ def test_a_program_that_a_test_starts_is_the_bases_own(versioned):
         (["--perf-against=HEAD"], "is equal to this tree; name an older revision"),
         (["--perf-against="], "--perf-against needs a revision, such as --perf-against=main"),
         (["--perf-against=main", "--perf-compare"], "--perf-compare and --perf-against exclude each other"),
-        (["--perf-against=main", "--perf-alpha=0%"], "--perf-alpha: '0%' is no chance of a false alarm"),
+        (["--perf-against=main", "--perf-alpha=0%"], "--perf-alpha: '0%' is not a chance of a false alarm"),
     ],
 )
 def test_a_revision_that_is_of_no_use_is_refused_before_anything_runs(versioned, options, message):

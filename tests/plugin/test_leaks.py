@@ -356,7 +356,7 @@ def test_a_test_that_cannot_be_called_again_is_inconclusive_and_says_so(project)
     result = project.run("--perf", *QUICK)
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["inconclusive: *leaks: a leak check calls again and again, and a later call raised FileExistsError*"]
+        ["inconclusive: *leaks: a leak check calls the function repeatedly, and a later call raised FileExistsError*"]
     )
     assert project.run("--perf", "--perf-strict", *QUICK).ret == 1
 

@@ -28,7 +28,7 @@ def serve_duel(worker: WorkerProcess, duel: FasterThanPoint, index: int, subject
     if not visit.head.stateful:
         ratio = log_ratio(visit.head.values["time"], visit.base.values["time"])
     ratios = () if ratio is None else (ratio,)
-    return ClaimSamples(duel.name, duel.rival, duel.by, ratios, visit.head.stateful)
+    return ClaimSamples(duel.name, duel.rival, duel.by, ratios, visit.head.stateful or None)
 
 
 def _asker(

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.core.errors import ChildError
-from pytest_perfguard.core.model import Comparison, Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.engine.runner.import_audit import ImportAudit
 from pytest_perfguard.engine.runner.pair_state import PairWorkers
 from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
@@ -188,9 +189,9 @@ def in_step(base: Measurement, head: Measurement) -> tuple[Measurement, Measurem
     )
 
 
-def _cut(base: Samples, head: Samples) -> tuple[Samples, Samples]:
+def _cut(base: MetricStats, head: MetricStats) -> tuple[MetricStats, MetricStats]:
     lengths = [min(len(one), len(other)) for one, other in zip(base.processes, head.processes, strict=False)]
-    sides = (Samples(side.unit, tuple(map(_spread, side.processes, lengths))) for side in (base, head))
+    sides = (MetricStats.from_rounds(side.unit, tuple(map(_spread, side.processes, lengths))) for side in (base, head))
     one, other = sides
     return one, other
 

@@ -206,7 +206,7 @@ class PairRunner(Scheduler[PairWorkers]):
                 continue
             if not (isinstance(base, PointReached) and isinstance(head, PointReached) and base.label == head.label):
                 self._finish(crew, subject, base, head)
-                if not (visits or self._sides[subject.nodeid].head.measurement.contests):
+                if not (visits or self._sides[subject.nodeid].head.measurement.claims):
                     raise TestFailed.of("", raised)
                 return visits
             if self._reached is None:

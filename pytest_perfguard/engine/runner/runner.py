@@ -125,7 +125,7 @@ class Runner(SingleProcessScheduler):
         while True:
             message = child.receive(doing=doing, limit=limit if visits else max(limit, START_LIMIT))
             if isinstance(message, FinishedTest):
-                if message.problem or not (visits or self._tallies[subject.nodeid].measurement.contests):
+                if message.problem or not (visits or self._tallies[subject.nodeid].measurement.claims):
                     raise TestFailed.of(message.problem, raised)
                 self.modules |= message.modules
                 self._tallies[subject.nodeid].note_imports(message.imports)

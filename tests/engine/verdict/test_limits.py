@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.verdict.limits import judge_limits
 
-TIME, MEMORY = Samples("s", ((1e-4,),)), Samples("B", ((500.0,),))
+TIME, MEMORY = MetricStats.from_rounds("s", ((1e-4,),)), MetricStats.from_rounds("B", ((500.0,),))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""How long does a large baseline take, how large is it, and what becomes of many writers at once?
+"""Measure a large baseline file: its size, the time and memory of reading and writing it, and many writers at once.
 
     python benchmarks/baseline_size.py            # 100,000 tests, 20 writers
     python benchmarks/baseline_size.py 1000 20 --slow-disk
 
-Every step runs in a process of its own, whose peak of memory is told. `--slow-disk` makes each sync take a second.
+Every step runs in a process of its own, whose peak of memory is reported. `--slow-disk` makes each sync take a second.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from pathlib import Path
 from tabulate import tabulate
 
 from pytest_perfguard.core.errors import BaselineError
-from pytest_perfguard.core.model import Machine, Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
-from pytest_perfguard.engine.baseline.store import Store, merged
+from pytest_perfguard.engine.baseline.store import Store, with_records
 
 MACHINE = Machine("linux-x86_64-made-up", {"cpu": "made up"})
 PROCESSES = 10
 
 
 def record(chance: random.Random) -> Record:
-    """Ten processes, and what is kept of each."""
+    """Return a record of ten processes."""
 
-    def taken(unit: str, scale: float) -> Recorded:
+    def stats(unit: str, scale: float) -> MetricStats:
         minima = tuple(float(f"{scale * chance.uniform(1, 1.1):.6g}") for _ in range(PROCESSES))
-        return Recorded(unit, minima, tuple(float(f"{value * 1.05:.6g}") for value in minima), 40 * PROCESSES)
+        return MetricStats(unit, minima, tuple(float(f"{value * 1.05:.6g}") for value in minima), 40 * PROCESSES)
 
-    metrics = {"time": taken("s", 1e-4), "cpu": taken("s", 1e-4), "memory": taken("B", 5e4)}
+    metrics = {"time": stats("s", 1e-4), "cpu": stats("s", 1e-4), "memory": stats("B", 5e4)}
     paces = tuple(float(f"{chance.uniform(3e-4, 3.3e-4):.6g}") for _ in range(PROCESSES))
     conditions = {"collector": True, "parallel": False, "single": False}
     return Record("9f86d081884c7d65", "0123456789ab", 0.000312346, {"": 1000}, metrics, conditions, paces)
 
 
-def made_up(tests: int) -> Baseline:
+def synthetic(tests: int) -> Baseline:
     chance = random.Random(7)
     names = (f"tests/unit/test_module_{number // 100}.py::test_case[{number}]" for number in range(tests))
     return Baseline(
@@ -51,7 +52,7 @@ def made_up(tests: int) -> Baseline:
 
 
 def in_process(call: Callable[[], object]) -> tuple[float, ...]:
-    """Seconds, seconds of CPU and the peak of memory in MiB, in a fresh process; the times are those of the call alone."""
+    """Return seconds, CPU seconds and peak memory in MiB of a call in a fresh process. The times exclude its start."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -71,11 +72,11 @@ def in_process(call: Callable[[], object]) -> tuple[float, ...]:
 
 def put(path: Path, nodeid: str) -> None:
     new = {nodeid: record(random.Random(nodeid))}
-    Store(path).update(lambda before: merged(before, MACHINE, new, {"at": "later"}, None))
+    Store(path).update(lambda before: with_records(before, MACHINE, new, {"at": "later"}, None))
 
 
 def writers(path: Path, count: int) -> tuple[float, int]:
-    """Seconds until all are done, and how many of their tests are in the file."""
+    """Return the seconds until all writers are done, and how many of their tests are in the file."""
     begun = time.perf_counter()
     children = []
     for number in range(count):
@@ -105,7 +106,7 @@ def main() -> None:
         os.fsync = lambda descriptor: (time.sleep(1), sync(descriptor))[1]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "perf-baseline.json")
-        rows = [("make up and write", *in_process(lambda: path.write_text(to_text(made_up(tests)))))]
+        rows = [("create and write", *in_process(lambda: path.write_text(to_text(synthetic(tests)))))]
         rows.append(("json.loads alone", *in_process(lambda: json.loads(path.read_text()))))
         rows.append(("read and check", *in_process(lambda: from_text(path.read_text(), str(path)))))
         rows.append(("record one test: read, merge, write", *in_process(lambda: put(path, "one"))))

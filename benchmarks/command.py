@@ -18,7 +18,8 @@ from typing import TypeVar
 
 from pytest_perfguard.cli.common import Loaded
 from pytest_perfguard.cli.compare import compared
-from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Record
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
 from pytest_perfguard.engine.baseline.store import Store
@@ -35,9 +36,9 @@ def made_up(tests: int, processes: int, seed: int) -> Baseline:
         base = 1e-6 * (1 + index % 1000)
         minima = tuple(float(f"{base * (1 + abs(rnd.gauss(0, 0.01))):.6g}") for _ in range(processes))
         medians = tuple(float(f"{value * 1.05:.6g}") for value in minima)
-        times = Recorded("s", minima, medians, 40 * processes)
-        sizes = Recorded("B", (1000.0 + index,) * 3, (1000.0 + index,) * 3, 15)
-        blocks = Recorded("blocks", (0.0,) * 3, (0.0,) * 3, 9)
+        times = MetricStats("s", minima, medians, 40 * processes)
+        sizes = MetricStats("B", (1000.0 + index,) * 3, (1000.0 + index,) * 3, 15)
+        blocks = MetricStats("blocks", (0.0,) * 3, (0.0,) * 3, 9)
         metrics = {"time": times, "cpu": times, "memory": sizes, "blocks": blocks}
         nodeid = f"tests/test_module_{index // 50}.py::test_number_{index}"
         records[nodeid] = Record("0123456789ab", "0123456789ab", 3e-4, {"": 10}, metrics, {}, (3e-4,) * processes)

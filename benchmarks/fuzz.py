@@ -32,9 +32,8 @@ with atheris.instrument_imports(include=["pytest_perfguard", "json"]):
     from pytest_perfguard.core.labels import read_series
     from pytest_perfguard.core.option_specs import OPTION_SPECS
     from pytest_perfguard.engine.baseline.schema import from_text, to_text
-    from pytest_perfguard.engine.report.json import json_report
+    from pytest_perfguard.engine.report.json import json_report, read_report
     from pytest_perfguard.engine.report.markdown import markdown_report
-    from pytest_perfguard.engine.report.read import read_report
     from pytest_perfguard.engine.runner.protocol import _MESSAGE_TYPES, _NESTED, decode, encode
 
 BASELINE: Final = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, print_json, say
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Record
-from pytest_perfguard.engine.baseline.store import Store, merged
+from pytest_perfguard.engine.baseline.store import Store, with_records
 from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
             "alone; record it with: pytest --perf-baseline"
         )
     store = Store(Path(options.file))
-    store.update(lambda before: merged(before, report.machine, records, {"at": report.at}, None))
+    store.update(lambda before: with_records(before, report.machine, records, {"at": report.at}, None))
     doubts = _doubts(records)
     if options.json:
         print_json({"accepted": sorted(records), "doubts": doubts, "file": str(store.path)})

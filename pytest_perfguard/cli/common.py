@@ -17,7 +17,7 @@ from pytest_perfguard.core.errors import BaselineUnreadable, CommandError, Repor
 from pytest_perfguard.core.text import printable_lines
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text
 from pytest_perfguard.engine.report.document import Report
-from pytest_perfguard.engine.report.read import read_report
+from pytest_perfguard.engine.report.json import read_report
 
 Verbs = Any  # argparse keeps the type of its subparsers to itself
 _ENDLESS: Final = 1e9

@@ -24,12 +24,12 @@ from pytest_perfguard.core.errors import CommandError, SettingError
 from pytest_perfguard.core.model import JUDGED, Comparison, Machine, Record, Verdict
 from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.core.settings import Settings, resolve
-from pytest_perfguard.engine.report.document import Entry, Report, sides_of_records
+from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of_records
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.json import json_report
 from pytest_perfguard.engine.report.render import check_formats, rendered
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
-from pytest_perfguard.engine.verdict.combine import worst
+from pytest_perfguard.engine.verdict.combine import most_severe
 from pytest_perfguard.engine.verdict.recorded_pair import judge_records
 
 
@@ -111,10 +111,10 @@ def _judged(
     if told is not None and told.broken:
         return told
     comparison = judge_records(nodeid, old, new, settings)
-    if told is None or told.verdict not in (Verdict.LEAK, Verdict.OVER_BUDGET):
+    if told is None or told.verdict not in (Verdict.LEAK, Verdict.OVER_LIMIT):
         return comparison
     added = tuple(finding for finding in told.findings if finding.verdict is told.verdict)
-    verdict = worst([told.verdict, *([comparison.verdict] if comparison.verdict else [])])
+    verdict = most_severe((told.verdict, comparison.verdict))
     return replace(comparison, verdict=verdict, findings=(*comparison.findings, *added))
 
 
@@ -126,10 +126,10 @@ def _entry(
     context: Context,
     *,
     detailed: bool,
-) -> Entry:
+) -> ReportedTest:
     comparison = _judged(nodeid, old, new, told, context.settings)
     failed = comparison.fails(strict=context.settings.strict)
-    return Entry(
+    return ReportedTest(
         comparison=comparison,
         sides=sides_of_records(new, old) if detailed and new is not None else {},
         record=new,

@@ -19,7 +19,7 @@ from pytest_perfguard.compat.exchange import (
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Machine, Record
-from pytest_perfguard.engine.baseline.store import Store, merged
+from pytest_perfguard.engine.baseline.store import Store, with_records
 from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.report.text import plural
 
@@ -55,7 +55,7 @@ def _import(options: argparse.Namespace) -> int:
     machine = Machine(options.machine, told) if options.machine else _this_machine(told, options.path)
     store = Store(Path(options.file))
     store.check_writable()
-    store.update(lambda before: merged(before, machine, records, {"at": str(told.get("datetime", ""))}, None))
+    store.update(lambda before: with_records(before, machine, records, {"at": str(told.get("datetime", ""))}, None))
     if options.json:
         print_json({"imported": sorted(records), "class": machine.name, "file": str(store.path)})
     else:

@@ -22,8 +22,15 @@ from pytest_perfguard.cli.common import (
 )
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.units import format_amount, format_change, parse_percent
-from pytest_perfguard.engine.history.snapshots import MOST, Snapshot, Wanted, at_revision, from_git, of_baseline
-from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, tracks
+from pytest_perfguard.engine.history.snapshots import (
+    MAX_STATES,
+    Snapshot,
+    Wanted,
+    at_revision,
+    from_git,
+    of_baseline,
+)
+from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
 from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -59,7 +66,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--most",
         type=positive(int),
-        default=MOST,
+        default=MAX_STATES,
         metavar="N",
         help="read the last N states at most (default: %(default)s)",
     )
@@ -83,7 +90,7 @@ def asked(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
     metrics = [] if options.metrics == "all" else options.metrics.split(",")
     # A report may tell of some tests only; the baseline file tells of all that there are.
     current = options.reports is None
-    found = tracks(
+    found = find_trends(
         snapshots, HistoryQuery(parse_percent(options.threshold), metrics, _anchor(options, wanted), current)
     )
     if not found:
@@ -122,25 +129,20 @@ def lines(found: Sequence[Trend], *, unicode: bool) -> Iterator[str]:
 def described(track: Trend) -> str:
     """`time 12.3 us -> 14.1 us (+14.6 %), 20 recordings; step +8.0 % at 1a2b3c4; drifted +14.6 % (at least +9.1 %)`."""
     first, last = track.anchor or track.points[0].value, track.points[-1].value
-    change = f" ({_change(track)})" if track.ratio is not None or last > 0 else ""
     parts = [
-        f"{track.metric} {format_amount(first, track.unit)} -> {format_amount(last, track.unit)}{change}, "
-        f"{plural(len(track.points), 'recording')}"
+        f"{track.metric} {format_amount(first, track.unit)} -> {format_amount(last, track.unit)} "
+        f"({format_change(track.change)}), {plural(len(track.points), 'recording')}"
     ]
     for step in track.steps:
         point = track.points[step.index]
         when = f" ({point.at[:10]})" if point.at else ""
         parts.append(f"step {format_change(step.ratio)} at {point.label}{when}")
-    if track.worse and track.ratio is None:
+    if track.worse and math.isinf(track.change):
         parts.append("GREW from nothing")
     if track.drift is not None and track.drift.drifted:
-        ratio, least = track.drift.ratio, track.drift.least
+        ratio, least = track.drift.ratio, track.drift.lower_bound
         parts.append(f"DRIFTED {format_change(ratio)} (at least {format_change(least, like=ratio)})")
     return "; ".join(parts)
-
-
-def _change(track: Trend) -> str:
-    return format_change(math.inf if track.ratio is None else track.ratio)
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -163,7 +165,9 @@ def track_data(track: Trend) -> dict[str, object]:
         "points": [{"label": point.label, "at": point.at, "value": point.value} for point in track.points],
         "steps": [{"at": track.points[step.index].label, "ratio": step.ratio} for step in track.steps],
         "anchor": track.anchor,
-        "drift": None if drift is None else {"ratio": drift.ratio, "at_least": drift.least, "drifted": drift.drifted},
+        "drift": None
+        if drift is None
+        else {"ratio": drift.ratio, "at_least": drift.lower_bound, "drifted": drift.drifted},
         "worse": track.worse,
     }
 

@@ -11,10 +11,10 @@ from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.engine.baseline.schema import Baseline
-from pytest_perfguard.engine.baseline.shards import join, untold
+from pytest_perfguard.engine.baseline.shards import merge_shards, unreported
 from pytest_perfguard.engine.baseline.store import Store
 from pytest_perfguard.engine.report.document import Report
-from pytest_perfguard.engine.report.merge import join_reports
+from pytest_perfguard.engine.report.merge import merge_reports
 from pytest_perfguard.engine.report.render import check_formats, rendered
 from pytest_perfguard.engine.report.text import plural
 
@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, options: argparse.Namespace) -> int:
-    joined = join({name: found.baseline for name, found in loaded.items()}, before)
+    joined = merge_shards({name: found.baseline for name, found in loaded.items()}, before)
     if joined.conflicts:
         hint = "" if before is not None else "; if each job began with the committed baseline, name it: --before=FILE"
         raise CommandError("\n".join(map(str, joined.conflicts[:10])) + hint)
@@ -73,10 +73,10 @@ def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, opti
 def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, options: argparse.Namespace) -> int:
     (name,) = parse_reports(options.output)
     check_formats([name])
-    report = join_reports(reports)
+    report = merge_reports(reports)
     atomic_write(Path(name), rendered(report, name))
     reported = [entry.nodeid for entry in report.entries]
-    lacking = list(untold(before, report.machine.name, reported)) if before is not None else []
+    lacking = list(unreported(before, report.machine.name, reported)) if before is not None else []
     refused = bool(lacking) and not options.partial
     told = {"tests": len(reported), "lacking": lacking, "summary": report.summary, "written": name}
     _tell(told, lacking, refused, as_json=options.json)

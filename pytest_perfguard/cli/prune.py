@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, report_unmatched, say
-from pytest_perfguard.engine.baseline.store import Store, pruned
+from pytest_perfguard.engine.baseline.store import Store, without_tests
 from pytest_perfguard.engine.report.text import plural
 
 
@@ -25,7 +25,7 @@ def _run(options: argparse.Namespace) -> int:
         return named(nodeid) if options.patterns else not (rootdir / nodeid.partition("::")[0]).exists()
 
     before = store.read()
-    after, names = pruned(before, gone)
+    after, names = without_tests(before, gone)
     if before.classes and not after.classes and not options.patterns:
         say(
             f"perfguard: no test's file is below {rootdir.resolve()}; is this pytest's rootdir? Say --rootdir=PATH",
@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
         )
         return 2
     if names:
-        store.update(lambda current: pruned(current, gone)[0])
+        store.update(lambda current: without_tests(current, gone)[0])
     if options.json:
         print_json({"dropped": names, "file": str(store.path)})
         return report_unmatched(options.patterns, names, str(store.path))

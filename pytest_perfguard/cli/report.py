@@ -13,7 +13,7 @@ from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
 from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.engine.history.trends import Trend
-from pytest_perfguard.engine.report.document import Entry, Report
+from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.render import check_formats, rendered
 
 
@@ -61,12 +61,12 @@ def _of_history(options: argparse.Namespace) -> tuple[Report, Sequence[Trend]]:
     return Report("history", Machine(machines[0], {}), {}, entries, against=str(options.reports or options.file)), found
 
 
-def _entry(nodeid: str, found: Sequence[Trend]) -> Entry:
+def _entry(nodeid: str, found: Sequence[Trend]) -> ReportedTest:
     findings = tuple(_finding(track) for track in found)
     worse = any(track.worse for track in found)
     verdict = Verdict.REGRESSION if worse else Verdict.UNCHANGED
     lines = tuple(described(track) for track in found if track.worse)
-    return Entry(Comparison(nodeid, verdict, findings), lines=lines, headline="; ".join(lines))
+    return ReportedTest(Comparison(nodeid, verdict, findings), lines=lines, headline="; ".join(lines))
 
 
 def _finding(track: Trend) -> Finding:

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from pytest_perfguard.compat.stats import Stats
 from pytest_perfguard.core.metric_names import metric_kind, metric_order
-from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Record
 from pytest_perfguard.core.text import csv_cell
 from pytest_perfguard.core.tool_errors import BenchmarkFileError
-from pytest_perfguard.engine.baseline.fields import is_finite
+from pytest_perfguard.engine.baseline.json_reader import is_finite
 
 #: The version of pytest-benchmark whose form this is: consumers look at it.
 VERSION: Final = "5.3.1"
@@ -125,13 +126,13 @@ def to_text(content: Mapping[str, Any]) -> str:
 def _record(benchmark: Mapping[str, Any], commit: str) -> Record:
     stats, options = benchmark["stats"], benchmark.get("options")
     collector = {"collector": False} if isinstance(options, dict) and options.get("disable_gc") is True else {}
-    time = Recorded("s", (float(stats["min"]),), (float(stats["median"]),), int(stats["rounds"]))
+    time = MetricStats("s", (float(stats["min"]),), (float(stats["median"]),), int(stats["rounds"]))
     # No pace is known: 0 is what a record says then.
     iterations = {"": int(stats.get("iterations", 1))}
     return Record("", commit, 0.0, iterations, {"time": time}, conditions=collector, paces=(0.0,))
 
 
-def _benchmark(nodeid: str, label: str, kept: Recorded, record: Record) -> dict[str, Any]:
+def _benchmark(nodeid: str, label: str, kept: MetricStats, record: Record) -> dict[str, Any]:
     stats: dict[str, Any] = dict(Stats(kept.medians).as_dict())
     stats |= {"min": kept.minimum, "data": list(kept.medians), "iterations": record.iterations.get(label, 1)}
     suffix = f" ({label})" if label else ""

@@ -1,4 +1,4 @@
-"""Every file that is written, in one way: temporary file, sync, replace."""
+"""Write files atomically: temporary file, sync, replace."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-#: What the names of temporary files end with.
+#: End of the names of temporary files.
 _SUFFIX: Final = ".tmp"
 
 
 def atomic_write(path: Path, text: str) -> None:
-    """Whole or not at all, also through a crash: whoever reads the file never sees half of it, or none.
+    """Write the text to the file completely or not at all, even if the process or the system crashes.
 
-    The folder is made where it is missing. A file that was there keeps its permissions.
+    Readers see either the old content or the new one. A missing folder is created. An existing file keeps its
+    permissions.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
     try:
-        # A name that is no text (an undecodable file name) must not cost the file.
+        # backslashreplace: a name that cannot be encoded must not prevent the file.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
             stream.write(text)
             stream.flush()
@@ -29,26 +30,26 @@ def atomic_write(path: Path, text: str) -> None:
         Path(name).chmod(_mode(path))
         Path(name).replace(path)
     except BaseException:
-        with contextlib.suppress(OSError):  # the error that brought us here says more
+        with contextlib.suppress(OSError):  # the original error is more useful
             Path(name).unlink()
         raise
     _sync_folder(path.parent)
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove what killed writers of this file left; only for one who knows that nobody else writes it now."""
+    """Remove temporary files that killed writers of this file left behind. Call it only while no one else writes the file."""
     for leftover in path.parent.iterdir():
         if leftover.name.startswith(_prefix(path)) and leftover.name.endswith(_SUFFIX):
             leftover.unlink(missing_ok=True)
 
 
 def _prefix(path: Path) -> str:
-    """What the names of its temporary files begin with."""
+    """Return the start of the names of the file's temporary files."""
     return f".{path.name}."
 
 
 def _mode(path: Path) -> int:
-    """The old file's permissions; for a new one what the user's umask gives."""
+    """Return the permissions of the old file, or for a new file those that the user's umask allows."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -58,7 +59,7 @@ def _mode(path: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power failure, where the system can sync a folder."""
+    """Make the new name survive a power failure, if the system can sync a folder."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,28 +1,28 @@
-"""Every error that perfguard raises, as one tree.
+"""All errors of perfguard, as one tree.
 
 PerfguardError
-|-- SettingError         a value that the user wrote is wrong: option, ini key or marker keyword
-|-- BaselineError        the baseline file cannot be used; it is never changed by whoever raises this
+|-- SettingError         an option, ini key or marker keyword has an invalid value
+|-- BaselineError        the baseline file cannot be used; it is unchanged
 |   |-- BaselineMissing
 |   `-- BaselineUnreadable   an UnreadableFile
-|-- UnreadableFile       a file exists and does not hold what it should
+|-- UnreadableFile       the content of a file is not valid
 |   `-- ReportUnreadable
-|-- CommandError         a verb of the command `perfguard` cannot be carried out
-|-- RevisionError        the git revision to measure against cannot be had
-|-- WrongCode            a measuring process would measure other code than it should
-|-- LeakError            something leaks, or grew beyond its limit; an AssertionError
-|-- CannotCheck          a leak check that cannot be made, or that its budget left open
+|-- CommandError         a verb of the command `perfguard` failed
+|-- RevisionError        the git revision to measure against is not available
+|-- WrongCode            a measuring process imported other code than it should measure
+|-- LeakError            a leak, or growth beyond a limit; an AssertionError
+|-- CannotCheck          a leak check is impossible, or its budget was too small
 |   `-- CannotRepeat
-|-- MissingExtra         an optional package is needed and not installed
-|-- SeriesError          a name, a label or a kind that a series of the monitor cannot have; too many series
-|-- ExpressionError      an alert's expression cannot be read; `column` says where
-|-- AlertError           an alert with the action "fail" holds; an AssertionError
-|-- ProtocolError        a message between the controller and a measuring process makes no sense
-`-- ChildError           a measuring process did not do its work
+|-- MissingExtra         a required optional package is not installed
+|-- SeriesError          invalid name, label or kind of a monitor's series; too many series
+|-- ExpressionError      syntax error in the expression of an alert; `column` is its place
+|-- AlertError           an alert with the action "fail" fired; an AssertionError
+|-- ProtocolError        invalid message between the controller and a measuring process
+`-- ChildError           a measuring process failed
     |-- ChildDied
     `-- ChildTimedOut
 
-Errors keep their facts as fields and build their text in `__str__`."""
+Errors hold their facts as attributes and build their text in `__str__`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PerfguardError(Exception):
     """Base of all errors of this package."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The default would call the class without its keyword fields; errors must survive a process boundary.
+        # Errors must survive a process boundary; the default would call the class without its keyword arguments.
         return _revive, (type(self), self.args, self.__dict__)
 
 
@@ -44,9 +44,9 @@ def _revive(kind: type[PerfguardError], args: tuple[object, ...], fields: dict[s
 
 
 class SettingError(PerfguardError, ValueError):
-    """A setting has a value that cannot be used.
+    """A setting has an invalid value.
 
-    `problem` says what is wrong, with the value and the valid choices; `place` where it was written: `--perf-budget`,
+    `problem` holds the value and the valid choices; `place` the source of the value: `--perf-budget`,
     `perf_budget in the ini file`, `budget in the marker perf of tests/test_a.py::test_b`.
     """
 
@@ -73,7 +73,7 @@ class BaselineMissing(BaselineError):
 
 
 class UnreadableFile(PerfguardError):
-    """A file exists and does not hold what it should. `line` counts from 1, where it is known."""
+    """The content of a file is not valid. `line` counts from 1; None where it is not known."""
 
     REMEDY = ""
 
@@ -89,23 +89,23 @@ class UnreadableFile(PerfguardError):
 
 
 class BaselineUnreadable(UnreadableFile, BaselineError):
-    """The baseline file cannot be understood."""
+    """The content of the baseline file is not valid."""
 
-    REMEDY = "restore it from version control, or move it away and record anew with: pytest --perf-baseline"
+    REMEDY = "restore it from version control, or move it away and record again with: pytest --perf-baseline"
 
 
 class ReportUnreadable(UnreadableFile):
-    """A JSON report cannot be understood."""
+    """The content of a JSON report is not valid."""
 
-    REMEDY = "write it anew with: pytest --perf-compare --perf-report=x.json"
+    REMEDY = "write it again with: pytest --perf-compare --perf-report=x.json"
 
 
 class CommandError(PerfguardError):
-    """A verb of the command cannot be carried out; the text says why and what to do."""
+    """A verb of the command failed; the text contains the reason and the remedy."""
 
 
 class RevisionError(PerfguardError):
-    """A revision cannot be checked out or is of no use; `problem` says which and why, `remedy` what to do."""
+    """A revision cannot be checked out or used. `problem` names it and the reason, `remedy` the next step."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         self.problem = problem
@@ -116,7 +116,7 @@ class RevisionError(PerfguardError):
 
 
 class WrongCode(PerfguardError):
-    """`module` was imported from `file`, which is not the code that the `arm` (base or head) is there to measure."""
+    """`module` was imported from `file`, which is not the code that the `arm` (base or head) should measure."""
 
     def __init__(self, arm: str, module: str, file: str, problem: str, remedy: str) -> None:
         self.arm = arm
@@ -130,7 +130,7 @@ class WrongCode(PerfguardError):
 
 
 class LeakError(PerfguardError, AssertionError):
-    """Something leaks, or grew beyond its limit: `lines` say what, where it was allocated and what keeps it."""
+    """A leak, or growth beyond a limit. `lines` describe the growth, its allocation sites and the objects that keep it."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = tuple(lines)
@@ -140,7 +140,7 @@ class LeakError(PerfguardError, AssertionError):
 
 
 class CannotCheck(PerfguardError):
-    """Nothing can be said of a function; `reason` says why and what to do."""
+    """A leak check of a function is impossible or undecided; `reason` contains the remedy."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -150,17 +150,17 @@ class CannotCheck(PerfguardError):
 
 
 class CannotRepeat(CannotCheck):
-    """A later call raised `problem`: nothing can be said of a function that cannot be called again."""
+    """A later call raised `problem`: a function that cannot be called again cannot be checked for leaks."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(
-            f"a leak check calls again and again, and a later call raised {problem}; restore the state in between"
+            f"a leak check calls the function repeatedly, and a later call raised {problem}; restore the state in between"
         )
 
 
 class MissingExtra(PerfguardError, ImportError):
-    """`what` needs the package `package`, which perfguard's extra `extra` brings."""
+    """`what` needs the package `package`, which perfguard's extra `extra` installs."""
 
     def __init__(self, what: str, package: str, extra: str) -> None:
         self.what = what
@@ -172,11 +172,11 @@ class MissingExtra(PerfguardError, ImportError):
 
 
 class SeriesError(PerfguardError, ValueError):
-    """A series of the performance monitor cannot be had under this name, with these labels, or of this kind."""
+    """A series of the performance monitor has an invalid name, labels or kind."""
 
 
 class ExpressionError(PerfguardError, ValueError):
-    """An alert's expression makes no sense at `column`, counted from 1; `problem` says what was expected there."""
+    """The expression of an alert has a syntax error at `column`, counted from 1; `problem` names the expected syntax."""
 
     def __init__(self, text: str, column: int, problem: str) -> None:
         self.text = text
@@ -188,7 +188,7 @@ class ExpressionError(PerfguardError, ValueError):
 
 
 class AlertError(PerfguardError, AssertionError):
-    """What an alert with the action "fail" watches for has come: one of the `lines` per series."""
+    """An alert with the action "fail" fired: one of the `lines` per series."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = tuple(lines)
@@ -198,11 +198,11 @@ class AlertError(PerfguardError, AssertionError):
 
 
 class ProtocolError(PerfguardError):
-    """A message of the pipe is not one of the protocol's."""
+    """A message in the pipe is not valid."""
 
 
 class ChildError(PerfguardError):
-    """A measuring process failed while `doing` something; `log` has the last lines that it wrote.
+    """A measuring process failed while `doing` something; `log` holds the last lines of its output.
 
     `arm` is "base" or "head" where two are measured side by side.
     """
@@ -222,7 +222,7 @@ class ChildError(PerfguardError):
 
 
 class ChildDied(ChildError):
-    """The process ended without having been told to; a negative `status` is the signal that ended it."""
+    """The process ended unexpectedly; a negative `status` is the signal that ended it."""
 
     def __init__(self, doing: str, log: str = "", *, status: int, arm: str = "") -> None:
         super().__init__(doing, log, arm=arm)
@@ -247,4 +247,4 @@ class ChildTimedOut(ChildError):
         self.limit = limit
 
     def what_happened(self) -> str:
-        return f"gave no answer within the time limit of {self.limit:.0f} s and was killed"
+        return f"did not respond within the time limit of {self.limit:.0f} s and was killed"

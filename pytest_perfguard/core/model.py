@@ -1,21 +1,22 @@
-"""The nouns: samples, measurements, machines, findings and comparisons. Frozen, and free of behaviour that decides."""
+"""Value objects that every wing shares: measurements, records, findings and comparisons. Immutable, without decisions."""
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from typing import Final
+
+from pytest_perfguard.core.metric_stats import MetricStats
 
 
 class Verdict(str, Enum):
-    """What may be said of a test. The values are the contract's words."""
+    """The verdict on a test or a metric, the most severe first. The values are words of the public contract."""
 
     REGRESSION = "regression"
     LEAK = "leak"
-    OVER_BUDGET = "over-budget"
+    OVER_LIMIT = "over-limit"
     INCOMPARABLE = "incomparable"
     INCONCLUSIVE = "inconclusive"
     MISSING = "missing"
@@ -27,139 +28,97 @@ class Verdict(str, Enum):
         return self.value
 
 
-#: The order in which one finding of a test outranks another: the enumeration's own.
-RANK: Mapping[Verdict, int] = {verdict: rank for rank, verdict in enumerate(Verdict)}
-FAILING = frozenset({Verdict.REGRESSION, Verdict.LEAK, Verdict.OVER_BUDGET})
-#: What fails under --perf-strict as well.
-UNSETTLED = frozenset({Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING})
-#: What counts as having been judged at all.
-JUDGED = frozenset(Verdict) - {Verdict.INCOMPARABLE, Verdict.MISSING, Verdict.NEW}
+class Unjudged(str, Enum):
+    """The outcome of a test that has no verdict."""
+
+    BROKEN = "broken"
+    """The test could not be measured."""
+    MEASURED = "measured"
+    """The test was measured, and there was nothing to judge."""
+
+    def __str__(self) -> str:
+        return self.value
 
 
-@dataclass(frozen=True)
-class Samples:
-    """All rounds of one metric: one tuple per process, each value in `unit` per iteration."""
+Outcome = Verdict | Unjudged
 
-    unit: str
-    processes: tuple[tuple[float, ...], ...]
+#: Every outcome, the most severe first.
+OUTCOMES: Final[tuple[Outcome, ...]] = (Unjudged.BROKEN, *Verdict, Unjudged.MEASURED)
+#: Outcome -> its place in that order: the lowest number is the most severe.
+SEVERITY: Final[Mapping[Outcome, int]] = {outcome: place for place, outcome in enumerate(OUTCOMES)}
+FAILING: Final = frozenset({Verdict.REGRESSION, Verdict.LEAK, Verdict.OVER_LIMIT})
+#: Verdicts that fail a test under --perf-strict as well.
+UNSETTLED: Final = frozenset({Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING})
+#: Verdicts that result from a judgement of numbers.
+JUDGED: Final = frozenset(Verdict) - {Verdict.INCOMPARABLE, Verdict.MISSING, Verdict.NEW}
 
-    @cached_property
-    def minimum(self) -> float:
-        return min(self.minima)
-
-    @cached_property
-    def minima(self) -> tuple[float, ...]:
-        """The smallest value of each process."""
-        return tuple(min(rounds) for rounds in self.processes)
-
-    @cached_property
-    def medians(self) -> tuple[float, ...]:
-        """The median of each process."""
-        return tuple(statistics.median(rounds) for rounds in self.processes)
-
-    @property
-    def estimate(self) -> float:
-        """The one number that stands for all of them."""
-        return estimate(self.unit, self.minima, self.medians)
-
-    @property
-    def rounds(self) -> int:
-        """Rounds in all."""
-        return sum(len(rounds) for rounds in self.processes)
-
-    def joined(self, other: Samples) -> Samples:
-        """These and the other's processes."""
-        return Samples(self.unit, self.processes + other.processes)
-
-
-#: The unit of a claim: how many times as long the rival takes.
-CLAIMED: Final = "times"
+#: The unit of findings on speed claims: how many times as long the rival takes.
+CLAIM_UNIT: Final = "times"
 
 
 @dataclass(frozen=True)
 class ClaimSamples:
-    """A test's claim that `name` is faster than `rival` by a factor of `by`, and what was measured of it."""
+    """A test's claim that `name` is faster than `rival` by the factor `by`, and the measurements of it."""
 
     name: str
     rival: str
     by: float
     log_ratios: tuple[float, ...] = ()
     """One per process: the logarithm of rival / name."""
-    problem: str = ""
-    """Not empty: one of the two cannot be called again, and raised this."""
+    problem: str | None = None
+    """The exception that a second call of one of the two raised; None where both can be called again."""
 
     def joined(self, other: ClaimSamples) -> ClaimSamples:
-        """With another process's ratios."""
+        """Return the claim with the ratios of both."""
         ratios = self.log_ratios + other.log_ratios
         return ClaimSamples(self.name, self.rival, self.by, ratios, self.problem or other.problem)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of one test, over all processes so far."""
+    """Everything that was measured of one test, over all processes so far."""
 
-    samples: Mapping[str, Samples] = field(default_factory=dict)
-    """By full metric name: `time`, or `time:parse` where the test handed `parse` to `perf_monitor.measure`."""
+    samples: Mapping[str, MetricStats] = field(default_factory=dict)
+    """By metric name: `time`, or `time:parse` where the test passed `parse` to `perf_monitor.measure`."""
     iterations: Mapping[str, int] = field(default_factory=dict)
     """Calls per round, by the label of the measurement point."""
     kernel: float = 0.0
-    """Seconds of the calibration kernel around the rounds that were best placed: the machine's pace at its best while
-    this very test ran. 0: not measured."""
+    """Seconds of the calibration kernel beside the least disturbed rounds: the best machine speed while this test ran.
+    0: not measured."""
     paces: tuple[float, ...] = ()
-    """The machine's pace in each process, at the best of this test's rounds there, in seconds of the kernel."""
+    """Seconds of the calibration kernel beside this test's least disturbed rounds, one per process."""
     busy: float = 0.0
-    """Share of CPU time in the timed rounds, of the process where it was highest: does the test compute or wait?"""
+    """Share of CPU time in the timed rounds, in the process where it was highest: near 1 computes, near 0 waits."""
     lost: float = 0.0
-    """Share of the wall time in which other processes had the CPU, of the process where it was largest. The samples
-    leave that time out."""
+    """Share of wall time in which other processes had the CPU, in the process where it was largest. The samples leave
+    that time out."""
     processes: int = 0
     seconds: float = 0.0
     """Measuring time, set-ups included."""
     notes: tuple[str, ...] = ()
     conditions: Mapping[str, bool] = field(default_factory=dict)
-    """What makes two measurements of one test different in kind: was the garbage `collector` on; was it measured one `single`
-    call per set-up; did it run in `parallel`, not kept on one CPU; was it `instrumented` by what cannot be paused?"""
-    contests: Mapping[str, ClaimSamples] = field(default_factory=dict)
-    """The claims of the test, by label."""
+    """Conditions that make two measurements incomparable where they differ: the garbage `collector` was on; `single`
+    calls, one per set-up; `parallel`, not kept on one CPU; `instrumented` by a tool that cannot be paused."""
+    claims: Mapping[str, ClaimSamples] = field(default_factory=dict)
+    """The speed claims of the test, by label."""
     imports: Sequence[str] = ()
-    """The modules that its fresh interpreters imported, where it measures imports."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """One metric of one test as the baseline file keeps it, per iteration in `unit`."""
-
-    unit: str
-    minima: tuple[float, ...]
-    """One per process; the verdict on times stands on the smallest."""
-    medians: tuple[float, ...]
-    """One per process; the verdict on memory stands on these."""
-    rounds: int
-
-    @cached_property
-    def minimum(self) -> float:
-        return min(self.minima)
-
-    @cached_property
-    def estimate(self) -> float:
-        """The one number that stands for all of them."""
-        return estimate(self.unit, self.minima, self.medians)
+    """Modules that the fresh interpreters imported, for a test that measures imports."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One test of the baseline file."""
+    """One test in the baseline file."""
 
     source: str
-    """Hash of the test's own source; "" where it has none."""
+    """Hash of the test's source code; empty where it has none."""
     commit: str
-    """Revision that was measured, `+` at its end where the tree had other changes; "" outside git."""
+    """Revision that was measured, with `+` appended if files differed from it; empty outside git."""
     kernel: float
-    """The machine's pace while the test was recorded: `Measurement.kernel`."""
+    """Machine speed at the recording: `Measurement.kernel`."""
     iterations: Mapping[str, int]
-    metrics: Mapping[str, Recorded]
+    metrics: Mapping[str, MetricStats]
     conditions: Mapping[str, bool] = field(default_factory=dict)
-    """How it was measured: `Measurement.conditions`."""
+    """`Measurement.conditions`."""
     paces: tuple[float, ...] = ()
     """`Measurement.paces`: one for each of the `minima`."""
     imports: Sequence[str] = ()
@@ -168,7 +127,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where numbers come from. `name` is the class: numbers of different classes are not compared."""
+    """Origin of measurements. `name` is the machine class: numbers of different classes are not compared."""
 
     name: str
     facts: Mapping[str, object]
@@ -188,38 +147,42 @@ class Finding:
     interval: tuple[float, float] | None = None
     """Interval of the ratio candidate / baseline."""
     limit: float | None = None
-    """What the candidate was held against, in `unit`."""
+    """The largest acceptable amount, in `unit`."""
     rounds: int = 0
     reason: str = ""
     smallest: float | None = None
     """For an inconclusive finding: the smallest ratio that this run could detect."""
     estimated_ratio: float | None = None
-    """The ratio that the verdict rests on, where it is not that of `candidate` and `baseline`: the mean of the pairs, or
-    the difference of the processes once the machine's speed is taken out."""
+    """The ratio behind the verdict where it is not that of `candidate` and `baseline`: the mean of the pairs, or the
+    difference of the processes after a correction for the machine's speed."""
     details: tuple[str, ...] = ()
-    """Lines that say where it comes from."""
+    """Lines on the origin of a leak."""
+
+    @property
+    def change(self) -> float | None:
+        """The ratio candidate / baseline; infinite for a metric grown from nothing; None without a baseline."""
+        if self.estimated_ratio is not None:
+            return self.estimated_ratio
+        return None if self.baseline is None else change_ratio(self.baseline, self.candidate)
 
     @property
     def ratio(self) -> float | None:
-        if self.estimated_ratio is not None:
-            return self.estimated_ratio
-        if self.baseline is None or (self.baseline == 0 and self.candidate != 0):
-            return None
-        return self.candidate / self.baseline if self.baseline else 1.0
+        """The change where it is a finite number, else None."""
+        return self.change if self.change is not None and math.isfinite(self.change) else None
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a test was measured side by side with, and why."""
+    """The other side of a test that was measured side by side."""
 
     revision: str
     """As the user would write it."""
     measurement: Measurement
-    """Of the base."""
+    """Measurement of the base."""
     why: str
-    """What the baseline file left open; "" where the pair is what was asked for."""
+    """The question that the baseline file left open; empty where the user asked for the pair."""
     pinned: bool
-    """Were both arms kept on one CPU? A test that runs in parallel is not."""
+    """Both arms were kept on one CPU. A test that runs in parallel is not."""
 
 
 @dataclass(frozen=True)
@@ -228,27 +191,32 @@ class Comparison:
 
     nodeid: str
     verdict: Verdict | None
-    """None: measured and not judged (`--perf`, `--perf-baseline`)."""
+    """None: measured and not judged (`--perf`, `--perf-baseline`), or broken."""
     findings: tuple[Finding, ...] = ()
     measurement: Measurement = Measurement()
     reason: str = ""
-    """Why, where the findings do not say it."""
+    """Reason of the verdict where the findings do not contain it."""
     pairing: Pairing | None = None
-    """None: measured alone, and judged by the baseline file if at all."""
-    broken: str = ""
-    """Not empty: the test could not be measured, which fails it; the text says what happened."""
+    """None: the test was measured alone."""
+    broken: str | None = None
+    """Error report of a test that could not be measured, which fails the test; None otherwise."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The verdict, or the reason why there is none."""
+        if self.broken:
+            return Unjudged.BROKEN
+        return self.verdict or Unjudged.MEASURED
 
     def fails(self, *, strict: bool) -> bool:
-        """Must the test fail?"""
+        """Return whether the test must fail."""
         if self.broken or self.verdict in FAILING:
             return True
         return strict and self.verdict in UNSETTLED
 
 
-def estimate(unit: str, minima: Sequence[float], medians: Sequence[float]) -> float:
-    """The minimum of durations, which interference only lengthens; of all else the median of the processes' medians.
-
-    A call may free what earlier calls left (sqlite3 drops 200 dead cursors at a time), so that its peak of memory can
-    be low by luck.
-    """
-    return min(minima) if unit == "s" else statistics.median(medians)
+def change_ratio(before: float, after: float) -> float:
+    """Return after / before: infinite where something grew from nothing, 1 where both are nothing."""
+    if before == 0:
+        return math.inf if after != 0 else 1.0
+    return after / before

@@ -1,7 +1,7 @@
-"""Every knob once: its names, type, default and help.
+"""Specification of every option: its names, parser, default and help.
 
-The options, the ini keys, the check of the marker's keywords and the documentation are all made from `OPTION_SPECS`. Loaded in
-every pytest run, hence named tuples: a dataclass takes four times as long to make.
+The command line options, the ini keys, the marker keywords and docs/options.md all derive from `OPTION_SPECS`. Every pytest
+run loads this module, hence named tuples: the definition of a dataclass takes four times as long.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pytest_perfguard.core.units import parse_duration, parse_percent, parse_siz
 
 
 class OptionSpec(NamedTuple):
-    """One setting. `parse` takes what the user wrote and raises `SettingError`."""
+    """One setting. `parse` converts the user's value, and raises `SettingError` if it is not valid."""
 
     name: str
     parse: Callable[[object], Any]
@@ -39,9 +39,9 @@ class OptionSpec(NamedTuple):
     metavar: str | None = None
     """None: a flag."""
     option: bool = True
-    """Is there a `--perf-NAME` and a `perf_NAME` ini key?"""
+    """There is an option `--perf-NAME` and an ini key `perf_NAME`."""
     marker: bool = True
-    """Is there a keyword of the marker?"""
+    """There is a marker keyword."""
     repeatable: bool = False
 
     @property
@@ -53,7 +53,7 @@ class OptionSpec(NamedTuple):
         return f"perf_{self.name}"
 
 
-#: What the minima of a stored baseline can hold, and what pairs can: docs/verdict.md.
+#: Smallest thresholds that a stored baseline and pairs decide reliably (docs/verdict.md).
 STORED_THRESHOLD: Final = 0.05
 PAIRED_THRESHOLD: Final = 0.03
 
@@ -65,7 +65,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "report",
         parse_reports,
         (),
-        f"write a report, format by suffix ({', '.join(REPORT_SUFFIXES)}); may be given again",
+        f"write a report; the suffix selects the format ({', '.join(REPORT_SUFFIXES)}); may be given several times",
         "PATH",
         marker=False,
         repeatable=True,
@@ -74,7 +74,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "threshold",
         parse_percent,
         STORED_THRESHOLD,
-        "the slowdown that you do not care about, such as 5%; 3% by default under --perf-against; at least 10% for a call "
+        "largest slowdown that is acceptable, such as 5%; 3% by default under --perf-against; at least 10% for a call "
         "above 2 ms against a stored baseline, and for tests that cannot be pinned to a CPU",
         "PERCENT",
     ),
@@ -82,31 +82,31 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "floor",
         parse_floor,
         DEFAULT_FLOOR,
-        "absolute difference per call below which nothing is a regression: a duration, a size or both (2ns,1KiB)",
+        "absolute difference per call that is always acceptable: a duration, a size or both (2ns,1KiB)",
         "AMOUNT",
     ),
     OptionSpec(
         "alpha",
         parse_alpha,
         0.01,
-        "chance of a false alarm for all the tests of a run together that are measured side by side",
+        "chance of a false alarm for all tests of a run that are measured side by side, together",
         "PERCENT",
         marker=False,
     ),
-    OptionSpec("budget", parse_duration, 20.0, "the most measuring time per test, such as 20s", "DURATION"),
+    OptionSpec("budget", parse_duration, 20.0, "maximum measuring time per test, such as 20s", "DURATION"),
     OptionSpec(
         "metrics",
         parse_metrics,
         tuple(METRICS),
-        f"which metrics to take and judge, of {','.join(METRICS)}",
+        f"metrics to measure and judge, of {','.join(METRICS)}",
         "NAMES",
     ),
     OptionSpec(
         "metrics_file",
         parse_path,
         None,
-        "write what the tests recorded with perf_monitor, and what was measured of them, into a file for a collector: JSON "
-        "for a name.json, OpenMetrics text otherwise (which needs the extra prometheus)",
+        "write the values that tests recorded with perf_monitor, and the measurements, to a file for a collector: JSON for "
+        "a name.json, otherwise OpenMetrics text (needs the extra prometheus)",
         "PATH",
         marker=False,
     ),
@@ -114,7 +114,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "redis_url",
         parse_url,
         None,
-        "a Redis server that the fixture cache shares with other machines, such as redis://127.0.0.1:6379/0 (needs the extra "
+        "Redis server that the fixture cache shares with other machines, such as redis://127.0.0.1:6379/0 (needs the extra "
         "redis)",
         "URL",
         marker=False,
@@ -124,8 +124,8 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "confirm",
         parse_flag,
         True,
-        "whether --perf-compare measures side by side with the baseline's commit what the baseline file alone cannot "
-        "settle: suspects, and tests recorded on another kind of machine or Python (on, off)",
+        "whether --perf-compare measures side by side with the baseline's commit if the baseline file cannot decide: "
+        "suspects, and tests recorded on another kind of machine or Python (on, off)",
         "SWITCH",
         marker=False,
     ),
@@ -133,7 +133,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "benchmark",
         parse_benchmark,
         "measure",
-        "what the fixture benchmark does outside of perf modes: measure, as under pytest-benchmark, or once: call the "
+        "behaviour of the fixture benchmark outside of perf modes: measure, as under pytest-benchmark, or once: call the "
         "function one time",
         "HOW",
         marker=False,
@@ -142,8 +142,8 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "base_command",
         parse_command,
         None,
-        "for code that must be built: a command, run in the base's folder without a shell, that installs the base into "
-        "{target}; {python} is this interpreter. Such as: {python} -m pip install --no-deps --target {target} .",
+        "for code that must be built: a command that installs the base into {target}, run in the base's folder without a "
+        "shell; {python} is this interpreter. Example: {python} -m pip install --no-deps --target {target} .",
         "COMMAND",
         marker=False,
     ),
@@ -151,19 +151,19 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "base_python",
         parse_path,
         None,
-        "for code that must be built: the python of an environment that holds the base, pytest and perfguard",
+        "for code that must be built: the python of an environment in which the base, pytest and perfguard are installed",
         "PATH",
         marker=False,
     ),
+    OptionSpec("max_time", parse_duration, None, "absolute limit: maximum time of one call", "DURATION", option=False),
     OptionSpec(
-        "max_time", parse_duration, None, "absolute budget: the most time one call may take", "DURATION", option=False
+        "max_memory", parse_size, None, "absolute limit: maximum peak of memory of one call", "SIZE", option=False
     ),
-    OptionSpec("max_memory", parse_size, None, "absolute budget: the highest peak of one call", "SIZE", option=False),
     OptionSpec(
         "max_allocations",
         parse_count,
         None,
-        "absolute budget: the most memory blocks that one call may leave allocated, garbage collected",
+        "absolute limit: maximum memory blocks that one call leaves allocated after garbage collection",
         "NUMBER",
         option=False,
     ),
@@ -171,7 +171,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "max_p95",
         parse_tails,
         None,
-        'absolute budget: the highest 95th percentile of timers of the test, by name: {"db.query": "200ms"}',
+        'absolute limit: maximum 95th percentile of timers of the test, by name: {"db.query": "200ms"}',
         "MAPPING",
         option=False,
     ),
@@ -179,14 +179,14 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "leaks",
         parse_flag,
         False,
-        "check tests for leaks, too: call them again and again in a fresh process, and fail those whose memory, files, "
+        "check tests for leaks as well: call them repeatedly in a fresh process, and fail those whose memory, files, "
         "sockets, threads, child processes or asyncio tasks grow with every call; needs no baseline",
     ),
     OptionSpec(
         "max_rss_growth",
         parse_size,
         None,
-        "absolute budget: the most by which the process's resident set may grow over the calls of a leak check",
+        "absolute limit: maximum growth of the process's resident set over the calls of a leak check",
         "SIZE",
         option=False,
     ),
@@ -194,10 +194,10 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "setup",
         parse_callable,
         None,
-        "called untimed before every round of a measurement; the ordinary run does not call it",
+        "called without timing before every round of a measurement; the functional run does not call it",
         "CALLABLE",
         option=False,
     ),
 )
 
-MARKER_KEYWORDS: Final = tuple(knob.name for knob in OPTION_SPECS if knob.marker)
+MARKER_KEYWORDS: Final = tuple(spec.name for spec in OPTION_SPECS if spec.marker)

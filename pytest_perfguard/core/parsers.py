@@ -1,6 +1,6 @@
-"""What a user may write for a setting -> its value. Every parser raises `SettingError`, with the valid choices.
+"""Parsers of settings. Each one returns the value, or raises `SettingError` with the valid choices.
 
-Loaded in every pytest run, hence named tuples: a dataclass takes four times as long to make.
+Every pytest run loads this module, hence named tuples: the definition of a dataclass takes four times as long.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from typing import Final, NamedTuple
 from pytest_perfguard.core.errors import SeriesError, SettingError
 from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
 
-#: Metric -> unit. The time metrics come from the timed rounds, the others from passes of their own.
+#: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
 METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
 
 
-class Kind(NamedTuple):
-    """What a metric's name begins with, before its colon."""
+class MetricKind(NamedTuple):
+    """Properties of a kind of metric: of the part of its name before the colon."""
 
     unit: str
     metric: str
-    """The one of `METRICS` with which it is taken."""
+    """The one of `METRICS` whose measurement yields this kind."""
 
 
-#: The metrics, and what the timers (`time:NAME`, `p95:NAME`) and histograms of a test add to them.
-KINDS: Final[Mapping[str, Kind]] = {
-    **{name: Kind(unit, name) for name, unit in METRICS.items()},
-    "p95": Kind("s", "time"),
-    "value": Kind("", "time"),
-    "value-p95": Kind("", "time"),
+#: The metrics, and the kinds that timers (`time:NAME`, `p95:NAME`) and histograms of a test add.
+KINDS: Final[Mapping[str, MetricKind]] = {
+    **{name: MetricKind(unit, name) for name, unit in METRICS.items()},
+    "p95": MetricKind("s", "time"),
+    "value": MetricKind("", "time"),
+    "value-p95": MetricKind("", "time"),
 }
 
-#: Metric -> the marker's keyword for its absolute budget.
-BUDGETS: Final[Mapping[str, str]] = {"time": "max_time", "memory": "max_memory", "blocks": "max_allocations"}
+#: Metric -> the marker's keyword for its absolute limit.
+LIMIT_KEYWORDS: Final[Mapping[str, str]] = {"time": "max_time", "memory": "max_memory", "blocks": "max_allocations"}
 
 
 class Floor(NamedTuple):
-    """Absolute differences per iteration below which nothing is a regression."""
+    """Absolute differences per iteration that are always acceptable."""
 
     seconds: float
     bytes: float
@@ -46,12 +46,12 @@ class Floor(NamedTuple):
 
 BENCHMARK_WORDS: Final = ("measure", "once")
 REPORT_SUFFIXES: Final = (".json", ".md", ".html")
-#: 2 ns is what the same bytecode at another address may differ by; 1 KiB is below one page of anything.
+#: The same bytecode at another address may differ by 2 ns. 1 KiB is less than any page of memory.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
 
 def parse_metrics(value: object) -> tuple[str, ...]:
-    """`time,memory` or a list of names -> the names in the table's order, each once."""
+    """Return the metrics named in `time,memory` or in a list, in the order of `METRICS`, each once."""
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
         raise SettingError(f"{value!r} is not a list of metrics such as time,memory")
@@ -62,7 +62,7 @@ def parse_metrics(value: object) -> tuple[str, ...]:
 
 
 def parse_floor(value: object) -> Floor:
-    """`50us`, `1KB`, or both: `50us,1KB` or a list of them; what is not named keeps its default."""
+    """Return the floor in `50us`, `1KB`, `50us,1KB` or a list; the part that is not given keeps its default."""
     seconds, size = DEFAULT_FLOOR.seconds, DEFAULT_FLOOR.bytes
     for part in value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]:
         try:
@@ -72,13 +72,13 @@ def parse_floor(value: object) -> Floor:
                 size = parse_size(part)
             except SettingError:
                 raise SettingError(
-                    f"{part!r} is neither a duration (50us) nor a size (1KB); both may be given: 50us,1KB"
+                    f"{part!r} is neither a duration (50us) nor a size (1KB); both together: 50us,1KB"
                 ) from None
     return Floor(seconds, size)
 
 
 def parse_flag(value: object) -> bool:
-    """`true`/`false`, `yes`/`no`, `on`/`off`, `1`/`0`, or a bool."""
+    """Return the truth value of `true`/`false`, `yes`/`no`, `on`/`off`, `1`/`0`, or a bool."""
     if isinstance(value, bool):
         return value
     truths = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -89,22 +89,22 @@ def parse_flag(value: object) -> bool:
 
 
 def parse_benchmark(value: object) -> str:
-    """`measure` or `once`."""
+    """Return `measure` or `once`."""
     if value not in BENCHMARK_WORDS:
-        raise SettingError(f"{value!r} is no way to run a benchmark (valid: {', '.join(BENCHMARK_WORDS)})")
+        raise SettingError(f"{value!r} is not a way to run a benchmark (valid: {', '.join(BENCHMARK_WORDS)})")
     return str(value)
 
 
 def parse_alpha(value: object) -> float:
-    """`1%`: a chance above nothing and below one half."""
+    """Return a probability above 0 and below 0.5, from `1%`."""
     share = parse_percent(value)
     if not 0 < share < 0.5:
-        raise SettingError(f"{value!r} is no chance of a false alarm: give one above 0% and below 50%")
+        raise SettingError(f"{value!r} is not a chance of a false alarm (valid: above 0% and below 50%)")
     return share
 
 
 def parse_reports(value: object) -> tuple[str, ...]:
-    """Paths whose suffix names a format that can be written."""
+    """Return paths whose suffixes are known report formats."""
     paths = [value] if isinstance(value, str) else value
     if not isinstance(paths, list | tuple) or not all(isinstance(path, str | PurePath) for path in paths):
         raise SettingError(f"{value!r} is not a path, or a list of paths, such as report.html")
@@ -116,7 +116,7 @@ def parse_reports(value: object) -> tuple[str, ...]:
 
 
 def parse_path(value: object) -> str:
-    """A path that is not empty."""
+    """Return a path that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise SettingError(f"{value!r} is not a path")
     _refuse_nul(value)
@@ -124,16 +124,16 @@ def parse_path(value: object) -> str:
 
 
 def parse_url(value: object) -> str:
-    """Where a Redis server is."""
+    """Return the URL of a Redis server."""
     if not isinstance(value, str) or not value.startswith(("redis://", "rediss://", "unix://")):
         raise SettingError(
-            f"{value!r} is no URL of a Redis server (redis://HOST:PORT/NUMBER, rediss://..., unix://...)"
+            f"{value!r} is not the URL of a Redis server (examples: redis://HOST:PORT/NUMBER, rediss://..., unix://...)"
         )
     return value
 
 
 def parse_command(value: object) -> str:
-    """A command line that the shell's rules of quoting can split, or the list of its words."""
+    """Return a command line with the shell's quoting, from text or a list of words."""
     if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
         value = shlex.join(value)
     _refuse_nul(value)
@@ -148,18 +148,18 @@ def parse_command(value: object) -> str:
 
 def _refuse_nul(value: object) -> None:
     if "\0" in str(value):
-        raise SettingError(f"{value!r} holds a NUL character, which no path and no command can")
+        raise SettingError(f"{value!r} contains a NUL character, which paths and commands cannot contain")
 
 
 def parse_callable(value: object) -> Callable[[], object]:
-    """Anything that can be called without arguments."""
+    """Return an object that can be called without arguments."""
     if not callable(value):
-        raise SettingError(f"{value!r} cannot be called; give a function without parameters")
+        raise SettingError(f"{value!r} is not callable; give a function without parameters")
     return value
 
 
 def parse_tails(value: object) -> Mapping[str, float]:
-    """`{"db.query": "200ms"}`: a duration for each timer, which may have labels: `db.query{table="users"}`."""
+    """Return seconds per timer, from `{"db.query": "200ms"}`. Timers may have labels: `db.query{table="users"}`."""
     from pytest_perfguard.core.labels import read_series
 
     if not isinstance(value, Mapping) or not value:
@@ -171,7 +171,7 @@ def parse_tails(value: object) -> Mapping[str, float]:
 
 
 def parse_count(value: object) -> float:
-    """How many per call, on average: a number that is not negative."""
+    """Return an average number per call, which is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise SettingError(f"{value!r} is not a count: give a number such as 0 or 100")
+        raise SettingError(f"{value!r} is not a count (examples: 0, 100)")
     return float(value)

@@ -1,4 +1,4 @@
-"""What holds for one test, and the one rule of precedence: marker > command line > ini > default."""
+"""Resolved settings of a test, and their precedence: marker > command line > ini > default."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
-from pytest_perfguard.core.parsers import BUDGETS, METRICS, Floor
+from pytest_perfguard.core.parsers import LIMIT_KEYWORDS, METRICS, Floor
 
 
 class Settings(NamedTuple):
-    """What holds for one test, resolved."""
+    """Settings of one test."""
 
     threshold: float
     floor: Floor
@@ -37,17 +37,17 @@ class Settings(NamedTuple):
     setup: Callable[[], object] | None
 
     @property
-    def has_budget(self) -> bool:
-        """Is there an absolute budget, which needs nothing to compare with?"""
-        return any(getattr(self, keyword) is not None for keyword in (*BUDGETS.values(), "max_p95"))
+    def has_limits(self) -> bool:
+        """Whether there is an absolute limit, which needs no baseline."""
+        return any(getattr(self, keyword) is not None for keyword in (*LIMIT_KEYWORDS.values(), "max_p95"))
 
     @property
     def examined(self) -> bool:
-        """Is the test called again and again to see what it leaves behind?"""
+        """Whether a leak check calls the test repeatedly."""
         return self.leaks or self.max_rss_growth is not None
 
     def as_data(self) -> dict[str, object]:
-        """The settings that shape a verdict, as plain data for reports."""
+        """Return the settings that influence a verdict, as plain data for reports."""
         return {
             "threshold": self.threshold,
             "floor": {"s": self.floor.seconds, "B": self.floor.bytes},
@@ -67,14 +67,14 @@ def resolve(
     test: str = "",
     defaults: Mapping[str, object] = MappingProxyType({}),
 ) -> Settings:
-    """One test's settings from the three places; a name that is absent or None was not given there.
+    """Return the settings of one test. A name that is absent or None in a source was not given there.
 
-    `defaults` are the mode's own, where they differ from the table's.
+    `defaults` holds the defaults of the mode that differ from those of `OPTION_SPECS`.
 
     Raises
     ------
     SettingError
-        naming the value, the place and the valid choices.
+        with the value, its source and the valid choices.
     """
     unknown = sorted(set(marker) - set(MARKER_KEYWORDS))
     if unknown:
@@ -82,29 +82,29 @@ def resolve(
             f"unknown keyword {unknown[0]!r} (valid: {', '.join(MARKER_KEYWORDS)})", f"marker perf of {test}"
         )
     values: dict[str, object] = {}
-    for knob in OPTION_SPECS:
+    for spec in OPTION_SPECS:
         places = (
-            (f"{knob.name} in the marker perf of {test}", marker.get(knob.name) if knob.marker else None),
-            (knob.flag, command_line.get(knob.name)),
-            (f"{knob.ini} in the ini file", ini.get(knob.name)),
+            (f"{spec.name} in the marker perf of {test}", marker.get(spec.name) if spec.marker else None),
+            (spec.flag, command_line.get(spec.name)),
+            (f"{spec.ini} in the ini file", ini.get(spec.name)),
         )
-        values[knob.name] = _first_given(knob, places, defaults.get(knob.name, knob.default))
-    # A budget takes its metric, whatever else is taken.
-    needed = {metric for metric, keyword in BUDGETS.items() if values[keyword] is not None}
+        values[spec.name] = _first_given(spec, places, defaults.get(spec.name, spec.default))
+    # A limit adds its metric to the requested ones.
+    needed = {metric for metric, keyword in LIMIT_KEYWORDS.items() if values[keyword] is not None}
     needed |= {"time"} if values["max_p95"] is not None else set()
     values["metrics"] = tuple(name for name in METRICS if name in needed or name in values["metrics"])  # type: ignore[operator]
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below
 
 
-def _first_given(knob: OptionSpec, places: tuple[tuple[str, object], ...], default: object) -> object:
+def _first_given(spec: OptionSpec, places: tuple[tuple[str, object], ...], default: object) -> object:
     for place, value in places:
         if value is not None:
             try:
-                return knob.parse(value)
+                return spec.parse(value)
             except SettingError as error:
                 raise SettingError(error.problem, place) from None
     return default
 
 
-if {knob.name for knob in OPTION_SPECS} != set(Settings._fields):
-    raise TypeError("KNOBS and Settings must name the same settings")
+if {spec.name for spec in OPTION_SPECS} != set(Settings._fields):
+    raise TypeError("OPTION_SPECS and Settings must have the same names")

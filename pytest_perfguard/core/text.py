@@ -1,4 +1,4 @@
-"""Make foreign text safe to show: the one way from a test, a file or a worker to a terminal, a log, a table or a CI system."""
+"""Make untrusted text safe for terminals, logs, tables and CI systems. All text from tests and files passes through here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-#: What a CI system takes for a command: GitHub's `::name::` at the start of a line, blanks before it included; GitHub's older
-#: `##[name]`, Azure's `##vso[name]` and TeamCity's `##teamcity[name]` anywhere in a line.
+#: Commands of CI systems: GitHub's `::name::` at the start of a line, also after blanks; GitHub's older `##[name]`, Azure's
+#: `##vso[name]` and TeamCity's `##teamcity[name]` anywhere in a line.
 _COMMAND: Final = re.compile(r"(?P<start>\A\s*):(?=:)|#(?=#(?:\[|vso\[|teamcity\[))")
-#: What a spreadsheet takes for a formula if a cell begins with it.
+#: Start of a cell that a spreadsheet interprets as a formula.
 _FORMULA: Final = re.compile(r"\s*[=+\-@]")
 
 
 def printable(text: str) -> str:
-    """Return the text as one line in which nothing is a control character or a command of a CI system.
+    """Return the text as one line without control characters and commands of CI systems.
 
-    Control characters, line ends and invisible characters appear as escapes: `\\x1b`, `\\n`.
+    Control characters, line ends and invisible characters become escapes: `\\x1b`, `\\n`.
     """
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return _COMMAND.sub(_disarmed, shown)
@@ -33,7 +33,7 @@ def printable_text(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return the value for a cell of a CSV file: a number or None as it is, text printable and never a formula."""
+    """Return the value for a cell of a CSV file: numbers and None unchanged, text printable and never a formula."""
     if value is None or isinstance(value, int | float):
         return value
     shown = printable(str(value))
@@ -41,7 +41,7 @@ def csv_cell(value: object) -> object:
 
 
 def first_of(names: Collection[str], limit: int = 12) -> str:
-    """Return the first names in alphabetical order, and how many more there are."""
+    """Return the first names in alphabetical order, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(sorted(names)[:limit]) + more
 

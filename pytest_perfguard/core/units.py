@@ -1,4 +1,4 @@
-"""Text <-> numbers with units: durations in seconds, sizes in bytes, percentages as fractions."""
+"""Parse and format quantities: durations in seconds, sizes in bytes, percentages as fractions, changes as ratios."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Final
 from pytest_perfguard.core.errors import SettingError
 
 DURATIONS: Final[Mapping[str, float]] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
-#: SI prefixes are powers of 1000, IEC prefixes powers of 1024, as the standards have it.
+#: SI prefixes are powers of 1000, IEC prefixes powers of 1024.
 SIZES: Final[Mapping[str, float]] = {
     "B": 1, "KB": 1e3, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
 }  # fmt: skip
 
-#: Changes are factors from here on: from what rounds to twice, 2.0x or +100 %.
-_LEAST_FACTOR: Final = 1.995
-#: A smaller ratio has no factor that a float can hold.
-_LEAST_RATIO: Final = 1e-300
-#: Numbers are shortened from here on.
+#: From this ratio a change is shown as a factor: the smallest number that rounds to 2.0x.
+_MIN_FACTOR: Final = 1.995
+#: The inverse of a smaller ratio does not fit into a float.
+_MIN_RATIO: Final = 1e-300
+#: From this number the exponential notation is used.
 _LONG_NUMBER: Final = 1e5
 
 _QUANTITY: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\s\d]*)\s*")
 
 
 def parse_duration(text: object) -> float:
-    """Seconds, from `50us`, `1.5s`, `2min`; a unit is required."""
+    """Return seconds, from `50us`, `1.5s`, `2min`; a unit is required."""
     return _parse(text, DURATIONS, "a duration such as 50us, 2ms or 1.5s")
 
 
 def parse_size(text: object) -> float:
-    """Bytes, from `512B`, `10MB` (10,000,000), `10MiB` (10,485,760); a unit is required."""
+    """Return bytes, from `512B`, `10MB` (10,000,000), `10MiB` (10,485,760); a unit is required."""
     return _parse(text, SIZES, "a size such as 512B, 64KB or 10MiB")
 
 
 def parse_percent(text: object) -> float:
-    """A fraction, from `5%` (0.05); the sign is required, because 5 could mean 500 %."""
+    """Return a fraction, from `5%` (0.05); the sign is required, because 5 could mean 500 %."""
     return _parse(text, {"%": 0.01}, "a percentage such as 5% or 2.5%")
 
 
@@ -51,7 +51,7 @@ def _parse(text: object, units: Mapping[str, float], expected: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Three significant digits in the unit that fits: `12.3 us`."""
+    """Return three significant digits in the unit that fits: `12.3 us`."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if abs(seconds) >= 0.9995 * scale:
             return f"{_three_digits(seconds / scale)} {unit}"
@@ -59,7 +59,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size: float) -> str:
-    """Three significant digits, powers of 1000: `10.5 MB`."""
+    """Return three significant digits in powers of 1000: `10.5 MB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
         if abs(size) >= 0.9995 * scale:
             return f"{_three_digits(size / scale)} {unit}"
@@ -67,14 +67,14 @@ def format_size(size: float) -> str:
 
 
 def is_factor(ratio: float) -> bool:
-    """Return whether a change is shown as a factor: from a factor of 2 on, up or down; below that as a percentage."""
-    return ratio >= _LEAST_FACTOR or _LEAST_RATIO <= ratio <= 1 / _LEAST_FACTOR
+    """Return whether a change is shown as a factor (from 2.0x, up or down) instead of a percentage."""
+    return ratio >= _MIN_FACTOR or _MIN_RATIO <= ratio <= 1 / _MIN_FACTOR
 
 
 def format_change(ratio: float, like: float | None = None) -> str:
-    """A ratio in a table: `+4.2 %`, `5.0x`; an infinite one is `from nothing`.
+    """Return a ratio for a table: `+4.2 %`, `5.0x`; `from nothing` for an infinite one.
 
-    `like` is the ratio whose scale is taken: a number and the interval around it are shown on one scale.
+    `like` is the ratio that selects the scale: a number and the interval around it are shown on one scale.
     """
     if not math.isfinite(ratio):
         return "from nothing" if ratio > 0 else "unknown"
@@ -84,7 +84,7 @@ def format_change(ratio: float, like: float | None = None) -> str:
 
 
 def format_interval(interval: tuple[float, float], ratio: float) -> str:
-    """The interval around a ratio in a table, on the scale of the ratio: `+9.1 to +15.2 %`, `4.6x to 5.5x`."""
+    """Return the interval around a ratio for a table, on the scale of the ratio: `+9.1 to +15.2 %`, `4.6x to 5.5x`."""
     if not all(map(math.isfinite, interval)):
         return ""
     low, high = (format_change(end, like=ratio) for end in interval)
@@ -92,7 +92,7 @@ def format_interval(interval: tuple[float, float], ratio: float) -> str:
 
 
 def format_magnitude(ratio: float, like: float | None = None) -> str:
-    """The size of a change, whatever its direction: `3.4 %`, `12 %`, `5.0x`; `like` is the ratio whose scale is taken."""
+    """Return the size of a change without its direction: `3.4 %`, `12 %`, `5.0x`; `like` selects the scale."""
     if not math.isfinite(ratio):
         return format_change(ratio)
     if is_factor(ratio if like is None else like):
@@ -103,9 +103,9 @@ def format_magnitude(ratio: float, like: float | None = None) -> str:
 def describe_change(
     ratio: float, interval: tuple[float, float] | None = None, *, worse: str = "slower", better: str = "faster"
 ) -> str:
-    """A ratio and its interval in a sentence: `12 % slower (9 to 15 %)`, `5.0x slower (interval 4.6x to 5.5x)`.
+    """Return a ratio and its interval for a sentence: `12 % slower (9 to 15 %)`, `5.0x slower (interval 4.6x to 5.5x)`.
 
-    The value and both ends of the interval are shown on the scale of the value.
+    Both ends of the interval are on the scale of the ratio.
     """
     if not math.isfinite(ratio):
         return format_change(ratio)
@@ -117,14 +117,14 @@ def describe_change(
 
 
 def describe_range(low: float, high: float, ratio: float) -> str:
-    """What lies between two ratios, on the scale of `ratio`: `2.9x and 6.1x`, `-2 % and +9 %`."""
+    """Return two ratios on the scale of `ratio`: `2.9x and 6.1x`, `-2 % and +9 %`."""
     if is_factor(ratio):
         return f"{_factor(low)}x and {_factor(high)}x"
     return " and ".join(f"{end} %" for end in _short([_signed(_points(bound)) for bound in (low, high)]))
 
 
 def format_amount(value: float, unit: str) -> str:
-    """A value in the unit of its metric: seconds, bytes or a plain count."""
+    """Return a value in the unit of its metric: seconds, bytes or a plain count."""
     if unit == "s":
         return format_duration(value)
     if unit == "B":
@@ -140,7 +140,7 @@ def _three_digits(value: float) -> str:
 
 
 def _interval_in_words(ratio: float, interval: tuple[float, float]) -> str:
-    """`9 to 15 %`, `-1 to +4 %` where it reaches beyond no change; empty where it is a single number or shows no change."""
+    """Return `9 to 15 %`, or `-1 to +4 %` if it includes no change; empty for a single number or if nothing changed."""
     if interval[0] == interval[1]:
         return ""
     if is_factor(ratio):
@@ -162,21 +162,21 @@ def _factors_in_words(ratio: float, interval: tuple[float, float]) -> str:
 
 
 def _points(ratio: float) -> float:
-    """The change in percentage points."""
-    return (min(ratio, 1 / _LEAST_RATIO) - 1) * 100
+    """Return the change in percentage points."""
+    return (min(ratio, 1 / _MIN_RATIO) - 1) * 100
 
 
 def _inverse(ratio: float) -> float:
-    return 1 / ratio if ratio >= _LEAST_RATIO else math.inf
+    return 1 / ratio if ratio >= _MIN_RATIO else math.inf
 
 
 def _tenths(points: float) -> str:
-    """A percentage with its sign and one decimal; no sign of a negative zero."""
+    """Return a percentage with its sign and one decimal. Zero is never negative."""
     return f"{round(points, 1) + 0.0:+.1f}" if abs(points) < _LONG_NUMBER else f"{points:+.3g}"
 
 
 def _signed(points: float) -> str:
-    """A percentage with its sign: with one decimal below 10 %, and whole from there on."""
+    """Return a percentage with its sign: one decimal below 10 %, none from there."""
     text = f"{points:+.0f}" if 9.95 <= abs(points) < _LONG_NUMBER else _tenths(points)
     return "0.0" if text == "+0.0" else text
 
@@ -186,13 +186,13 @@ def _unsigned(points: float) -> str:
 
 
 def _short(percentages: Sequence[str]) -> list[str]:
-    """Without decimals that are zero, unless one of them has another decimal."""
+    """Return the percentages without decimals if all decimals are zero."""
     short = [text.removesuffix(".0") for text in percentages]
     return list(percentages) if any("." in text for text in short) else short
 
 
 def _factor(ratio: float) -> str:
-    """Two significant digits, three of a large number: `0.42`, `5.0`, `27`, `127`, `1.2e+05`."""
+    """Return two significant digits, three of a large number: `0.42`, `5.0`, `27`, `127`, `1.2e+05`."""
     if not 0.095 <= abs(ratio) < _LONG_NUMBER:
         return f"{ratio:.2g}"
     if ratio >= 999.5:

@@ -19,8 +19,8 @@ from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.history.snapshots import from_git
-from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, tracks
-from pytest_perfguard.engine.report.document import Entry, Report, sides_of
+from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
+from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of
 from pytest_perfguard.engine.report.github import error_commands
 from pytest_perfguard.engine.report.markdown import markdown_report
 from pytest_perfguard.engine.report.render import check_formats, rendered
@@ -55,7 +55,7 @@ class Reporting:
     def __init__(self, config: pytest.Config, mode: Mode) -> None:
         self._config = config
         self._mode = mode
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ReportedTest] = {}
 
     def add(
         self,
@@ -73,7 +73,7 @@ class Reporting:
         base = pairing.revision if pairing is not None else record.commit if record is not None else ""
         source = self._mode.source_of(comparison.nodeid)
         measured = bool(measurement.samples) and not comparison.broken
-        entry = Entry(
+        entry = ReportedTest(
             comparison=comparison,
             sides=sides_of(comparison, record),
             record=to_record(measurement, source=source, commit=self._commit) if measured else None,
@@ -143,7 +143,7 @@ class Reporting:
             snapshots, _remarks = from_git(self._mode.store.path, _STATES, wanted)
         except (RevisionError, BaselineError):  # no git, or a baseline that only this run can do without
             return ()
-        return tracks(snapshots, HistoryQuery(run_settings(self._config).threshold))
+        return find_trends(snapshots, HistoryQuery(run_settings(self._config).threshold))
 
 
 def _unwritable(file: Path) -> str:

@@ -15,7 +15,7 @@ from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.report.explain import Context, explain, headline
-from pytest_perfguard.engine.report.progress import Pace, progress_line
+from pytest_perfguard.engine.report.progress import LogThrottle, progress_line
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner
 from pytest_perfguard.engine.runner.scheduler import Progress
@@ -31,7 +31,7 @@ class ProgressDisplay:
     def __init__(self, config: pytest.Config) -> None:
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         self._live = bool(getattr(self._reporter, "isatty", False))
-        self._pace = Pace(0.1) if self._live else Pace()
+        self._pace = LogThrottle(0.1) if self._live else LogThrottle()
         self._told = False
         self._judges = chosen_mode(config) not in ("measure", "baseline")
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from pytest_perfguard.cli import main
-from pytest_perfguard.core.model import Comparison, Machine, Record, Recorded, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Comparison, Machine, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
 from pytest_perfguard.engine.baseline.store import Store
-from pytest_perfguard.engine.report.document import Entry, Report
+from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.json import json_report
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
@@ -21,8 +22,8 @@ PROCESSES = 12
 
 def record(seconds: float = 12.3e-6, *, source: str = "h", processes: int = PROCESSES, kernel: float = 0.5) -> Record:
     """Of a test whose processes all agree."""
-    times = Recorded("s", (seconds,) * processes, (seconds * 1.05,) * processes, 40 * processes)
-    sizes = Recorded("B", (1000.0,) * 3, (1000.0,) * 3, 9)
+    times = MetricStats("s", (seconds,) * processes, (seconds * 1.05,) * processes, 40 * processes)
+    sizes = MetricStats("B", (1000.0,) * 3, (1000.0,) * 3, 9)
     return Record(source, "c0ffee", kernel, {"": 3}, {"time": times, "memory": sizes}, {}, (kernel,) * processes)
 
 
@@ -31,7 +32,7 @@ def baseline(tests: dict[str, Record], machine: str = "linux") -> Baseline:
 
 
 def report(tests: dict[str, Record], *, at: str = "2026-02-01T00:00:00Z", commit: str = "def456") -> str:
-    entries = [Entry(Comparison(nodeid, Verdict.UNCHANGED), record=kept) for nodeid, kept in tests.items()]
+    entries = [ReportedTest(Comparison(nodeid, Verdict.UNCHANGED), record=kept) for nodeid, kept in tests.items()]
     return json_report(Report("compare", Machine("linux", {}), SETTINGS.as_data(), tuple(entries), at, commit))
 
 

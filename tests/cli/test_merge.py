@@ -7,16 +7,15 @@ import json
 import pytest
 
 from pytest_perfguard.core.model import Comparison, Machine, Verdict
-from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.json import json_report
-from pytest_perfguard.engine.report.read import read_report
+from pytest_perfguard.engine.report.document import Report, ReportedTest
+from pytest_perfguard.engine.report.json import json_report, read_report
 from tests.cli.conftest import SETTINGS, record, report, slower
 
 NEW = slower(record(), 1.1)
 
 
 def shard(command, name, verdicts, *, mode="compare", strict=False):
-    entries = tuple(Entry(Comparison(nodeid, verdict)) for nodeid, verdict in verdicts.items())
+    entries = tuple(ReportedTest(Comparison(nodeid, verdict)) for nodeid, verdict in verdicts.items())
     settings = {**SETTINGS.as_data(), "strict": strict}
     text = json_report(Report(mode, Machine("linux", {}), settings, entries, "2026-01-01", "c", "perf-baseline.json"))
     (command.path / name).write_text(text)
@@ -47,7 +46,7 @@ def test_two_figures_of_one_test_are_a_conflict(command):
     command.keep("b.json", {"t": NEW})
     status, _out, err = command.run("merge", "a.json", "b.json", "-o", "c.json")
     assert status == 4
-    assert "t was recorded twice on linux: in a.json and, with other figures, in b.json" in err
+    assert "t was recorded twice on linux: in a.json and, with other numbers, in b.json" in err
     assert "--before=FILE" in err
     assert not (command.path / "c.json").exists()
 

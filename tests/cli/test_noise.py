@@ -9,17 +9,18 @@ from dataclasses import replace
 import pytest
 
 from pytest_perfguard.cli.noise_figures import figures, smallest_ratio, told, upper_limit
+from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Machine, Measurement, Pairing, Verdict
-from pytest_perfguard.engine.report.document import Entry, Report, Sides, Spread
+from pytest_perfguard.engine.report.document import MetricSides, Report, ReportedTest
 
 PAIRING = Pairing("HEAD", Measurement(processes=4), "", pinned=True)
 
 
 def trial(*words: Verdict, ratios: tuple[float, ...] = (0.001, -0.002, 0.0, 0.001), least: float = 1e-4) -> Report:
     entries = [
-        Entry(
+        ReportedTest(
             Comparison(f"t{index}", word, pairing=PAIRING),
-            {"time": Sides(Spread((least, 2 * least), (2 * least,) * 2), None, ratios)},
+            {"time": MetricSides(MetricStats("s", (least, 2 * least), (2 * least,) * 2), None, ratios)},
         )
         for index, word in enumerate(words)
     ]

@@ -113,7 +113,7 @@ def test_wrong_usage_is_status_2(command):
     [
         (("show", "--sort", "foo"), 4, "no test has this metric (there are: name, memory, time)"),
         (("history", "--most", "0"), 2, "0 is not a number above 0"),
-        (("history", "--anchor=--output=stolen"), 4, "is no revision"),
+        (("history", "--anchor=--output=stolen"), 4, "is not a git revision"),
         (("noise", "--seconds", "-1"), 2, "-1 is not a number above 0"),
         (("compare", "perf-baseline.json", "perf-baseline.json", "-o", "test_here.py/x.md"), 4, "test_here.py"),
         (

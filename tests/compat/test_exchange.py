@@ -7,7 +7,8 @@ import json
 import pytest
 
 from pytest_perfguard.compat import exchange
-from pytest_perfguard.core.model import Measurement, Record, Recorded, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.tool_errors import BenchmarkFileError
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
@@ -44,7 +45,7 @@ def test_a_benchmark_becomes_a_record_of_one_process(data):
     (record,) = records.values()
     assert list(records) == ["a.py::test_a"]
     assert record == Record(
-        "", "0123456789ab", 0.0, {"": 10}, {"time": Recorded("s", (1e-6,), (2e-6,), 3)}, paces=(0.0,)
+        "", "0123456789ab", 0.0, {"": 10}, {"time": MetricStats("s", (1e-6,), (2e-6,), 3)}, paces=(0.0,)
     )
 
 
@@ -78,7 +79,10 @@ def test_an_imported_record_is_a_baseline_that_can_be_read_and_judged_against():
     assert record == records["a.py::test_a"]
 
     def verdict(seconds):
-        samples = {"time": Samples("s", ((seconds,),) * 30), "memory": Samples("B", ((5.0,),) * 30)}
+        samples = {
+            "time": MetricStats.from_rounds("s", ((seconds,),) * 30),
+            "memory": MetricStats.from_rounds("B", ((5.0,),) * 30),
+        }
         taken = Measurement(samples, {"": 1}, 1e-4, (1e-4,) * 30, 1.0, processes=30)
         return judge_stored("a.py::test_a", record, taken, SETTINGS, final=True).verdict
 
@@ -139,9 +143,9 @@ RECORDS = {
     "a.py::test_b[1-x]": Record(
         "", "c0", 1e-4, {"": 7, "parse": 2},
         {
-            "time": Recorded("s", (1.0, 2.0), (3.0, 5.0), 80),
-            "time:parse": Recorded("s", (1e-6,), (1e-6,), 3),
-            "memory": Recorded("B", (10.0,), (12.0,), 5),
+            "time": MetricStats("s", (1.0, 2.0), (3.0, 5.0), 80),
+            "time:parse": MetricStats("s", (1e-6,), (1e-6,), 3),
+            "memory": MetricStats("B", (10.0,), (12.0,), 5),
         },
     )
 }  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pytest_perfguard.core.metric_names import metric_kind
-from pytest_perfguard.core.model import FAILING, UNSETTLED, Comparison, Finding, Samples, Verdict
-from pytest_perfguard.engine.verdict.combine import worst
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import FAILING, UNSETTLED, Comparison, Finding, Verdict
+from pytest_perfguard.engine.verdict.combine import most_severe
 
 
 def test_samples_know_their_processes_apart():
-    samples = Samples("s", ((3.0, 1.0, 2.0), (5.0, 4.0)))
+    samples = MetricStats.from_rounds("s", ((3.0, 1.0, 2.0), (5.0, 4.0)))
     assert (samples.minimum, samples.minima, samples.medians, samples.rounds) == (1.0, (1.0, 4.0), (2.0, 4.5), 5)
 
 
@@ -22,9 +23,9 @@ def test_a_ratio_to_nothing_is_none(baseline, candidate, ratio):
 
 
 def test_the_gravest_finding_is_the_verdict():
-    assert worst([Verdict.UNCHANGED, Verdict.REGRESSION, Verdict.INCONCLUSIVE]) is Verdict.REGRESSION
-    assert worst([Verdict.IMPROVEMENT, Verdict.INCONCLUSIVE]) is Verdict.INCONCLUSIVE
-    assert worst([]) is None
+    assert most_severe([Verdict.UNCHANGED, Verdict.REGRESSION, Verdict.INCONCLUSIVE]) is Verdict.REGRESSION
+    assert most_severe([Verdict.IMPROVEMENT, Verdict.INCONCLUSIVE]) is Verdict.INCONCLUSIVE
+    assert most_severe([]) is None
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -41,7 +42,7 @@ def test_a_test_that_could_not_be_measured_fails():
 
 def test_times_are_estimated_by_their_minimum_and_memory_by_its_median():
     values = ((3.0, 1.0, 2.0), (5.0, 4.0, 9.0), (7.0, 6.0, 8.0))
-    assert (Samples("s", values).estimate, Samples("B", values).estimate) == (1.0, 5.0)
+    assert (MetricStats.from_rounds("s", values).estimate, MetricStats.from_rounds("B", values).estimate) == (1.0, 5.0)
 
 
 def test_the_kind_of_a_metric_is_its_name_before_the_point():

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.cli import main, make_parser
-from pytest_perfguard.core.model import Record, Recorded, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Record, Verdict
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
 from pytest_perfguard.engine.baseline.store import Store
 from tests.docs.documents import PAGES, blocks
@@ -69,7 +70,7 @@ def project(tmp_path, monkeypatch):
     facts = {"cpu": "A", "cpus": 2, "python": "3.11", "system": "Linux"}
     for index in range(10):
         times = (1e-4 * (1 + index / 1000 + index // 5),) * 4  # of so few processes that accepting has a doubt
-        metrics = {"time": Recorded("s", times, times, 400)}
+        metrics = {"time": MetricStats("s", times, times, 400)}
         record = Record("0123456789ab", "0123456789ab", 3e-4, {"": 10}, metrics, {}, (3e-4,) * 4)
         classes = {"linux-a": MachineClass(facts, {"at": "", "perfguard": "1"}, {"t.py::test_a": record})}
         Store(tmp_path / "perf-baseline.json").update(lambda _, classes=classes: Baseline(classes))

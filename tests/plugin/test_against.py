@@ -210,7 +210,7 @@ def test_an_absolute_budget_needs_no_base(versioned):
     versioned.write({"test_new.py": TEST.replace("lib.work()", "lib.new()").replace(".perf", '.perf(max_time="1ns")')})
     result, tests = versioned.report("--perf-against=HEAD")
     assert result.ret == 1
-    assert tests["test_new.py::test_work"]["verdict"] == "over-budget"
+    assert tests["test_new.py::test_work"]["verdict"] == "over-limit"
 
 
 def test_a_program_that_a_test_starts_is_the_bases_own(versioned):
@@ -232,7 +232,7 @@ def test_a_program_that_a_test_starts_is_the_bases_own(versioned):
         (["--perf-against=HEAD"], "is equal to this tree; name an older revision"),
         (["--perf-against="], "--perf-against needs a revision, such as --perf-against=main"),
         (["--perf-against=main", "--perf-compare"], "--perf-compare and --perf-against exclude each other"),
-        (["--perf-against=main", "--perf-alpha=0%"], "--perf-alpha: '0%' is no chance of a false alarm"),
+        (["--perf-against=main", "--perf-alpha=0%"], "--perf-alpha: '0%' is not a chance of a false alarm"),
     ],
 )
 def test_a_revision_that_is_of_no_use_is_refused_before_anything_runs(versioned, options, message):

@@ -108,7 +108,7 @@ def test_enable_overrides_both(run):
 def test_another_word_for_once_is_refused(run):
     result = run("def test_it(benchmark): pass", ini="perf_benchmark = never")
     result.stderr.fnmatch_lines(
-        ["*perf_benchmark in the ini file: 'never' is no way to run a benchmark (valid: measure, once)"]
+        ["*perf_benchmark in the ini file: 'never' is not a way to run a benchmark (valid: measure, once)"]
     )
 
 

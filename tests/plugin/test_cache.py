@@ -168,7 +168,7 @@ def test_a_url_that_is_none_is_a_usage_error(pytester):
     pytester.makepyfile("def test_it(cache):\n    pass\n")
     pytester.makeini("[pytest]\nperf_redis_url = localhost\n")
     result = pytester.runpytest_subprocess("-q")
-    result.stderr.fnmatch_lines(["*'localhost' is no URL of a Redis server*"])
+    result.stderr.fnmatch_lines(["*'localhost' is not the URL of a Redis server*"])
     assert result.ret == 4
 
 

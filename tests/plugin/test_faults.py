@@ -55,7 +55,7 @@ def test_a_test_that_hangs_is_ended_at_a_limit_that_is_named(project, monkeypatc
     result = project.run("--perf")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
-        ["*gave no answer within the time limit of 1 s and was killed while measuring *::test_bad*"]
+        ["*did not respond within the time limit of 1 s and was killed while measuring *::test_bad*"]
     )
     assert children_of(str(project.path)) == []
 

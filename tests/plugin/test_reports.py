@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_perfguard.engine.report.read import read_report
+from pytest_perfguard.engine.report.json import read_report
 from tests.plugin.conftest import WORK, last_perf_line
 from tests.repository import Repository
 

@@ -85,8 +85,8 @@ WRONG_TOML = [
     ("perf_metrics = true", "perf_metrics in the ini file: True is not a list of metrics"),
     ("perf_report = [1]", "perf_report in the ini file: [1] is not a path, or a list of paths"),
     ("perf_file = 2026-01-01", "perf_file in the ini file: datetime.date(2026, 1, 1) is not a path"),
-    ('perf_file = "a\\u0000b"', "perf_file in the ini file: 'a\\x00b' holds a NUL character"),
-    ("perf_benchmark = true", "perf_benchmark in the ini file: True is no way to run a benchmark"),
+    ('perf_file = "a\\u0000b"', "perf_file in the ini file: 'a\\x00b' contains a NUL character"),
+    ("perf_benchmark = true", "perf_benchmark in the ini file: True is not a way to run a benchmark"),
     ("perf_redis_url = {a = 1}", "perf_redis_url in the ini file: {'a': 1} is no URL"),
 ]
 
@@ -175,7 +175,7 @@ def test_the_marker_of_a_function_beats_that_of_its_module_keyword_by_keyword(pr
     result, report = project.report("--perf")
     assert result.ret == 1
     result.assert_outcomes(passed=1, failed=1)
-    assert report["summary"] == {"over-budget": 1, "measured": 1}
+    assert report["summary"] == {"over-limit": 1, "measured": 1}
     assert all({metric["name"] for metric in test["metrics"]} <= {"time", "max_time"} for test in report["tests"])
 
 
@@ -192,7 +192,7 @@ def test_an_absolute_budget_fails_in_every_mode(project):
     for mode in ("--perf", "--perf-baseline", "--perf-compare"):
         result = project.run(mode)
         assert result.ret == 1, mode
-        result.stdout.fnmatch_lines(["FAILED *test_hungry - over budget: max_memory 2.00 MB > 1.00 MB*"])
+        result.stdout.fnmatch_lines(["FAILED *test_hungry - over limit: max_memory 2.00 MB > 1.00 MB*"])
 
 
 def test_a_path_after_a_mode_is_a_path(project):

@@ -1,1 +1,1 @@
-"""Numbers in, numbers out: no clock, no file, no pytest."""
+"""Statistics on plain numbers: no clock, no file, no pytest."""

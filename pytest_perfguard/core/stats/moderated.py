@@ -1,4 +1,4 @@
-"""Moderated variances: few values borrow strength from what is known of others (Smyth 2004, as in limma)."""
+"""Moderated variances: a few values borrow strength from those of other tests (Smyth 2004, as in limma)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-#: The prior counts at most as so many degrees of freedom, so that a test which is wilder than the others is seen as such.
+#: Largest weight of the prior in degrees of freedom, so that a test with a larger spread than the others is noticed.
 MAX_PRIOR_FREEDOM: Final = 6.0
 MIN_PRIOR_FREEDOM: Final = 1.0
-#: Times the prior's variance from which on the prior counts for less.
+#: The weight of the prior decreases for variances above this multiple of the prior's.
 WILD: Final = 4.0
-#: Variances needed to estimate how much they differ among tests.
+#: Number of variances from which their spread among tests is estimated.
 MIN_VARIANCES: Final = 5
-#: A variance below this (a standard deviation of 0.1 %) is the resolution of clocks, not knowledge.
+#: Smaller variances (a standard deviation of 0.1 %) reflect the resolution of the clock.
 _MIN_VARIANCE: Final = 1e-6
 
 
 @dataclass(frozen=True)
 class VarianceEstimate:
-    """A variance, and the degrees of freedom that the estimate counts as: a prior or what became of it."""
+    """A variance with its weight in degrees of freedom: a prior, or an estimate moderated by one."""
 
     variance: float
     freedom: float
@@ -30,23 +30,23 @@ class VarianceEstimate:
 def moderated(groups: Sequence[Sequence[float]], prior: VarianceEstimate) -> VarianceEstimate:
     """Return the variance within the groups, moderated by the prior.
 
-    s^2 = (d0 s0^2 + sum of squares) / (d0 + d), with d0 + d degrees of freedom (Smyth 2004, equation 6). The prior counts
-    for less where the groups are wilder than it expects, as in robust empirical Bayes (Phipson et al. 2016).
+    s^2 = (d0 s0^2 + sum of squares) / (d0 + d), with d0 + d degrees of freedom (Smyth 2004, equation 6). The weight of the
+    prior decreases if the groups have a much larger variance, as in robust empirical Bayes (Phipson et al. 2016).
     """
     freedom = sum(len(group) - 1 for group in groups if group)
     squares = sum(statistics.variance(group) * (len(group) - 1) for group in groups if len(group) > 1)
-    believed = prior.freedom
+    weight = prior.freedom
     if freedom and squares > WILD * prior.variance * freedom:
-        believed *= WILD * prior.variance * freedom / squares
-    total = believed + freedom
-    return VarianceEstimate((believed * prior.variance + squares) / total, total)
+        weight *= WILD * prior.variance * freedom / squares
+    total = weight + freedom
+    return VarianceEstimate((weight * prior.variance + squares) / total, total)
 
 
 def fitted_prior(variances: Iterable[tuple[float, int]], default: VarianceEstimate) -> VarianceEstimate:
-    """Return the prior that these (variance, degrees of freedom) of other tests suggest; `default` where they are few.
+    """Return the prior fitted to these (variance, degrees of freedom) of other tests; `default` if they are too few.
 
-    The moments of log(s^2) of a scaled F distribution (Smyth 2004, section 6.2). The freedom is kept between bounds; the
-    variance is never below the default's, since a run of few tests may be lucky as a whole.
+    The moments of log(s^2) of a scaled F distribution (Smyth 2004, section 6.2). The degrees of freedom have bounds. The
+    variance is at least the default's, since a run of few tests may have a small spread by luck.
     """
     from scipy.special import digamma, polygamma
 
@@ -63,7 +63,7 @@ def fitted_prior(variances: Iterable[tuple[float, int]], default: VarianceEstima
 
 
 def _inverse_trigamma(value: float) -> float:
-    """Return the y with trigamma(y) = value, by Newton's iteration (Smyth 2004, appendix)."""
+    """Return y with trigamma(y) = value, by Newton's iteration (Smyth 2004, appendix)."""
     from scipy.special import polygamma
 
     y = 0.5 + 1 / value

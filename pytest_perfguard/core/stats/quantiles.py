@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value below which `share` of the `ordered` values lie; between two of them by linear interpolation.
+    """Return the value below which `share` of the `ordered` values lie, with linear interpolation.
 
     Type 7 of Hyndman & Fan (1996), which is numpy's default: the k-th of n values is the quantile of (k-1)/(n-1).
     """

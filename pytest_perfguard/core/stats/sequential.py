@@ -1,4 +1,4 @@
-"""A sequential test on the mean of paired differences, whose looks are paid for."""
+"""Parts of the sequential test on the mean of paired differences."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
-#: Share that is cut off at each end: as robust here as a median, and more precise (docs/verdict.md).
+#: Share cut off at each end: as robust here as a median, and more precise (docs/verdict.md).
 TRIMMED: Final = 0.2
 
 
 def trimmed_mean(values: Sequence[float], share: float = TRIMMED) -> float:
-    """The mean without the `share` smallest and the `share` largest values, each rounded down to whole values."""
+    """Return the mean without the smallest and the largest values, a `share` of each (rounded down)."""
     cut = int(share * len(values))
     kept = sorted(values)[cut : len(values) - cut]
     return math.fsum(kept) / len(kept)
@@ -21,7 +21,7 @@ def trimmed_mean(values: Sequence[float], share: float = TRIMMED) -> float:
 def trimmed_error(values: Sequence[float], share: float = TRIMMED) -> float:
     """Return the variance of the trimmed mean: that of the winsorized values / ((1 - 2 share)^2 n) (Yuen 1974).
 
-    Zero where there are fewer than two values, which say nothing of their spread.
+    Zero for fewer than two values, which have no spread.
     """
     count = len(values)
     if count < 2:
@@ -36,34 +36,34 @@ def trimmed_error(values: Sequence[float], share: float = TRIMMED) -> float:
 def slice_log_ratios(baseline: Sequence[float], candidate: Sequence[float]) -> list[float]:
     """Return log(candidate / baseline) of each round of one pair of processes, taken in turn.
 
-    Empty where fewer than half of the rounds could be read: a clock too coarse for them says zero.
+    Empty if fewer than half of the rounds are usable: a clock too coarse for a round reports zero.
     """
     ratios = [math.log(now / base) for base, now in zip(baseline, candidate, strict=True) if base > 0 and now > 0]
     return ratios if 2 * len(ratios) >= len(baseline) else []
 
 
 def log_ratio(baseline: Sequence[float], candidate: Sequence[float]) -> float | None:
-    """Return the trimmed mean of the rounds' logarithms, None where they could not be read."""
+    """Return the trimmed mean of the rounds' logarithms; None if they are not usable."""
     ratios = slice_log_ratios(baseline, candidate)
     return trimmed_mean(ratios) if ratios else None
 
 
 def binomial_tail(hits: int, count: int, chance: float) -> float:
-    """Return the probability of `hits` or more out of `count`, each of which happens with this chance."""
+    """Return the probability of `hits` or more successes in `count` trials with this chance of success."""
     return math.fsum(math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(hits, count + 1))
 
 
 def t_quantile(probability: float, freedom: float) -> float:
-    """Quantile of Student's t distribution with `freedom` degrees of freedom."""
+    """Return a quantile of Student's t distribution with `freedom` degrees of freedom."""
     from scipy.special import stdtrit  # a tenth of the import time of scipy.stats
 
     return float(stdtrit(freedom, probability))
 
 
-def margin(values: Sequence[float], error: float) -> float:
-    """How far from the mean of `values` their true mean lies at most, on one side, but for a chance of `error`.
+def mean_margin(values: Sequence[float], error: float) -> float:
+    """Return the largest one-sided distance of the true mean from that of `values`, with a chance of error of `error`.
 
-    The t interval (Student 1908) with the value as the unit; infinite where there are fewer than two.
+    The t interval (Student 1908); infinite for fewer than two values.
     """
     if len(values) < 2:
         return math.inf

@@ -1,4 +1,4 @@
-"""Is a series rising, and how fast? Rank statistics: one jump, or a few wild values, prove nothing."""
+"""Trend of a series by rank statistics, which a single jump or a few outliers hardly affect."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 
 def mann_kendall(values: Sequence[float]) -> float:
-    """The chance that a series without a trend rises as steadily as this one: a one-sided p-value.
+    """Return the one-sided p-value of a rise: the chance that a series without a trend rises as steadily.
 
-    The test of Mann (1945) and Kendall (1975) with the variance corrected for ties and the continuity correction; the
-    normal approximation holds from about ten values on.
+    The test of Mann (1945) and Kendall (1975) with the variance corrected for ties and the continuity correction. The
+    normal approximation is valid from about ten values.
     """
     n = len(values)
     score = sum((later > earlier) - (later < earlier) for earlier, later in itertools.combinations(values, 2))
@@ -25,6 +25,6 @@ def mann_kendall(values: Sequence[float]) -> float:
 
 
 def theil_sen(values: Sequence[float]) -> float:
-    """The median slope per step over all pairs of an evenly spaced series (Theil 1950, Sen 1968)."""
+    """Return the median slope per step over all pairs of an evenly spaced series (Theil 1950, Sen 1968)."""
     pairs = itertools.combinations(enumerate(values), 2)
     return statistics.median((later - earlier) / (j - i) for (i, earlier), (j, later) in pairs)

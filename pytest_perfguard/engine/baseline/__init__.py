@@ -1,1 +1,1 @@
-"""The baseline file: its form, and the one place that reads and writes it."""
+"""The baseline file: its format, and the only code that reads and writes it."""

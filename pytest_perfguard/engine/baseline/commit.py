@@ -1,4 +1,4 @@
-"""Which revision is being measured?"""
+"""The git revision that is measured, and the commits of records."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from pytest_perfguard.engine.baseline.schema import record_text
 
 
 def current_commit(folder: Path, besides: Path | None = None) -> str:
-    """Return the revision checked out in `folder`, with `+` behind it if files differ from it; "" outside git.
+    """Return the revision checked out in `folder`, with `+` appended if files differ from it; "" outside git.
 
-    A change of the file `besides` does not count: recording a baseline changes the baseline.
+    Changes of the file `besides` do not count: recording a baseline changes the baseline file.
 
     Raises
     ------
     RevisionError
-        where there is a repository that git refuses.
+        if git refuses to use the repository.
     """
     if not is_installed():
         return ""
     top = find_repository(folder)
     head = git_lookup(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD") if top is not None else ""
-    if top is None or not head:  # or nothing was committed so far
+    if top is None or not head:  # no head: nothing was committed so far
         return ""
     try:
         excluded = [f":(exclude){besides}"] if besides is not None and besides.is_relative_to(top) else []
         changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)
-    except RevisionError:  # nobody knows: that is no clean tree
+    except RevisionError:  # an unknown state does not count as clean
         changed = "unknown"
     return f"{head}+" if changed else head
 
 
 def is_commit(text: str) -> bool:
-    """Is it the hash of a clean commit, as `current_commit` writes it? Nothing else that a baseline file says is handed to git."""
+    """Return whether the text is the hash of a clean commit: no other text of a baseline file is passed to git."""
     return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
 
 
 def commit_of_record(file: Path, record: Record) -> str:
-    """The commit that brought this record into the baseline file: code and baseline are often committed together.
+    """Return the commit that added this record to the baseline file, or "" if none did.
 
-    "" where it is not committed.
+    Code and baseline are often committed together, so this commit likely holds the measured code.
     """
     line = record_text(record)
     commit = git_or_empty(file.parent, "log", "-1", "--format=%H", f"-S{line}", "--", str(file))
-    # The oldest commit of a shallow clone seems to bring everything.
+    # The oldest commit of a shallow clone seems to add everything.
     return "" if commit and commit in _oldest_of_shallow(file.parent) else commit
 
 
@@ -61,5 +61,5 @@ def _oldest_of_shallow(folder: Path) -> list[str]:
     name = git_or_empty(folder, "rev-parse", "--git-path", "shallow")
     try:
         return (folder / name).read_text(encoding="ascii").split() if name else []
-    except OSError:  # it is not shallow
+    except OSError:  # no such file: the clone is not shallow
         return []

@@ -1,4 +1,4 @@
-"""The form of the baseline file: one test per line, keys sorted, the same bytes for the same content.
+"""Format of the baseline file: one test per line, keys sorted, the same bytes for the same content.
 
 Schema history: 1 - first version (perfguard 0.1).
 
@@ -15,8 +15,8 @@ Schema history: 1 - first version (perfguard 0.1).
 }
 }
 
-Time and version stand in `stamp`, so that the line of a test changes with its own record only. `minima` and `medians`
-must agree in length and order, so that a merge of two half lines does not go unnoticed.
+Time and version are in `stamp`, so that the line of a test changes only with its own record. `minima` and `medians` must
+agree in length and order, which reveals a merge of two half lines.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from typing import Any, Final
 
 from pytest_perfguard.core.errors import BaselineUnreadable
 from pytest_perfguard.core.metric_names import metric_kind
-from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Record
 from pytest_perfguard.core.parsers import KINDS
-from pytest_perfguard.engine.baseline import fields
+from pytest_perfguard.engine.baseline import json_reader
 
 SCHEMA: Final = 1
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False)
@@ -41,7 +42,7 @@ _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=
 
 @dataclass(frozen=True)
 class MachineClass:
-    """The part of the file that belongs to one class of machines and interpreters."""
+    """Part of the file for one class of machines and interpreters."""
 
     machine: Mapping[str, object] = field(default_factory=dict)
     stamp: Mapping[str, object] = field(default_factory=dict)
@@ -55,36 +56,36 @@ class Baseline:
     classes: Mapping[str, MachineClass] = field(default_factory=dict)
 
     def tests_of(self, class_name: str) -> Mapping[str, Record]:
-        """The records of one machine class."""
+        """Return the records of one machine class."""
         return self.classes[class_name].tests if class_name in self.classes else {}
 
 
 def to_text(baseline: Baseline) -> str:
-    """The file's content."""
+    """Return the content of the file."""
     classes = [_class_lines(name, part) for name, part in sorted(baseline.classes.items())]
     return f'{{\n"schema": {SCHEMA},\n"classes": {{\n' + ",\n".join(classes) + "\n}\n}\n"
 
 
 def from_text(text: str, path: str) -> Baseline:
-    """The baseline that this text holds; `path` is named in errors.
+    """Return the baseline in this text; `path` appears in errors.
 
     Raises
     ------
     BaselineUnreadable
-        with the line and the field at fault.
+        with the line and the field that are wrong.
     """
     with _collector_paused():
         return _from_text(text, path)
 
 
 def _from_text(text: str, path: str) -> Baseline:
-    content = fields.load(text, path)
+    content = json_reader.load(text, path)
     schema = content.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         raise BaselineUnreadable(
             path, f"schema {schema} is newer than this perfguard, which reads up to {SCHEMA}", 2, "upgrade perfguard"
         )
-    reader = fields.Reader(path, text)
+    reader = json_reader.JsonReader(path, text)
     if schema != SCHEMA:
         raise reader.wrong("schema", f"schema is {schema!r}, expected {SCHEMA}")
     classes = reader.mapping(content, "classes", "classes")
@@ -93,7 +94,7 @@ def _from_text(text: str, path: str) -> Baseline:
 
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Millions of new values in no cycle would be looked through again and again: a third of the time."""
+    """Pause the garbage collector: its searches of millions of new values would take a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -110,20 +111,25 @@ def _class_lines(name: str, part: MachineClass) -> str:
 
 
 def record_text(record: Record) -> str:
-    """How the file writes this record."""
+    """Return the text of this record in the file."""
     return _line(record_data(record))
 
 
 def _line(value: object) -> str:
-    # Every character that could end a line, or that an editor could alter, is escaped.
+    # Escapes every character that could end a line or that an editor could change.
     return _ENCODER.encode(value)
 
 
 def record_data(record: Record) -> dict[str, object]:
-    """The record as plain data."""
+    """Return the record as plain data."""
     metrics = {
-        name: {"medians": list(kept.medians), "minima": list(kept.minima), "rounds": kept.rounds, "unit": kept.unit}
-        for name, kept in record.metrics.items()
+        name: {
+            "medians": list(stats.medians),
+            "minima": list(stats.minima),
+            "rounds": stats.rounds,
+            "unit": stats.unit,
+        }
+        for name, stats in record.metrics.items()
     }
     imports = {"imports": sorted(record.imports)} if record.imports else {}
     return {
@@ -138,22 +144,22 @@ def record_data(record: Record) -> dict[str, object]:
     }
 
 
-def _read_class(reader: fields.Reader, name: str, part: Any) -> MachineClass:
+def _read_class(reader: json_reader.JsonReader, name: str, part: Any) -> MachineClass:
     if not isinstance(part, dict):
         raise reader.wrong(name, f"class {name} is not an object")
     tests = reader.mapping(part, "tests", name)
     for nodeid, data in tests.items():
-        tests[nodeid] = read_record(reader, nodeid, data)  # in its place: a large file is not held twice
+        tests[nodeid] = read_record(reader, nodeid, data)  # in place: a large file is not held in memory twice
     return MachineClass(reader.mapping(part, "machine", name), reader.mapping(part, "stamp", name), tests)
 
 
-def read_record(reader: fields.Reader, nodeid: str, data: Any) -> Record:
-    """The record that this data holds; what is wrong with it is raised by the `reader`."""
+def read_record(reader: json_reader.JsonReader, nodeid: str, data: Any) -> Record:
+    """Return the record in this data. Errors have the type that the `reader` raises."""
     if not isinstance(data, dict):
         raise reader.wrong(nodeid, f"the record of {nodeid} is not an object")
     iterations = reader.mapping(data, "iterations", nodeid)
     for label, count in iterations.items():
-        if not fields.is_count(count):
+        if not json_reader.is_count(count):
             raise reader.wrong(nodeid, f"iterations.{label} is {count!r:.60}, expected a whole number above 0")
     conditions = reader.mapping(data, "conditions", nodeid)
     for name, state in conditions.items():
@@ -172,18 +178,18 @@ def read_record(reader: fields.Reader, nodeid: str, data: Any) -> Record:
     )
 
 
-def _read_metric(reader: fields.Reader, nodeid: str, name: str, data: Any) -> Recorded:
+def _read_metric(reader: json_reader.JsonReader, nodeid: str, name: str, data: Any) -> MetricStats:
     place = f"metrics.{name}"
     if not isinstance(data, dict):
         raise reader.wrong(nodeid, f"{place} is not an object")
     minima = reader.numbers(data, "minima", nodeid, place)
     medians = reader.numbers(data, "medians", nodeid, place)
     if len(minima) != len(medians) or not all(map(operator.le, minima, medians)):
-        raise reader.wrong(nodeid, f"{place}: minima and medians do not belong together")
+        raise reader.wrong(nodeid, f"{place}: minima and medians do not match; there is one of each per process")
     rounds, unit = data.get("rounds"), reader.text(data, "unit", nodeid)
-    if not fields.is_count(rounds):
+    if not json_reader.is_count(rounds):
         raise reader.wrong(nodeid, f"{place}.rounds is {rounds!r:.60}, expected a whole number above 0")
     kind = KINDS.get(metric_kind(name))
     if kind is None or unit != kind.unit:
         raise reader.wrong(nodeid, f"{place}.unit is {unit!r:.60}")
-    return Recorded(unit, minima, medians, rounds)  # type: ignore[arg-type]  # checked above
+    return MetricStats(unit, minima, medians, rounds)  # type: ignore[arg-type]  # checked above

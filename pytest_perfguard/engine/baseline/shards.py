@@ -1,4 +1,4 @@
-"""Joining the baseline files that the shards of one run recorded: numbers of nobody are lost, and none are invented."""
+"""Merge the baseline files that the shards of one run recorded. No record is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
 
 
 class Conflict(NamedTuple):
-    """One test that two shards recorded, with different figures."""
+    """A test that two shards recorded with different numbers."""
 
     nodeid: str
     class_name: str
@@ -21,73 +21,74 @@ class Conflict(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.nodeid} was recorded twice on {self.class_name}: in {self.first} and, with other figures, in {self.second}; "
+            f"{self.nodeid} was recorded twice on {self.class_name}: in {self.first} and, with other numbers, in {self.second}; "
             "run each test in one shard only, or leave one of the files out"
         )
 
 
 @dataclass(frozen=True)
-class Joined:
-    """What `join` found."""
+class MergedBaseline:
+    """Result of `merge_shards`."""
 
     baseline: Baseline
-    """Where there is a conflict, it holds the figures of the first file."""
+    """In a conflict, it holds the record of the first file."""
     conflicts: tuple[Conflict, ...] = ()
     unrecorded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By machine class that any shard recorded: tests that were there before and that no shard recorded. A shard that is missing
-    shows here, and so does a test that is gone."""
+    """Machine class that any shard recorded -> tests recorded before, but by no shard: those of a missing shard, and
+    removed ones."""
     silent: tuple[str, ...] = ()
-    """Files with nothing new in them: of a shard that recorded nothing."""
+    """Files of shards that recorded nothing."""
 
 
-def join(shards: Mapping[str, Baseline], before: Baseline | None = None) -> Joined:
-    """One baseline from those of several shards.
+def merge_shards(shards: Mapping[str, Baseline], before: Baseline | None = None) -> MergedBaseline:
+    """Return one baseline made of those of several shards. The order of the files matters only in a conflict.
 
     Parameters
     ----------
     shards
-        by file name, which is what conflicts name.
+        by file name, which appears in conflicts.
     before
-        the baseline that every shard began with, where they began with one: a record that a shard left as it was there is not
-        its own. None: every record of a shard is its own.
-
-    Notes
-    -----
-    Records that no shard changed stay as they were before, unlike the order of the files, which decides nothing but a conflict.
+        the baseline with which every shard began: records equal to it are not new, and stay. None: every record is new.
     """
     start = before or Baseline()
-    joined: dict[str, _Part] = {name: _Part(part) for name, part in start.classes.items()}
+    merged: dict[str, _MergedClass] = {name: _MergedClass(part) for name, part in start.classes.items()}
     conflicts: list[Conflict] = []
     silent: list[str] = []
     for file, shard in shards.items():
-        own = list(_own(shard, start))
+        own = list(_own_records(shard, start))
         if not own:
             silent.append(file)
         for class_name, part, nodeid, record in own:
-            there = joined.setdefault(class_name, _Part(MachineClass()))
+            there = merged.setdefault(class_name, _MergedClass(MachineClass()))
             first = there.origin.get(nodeid)
             if first is None:
                 there.put(file, part, nodeid, record)
             elif there.tests[nodeid] != record:
                 conflicts.append(Conflict(nodeid, class_name, first, file))
-    classes = {name: part.whole() for name, part in joined.items()}
+    classes = {name: part.whole() for name, part in merged.items()}
     unrecorded = {
         name: tuple(sorted(set(start.tests_of(name)) - set(part.origin)))
-        for name, part in joined.items()
+        for name, part in merged.items()
         if part.origin
     }
-    return Joined(
+    return MergedBaseline(
         Baseline(classes), tuple(conflicts), {name: left for name, left in unrecorded.items() if left}, tuple(silent)
     )
 
 
-def untold(baseline: Baseline, class_name: str, reported: Iterable[str]) -> tuple[str, ...]:
-    """Tests of this machine class that none of the reports tells of, given the node ids in all of them: a missing shard's."""
+def unreported(baseline: Baseline, class_name: str, reported: Iterable[str]) -> tuple[str, ...]:
+    """Return the tests of this machine class that are in no report: those of a missing shard.
+
+    Parameters
+    ----------
+    reported
+        node ids in all reports.
+    """
     return tuple(sorted(set(baseline.tests_of(class_name)) - set(reported)))
 
 
-def _own(shard: Baseline, before: Baseline) -> Iterator[tuple[str, MachineClass, str, Record]]:
-    """What this shard recorded itself."""
+def _own_records(shard: Baseline, before: Baseline) -> Iterator[tuple[str, MachineClass, str, Record]]:
+    """Yield the records that this shard made itself."""
     for class_name, part in shard.classes.items():
         known = before.tests_of(class_name)
         for nodeid, record in part.tests.items():
@@ -95,8 +96,8 @@ def _own(shard: Baseline, before: Baseline) -> Iterator[tuple[str, MachineClass,
                 yield class_name, part, nodeid, record
 
 
-class _Part:
-    """A machine class that is being put together."""
+class _MergedClass:
+    """A machine class while its shards are merged."""
 
     def __init__(self, start: MachineClass) -> None:
         self._head = start

@@ -1,4 +1,4 @@
-"""The one place that reads and writes the baseline file: lock, merge by test, temporary file, sync, replace."""
+"""Read and write the baseline file: lock, merge by test, write atomically."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pytest_perfguard.core.errors import BaselineError, BaselineMissing, Baselin
 from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
 
-#: Another run only holds the lock while it reads, merges and writes, and a run that died holds none. Many runs at once, a
-#: file of a hundred thousand tests and a slow disk add up, and minutes of measuring would be lost with the waiting.
+#: Time limit for the lock. A run holds it only while it reads, merges and writes, and a dead run holds none. But many runs
+#: at once, a file of a hundred thousand tests and a slow disk add up, and giving up would waste minutes of measuring.
 LOCK_SECONDS: Final = 1800.0
-#: After so many of them it is told that somebody is waited for.
-PATIENCE_SECONDS: Final = 3.0
+#: Time after which waiting for the lock is reported.
+REPORT_WAIT_SECONDS: Final = 3.0
 
 
 class Store:
     """A baseline file on disk."""
 
     def __init__(self, path: Path) -> None:
-        # The file behind a symbolic link is replaced, not the link.
+        # Replace the target of a symbolic link, not the link.
         self.path = Path(os.path.realpath(path))
 
     def read(self) -> Baseline:
-        """What the file holds.
+        """Return the content of the file.
 
         Raises
         ------
@@ -45,14 +45,14 @@ class Store:
         return from_text(text, str(self.path))
 
     def read_or_empty(self) -> Baseline:
-        """What the file holds; an empty baseline where there is no file yet."""
+        """Return the content of the file, or an empty baseline if there is no file yet."""
         try:
             return self.read()
         except BaselineMissing:
             return Baseline()
 
     def check_writable(self) -> None:
-        """Make the file's folder, and see that it can be written to.
+        """Create the file's folder, and check that it is writable.
 
         Raises
         ------
@@ -62,21 +62,21 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BaselineError(f"{folder} cannot be made: {error}") from None
+            raise BaselineError(f"the folder {folder} cannot be created: {error}") from None
         if not os.access(folder, os.W_OK):
-            raise BaselineError(f"{folder} cannot be written to, so {self.path.name} cannot be recorded there")
+            raise BaselineError(f"the folder {folder} is not writable, so {self.path.name} cannot be recorded there")
 
-    def update(self, change: Callable[[Baseline], Baseline], say: Callable[[str], None] | None = None) -> None:
-        """Replace the content by `change` of it, as one step that no other writer can come between.
+    def update(self, change: Callable[[Baseline], Baseline], report: Callable[[str], None] | None = None) -> None:
+        """Replace the content with the result of `change`, atomically, while no other writer can interfere.
 
-        A file that cannot be read is left alone. After a failure of any kind the old file is still there, whole. `say` is
-        told when another writer is waited for.
+        An unreadable file is left unchanged. After any failure the old file is still there and complete. `report` is called
+        with a message if another writer makes this one wait.
         """
         from filelock import Timeout
 
         lock = self.path.with_name(f".{self.path.name}.lock")
         try:
-            with _locked(lock, say):
+            with _locked(lock, report):
                 before = self.read_or_empty()
                 after = change(before)
                 if after != before or not self.path.exists():
@@ -90,20 +90,20 @@ class Store:
             raise BaselineError(f"{self.path} could not be written: {error}; it is unchanged") from error
 
 
-def merged(
+def with_records(
     baseline: Baseline,
     machine: Machine,
     records: Mapping[str, Record],
     stamp: Mapping[str, object],
     gone: Callable[[str], bool] | None,
 ) -> Baseline:
-    """The baseline with these records of one machine class put in; all others stay.
+    """Return the baseline with these records of one machine class added or replaced; all others stay.
 
     Parameters
     ----------
     gone
-        after a full and clean run: is a test of this node id no longer there, so that it is pruned from this class?
-        None: the run saw only a part, nothing is pruned.
+        after a complete run: node id -> whether the test no longer exists, so that its record is removed.
+        None: the run covered only a part of the tests, and nothing is removed.
     """
     part = baseline.classes.get(machine.name, MachineClass())
     tests = {**part.tests, **records}
@@ -115,8 +115,8 @@ def merged(
     return Baseline({**baseline.classes, machine.name: changed})
 
 
-def pruned(baseline: Baseline, gone: Callable[[str], bool]) -> tuple[Baseline, list[str]]:
-    """The baseline without the tests that are `gone`, in every class, and their node ids."""
+def without_tests(baseline: Baseline, gone: Callable[[str], bool]) -> tuple[Baseline, list[str]]:
+    """Return the baseline without the tests that are `gone`, in every class, and the node ids of these."""
     names = {nodeid for part in baseline.classes.values() for nodeid in part.tests if gone(nodeid)}
     classes = {
         name: replace(part, tests={nodeid: kept for nodeid, kept in part.tests.items() if nodeid not in names})
@@ -126,15 +126,15 @@ def pruned(baseline: Baseline, gone: Callable[[str], bool]) -> tuple[Baseline, l
 
 
 @contextlib.contextmanager
-def _locked(path: Path, say: Callable[[str], None] | None) -> Iterator[None]:
+def _locked(path: Path, report: Callable[[str], None] | None) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(path, mode=_lock_mode(path.parent))
     try:
-        lock.acquire(timeout=PATIENCE_SECONDS)
+        lock.acquire(timeout=REPORT_WAIT_SECONDS)
     except Timeout:
-        if say is not None:
-            say(f"waiting for {path}, which another run holds while it writes")
+        if report is not None:
+            report(f"waiting for {path}, which another run holds while it writes")
         lock.acquire(timeout=LOCK_SECONDS)
     try:
         yield
@@ -143,5 +143,5 @@ def _locked(path: Path, say: Callable[[str], None] | None) -> Iterator[None]:
 
 
 def _lock_mode(folder: Path) -> int:
-    """Whoever may write to the folder may take the lock, whoever made it."""
+    """Return the lock file's permissions: every user who may write to the folder may take the lock."""
     return 0o600 | (stat.S_IMODE(folder.stat().st_mode) & 0o066)

@@ -1,1 +1,1 @@
-"""What was recorded over time: series of one test, where they change their level, and how far they have drifted."""
+"""History: states of the baseline over time, changes of level, drift."""

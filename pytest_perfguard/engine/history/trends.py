@@ -1,4 +1,4 @@
-"""From snapshots to one series per test and metric, judged."""
+"""Trends: one series of recordings per test and metric, with its changes of level and its drift."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.core.metric_names import metric_order
-from pytest_perfguard.core.model import Record
-from pytest_perfguard.core.stats.change_points import LEAST, ChangePoint, change_points
+from pytest_perfguard.core.metric_names import metric_kind, metric_order
+from pytest_perfguard.core.model import Record, change_ratio
+from pytest_perfguard.core.stats.change_points import MIN_LEVEL_LENGTH, ChangePoint, change_points
 from pytest_perfguard.engine.history.drift import Drift, drift_of
 from pytest_perfguard.engine.history.snapshots import Snapshot
 
-#: Chance that a series without any change shows one.
+#: Chance that a series without a change shows one.
 ALPHA: Final = 0.001
 
 
@@ -31,13 +31,14 @@ class LevelChange:
     """A change of level."""
 
     index: int
-    """Of the first point of the new level."""
+    """Index of the first point of the new level."""
     ratio: float
+    """New level / old level."""
 
 
 @dataclass(frozen=True)
 class Trend:
-    """One metric of one test over time, the oldest first."""
+    """One metric of one test over time, the oldest recording first."""
 
     nodeid: str
     machine: str
@@ -46,90 +47,89 @@ class Trend:
     points: tuple[HistoryPoint, ...]
     steps: tuple[LevelChange, ...]
     drift: Drift | None
-    """None: too few points to tell."""
+    """None: too few points."""
     stepped: bool = False
-    """Do its changes of level together make it worse by more than the threshold?"""
+    """The changes of level together make it worse by more than the threshold."""
     anchor: float | None = None
-    """What the drift is measured from, where it was named; otherwise the first points are."""
+    """Start of the drift, if the user gave one; otherwise the first points are the start."""
 
     @property
     def worse(self) -> bool:
-        """Has it crept, or stepped, above where it began by more than the threshold, beyond all noise?"""
+        """Whether drift or changes of level exceed the threshold, and not by chance."""
         return (self.drift is not None and self.drift.drifted) or self.stepped
 
     @property
-    def ratio(self) -> float | None:
-        """The last point against the first one, or the anchor."""
-        first = self.anchor or self.points[0].value
-        return self.points[-1].value / first if first > 0 else None
+    def change(self) -> float:
+        """The ratio of the last point to the anchor, or else to the first point; infinite if it grew from nothing."""
+        return change_ratio(self.anchor or self.points[0].value, self.points[-1].value)
 
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """What is asked of a history."""
+    """Selection of trends, and the threshold by which they are judged."""
 
     threshold: float
     metrics: Sequence[str] = ()
-    """Which metrics, by name or kind; empty: all."""
+    """Names or kinds of metrics; empty: all."""
     anchor: Snapshot | None = None
     """None: the first points of each series."""
     current: bool = False
-    """Only tests and machine classes that the last state still has? What is gone cannot be mended."""
+    """Only tests and machine classes in the last state: nobody can fix a test that was removed."""
 
 
-def tracks(snapshots: Sequence[Snapshot], question: HistoryQuery) -> list[Trend]:
-    """All series that the question asks for, sorted by machine class, test and metric."""
+def find_trends(snapshots: Sequence[Snapshot], query: HistoryQuery) -> list[Trend]:
+    """Return the selected trends, sorted by machine class, test and metric."""
     found: list[Trend] = []
-    asked = snapshots[-1:] if question.current else snapshots
-    for machine in sorted({name for snapshot in asked for name in snapshot.classes}):
-        nodeids = {nodeid for snapshot in asked for nodeid in snapshot.classes.get(machine, {})}
+    selected = snapshots[-1:] if query.current else snapshots
+    for machine in sorted({name for snapshot in selected for name in snapshot.classes}):
+        nodeids = {nodeid for snapshot in selected for nodeid in snapshot.classes.get(machine, {})}
         for nodeid in sorted(nodeids):
-            found += _tracks_of(snapshots, machine, nodeid, question)
+            found += _trends_of(snapshots, machine, nodeid, query)
     return found
 
 
-def _tracks_of(snapshots: Sequence[Snapshot], machine: str, nodeid: str, question: HistoryQuery) -> Iterator[Trend]:
+def _trends_of(snapshots: Sequence[Snapshot], machine: str, nodeid: str, query: HistoryQuery) -> Iterator[Trend]:
     recordings = _recordings(snapshots, machine, nodeid)
     last = recordings[-1][1]
     for name in sorted(last.metrics, key=metric_order):
-        if question.metrics and name not in question.metrics and name.partition(":")[0] not in question.metrics:
+        if query.metrics and not {name, metric_kind(name)} & set(query.metrics):
             continue
         points = tuple(
             HistoryPoint(snapshot.label, snapshot.at, record.metrics[name].estimate)
             for snapshot, record in recordings
             if name in record.metrics and record.metrics[name].unit == last.metrics[name].unit
         )
-        yield judged(
-            nodeid, machine, name, last.metrics[name].unit, points, question, _anchor(question, machine, nodeid, name)
+        yield judge_trend(
+            nodeid, machine, name, last.metrics[name].unit, points, query, _anchor(query, machine, nodeid, name)
         )
 
 
-def judged(
+def judge_trend(
     nodeid: str,
     machine: str,
     metric: str,
     unit: str,
     points: tuple[HistoryPoint, ...],
-    question: HistoryQuery,
+    query: HistoryQuery,
     anchor: float | None,
 ) -> Trend:
-    """The series with its changes of level and its drift."""
+    """Return the series with its changes of level and its drift."""
     values = [point.value for point in points]
     positive = all(value > 0 for value in values)
     logs = [math.log(value) for value in values] if positive else []
-    still = not logs or max(logs) - min(logs) < math.log1p(question.threshold)
-    steps = () if still else change_points(logs, alpha=ALPHA, least_step=math.log1p(question.threshold))
+    constant = not logs or max(logs) - min(logs) < math.log1p(query.threshold)
+    steps = () if constant else change_points(logs, alpha=ALPHA, min_step=math.log1p(query.threshold))
     return Trend(
         nodeid, machine, metric, unit, points,
         steps=tuple(LevelChange(found.index, math.exp(found.after - found.before)) for found in steps),
-        stepped=_is_above(steps, anchor, question.threshold) or _grew_from_nothing(values),
-        drift=drift_of(values, threshold=question.threshold, alpha=ALPHA, anchor=anchor) if positive else None,
+        stepped=_is_above(steps, anchor, query.threshold) or _grew_from_nothing(values),
+        drift=drift_of(values, threshold=query.threshold, alpha=ALPHA, anchor=anchor) if positive else None,
         anchor=anchor,
     )  # fmt: skip
 
 
 def _is_above(steps: Sequence[ChangePoint], anchor: float | None, threshold: float) -> bool:
-    """Has it changed its level, and is the last level above the anchor, or else the first level, by more than the threshold?"""
+    """Return whether the last level exceeds the anchor, or else the first level, by more than the threshold."""
     if not steps:
         return False
     start = math.log(anchor) if anchor else steps[0].before
@@ -137,16 +137,16 @@ def _is_above(steps: Sequence[ChangePoint], anchor: float | None, threshold: flo
 
 
 def _grew_from_nothing(values: Sequence[float]) -> bool:
-    """Is there something for good where there was nothing at first? It has no ratio, and is the worst that can be."""
-    return len(values) >= 2 * LEAST and max(values[:LEAST]) == 0 < min(values[-LEAST:])
+    """Return whether the series began at zero and ended above it for good: such a change has no ratio and is worse."""
+    return len(values) >= 2 * MIN_LEVEL_LENGTH and max(values[:MIN_LEVEL_LENGTH]) == 0 < min(values[-MIN_LEVEL_LENGTH:])
 
 
 def _recordings(snapshots: Sequence[Snapshot], machine: str, nodeid: str) -> list[tuple[Snapshot, Record]]:
-    """Each recording once, since the test has its present source: a changed test is another benchmark."""
+    """Return each recording of the test with its present source code: a changed test is another benchmark."""
     found: list[tuple[Snapshot, Record]] = []
     for snapshot in snapshots:
         record = snapshot.classes.get(machine, {}).get(nodeid)
-        if record is None or (found and found[-1][1] == record):  # the commit was about other tests
+        if record is None or (found and found[-1][1] == record):  # the commit changed other tests
             continue
         if found and record.source and found[-1][1].source and record.source != found[-1][1].source:
             found = []
@@ -154,9 +154,9 @@ def _recordings(snapshots: Sequence[Snapshot], machine: str, nodeid: str) -> lis
     return found
 
 
-def _anchor(question: HistoryQuery, machine: str, nodeid: str, metric: str) -> float | None:
-    if question.anchor is None:
+def _anchor(query: HistoryQuery, machine: str, nodeid: str, metric: str) -> float | None:
+    if query.anchor is None:
         return None
-    record = question.anchor.classes.get(machine, {}).get(nodeid)
-    kept = record.metrics.get(metric) if record is not None else None
-    return kept.estimate if kept is not None and kept.estimate > 0 else None
+    record = query.anchor.classes.get(machine, {}).get(nodeid)
+    stats = record.metrics.get(metric) if record is not None else None
+    return stats.estimate if stats is not None and stats.estimate > 0 else None

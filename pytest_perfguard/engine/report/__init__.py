@@ -1,1 +1,1 @@
-"""Data in, lines out; nobody here prints."""
+"""Reports: pure functions from results to text. Nothing here prints or writes a file."""

@@ -1,62 +1,50 @@
-"""The report as nouns: what the JSON file keeps, and what the HTML and Markdown pages are made from."""
+"""The report as data: the content of the JSON file, and the source of the HTML and Markdown pages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pytest_perfguard.core.model import Comparison, Machine, Pairing, Record, Recorded, Samples
+from pytest_perfguard.core.metric_stats import MetricStats, rounded
+from pytest_perfguard.core.model import Comparison, Machine, Pairing, Record
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.core.stats.sequential import log_ratio
-from pytest_perfguard.engine.report.text import count_verdicts
-from pytest_perfguard.engine.verdict.summary import rounded
+from pytest_perfguard.engine.report.text import count_outcomes
 
-#: Where the distribution of all rounds is kept, as shares: the whole of it would make a report of megabytes.
+#: Shares at which a report holds the distribution of all rounds. The rounds themselves would take megabytes.
 QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How the rounds of one metric lie on one side, per call in the metric's unit."""
+class MetricSides:
+    """One metric of one test on both sides."""
 
-    minima: tuple[float, ...]
-    """One per process."""
-    medians: tuple[float, ...]
-    """One per process."""
-    quantiles: tuple[float, ...] = ()
-    """Of all rounds, at `QUANTILES`; empty where only minima and medians were kept, as in a baseline."""
-
-
-@dataclass(frozen=True)
-class Sides:
-    """One metric of one test on its two sides."""
-
-    candidate: Spread
-    baseline: Spread | None = None
+    candidate: MetricStats
+    baseline: MetricStats | None = None
     log_ratios: tuple[float, ...] = ()
-    """One per pair of processes, of what was measured side by side: the logarithm of candidate / baseline."""
+    """Logarithm of candidate / baseline of each pair of processes, for times measured side by side."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportedTest:
     """One test of a report."""
 
     comparison: Comparison
-    sides: Mapping[str, Sides] = field(default_factory=dict)
+    sides: Mapping[str, MetricSides] = field(default_factory=dict)
     """By metric."""
     record: Record | None = None
-    """What a baseline file would keep of this measurement."""
+    """The record of this measurement for a baseline file."""
     file: str = ""
-    """Of the test, relative to the rootdir."""
+    """Path of the test's file, relative to the rootdir."""
     line: int = 0
-    """Of the test in its file, from 1; 0: not known."""
+    """Line of the test in its file, from 1; 0 where it is not known."""
     base: str = ""
-    """The revision that the other side is of."""
+    """Revision of the other side."""
     lines: tuple[str, ...] = ()
-    """The whole explanation, of a test that failed."""
+    """The whole explanation of a failed test."""
     headline: str = ""
-    """The same in one line."""
+    """The explanation in one line."""
 
     @property
     def nodeid(self) -> str:
@@ -70,67 +58,66 @@ class Report:
     mode: str
     machine: Machine
     settings: Mapping[str, object]
-    entries: tuple[Entry, ...]
+    entries: tuple[ReportedTest, ...]
     at: str = ""
-    """The end of the run in UTC, ISO 8601."""
+    """End of the run in UTC, ISO 8601."""
     commit: str = ""
-    """The revision that was measured, `+` at its end where the tree had other changes."""
+    """Revision that was measured, with `+` appended if files differed from it."""
     against: str = ""
     """The baseline file or the revision."""
     complete: bool = True
-    """False: the run was interrupted, and tests are lacking."""
+    """False: the run was interrupted, and tests are missing."""
     notes: tuple[str, ...] = ()
-    """What was remarkable about the run as a whole: that both revisions run the same code, say."""
+    """Notes on the run as a whole, for example that both revisions run the same code."""
 
     @property
     def summary(self) -> dict[str, int]:
-        """How many tests got which verdict, the gravest first."""
-        return count_verdicts([entry.comparison for entry in self.entries])
+        """Number of tests per outcome, the most severe first."""
+        return count_outcomes([entry.comparison for entry in self.entries])
 
     @property
     def failed(self) -> int:
-        """How many tests failed by their verdict."""
+        """Number of tests whose verdict fails them."""
         strict = self.settings.get("strict") is True
         return sum(entry.comparison.fails(strict=strict) for entry in self.entries)
 
 
-def sides_of(comparison: Comparison, record: Record | None) -> dict[str, Sides]:
-    """Both sides of every metric: beside the base it was paired with, or else the `record` of the baseline file."""
+def sides_of(comparison: Comparison, record: Record | None) -> dict[str, MetricSides]:
+    """Return both sides of every metric: the other one is the paired base, or else the `record` of the baseline file."""
     pairing, samples = comparison.pairing, comparison.measurement.samples
     if pairing is not None:
-        return {name: _paired(name, taken, pairing) for name, taken in samples.items()}
+        return {name: _paired(name, head, pairing) for name, head in samples.items()}
     recorded = record.metrics if record is not None else {}
+    return {name: MetricSides(_with_quantiles(now), recorded.get(name)) for name, now in samples.items()}
+
+
+def sides_of_records(candidate: Record, baseline: Record | None) -> dict[str, MetricSides]:
+    """Return both sides of every metric where two files are compared and nothing was measured."""
+    recorded = baseline.metrics if baseline is not None else {}
+    return {name: MetricSides(stats, recorded.get(name)) for name, stats in candidate.metrics.items()}
+
+
+def stats_data(stats: MetricStats) -> dict[str, object]:
+    """Return the statistics as plain data, with as many digits as the baseline file holds."""
     return {
-        name: Sides(_spread(taken), _recorded(recorded[name]) if name in recorded else None)
-        for name, taken in samples.items()
+        "minima": list(map(rounded, stats.minima)),
+        "medians": list(map(rounded, stats.medians)),
+        "quantiles": list(map(rounded, stats.quantiles)),
     }
 
 
-def sides_of_records(candidate: Record, baseline: Record | None) -> dict[str, Sides]:
-    """Both sides where nothing was measured, but two files are compared."""
-    known = baseline.metrics if baseline is not None else {}
-    return {
-        name: Sides(_recorded(kept), _recorded(known[name]) if name in known else None)
-        for name, kept in candidate.metrics.items()
-    }
-
-
-def _paired(name: str, head: Samples, pairing: Pairing) -> Sides:
+def _paired(name: str, head: MetricStats, pairing: Pairing) -> MetricSides:
     base = pairing.measurement.samples.get(name)
     if base is None:
-        return Sides(_spread(head))
-    ratios: list[float] = []
-    for before, now in zip(base.processes, head.processes, strict=False):
-        ratio = log_ratio(before, now) if head.unit == "s" and len(before) == len(now) else None
-        ratios += [] if ratio is None else [rounded(ratio)]
-    return Sides(_spread(head), _spread(base), tuple(ratios))
+        return MetricSides(_with_quantiles(head))
+    ratios = (
+        log_ratio(before, now) if head.unit == "s" and len(before) == len(now) else None
+        for before, now in zip(base.processes, head.processes, strict=False)
+    )
+    log_ratios = tuple(ratio for ratio in ratios if ratio is not None)
+    return MetricSides(_with_quantiles(head), _with_quantiles(base), log_ratios)
 
 
-def _spread(samples: Samples) -> Spread:
-    ordered = sorted(value for rounds in samples.processes for value in rounds)
-    quantiles = tuple(rounded(quantile(ordered, share)) for share in QUANTILES)
-    return Spread(tuple(map(rounded, samples.minima)), tuple(map(rounded, samples.medians)), quantiles)
-
-
-def _recorded(kept: Recorded) -> Spread:
-    return Spread(kept.minima, kept.medians)
+def _with_quantiles(stats: MetricStats) -> MetricStats:
+    ordered = sorted(value for rounds in stats.processes for value in rounds)
+    return replace(stats, quantiles=tuple(quantile(ordered, share) for share in QUANTILES)) if ordered else stats

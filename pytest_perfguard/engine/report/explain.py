@@ -1,4 +1,4 @@
-"""Why a test failed, on one screen: what got worse, by how much, against what, and what to do next."""
+"""Explanation of a failed test on one screen: the metrics that got worse, by how much, against what, and next steps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.metric_names import metric_kind
-from pytest_perfguard.core.model import CLAIMED, Comparison, Finding, Measurement, Record, Verdict
+from pytest_perfguard.core.model import (
+    CLAIM_UNIT,
+    Comparison,
+    Finding,
+    Measurement,
+    Record,
+    Verdict,
+)
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.report.change_text import change_in_words, each_reason_once, smallest_in_words
+from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, smallest_in_words
 
-#: Kind of metric -> (how the test got worse, and by what): kinds that share the first part are joined.
+#: Kind of metric -> (verb, object) of the sentence on a regression. Kinds with the same verb share one clause.
 _WORSE: Final = {
     "time": ("slower", ""),
     "p95": ("slower in its slowest calls", ""),
@@ -29,35 +36,35 @@ _NAME_WIDTH: Final = 10
 
 @dataclass(frozen=True)
 class Context:
-    """What the explanation needs beyond the comparison."""
+    """Context of an explanation."""
 
     mode: str
-    """That of the run; "records" where two files were compared."""
+    """Mode of the run; "records" where two files were compared."""
     baseline_file: str
     settings: Settings
     record: Record | None = None
     revision: str = ""
-    """What `--perf-against` was given."""
+    """Value of `--perf-against`."""
     place: Callable[[str], str] = str
-    """Node id -> the argument that names the test where pytest was started."""
+    """Node id -> the argument that names the test in the folder where pytest was started."""
     options: str = ""
-    """What pytest needs to find its configuration there."""
+    """Options with which pytest finds its configuration in that folder."""
     prune_options: str = ""
-    """What `perfguard prune` needs to find the baseline file there."""
+    """Options with which `perfguard prune` finds the baseline file in that folder."""
 
 
 def headline(comparison: Comparison) -> str:
-    """One line: the verdict and its strongest number."""
+    """Return one line: the verdict and the number behind it."""
     if comparison.broken:
         return f"could not be measured: {comparison.broken.splitlines()[0]}"
     finding = _leading(comparison)
     if finding is None:
         return f"{comparison.verdict}: {comparison.reason}"
-    if comparison.verdict is Verdict.OVER_BUDGET and finding.unit == CLAIMED:
+    if comparison.verdict is Verdict.OVER_LIMIT and finding.unit == CLAIM_UNIT:
         return f"claim: {finding.reason}"
-    if comparison.verdict is Verdict.OVER_BUDGET:
+    if comparison.verdict is Verdict.OVER_LIMIT:
         limit = format_amount(finding.limit or 0.0, finding.unit)
-        return f"over budget: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
+        return f"over limit: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
     if comparison.verdict is Verdict.REGRESSION:
         return f"regression: {finding.name} {change_in_words(finding)} ({_from_to(finding)})"
     if comparison.verdict is Verdict.LEAK:
@@ -66,13 +73,13 @@ def headline(comparison: Comparison) -> str:
 
 
 def explain(comparison: Comparison, context: Context) -> Iterator[str]:
-    """The lines of the whole explanation."""
+    """Yield the lines of the whole explanation."""
     if comparison.broken:
         yield "perfguard could not measure this test."
         yield ""
         yield from comparison.broken.splitlines()
         yield ""
-        yield f"It counts as failed, because nothing is known of its speed. Try: {_command(comparison, context, '--perf')}"
+        yield f"It counts as failed, because its speed is unknown. Try: {_command(comparison, context, '--perf')}"
         return
     yield _opening(comparison)
     yield ""
@@ -88,8 +95,8 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
 
 
 def describe_finding(finding: Finding) -> str:
-    """`12.3 us -> 25.1 us per call, 2.0x slower (interval 1.9x to 2.1x)`."""
-    per = "" if finding.unit in ("blocks", CLAIMED) else " per call"
+    """Return `12.3 us -> 25.1 us per call, 2.0x slower (interval 1.9x to 2.1x)`."""
+    per = "" if finding.unit in ("blocks", CLAIM_UNIT) else " per call"
     if finding.baseline is None:
         return f"{format_amount(finding.candidate, finding.unit)}{per}"
     return f"{_from_to(finding)}{per}, {change_in_words(finding, interval=True)}"
@@ -101,16 +108,16 @@ def _opening(comparison: Comparison) -> str:
     if comparison.verdict is Verdict.LEAK:
         leaks = [finding for finding in comparison.findings if finding.verdict is Verdict.LEAK]
         return f"This test leaks {' and '.join(_leaking(finding) for finding in leaks)}."
-    if comparison.verdict is Verdict.OVER_BUDGET:
-        over = [finding for finding in comparison.findings if finding.verdict is Verdict.OVER_BUDGET]
-        if all(finding.unit == CLAIMED for finding in over):
+    if comparison.verdict is Verdict.OVER_LIMIT:
+        over = [finding for finding in comparison.findings if finding.verdict is Verdict.OVER_LIMIT]
+        if all(finding.unit == CLAIM_UNIT for finding in over):
             return "This test claims that something is faster, and it is not."
-        return "This test is over the absolute budget of its marker."
-    return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
+        return "This test is above the absolute limit of its marker."
+    return f"This test is {comparison.verdict}, which fails under --perf-strict."
 
 
 def _regression(comparison: Comparison) -> str:
-    """`Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory.`"""
+    """Return `Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory.`"""
     ways: dict[str, list[str]] = {}
     for finding in comparison.findings:
         if finding.verdict is Verdict.REGRESSION:
@@ -126,8 +133,8 @@ def _regression(comparison: Comparison) -> str:
 def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
     verdict = f"  {finding.verdict}" if finding.verdict else ""
     yield f"  {finding.name:<{width}} {describe_finding(finding)}{verdict}"
-    failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_BUDGET)
-    if finding.limit is not None and failing and finding.unit != CLAIMED:
+    failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_LIMIT)
+    if finding.limit is not None and failing and finding.unit != CLAIM_UNIT:
         yield f"  {'':<{width}} allowed: up to {format_amount(finding.limit, finding.unit)}"
     if finding.reason:
         yield f"  {'':<{width}} {finding.reason}"
@@ -159,7 +166,7 @@ def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
 
 
 def _extent(measurement: Measurement, *, paired: bool) -> str:
-    """How much was measured: `8 fresh processes, 320 rounds of 4 calls, 1.04 s`."""
+    """Return the amount of measuring: `8 fresh processes, 320 rounds of 4 calls, 1.04 s`."""
     rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
     iterations = ", ".join(str(count) for count in measurement.iterations.values())
     calls = f"{rounds} rounds of {iterations} calls{' a side' * paired}, " if rounds else ""
@@ -170,24 +177,24 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
 
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
     yield "What to do next"
-    if context.mode == "records":  # two files were compared: nothing was measured here
-        yield f"  measure it, here and now:      {_command(comparison, context, '--perf-compare')}"
+    if context.mode == "records":  # two files were compared, and nothing was measured
+        yield f"  measure it here:               {_command(comparison, context, '--perf-compare')}"
         return
     if comparison.measurement.processes:
         yield f"  measure it again, alone:       {_command(comparison, context, _option(comparison, context))}"
     if comparison.verdict is Verdict.MISSING:
-        yield f"  gone for good? drop it with:   perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
+        yield f"  removed? drop its record:      perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
         yield f"  intended? accept the new cost: {_command(comparison, context, '--perf-baseline')}"
     leading = _leading(comparison)
-    if comparison.verdict is Verdict.OVER_BUDGET and leading is not None and leading.unit != CLAIMED:
-        yield "  or raise the budget in the marker of the test"
+    if comparison.verdict is Verdict.OVER_LIMIT and leading is not None and leading.unit != CLAIM_UNIT:
+        yield "  or raise the limit in the marker of the test"
     elif comparison.verdict is Verdict.INCONCLUSIVE:
         yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"
 
 
 def _option(comparison: Comparison, context: Context) -> str:
-    """The mode's option, for this test alone."""
+    """Return the option that measures this test again."""
     if comparison.verdict is Verdict.LEAK:
         return "--perf --perf-leaks"
     if context.mode == "against":
@@ -203,12 +210,12 @@ def _command(comparison: Comparison, context: Context, option: str) -> str:
 
 
 def _leading(comparison: Comparison) -> Finding | None:
-    """The first finding that made the verdict; they stand in the order of their weight."""
+    """Return the first finding with the verdict of the test."""
     return next((finding for finding in comparison.findings if finding.verdict is comparison.verdict), None)
 
 
 def _leaking(finding: Finding) -> str:
-    """`memory`, `open files`."""
+    """Return `memory` or `open files`."""
     return "memory" if finding.unit == "B" else finding.unit
 
 

@@ -1,25 +1,39 @@
-"""The HTML report: one file that opens offline, with what got worse at the top."""
+"""The HTML report: one file that opens offline, the most severe tests first.
+
+All text from tests and users passes through `escape`.
+"""
 
 from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from typing import Final
 
 from pytest_perfguard.core.errors import MissingExtra
-from pytest_perfguard.core.model import Comparison, Finding
-from pytest_perfguard.core.units import format_amount, format_duration
+from pytest_perfguard.core.model import Comparison, Finding, Unjudged
+from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.units import format_amount, format_change, format_duration
 from pytest_perfguard.engine.history.trends import Trend
-from pytest_perfguard.engine.report.change_text import change_cell, each_reason_once, interval_cell, smallest_in_words
-from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.html_parts import amounts, badge, escape, interval_bar, tag
+from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.plot_data import plots_of
-from pytest_perfguard.engine.report.text import leading_finding, most_severe_first, verdict_word
+from pytest_perfguard.engine.report.text import (
+    change_cell,
+    change_in_words,
+    counts_in_words,
+    each_reason_once,
+    interval_cell,
+    leading_finding,
+    most_severe_first,
+    smallest_in_words,
+)
 
-_TITLES = {
+_TITLES: Final = {
     "history": "history of",
     "measure": "measured",
     "baseline": "recorded",
@@ -27,22 +41,29 @@ _TITLES = {
     "against": "measured side by side with",
 }
 
+#: The largest change on the axis of an interval, as the logarithm of a ratio: the axis runs from half to twice.
+REACH: Final = math.log(2)
+_WIDTH: Final = 200
+_HEIGHT: Final = 24
+#: Space for a mark at the end of the axis.
+_EDGE: Final = 6
+
 
 def check_available() -> None:
-    """Raise `MissingExtra` where the plots cannot be had."""
+    """Raise `MissingExtra` if the package that draws the plots is not installed."""
     _plotly()
 
 
-def html_report(report: Report, tracks: Sequence[Trend] = ()) -> str:
-    """The page's text; `tracks` are the histories of its tests."""
+def html_report(report: Report, trends: Sequence[Trend] = ()) -> str:
+    """Return the text of the page; `trends` are the histories of its tests."""
     by_test: dict[str, list[Trend]] = {}
-    for track in tracks:
-        by_test.setdefault(track.nodeid, []).append(track)
+    for trend in trends:
+        by_test.setdefault(trend.nodeid, []).append(trend)
     entries = most_severe_first(report.entries, key=lambda entry: entry.comparison)
     plots = [plots_of(entry, by_test.get(entry.nodeid, ())) for entry in entries]
     template = _asset("page.html")
     parts = {
-        "title": escape(f"perfguard: {_counts(report)}"),
+        "title": escape(f"perfguard: {counts_in_words(report.summary)}"),
         "style": _asset("page.css"),
         "heading": _heading(report),
         "chips": "".join(_chip(word, count) for word, count in report.summary.items()),
@@ -51,14 +72,14 @@ def html_report(report: Report, tracks: Sequence[Trend] = ()) -> str:
         "script": _asset("page.js"),
         "plotly": _plotly(),
     }
-    # One pass, so that a test named like a placeholder is not replaced.
+    # One pass: a test named like a placeholder must not be replaced.
     pieces = template.split("@@")
     return "".join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
 
 
 @cache
 def _plotly() -> str:
-    """The drawing script that plotly brings, compressed: base64 of gzip."""
+    """Return the drawing script of plotly, compressed: base64 of gzip."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
@@ -71,38 +92,34 @@ def _asset(name: str) -> str:
 
 
 def _embedded(data: object) -> str:
-    """JSON inside of a script element, which `</script>` in a test's name must not end."""
+    """Return JSON for a script element. `</script>` in a test's name must not end the element."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _counts(report: Report) -> str:
-    return ", ".join(f"{count} {word}" for word, count in report.summary.items()) or "nothing measured"
-
-
 def _heading(report: Report) -> str:
     facts = report.machine.facts
-    told = {
+    rows = {
         "mode": f"{_TITLES[report.mode]} {report.against}".strip(),
         "commit": report.commit,
         "at": report.at,
         "machine": f"{facts.get('cpu', '')}, {facts.get('cpus', '?')} CPUs, {facts.get('system', '')}".strip(", "),
         "Python": str(facts.get("python_version", "")),
     }
-    rows = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in told.items() if text)
-    cut = [] if report.complete else ["The run was interrupted: tests are lacking."]
-    remarks = "".join(tag("p", escape(text), class_="remark") for text in (*cut, *report.notes))
-    return f"<h1>{escape(_counts(report))}</h1>{remarks}<dl>{rows}</dl>"
+    listed = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in rows.items() if text)
+    interrupted = [] if report.complete else ["The run was interrupted: tests are missing."]
+    remarks = "".join(tag("p", escape(text), class_="remark") for text in (*interrupted, *report.notes))
+    return f"<h1>{escape(counts_in_words(report.summary))}</h1>{remarks}<dl>{listed}</dl>"
 
 
 def _chip(word: str, count: int) -> str:
     return tag("button", f"{escape(word)} {count}", class_=f"chip {word}", type="button", data_verdict=word)
 
 
-def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
+def _test(entry: ReportedTest, index: int, plots: Sequence[object]) -> str:
     comparison = entry.comparison
     time, memory = leading_finding(comparison, "time", "cpu"), leading_finding(comparison, "memory")
-    word = verdict_word(comparison)
+    word = str(comparison.outcome)
     summary = "".join(
         [
             badge(word),
@@ -120,9 +137,9 @@ def _test(entry: Entry, index: int, plots: Sequence[object]) -> str:
         data_index=index,
         data_nodeid=entry.nodeid,
         data_verdict=word,
-        data_change=_sortable(time.ratio if time else None),
+        data_change=_sortable(time.change if time else None),
         data_time=_sortable(time.candidate if time else None),
-        data_memory=_sortable(memory.ratio if memory else None),
+        data_memory=_sortable(memory.change if memory else None),
         data_seconds=_sortable(comparison.measurement.seconds),
     )
 
@@ -133,7 +150,7 @@ def _memory(finding: Finding | None) -> str:
     return escape(f"memory {change_cell(finding) or format_amount(finding.candidate, finding.unit)}")
 
 
-def _panel(entry: Entry, *, drawn: bool) -> str:
+def _panel(entry: ReportedTest, *, drawn: bool) -> str:
     comparison = entry.comparison
     parts = [tag("div", _findings(comparison), class_="scroll")] if comparison.findings else []
     if drawn:
@@ -142,10 +159,10 @@ def _panel(entry: Entry, *, drawn: bool) -> str:
         parts.append(tag("pre", escape("\n".join(entry.lines))))
     elif comparison.broken or comparison.reason:
         parts.append(tag("pre", escape(comparison.broken or comparison.reason)))
-    told = [_extent(comparison), *comparison.measurement.notes]
+    notes = [_extent(comparison), *comparison.measurement.notes]
     if comparison.pairing is not None and comparison.pairing.why:
-        told.append(f"measured side by side, because: {comparison.pairing.why}")
-    parts.append(tag("ul", "".join(f"<li>{escape(line)}</li>" for line in told), class_="notes"))
+        notes.append(f"measured side by side, because: {comparison.pairing.why}")
+    parts.append(tag("ul", "".join(f"<li>{escape(line)}</li>" for line in notes), class_="notes"))
     return tag("div", "".join(parts), class_="panel")
 
 
@@ -157,7 +174,9 @@ def _extent(comparison: Comparison) -> str:
 
 
 def _findings(comparison: Comparison) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("metric", "was", "now", "change", "interval", "allowed", "verdict"))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("metric", "before", "now", "change", "interval", "allowed", "verdict")
+    )
     rows = "".join(_finding_row(finding) for finding in each_reason_once(comparison.findings))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -172,12 +191,72 @@ def _finding_row(finding: Finding) -> str:
         format_amount(finding.limit, finding.unit) if finding.limit is not None else "",
     ]
     last = badge(str(finding.verdict)) if finding.verdict else ""
-    said = [finding.reason, *finding.details]
+    lines = [finding.reason, *finding.details]
     if finding.smallest is not None:
-        said.append(smallest_in_words(finding.smallest))
-    told = "".join(f"<div class='why'>{escape(line)}</div>" for line in said if line)
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + f"<td>{last}{told}</td></tr>"
+        lines.append(smallest_in_words(finding.smallest))
+    why = "".join(f"<div class='why'>{escape(line)}</div>" for line in lines if line)
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + f"<td>{last}{why}</td></tr>"
 
 
 def _sortable(value: float | None) -> str:
-    return "" if value is None else f"{value:.9g}"
+    """Return the number as the page's script parses it."""
+    if value is None:
+        return ""
+    return "Infinity" if math.isinf(value) else f"{value:.9g}"
+
+
+def escape(text: str) -> str:
+    """Return text for HTML: special characters escaped, control characters made visible."""
+    return html.escape("\n".join(printable(line) for line in text.split("\n")))
+
+
+def tag(name: str, content: str = "", **attributes: object) -> str:
+    """Return an element around `content`, which is HTML; `class_` and `data_x` stand for `class` and `data-x`."""
+    named = {key.strip("_").replace("_", "-"): value for key, value in attributes.items()}
+    text = "".join(f' {key}="{escape(str(value))}"' for key, value in named.items())
+    return f"<{name}{text}>{content}</{name}>"
+
+
+def badge(word: str) -> str:
+    """Return an outcome as a coloured word."""
+    return tag("span", escape(word), class_=f"badge {word}")
+
+
+def amounts(finding: Finding | None) -> str:
+    """Return `12.3 us → 25.1 us`."""
+    if finding is None:
+        return ""
+    now = escape(format_amount(finding.candidate, finding.unit))
+    if finding.baseline is None:
+        return now
+    return f"{escape(format_amount(finding.baseline, finding.unit))} → {now}"
+
+
+def interval_bar(finding: Finding | None) -> str:
+    """Return an inline SVG: the interval of the ratio and the limit, on a logarithmic axis from half to twice."""
+    if finding is None or finding.ratio is None or finding.ratio <= 0 or finding.baseline is None:
+        return ""
+    low, high = finding.interval or (finding.ratio, finding.ratio)
+    begin, end = _place(low), _place(high)
+    allowed = _place(finding.limit / finding.baseline) if finding.limit and finding.baseline > 0 else None
+    parts = [
+        f'<line class="axis" x1="0" x2="{_WIDTH}" y1="12" y2="12"/>',
+        f'<line class="same" x1="{_place(1.0)}" x2="{_place(1.0)}" y1="3" y2="21"/>',
+        f'<rect class="interval" x="{begin}" y="6" width="{max(2.0, round(end - begin, 1))}" height="12" rx="3"/>',
+        f'<circle class="estimate" cx="{_place(finding.ratio)}" cy="12" r="5"/>',
+    ]
+    if allowed is not None:
+        parts.insert(2, f'<line class="allowed" x1="{allowed}" x2="{allowed}" y1="1" y2="23"/>')
+    title = change_in_words(finding, interval=True)
+    if allowed is not None:
+        title += f", allowed {format_change((finding.limit or 0.0) / finding.baseline, like=finding.ratio)}"
+    return (
+        f'<svg class="bar {finding.verdict or Unjudged.MEASURED}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
+    )
+
+
+def _place(ratio: float) -> float:
+    """Return the position of a ratio on the axis, limited to its ends."""
+    position = math.log(ratio) / REACH if ratio > 0 else -1.0
+    return round(_EDGE + (min(1.0, max(-1.0, position)) + 1) / 2 * (_WIDTH - 2 * _EDGE), 1)

@@ -1,18 +1,29 @@
-"""The JSON report: one object, its form fixed by the contract (docs/report.md)."""
+"""The JSON report, written and read back. Its fields are a public contract (docs/report.md).
+
+Nothing in a report that is read is trusted: every value is checked, and nothing is executed.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any, Final
 
-from pytest_perfguard.core.model import Comparison, Finding
-from pytest_perfguard.engine.baseline.schema import record_data
-from pytest_perfguard.engine.report.document import Entry, Report, Sides, Spread
+from pytest_perfguard.core.errors import ReportUnreadable
+from pytest_perfguard.core.metric_stats import MetricStats, rounded
+from pytest_perfguard.core.model import Comparison, Finding, Machine, Measurement, Pairing, Verdict
+from pytest_perfguard.engine.baseline import json_reader
+from pytest_perfguard.engine.baseline.schema import read_record, record_data
+from pytest_perfguard.engine.report.document import QUANTILES, MetricSides, Report, ReportedTest, stats_data
 
-SCHEMA = 1
+SCHEMA: Final = 1
+#: Logarithms beyond this belong to no ratio that a float can hold.
+_MAX_LOG: Final = 700.0
+_MODES: Final = ("measure", "baseline", "compare", "against")
 
 
 def json_report(report: Report) -> str:
-    """The report's text. Amounts are per iteration, in the unit that stands beside them."""
+    """Return the text of the report. Amounts are per iteration, in the unit beside them."""
     content = {
         "schema": SCHEMA,
         "mode": report.mode,
@@ -24,19 +35,51 @@ def json_report(report: Report) -> str:
         "machine": {"class": report.machine.name, **report.machine.facts},
         "settings": report.settings,
         "summary": report.summary,
-        "tests": [_test(entry) for entry in sorted(report.entries, key=lambda entry: entry.nodeid)],
+        "tests": [_test_data(entry) for entry in sorted(report.entries, key=lambda entry: entry.nodeid)],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def _test(entry: Entry) -> dict[str, object]:
+def read_report(text: str, path: str) -> Report:
+    """Return the report in this text; `path` appears in errors.
+
+    Raises
+    ------
+    ReportUnreadable
+        with the line and the field that are wrong.
+    """
+    content = json_reader.load(text, path, ReportUnreadable)
+    reader = _ReportReader(path, text, ReportUnreadable)
+    schema, mode = content.get("schema"), content.get("mode")
+    reader.expect(schema == SCHEMA, "schema", f"schema is {schema!r}, expected {SCHEMA}")
+    reader.expect(mode in _MODES, "mode", f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
+    machine = dict(reader.mapping(content, "machine", "machine"))
+    name = reader.text(machine, "class", "machine")
+    tests = reader.objects(content, "tests", "tests")
+    entries = tuple(_read_test(reader, data) for data in tests)
+    names = [entry.nodeid for entry in entries]
+    reader.expect(len(set(names)) == len(names), "tests", "a test occurs twice")
+    return Report(
+        mode=str(mode),
+        machine=Machine(name, {key: value for key, value in machine.items() if key != "class"}),
+        settings=reader.mapping(content, "settings", "settings"),
+        entries=entries,
+        at=reader.optional_text(content, "at", "at"),
+        commit=reader.optional_text(content, "commit", "commit"),
+        against=reader.optional_text(content, "against", "against"),
+        complete=content.get("complete", True) is True,
+        notes=reader.texts(content, "notes", "notes"),
+    )
+
+
+def _test_data(entry: ReportedTest) -> dict[str, object]:
     comparison = entry.comparison
     return {
         "nodeid": comparison.nodeid,
         "verdict": str(comparison.verdict) if comparison.verdict else None,
         "seconds": round(comparison.measurement.seconds, 3),
         "processes": comparison.measurement.processes,
-        "paired": _pairing(comparison),
+        "paired": _pairing_data(comparison),
         "reason": comparison.broken or comparison.reason,
         "broken": bool(comparison.broken),
         "notes": list(comparison.measurement.notes),
@@ -45,12 +88,12 @@ def _test(entry: Entry) -> dict[str, object]:
         "base": entry.base,
         "headline": entry.headline,
         "explanation": list(entry.lines),
-        "metrics": [_metric(finding, entry.sides.get(finding.name)) for finding in comparison.findings],
+        "metrics": [_metric_data(finding, entry.sides.get(finding.name)) for finding in comparison.findings],
         "record": record_data(entry.record) if entry.record is not None else None,
     }
 
 
-def _pairing(comparison: Comparison) -> dict[str, object] | None:
+def _pairing_data(comparison: Comparison) -> dict[str, object] | None:
     pairing = comparison.pairing
     if pairing is None:
         return None
@@ -62,7 +105,7 @@ def _pairing(comparison: Comparison) -> dict[str, object] | None:
     }
 
 
-def _metric(finding: Finding, sides: Sides | None) -> dict[str, object]:
+def _metric_data(finding: Finding, sides: MetricSides | None) -> dict[str, object]:
     return {
         "name": finding.name,
         "unit": finding.unit,
@@ -76,21 +119,147 @@ def _metric(finding: Finding, sides: Sides | None) -> dict[str, object]:
         "smallest_detectable": finding.smallest,
         "reason": finding.reason,
         "details": list(finding.details),
-        "samples": _sides(sides) if sides is not None else None,
+        "samples": _sides_data(sides) if sides is not None else None,
     }
 
 
-def _sides(sides: Sides) -> dict[str, object]:
+def _sides_data(sides: MetricSides) -> dict[str, object]:
     return {
-        "baseline": _spread(sides.baseline) if sides.baseline is not None else None,
-        "candidate": _spread(sides.candidate),
-        "log_ratios": list(sides.log_ratios),
+        "baseline": stats_data(sides.baseline) if sides.baseline is not None else None,
+        "candidate": stats_data(sides.candidate),
+        "log_ratios": list(map(rounded, sides.log_ratios)),
     }
 
 
-def _spread(spread: Spread) -> dict[str, object]:
-    return {
-        "minima": list(spread.minima),
-        "medians": list(spread.medians),
-        "quantiles": list(spread.quantiles),
-    }
+class _ReportReader(json_reader.JsonReader):
+    """Reader of the values that occur in reports only."""
+
+    def expect(self, condition: bool, key: str, problem: str) -> None:
+        """Raise an error unless the condition holds."""
+        if not condition:
+            raise self.wrong(key, problem)
+
+    def objects(self, data: Mapping[str, Any], name: str, key: str) -> list[dict[str, Any]]:
+        value = data.get(name)
+        valid = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+        self.expect(valid, key, f"{name} is {value!r:.60}, expected a list of objects")
+        return value  # type: ignore[return-value]  # checked above
+
+    def optional_text(self, data: Mapping[str, Any], name: str, key: str) -> str:
+        """Return a text that older reports lack."""
+        return self.text(data, name, key) if name in data else ""
+
+    def signed(self, data: Mapping[str, Any], name: str, key: str) -> float:
+        """Return a number that may be negative, such as memory that shrank in a leak check."""
+        value = data.get(name)
+        self.expect(json_reader.is_finite(value), key, f"{name} is {value!r:.60}, expected a number")
+        return float(value)  # type: ignore[arg-type]  # checked above
+
+    def optional_number(self, data: Mapping[str, Any], name: str, key: str) -> float | None:
+        """Return an amount, or None for null."""
+        return None if data.get(name) is None else self.number(data, name, key)
+
+    def finite_numbers(self, data: Mapping[str, Any], name: str, key: str) -> tuple[float, ...]:
+        """Return finite numbers of any sign; none where the field is absent."""
+        values = data.get(name, [])
+        valid = isinstance(values, list) and all(map(json_reader.is_finite, values))
+        self.expect(valid, key, f"{name} is {values!r:.60}, expected a list of numbers")
+        return tuple(float(value) for value in values)
+
+    def log_ratios(self, data: Mapping[str, Any], key: str) -> tuple[float, ...]:
+        """Return logarithms whose ratios are finite numbers, too."""
+        values = self.finite_numbers(data, "log_ratios", key)
+        self.expect(all(abs(value) < _MAX_LOG for value in values), key, f"log_ratios is {values!r:.60}")
+        return values
+
+    def verdict(self, data: Mapping[str, Any], key: str) -> Verdict | None:
+        value = data.get("verdict")
+        valid = [str(verdict) for verdict in Verdict]
+        self.expect(value is None or value in valid, key, f"verdict is {value!r}, expected one of {', '.join(valid)}")
+        return None if value is None else Verdict(value)
+
+    def count(self, data: Mapping[str, Any], name: str, key: str) -> int:
+        value = data.get(name, 0)
+        self.expect(value == 0 or json_reader.is_count(value), key, f"{name} is {value!r}, expected a whole number")
+        return int(value)
+
+
+def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
+    nodeid = key = reader.text(data, "nodeid", "tests")
+    metrics = reader.objects(data, "metrics", key)
+    reason = reader.text(data, "reason", key)
+    # Older reports lack the field.
+    broken = data.get("broken", data.get("verdict") is None and bool(reason) and not metrics) is True
+    measurement = Measurement(
+        processes=reader.count(data, "processes", key),
+        seconds=reader.number(data, "seconds", key),
+        notes=reader.texts(data, "notes", key),
+    )
+    comparison = Comparison(
+        nodeid=nodeid,
+        verdict=reader.verdict(data, key),
+        findings=tuple(_read_finding(reader, key, metric) for metric in metrics),
+        measurement=measurement,
+        reason="" if broken else reason,
+        pairing=_read_pairing(reader, key, data),
+        broken=reason if broken else None,
+    )
+    record = data.get("record")
+    return ReportedTest(
+        comparison=comparison,
+        sides={metric["name"]: sides for metric in metrics if (sides := _read_sides(reader, key, metric))},
+        record=read_record(reader, nodeid, record) if record is not None else None,
+        file=reader.optional_text(data, "file", key),
+        line=reader.count(data, "line", key),
+        base=reader.optional_text(data, "base", key),
+        lines=reader.texts(data, "explanation", key),
+        headline=reader.optional_text(data, "headline", key),
+    )
+
+
+def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Pairing | None:
+    if data.get("paired") is None:
+        return None
+    paired = reader.mapping(data, "paired", key)
+    base = Measurement(processes=reader.count(paired, "pairs", key))
+    return Pairing(
+        reader.text(paired, "revision", key), base, reader.text(paired, "why", key), paired.get("pinned") is True
+    )
+
+
+def _read_finding(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Finding:
+    interval = reader.finite_numbers(data, "interval", key) if data.get("interval") is not None else ()
+    reader.expect(len(interval) in (0, 2), key, f"interval is {interval!r}, expected two numbers")
+    return Finding(
+        name=reader.text(data, "name", key),
+        unit=reader.text(data, "unit", key),
+        verdict=reader.verdict(data, key),
+        candidate=reader.signed(data, "candidate", key),
+        baseline=reader.optional_number(data, "baseline", key),
+        interval=(interval[0], interval[1]) if interval else None,
+        limit=reader.optional_number(data, "limit", key),
+        rounds=reader.count(data, "rounds", key),
+        reason=reader.optional_text(data, "reason", key),
+        smallest=reader.optional_number(data, "smallest_detectable", key),
+        estimated_ratio=reader.optional_number(data, "ratio", key),
+        details=reader.texts(data, "details", key),
+    )
+
+
+def _read_sides(reader: _ReportReader, key: str, metric: Mapping[str, Any]) -> MetricSides | None:
+    if metric.get("samples") is None:
+        return None
+    samples = reader.mapping(metric, "samples", key)
+    unit, has_baseline = reader.text(metric, "unit", key), samples.get("baseline") is not None
+    return MetricSides(
+        _read_stats(reader, key, unit, reader.mapping(samples, "candidate", key)),
+        _read_stats(reader, key, unit, reader.mapping(samples, "baseline", key)) if has_baseline else None,
+        reader.log_ratios(samples, key),
+    )
+
+
+def _read_stats(reader: _ReportReader, key: str, unit: str, data: Mapping[str, Any]) -> MetricStats:
+    quantiles = reader.finite_numbers(data, "quantiles", key)
+    reader.expect(len(quantiles) in (0, len(QUANTILES)), key, f"expected {len(QUANTILES)} quantiles")
+    minima = reader.numbers(data, "minima", key, "samples")
+    return MetricStats(unit, minima, reader.numbers(data, "medians", key, "samples"), quantiles=quantiles)

@@ -1,4 +1,4 @@
-"""What the page's plots show, as plain data: the script that draws them knows nothing of verdicts."""
+"""Data of the plots in the HTML page, as plain objects: the script that draws them knows nothing of verdicts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from pytest_perfguard.core.model import Finding
 from pytest_perfguard.core.units import format_change, is_factor
 from pytest_perfguard.engine.history.trends import Trend
-from pytest_perfguard.engine.report.document import Entry, Sides, Spread
+from pytest_perfguard.engine.report.document import MetricSides, ReportedTest, stats_data
 
-#: A ratio to something that is nearly nothing is more than an axis shows.
-_LARGEST: Final = 1e9
+#: The largest ratio that an axis shows.
+_MAX_RATIO: Final = 1e9
 
 
-def plots_of(entry: Entry, tracks: Sequence[Trend]) -> list[dict[str, object]]:
-    """The plots of one test: the pairs and both sides of each metric, then its history."""
+def plots_of(entry: ReportedTest, trends: Sequence[Trend]) -> list[dict[str, object]]:
+    """Return the plots of one test: the pairs and both sides of each metric, then its history."""
     findings = {finding.name: finding for finding in entry.comparison.findings}
     plots: list[dict[str, object]] = []
     for name, sides in entry.sides.items():
@@ -26,11 +26,11 @@ def plots_of(entry: Entry, tracks: Sequence[Trend]) -> list[dict[str, object]]:
         if len(sides.log_ratios) > 1:
             plots.append(_pairs(finding, sides))
         plots.append(_sides(finding, sides))
-    return [*plots, *(_track(track) for track in tracks if len(track.points) > 1)]
+    return [*plots, *(_history(trend) for trend in trends if len(trend.points) > 1)]
 
 
-def _pairs(finding: Finding, sides: Sides) -> dict[str, object]:
-    """All numbers on the scale of the estimate: percentages, or factors where it is one."""
+def _pairs(finding: Finding, sides: MetricSides) -> dict[str, object]:
+    """Return all numbers on the scale of the estimate: percentages, or factors where the estimate is one."""
     estimate = 1.0 if finding.ratio is None else finding.ratio
     factors = is_factor(estimate)
     scaled = _factor if factors else _percent
@@ -47,47 +47,39 @@ def _pairs(finding: Finding, sides: Sides) -> dict[str, object]:
     }
 
 
-def _sides(finding: Finding, sides: Sides) -> dict[str, object]:
+def _sides(finding: Finding, sides: MetricSides) -> dict[str, object]:
     return {
         "kind": "sides",
-        "title": f"{finding.name}: {'both sides' if sides.baseline else 'what was measured'}",
+        "title": f"{finding.name}: {'both sides' if sides.baseline else 'measured values'}",
         "unit": finding.unit,
-        "sides": list(_spreads(sides)),
+        "sides": list(_both_sides(sides)),
         "limit": finding.limit,
     }
 
 
-def _spreads(sides: Sides) -> Iterator[dict[str, object]]:
-    for name, spread in (("baseline", sides.baseline), ("now", sides.candidate)):
-        if spread is not None:
-            yield {"name": name, **_spread(spread)}
+def _both_sides(sides: MetricSides) -> Iterator[dict[str, object]]:
+    for name, stats in (("baseline", sides.baseline), ("now", sides.candidate)):
+        if stats is not None:
+            yield {"name": name, **stats_data(stats)}
 
 
-def _spread(spread: Spread) -> dict[str, object]:
-    return {
-        "minima": list(spread.minima),
-        "medians": list(spread.medians),
-        "quantiles": list(spread.quantiles),
-    }
-
-
-def _track(track: Trend) -> dict[str, object]:
+def _history(trend: Trend) -> dict[str, object]:
     return {
         "kind": "track",
-        "title": f"{track.metric}: history of {len(track.points)} recordings",
-        "unit": track.unit,
-        "labels": [point.label for point in track.points],
-        "values": [point.value for point in track.points],
+        "title": f"{trend.metric}: history of {len(trend.points)} recordings",
+        "unit": trend.unit,
+        "labels": [point.label for point in trend.points],
+        "values": [point.value for point in trend.points],
         "steps": [
-            {"index": step.index, "worse": step.ratio > 1, "text": format_change(step.ratio)} for step in track.steps
+            {"index": step.index, "worse": step.ratio > 1, "text": format_change(step.ratio)} for step in trend.steps
         ],
-        "anchor": track.anchor,
+        "anchor": trend.anchor,
     }
 
 
 def _percent(ratio: float) -> float:
-    return round((min(ratio, _LARGEST) - 1) * 100, 3)
+    return round((min(ratio, _MAX_RATIO) - 1) * 100, 3)
 
 
 def _factor(ratio: float) -> float:
-    return float(f"{min(ratio, _LARGEST):.6g}")
+    return float(f"{min(ratio, _MAX_RATIO):.6g}")

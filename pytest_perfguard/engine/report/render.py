@@ -1,4 +1,4 @@
-"""A report in the format that its file's name asks for."""
+"""Render a report in the format that its file's suffix names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_perfguard.engine.report.json import json_report
 
 
 def check_formats(names: Iterable[str]) -> None:
-    """Raise `MissingExtra` where one of these files needs a package that is not installed."""
+    """Raise `MissingExtra` if one of these files needs a package that is not installed."""
     if any(name.endswith(".html") for name in names):
         from pytest_perfguard.engine.report.html import check_available
 
@@ -18,7 +18,7 @@ def check_formats(names: Iterable[str]) -> None:
 
 
 def rendered(report: Report, name: str, history: Callable[[], Sequence[Trend]] = tuple) -> str:
-    """The text of the file; `history` is asked only where the format shows it."""
+    """Return the text of the file; `history` is called only for formats that show it."""
     if name.endswith(".json"):
         return json_report(report)
     if name.endswith(".md"):

@@ -1,6 +1,6 @@
-"""The summary at the end of a run: a table with one row per test, and a last line that counts every verdict.
+"""The terminal summary: a table with one row per test, details as verbosity asks for, and a last line of counts.
 
-Plain ASCII throughout: a log, a pipe and an old terminal show it as it is.
+Plain ASCII throughout, which every log, pipe and terminal can show.
 """
 
 from __future__ import annotations
@@ -8,42 +8,53 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from pytest_perfguard.core.model import Comparison, Finding, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Comparison, Finding, Outcome, Unjudged, Verdict
+from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.report.change_text import change_cell, smallest_in_words
-from pytest_perfguard.engine.report.sample_lines import every_metric
+from pytest_perfguard.engine.report.explain import describe_finding
 from pytest_perfguard.engine.report.text import (
-    count_verdicts,
+    change_cell,
+    count_outcomes,
+    counts_in_words,
     leading_finding,
     most_severe_first,
     plural,
     shortened,
-    verdict_word,
+    smallest_in_words,
 )
 
-#: Verdicts whose reason is printed under the table.
-_TOLD = (Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING)
-_LEAST_NAME: Final = 20
-#: What a narrow terminal does without, in this order.
-_LEAST_WANTED: Final = ("baseline", "base", "cpu", "memory", "leaks")
+Tone = Literal["", "red", "yellow", "green"]
+
+#: Verdicts whose reason is printed below the table.
+_EXPLAINED: Final = (Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING)
+_MIN_NAME_WIDTH: Final = 20
+#: Columns that a narrow terminal omits, in this order.
+_OPTIONAL_COLUMNS: Final = ("baseline", "base", "cpu", "memory", "leaks")
 
 
 class Line(NamedTuple):
-    """One line of the summary, and how it is coloured where there are colours."""
+    """One line of the summary, and its colour on a terminal with colours."""
 
     text: str
-    tone: Literal["", "red", "yellow", "green"] = ""
+    tone: Tone = ""
 
 
-#: Verdict -> its colour; what is as it was has none.
-TONES: Final[Mapping[str, Literal["", "red", "yellow", "green"]]] = {
-    "broken": "red", "regression": "red", "leak": "red", "over-budget": "red",
-    "inconclusive": "yellow", "incomparable": "yellow", "missing": "yellow", "improvement": "green",
-}  # fmt: skip
+#: Outcome -> its colour. Outcomes without a change have none.
+TONES: Final[Mapping[Outcome, Tone]] = {
+    Unjudged.BROKEN: "red",
+    Verdict.REGRESSION: "red",
+    Verdict.LEAK: "red",
+    Verdict.OVER_LIMIT: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.INCOMPARABLE: "yellow",
+    Verdict.MISSING: "yellow",
+    Verdict.IMPROVEMENT: "green",
+}
 
 
 def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, verbosity: int = 0) -> Iterator[Line]:
-    """The table and what there is to say of it; `verbosity` 1: every metric, 2: the samples as well."""
+    """Yield the table and the notes; `verbosity` 1 adds every metric, 2 the samples as well."""
     measured = most_severe_first(
         [comparison for comparison in comparisons if comparison.verdict is not Verdict.MISSING], key=lambda item: item
     )
@@ -52,7 +63,7 @@ def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, v
         head = len(lines) - len(measured)
         yield from map(Line, lines[:head])
         for row, comparison in zip(lines[head:], measured, strict=True):
-            yield Line(row, TONES.get(verdict_word(comparison), ""))
+            yield Line(row, TONES.get(comparison.outcome, ""))
     for comparison in measured if verbosity > 0 else ():
         yield from map(Line, every_metric(comparison, samples=verbosity > 1))
     yield from (Line(text, "yellow") for text in _reasons(comparisons))
@@ -62,22 +73,21 @@ def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, v
 
 
 def count_line(comparisons: Sequence[Comparison], *, seconds: float, processes: int) -> str:
-    """`perf: 1 regression, 3 unchanged (4 tests, 12 processes, 6.20 s)`."""
-    counts = count_verdicts(comparisons)
-    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing measured"
+    """Return `perf: 1 regression, 3 unchanged (4 tests, 12 processes, 6.20 s)`."""
     tests = plural(len(comparisons), "test")
-    return f"perf: {told} ({tests}, {plural(processes, 'process')}, {format_duration(seconds)})"
+    counts = counts_in_words(count_outcomes(comparisons))
+    return f"perf: {counts} ({tests}, {plural(processes, 'process')}, {format_duration(seconds)})"
 
 
 def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[str]:
-    """One row per test, no wider than `width` where names can be shortened and what matters least left out."""
+    """Return one row per test, at most `width` wide if shorter names and fewer columns achieve that."""
     from tabulate import tabulate
 
     columns = _columns(comparisons, mode)
-    for name in _LEAST_WANTED:
-        if _room(columns, width) < _LEAST_NAME:
+    for name in _OPTIONAL_COLUMNS:
+        if _room(columns, width) < _MIN_NAME_WIDTH:
             columns.pop(name, None)
-    room = max(_LEAST_NAME, _room(columns, width))
+    room = max(_MIN_NAME_WIDTH, _room(columns, width))
     names = [shortened(item.nodeid, room) for item in comparisons]
     align = ["left", *("left" if name == "verdict" else "right" for name in columns)]
     # disable_numparse: "1e5" in a node id is no number
@@ -89,30 +99,33 @@ def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[s
 
 
 def _columns(comparisons: Sequence[Comparison], mode: str) -> dict[str, list[str]]:
-    """The cells by the name of their column, from left to right."""
+    """Return the cells of each column by its name, from left to right."""
     leaks = {"leaks": _leak_cell} if any(map(_leaks_of, comparisons)) else {}
     kinds: dict[str, Callable[[Comparison], str]] = {"time": _time, "cpu": _cpu, "memory": _memory, **leaks}
     if mode in ("compare", "against"):
-        was = "base" if mode == "against" else "baseline"
         kinds = {
-            was: _was,
+            "base" if mode == "against" else "baseline": _before,
             "now": _now,
             "change": _time_change,
             "memory": _memory_change,
             **leaks,
-            "verdict": verdict_word,
+            "verdict": _outcome,
         }
-    elif any(comparison.verdict or comparison.broken for comparison in comparisons):
-        kinds["verdict"] = verdict_word
+    elif any(comparison.outcome is not Unjudged.MEASURED for comparison in comparisons):
+        kinds["verdict"] = _outcome
     return {name: [cell(comparison) for comparison in comparisons] for name, cell in kinds.items()}
 
 
 def _room(columns: Mapping[str, Sequence[str]], width: int) -> int:
-    """What the other columns leave for the names; tabulate pads a header by two, and puts two blanks between."""
+    """Return the width left for the names: tabulate pads a header by two, and separates columns by two blanks."""
     return width - sum(max(map(len, [f"{name}  ", *cells])) + 2 for name, cells in columns.items())
 
 
-def _was(comparison: Comparison) -> str:
+def _outcome(comparison: Comparison) -> str:
+    return str(comparison.outcome)
+
+
+def _before(comparison: Comparison) -> str:
     time = leading_finding(comparison, "time", "cpu")
     return format_amount(time.baseline, time.unit) if time and time.baseline is not None else ""
 
@@ -146,7 +159,7 @@ def _leaks_of(comparison: Comparison) -> list[Finding]:
 
 
 def _leak_cell(comparison: Comparison) -> str:
-    """What leaks per call, the first of it; "none"; or "?" where that could not be told."""
+    """Return the growth per call of the first leak; "none", or "?" where the check was inconclusive."""
     findings = _leaks_of(comparison)
     leaks = [finding for finding in findings if finding.verdict is Verdict.LEAK]
     if leaks:
@@ -158,36 +171,67 @@ def _amount(finding: Finding | None) -> str:
     return format_amount(finding.candidate, finding.unit) if finding else ""
 
 
+def every_metric(comparison: Comparison, *, samples: bool) -> Iterator[str]:
+    """Yield a line per finding; with `samples` also the minimum and the median of each process of both sides."""
+    if not comparison.findings:
+        return
+    yield printable(comparison.nodeid)
+    measured = comparison.measurement.samples
+    base = comparison.pairing.measurement.samples if comparison.pairing is not None else {}
+    width = max(len(finding.name) for finding in comparison.findings)
+    for finding in comparison.findings:
+        verdict = f"  {finding.verdict}" if finding.verdict else ""
+        yield f"  {finding.name:<{width}}  {describe_finding(finding)}{verdict}"
+        if samples and finding.name in base:
+            yield from _sample_lines("base", base[finding.name])
+        if samples and finding.name in measured:
+            yield from _sample_lines("now", measured[finding.name])
+
+
+def _sample_lines(side: str, samples: MetricStats) -> Iterator[str]:
+    head = f"      {side}, {samples.rounds} rounds in {plural(len(samples.minima), 'process')}"
+    if len({*samples.minima, *samples.medians}) == 1:
+        yield f"{head}: each {format_amount(samples.minimum, samples.unit)}"
+        return
+    yield head
+    yield f"        minima   {_amounts(samples.minima, samples.unit)}"
+    yield f"        medians  {_amounts(samples.medians, samples.unit)}"
+
+
+def _amounts(values: Sequence[float], unit: str) -> str:
+    return ", ".join(format_amount(value, unit) for value in values)
+
+
 def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Why tests were not decided, each reason once: with its test, or above the list of its tests."""
+    """Yield the reasons for undecided tests, each once: with its test, or above the list of its tests."""
     groups: dict[tuple[Verdict | None, str], list[tuple[str, str]]] = {}
     for comparison in comparisons:
-        reason, smallest = _reason(comparison)
-        if reason:
+        if found := _reason(comparison):
+            reason, smallest = found
             groups.setdefault((comparison.verdict, reason), []).append((comparison.nodeid, smallest))
     for (verdict, reason), tests in groups.items():
         name = tests[0][0] if len(tests) == 1 else plural(len(tests), "test")
         yield f"{verdict}: {name}: {reason}"
         for nodeid, smallest in tests:
-            told = [nodeid] * (len(tests) > 1) + [smallest] * bool(smallest)
-            yield from [f"    {': '.join(told)}"] if told else []
+            parts = [nodeid] * (len(tests) > 1) + [smallest] * bool(smallest)
+            yield from [f"    {': '.join(parts)}"] if parts else []
 
 
-def _reason(comparison: Comparison) -> tuple[str, str]:
-    """Why the test was not decided, and what could have been detected; empty where there is nothing to explain."""
+def _reason(comparison: Comparison) -> tuple[str, str] | None:
+    """Return why the test was not decided, and the smallest detectable slowdown; None if there is nothing to explain."""
     is_new = comparison.verdict is Verdict.NEW and comparison.pairing is not None
-    if comparison.broken or not (comparison.verdict in _TOLD or is_new):
-        return "", ""
+    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new):
+        return None
     if comparison.reason:
         return comparison.reason, ""
     leading = next((finding for finding in comparison.findings if finding.reason), None)
     if leading is None:
-        return "", ""
+        return None
     return leading.reason, smallest_in_words(leading.smallest) if leading.smallest is not None else ""
 
 
 def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Which verdicts are not the baseline file's, and why."""
+    """Yield the verdicts that result from pairs instead of the baseline file, and why."""
     for comparison in comparisons:
         pairing = comparison.pairing
         if pairing is not None:
@@ -195,7 +239,7 @@ def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """What was remarkable about the measuring, each once: with its test, or with the number of tests."""
+    """Yield the notes on the measurements, each once: with its test, or with the number of tests."""
     tests: dict[str, list[str]] = {}
     for comparison in comparisons:
         for note in comparison.measurement.notes:

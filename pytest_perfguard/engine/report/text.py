@@ -1,53 +1,96 @@
-"""What all reports say in the same way: the word for a test's outcome, the finding that leads, the order of tests."""
+"""Texts that all reports share: outcomes, changes of a metric, the leading finding of a test, the order of tests."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
 
-from pytest_perfguard.core.model import RANK, Comparison, Finding, Verdict
+from pytest_perfguard.core.metric_names import metric_kind
+from pytest_perfguard.core.model import OUTCOMES, SEVERITY, Comparison, Finding, Unjudged
 from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.units import describe_change, format_change, format_interval, format_magnitude
 
 T = TypeVar("T")
 
+#: Kind of metric -> the words for an increase and for a decrease.
+_DIRECTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "time": ("slower", "faster"),
+    "p95": ("slower", "faster"),
+    "cpu": ("more CPU time", "less CPU time"),
+    "memory": ("more memory", "less memory"),
+    "blocks": ("more memory blocks", "fewer memory blocks"),
+    "value": ("higher", "lower"),
+    "value-p95": ("higher", "lower"),
+}
 
-def verdict_word(comparison: Comparison) -> str:
-    """The verdict; "broken" where nothing could be measured, "measured" where there was nothing to judge."""
-    if comparison.broken:
-        return "broken"
-    return str(comparison.verdict) if comparison.verdict else "measured"
+
+def change_cell(finding: Finding | None) -> str:
+    """Return the change for a table: `+4.2 %`, `5.0x` or `from nothing`; empty without a baseline."""
+    return format_change(finding.change) if finding is not None and finding.change is not None else ""
 
 
-def count_verdicts(comparisons: Sequence[Comparison]) -> dict[str, int]:
-    """How many tests got which verdict, the gravest first; `measured` where nothing was to be judged."""
-    counts = Counter(verdict_word(comparison) for comparison in comparisons)
-    order = ["broken", *(str(verdict) for verdict in Verdict), "measured"]
-    return {name: counts[name] for name in order if counts[name]}
+def interval_cell(finding: Finding) -> str:
+    """Return the interval for a table, on the scale of the change: `+3.1 to +5.2 %`."""
+    return format_interval(finding.interval, finding.ratio) if finding.interval and finding.ratio is not None else ""
+
+
+def change_in_words(finding: Finding, *, interval: bool = False) -> str:
+    """Return the change for a sentence: `12 % slower (9 to 15 %)`, `from nothing`; empty without a baseline."""
+    if finding.change is None:
+        return ""
+    worse, better = _DIRECTIONS.get(metric_kind(finding.name), ("more", "less"))
+    return describe_change(finding.change, finding.interval if interval else None, worse=worse, better=better)
+
+
+def smallest_in_words(ratio: float) -> str:
+    """Return the sentence on the smallest slowdown that would have been found, for an inconclusive metric."""
+    return f"smallest slowdown this run could detect: {format_magnitude(ratio)}"
+
+
+def each_reason_once(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings; of those with the same reason only the first keeps it."""
+    seen: set[str] = set()
+    result: list[Finding] = []
+    for finding in findings:
+        result.append(replace(finding, reason="") if finding.reason in seen else finding)
+        seen.add(finding.reason)
+    return result
+
+
+def count_outcomes(comparisons: Sequence[Comparison]) -> dict[str, int]:
+    """Return the number of tests per outcome, the most severe first."""
+    counts = Counter(comparison.outcome for comparison in comparisons)
+    return {str(outcome): counts[outcome] for outcome in OUTCOMES if counts[outcome]}
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """Return `1 regression, 3 unchanged`."""
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing measured"
 
 
 def most_severe_first(items: Iterable[T], key: Callable[[T], Comparison]) -> list[T]:
-    """What got worse before what did not, and by node id among equals."""
+    """Return the items by the severity of their outcome, then by node id."""
 
     def order(item: T) -> tuple[int, str]:
         comparison = key(item)
-        rank = RANK[comparison.verdict] if comparison.verdict else len(RANK)
-        return (-1 if comparison.broken else rank), comparison.nodeid
+        return SEVERITY[comparison.outcome], comparison.nodeid
 
     return sorted(items, key=order)
 
 
-def leading_finding(comparison: Comparison, *metrics: str) -> Finding | None:
-    """The finding of the first of these metrics that was taken; of several points the gravest, then what changed most."""
-    for metric in metrics:
-        findings = [finding for finding in comparison.findings if finding.name.partition(":")[0] == metric]
+def leading_finding(comparison: Comparison, *kinds: str) -> Finding | None:
+    """Return the most severe finding on a metric of the first of these kinds that was measured; of equals the largest."""
+    for kind in kinds:
+        findings = [finding for finding in comparison.findings if metric_kind(finding.name) == kind]
         if findings:
-            return min(findings, key=_weight)
+            return min(findings, key=_severity)
     return None
 
 
 def shortened(name: str, width: int) -> str:
-    """The name, with its middle left out where it is longer than `width`: both ends tell more."""
+    """Return the name, with its middle left out if it is longer than `width`: both ends matter most."""
     shown = printable(name)
     if len(shown) <= width:
         return shown
@@ -56,9 +99,9 @@ def shortened(name: str, width: int) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 test`, `2 tests`, `2 processes`."""
+    """Return `1 test`, `2 tests`, `2 processes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}es" if noun.endswith("s") else f"{count} {noun}s"
 
 
-def _weight(finding: Finding) -> tuple[int, float]:
-    return (RANK[finding.verdict] if finding.verdict else len(RANK)), -(finding.ratio or 0.0)
+def _severity(finding: Finding) -> tuple[int, float]:
+    return SEVERITY[finding.verdict or Unjudged.MEASURED], -(finding.change or 0.0)

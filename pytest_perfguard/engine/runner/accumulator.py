@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pytest_perfguard.core.metric_names import metric_kind, metric_name, of_points
-from pytest_perfguard.core.model import ClaimSamples, Measurement, Samples
+from pytest_perfguard.core.metric_names import MetricName, metric_kind, of_points
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import ClaimSamples, Measurement
 from pytest_perfguard.core.parsers import KINDS
 from pytest_perfguard.engine.measure.messages import BUSY_SHARE, PointResult
 
@@ -66,7 +67,7 @@ class MeasurementBuilder:
         if not any(result.stateful for result in results.values()):
             for label, result in results.items():
                 for metric, values in result.values.items():
-                    name = metric_name(metric, label)
+                    name = str(MetricName.parse(metric, ())._replace(point=label))
                     self._current[name] = self._current.get(name, ()) + values
 
     def needs_claim(self, label: str) -> bool:
@@ -76,9 +77,9 @@ class MeasurementBuilder:
     def add_claim(self, label: str, contest: ClaimSamples) -> None:
         """Take over what one process gave for one claim."""
         self._measured_claims.add(label)
-        known = dict(self.measurement.contests)
+        known = dict(self.measurement.claims)
         known[label] = known[label].joined(contest) if label in known else contest
-        self.measurement = replace(self.measurement, contests=known)
+        self.measurement = replace(self.measurement, claims=known)
 
     def note_imports(self, modules: Sequence[str]) -> None:
         """What fresh interpreters imported for the test."""
@@ -95,7 +96,7 @@ class MeasurementBuilder:
         """Count what was added as one process that took `seconds`."""
         samples = dict(self.measurement.samples)
         for name, values in self._current.items():
-            added = Samples(KINDS[metric_kind(name)].unit, (values,))
+            added = MetricStats.from_rounds(KINDS[metric_kind(name)].unit, (values,))
             samples[name] = samples[name].joined(added) if name in samples else added
         # A timer that one process lacks would shift the others against their pairs and their paces.
         processes = self.measurement.processes + 1

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_perfguard.core.errors import ChildError
-from pytest_perfguard.core.model import Comparison, Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.engine.runner.import_audit import ImportAudit
 from pytest_perfguard.engine.runner.pair_workers import PairJudge
 from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
@@ -129,9 +130,11 @@ def equalize_rounds(base: Measurement, head: Measurement) -> tuple[Measurement, 
     )
 
 
-def _equalize(base: Samples, head: Samples) -> tuple[Samples, Samples]:
+def _equalize(base: MetricStats, head: MetricStats) -> tuple[MetricStats, MetricStats]:
     lengths = [min(len(one), len(other)) for one, other in zip(base.processes, head.processes, strict=False)]
-    sides = (Samples(side.unit, tuple(map(_evenly_chosen, side.processes, lengths))) for side in (base, head))
+    sides = (
+        MetricStats.from_rounds(side.unit, tuple(map(_evenly_chosen, side.processes, lengths))) for side in (base, head)
+    )
     one, other = sides
     return one, other
 

@@ -255,7 +255,7 @@ class PairRunner(Scheduler[PairWorkers]):
                 continue
             if not (isinstance(base, PointReached) and isinstance(head, PointReached) and base.label == head.label):
                 self._finish(workers, test, base, head)
-                if not (results or self._states[test.nodeid].head.measurement.contests):
+                if not (results or self._states[test.nodeid].head.measurement.claims):
                     raise TestFailed.of(None, raised)
                 return results
             clock.start()

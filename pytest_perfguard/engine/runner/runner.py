@@ -132,7 +132,7 @@ class Runner(SingleProcessScheduler):
         while True:
             message = worker.receive(doing=doing, limit=limit if results else max(limit, START_TIMEOUT))
             if isinstance(message, FinishedTest):
-                if message.problem or not (results or self._builders[test.nodeid].measurement.contests):
+                if message.problem or not (results or self._builders[test.nodeid].measurement.claims):
                     raise TestFailed.of(message.problem, raised)
                 self.modules |= message.modules
                 self._builders[test.nodeid].note_imports(message.imports)

@@ -1,1 +1,1 @@
-"""Verdicts: pure functions from numbers to findings."""
+"""Verdicts: pure functions from measurements to findings."""

@@ -1,4 +1,4 @@
-"""From leak checks to a verdict: a leak is what fresh processes agree on. Needs no baseline."""
+"""Turn leak checks into a verdict: a leak is growth on which fresh processes agree. No baseline is needed."""
 
 from __future__ import annotations
 
@@ -6,46 +6,44 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from pytest_perfguard.core.metric_names import metric_name
+from pytest_perfguard.core.metric_names import MetricName
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
-from pytest_perfguard.engine.verdict.combine import worst
+from pytest_perfguard.engine.verdict.combine import most_severe
 
-#: A suspect is checked in so many.
+#: Processes that check a suspect.
 PROCESSES: Final = 2
-#: What a finding on leaks is called begins with this.
+#: First part of the kind in the names of findings on leaks.
 LEAK: Final = "leak"
 
 
 def judge_leaks(
     nodeid: str, found: Sequence[Mapping[str, LeakReport]], settings: Settings, measurement: Measurement
 ) -> Comparison | None:
-    """The verdict on one test after these checks, each by measurement point; None: check it in another process.
+    """Return the verdict on one test after these checks, each by measurement point; None asks for another process.
 
-    Clean after one clean check; leaking only if every process says so. The first check makes its calls in one set-up, the
-    second in several: what a teardown frees is no leak.
+    A test is clean after one clean check, and leaks only if every process reports the leak. The first check makes its
+    calls in one set-up, the second in several: memory that a teardown frees is no leak.
     """
     labels = [label for label in found[0] if all(label in checks for checks in found)]
     findings = [
         finding for label in labels for finding in _of_point(label, [checks[label] for checks in found], settings)
     ]
-    suspect = any(finding.verdict in (Verdict.LEAK, Verdict.OVER_BUDGET) for finding in findings)
+    suspect = any(finding.verdict in (Verdict.LEAK, Verdict.OVER_LIMIT) for finding in findings)
     if suspect and len(found) < PROCESSES:
         return None
-    verdict = worst([finding.verdict for finding in findings if finding.verdict is not None])
-    return Comparison(nodeid, verdict, tuple(findings), measurement)
+    return Comparison(nodeid, most_severe(finding.verdict for finding in findings), tuple(findings), measurement)
 
 
 def with_leaks(measured: Comparison, checked: Comparison) -> Comparison:
-    """One test's comparison with what its leak check found."""
+    """Return the comparison of a test with the findings of its leak check added."""
     if checked.broken:
         return replace(measured, broken=checked.broken)
-    verdicts = [verdict for verdict in (measured.verdict, checked.verdict) if verdict is not None]
     seconds = measured.measurement.seconds + checked.measurement.seconds
     return replace(
         measured,
-        verdict=worst(verdicts),
+        verdict=most_severe((measured.verdict, checked.verdict)),
         findings=(*measured.findings, *checked.findings),
         measurement=replace(measured.measurement, seconds=seconds),
     )
@@ -54,36 +52,36 @@ def with_leaks(measured: Comparison, checked: Comparison) -> Comparison:
 def _of_point(label: str, checks: Sequence[LeakReport], settings: Settings) -> Iterator[Finding]:
     last = checks[-1]
     if last.unsettled and (settings.leaks or not last.calls):
-        yield Finding(metric_name(LEAK, label), "B", Verdict.INCONCLUSIVE, 0.0, reason=f"leaks: {last.unsettled}")
+        name = str(MetricName(LEAK, label))
+        yield Finding(name, "B", Verdict.INCONCLUSIVE, 0.0, reason=f"leaks: {last.unsettled}")
     elif settings.leaks:
         yield from _leaks(label, checks)
     if not last.calls:
         return
     if settings.max_rss_growth is not None:
         over = min(check.rss for check in checks) > settings.max_rss_growth
-        verdict, reason = (
-            (Verdict.OVER_BUDGET, f"the growth of the resident set {last.summary}") if over else (None, "")
-        )
-        name = metric_name("max_rss_growth", label)
+        verdict, reason = (Verdict.OVER_LIMIT, f"the growth of the resident set {last.summary}") if over else (None, "")
+        name = str(MetricName("max_rss_growth", label))
         yield Finding(name, "B", verdict, last.rss, limit=settings.max_rss_growth, reason=reason)
 
 
 def _leaks(label: str, checks: Sequence[LeakReport]) -> Iterator[Finding]:
     leaks: dict[str, Leak] = {}
     for leak in (leak for check in checks for leak in check.leaks):
-        leaks.setdefault(leak.kind, leak)  # the first check is the one that explains
+        leaks.setdefault(leak.kind, leak)  # only the first check contains the explanation
     findings = [finding for leak in leaks.values() if (finding := _of_kind(label, leak, checks)) is not None]
     yield from findings
     if not findings:
         last = checks[-1]
         freed = f"; its teardown frees {' and '.join(map(str, leaks.values()))}" if leaks else ""
         growth = max(0.0, last.growth.get("memory", 0.0))
-        yield Finding(metric_name(f"{LEAK}.memory", label), "B", None, growth, reason=f"no leak {last.summary}{freed}")
+        name = str(MetricName(f"{LEAK}.memory", label))
+        yield Finding(name, "B", None, growth, reason=f"no leak {last.summary}{freed}")
 
 
 def _of_kind(label: str, leak: Leak, checks: Sequence[LeakReport]) -> Finding | None:
-    """What is to be said of one kind that grew in one set-up; None: its teardown frees it, and nothing speaks against that."""
-    name, last = metric_name(f"{LEAK}.{leak.kind}", label), checks[-1]
+    """Return the finding on a kind that grew in one set-up; None where the teardown frees it and no fixture keeps it."""
+    name, last = str(MetricName(f"{LEAK}.{leak.kind}", label)), checks[-1]
     keepers = {fixture: scope for check in checks for fixture, scope in check.retaining_fixtures.items()}
     if leak.kind in last.released:
         fixtures = [fixture for fixture in keepers if fixture]
@@ -103,5 +101,5 @@ def _of_kind(label: str, leak: Leak, checks: Sequence[LeakReport]) -> Finding | 
 
 
 def _shared(keepers: Mapping[str, str]) -> list[str]:
-    """Fixtures that outlive a test, where these and other fixtures are all that keeps what grew."""
+    """Return the fixtures with a scope beyond the test if fixtures alone keep the growth alive, else nothing."""
     return [] if "" in keepers else [fixture for fixture, scope in keepers.items() if scope != "function"]

@@ -1,4 +1,4 @@
-"""What needs nothing to compare with, judged in every measuring mode: the marker's budgets and the test's own claims."""
+"""Judge absolute limits of the marker and speed claims of the test, which need no baseline."""
 
 from __future__ import annotations
 
@@ -7,85 +7,88 @@ from dataclasses import dataclass
 
 from pytest_perfguard.core.errors import SeriesError
 from pytest_perfguard.core.labels import Series, read_series
-from pytest_perfguard.core.metric_names import metric_kind, of_points
-from pytest_perfguard.core.model import Finding, Measurement, Samples, Verdict
-from pytest_perfguard.core.parsers import BUDGETS, KINDS
+from pytest_perfguard.core.metric_names import MetricName
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Finding, Measurement, Verdict
+from pytest_perfguard.core.parsers import KINDS, LIMIT_KEYWORDS
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.verdict.speed_claim import judge_claims
 
 
-def over_budget(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:
-    """A finding for each metric whose smallest value is above its budget; None where a further process may clear it.
+def judge_limits(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:
+    """Return a finding for each metric whose smallest value is above its limit; None where another process may clear it.
 
     The minimum is judged, since interference only adds: where even the best call is too slow, every call is.
     """
     findings: list[Finding | None] = []
-    points = of_points(measurement.samples, measurement.iterations)
-    for budget in _budgets(settings):
-        held = {name: found for name, found in sorted(measurement.samples.items()) if budget.is_on(name, points)}
-        findings += [_judge(budget, name, found, final=final) for name, found in held.items() if budget.exceeded(found)]
-        if final and not held:
-            reason = "this could not be taken of the test: see its notes"
-            if budget.series:
-                reason = f"the test recorded no timer {budget.series}, or too little for a 95th percentile"
-            unit = KINDS[budget.kind].unit
-            name = budget.keyword + f":{budget.series}" * bool(budget.series)
-            findings.append(Finding(name, unit, Verdict.INCONCLUSIVE, 0.0, limit=budget.limit, reason=reason))
+    names = {MetricName.parse(text, measurement.iterations): text for text in sorted(measurement.samples)}
+    for limit in _limits(settings):
+        limited = {name: measurement.samples[text] for name, text in names.items() if limit.applies_to(name)}
+        findings += [
+            _judge(limit, name, stats, final=final) for name, stats in limited.items() if limit.is_exceeded(stats)
+        ]
+        if final and not limited:
+            findings.append(_not_taken(limit))
     return [*findings, *judge_claims(measurement, final=final)]
 
 
 @dataclass(frozen=True)
-class _Budget:
+class _Limit:
     keyword: str
+    """Of the marker."""
     kind: str
-    limit: float
+    """Kind of the metric that the limit is for."""
+    amount: float
     series: Series | None = None
-    """Of a timer; None: of the measured calls themselves."""
+    """Series of a timer; None for a limit of the measured calls themselves."""
 
-    def is_on(self, name: str, points: set[str]) -> bool:
-        """Is it a budget of this metric?"""
-        if metric_kind(name) != self.kind:
+    def applies_to(self, name: MetricName) -> bool:
+        """Return whether this is a limit of the metric."""
+        if name.kind != self.kind:
             return False
         if self.series is None:
-            return name in points
+            return not name.series
         try:
-            return _series_in(name).matches(*self.series)
-        except SeriesError:  # the label of a measurement point looks like nothing that a series has
+            return bool(name.series) and read_series(name.series).matches(*self.series)
+        except SeriesError:  # a label of a measurement point may be no valid series
             return False
 
-    def exceeded(self, samples: Samples) -> bool:
-        return _lowest(samples) > self.limit
+    def is_exceeded(self, stats: MetricStats) -> bool:
+        """Return whether even the lowest value is above the limit."""
+        return _lowest(stats) > self.amount
 
 
-def _budgets(settings: Settings) -> Iterator[_Budget]:
-    for kind, keyword in BUDGETS.items():
-        limit = getattr(settings, keyword)
-        if limit is not None:
-            yield _Budget(keyword, kind, limit)
-    for text, limit in (settings.max_p95 or {}).items():
-        yield _Budget("max_p95", "p95", limit, read_series(text))
+def _limits(settings: Settings) -> Iterator[_Limit]:
+    for kind, keyword in LIMIT_KEYWORDS.items():
+        amount = getattr(settings, keyword)
+        if amount is not None:
+            yield _Limit(keyword, kind, amount)
+    for text, amount in (settings.max_p95 or {}).items():
+        yield _Limit("max_p95", "p95", amount, read_series(text))
 
 
-def _judge(budget: _Budget, name: str, samples: Samples, *, final: bool) -> Finding | None:
-    if not final and (samples.unit == "s" or len(samples.processes) < 2):
+def _judge(limit: _Limit, name: MetricName, stats: MetricStats, *, final: bool) -> Finding | None:
+    if not final and (stats.unit == "s" or len(stats.minima) < 2):
         return None
     return Finding(
-        name=budget.keyword + name.removeprefix(budget.kind),
-        unit=samples.unit,
-        verdict=Verdict.OVER_BUDGET,
-        candidate=_lowest(samples),
-        limit=budget.limit,
-        rounds=samples.rounds,
-        reason="every call is above the budget given in the marker" if budget.series is None else "in every process",
+        name=str(name._replace(kind=limit.keyword)),
+        unit=stats.unit,
+        verdict=Verdict.OVER_LIMIT,
+        candidate=_lowest(stats),
+        limit=limit.amount,
+        rounds=stats.rounds,
+        reason="every call is above the limit given in the marker" if limit.series is None else "in every process",
     )
 
 
-def _lowest(samples: Samples) -> float:
-    return samples.minimum if samples.unit == "s" else min(samples.medians)
+def _not_taken(limit: _Limit) -> Finding:
+    """Return the finding on a limit whose metric the test does not have."""
+    reason = "this metric could not be measured for the test: see its notes"
+    if limit.series:
+        reason = f"the test recorded no timer {limit.series}, or too few values for a 95th percentile"
+    name = str(MetricName(limit.keyword, series=str(limit.series or "")))
+    return Finding(name, KINDS[limit.kind].unit, Verdict.INCONCLUSIVE, 0.0, limit=limit.amount, reason=reason)
 
 
-def _series_in(name: str) -> Series:
-    """The timer's series in the name of a metric, behind the label of the measurement point."""
-    text = name.partition(":")[2]
-    head, brace, labels = text.partition("{")
-    return read_series(head.rpartition("/")[2] + brace + labels)
+def _lowest(stats: MetricStats) -> float:
+    return stats.minimum if stats.unit == "s" else min(stats.medians)

@@ -1,73 +1,68 @@
-"""One metric of one test on its two sides: what every judgement of it looks at, and the form of its outcome."""
+"""One metric of one test on both sides: the input of every judgement of a single metric, and its finding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_perfguard.core.metric_names import metric_kind
-from pytest_perfguard.core.model import Finding, Measurement, Record, Recorded, Verdict
+from pytest_perfguard.core.metric_names import metric_kind, same_place
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Finding, Measurement, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.robust import ratio_interval
 
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """All that the judgement of one metric looks at."""
+    """Both sides of one metric with their context."""
 
     name: str
-    base: Recorded
-    now: Recorded
+    base: MetricStats
+    now: MetricStats
     record: Record
     measurement: Measurement
     settings: Settings
     final: bool
+    """There will be no other process."""
 
     @classmethod
     def of(
-        cls, name: str, record: Record, now: Recorded, measurement: Measurement, settings: Settings, *, final: bool
+        cls, name: str, record: Record, now: MetricStats, measurement: Measurement, settings: Settings, *, final: bool
     ) -> MetricComparison:
-        """Return the case of the metric of this name, which the record has and of which `now` was measured."""
+        """Return the comparison of the metric of this name in the record with `now`."""
         return cls(name, record.metrics[name], now, record, measurement, settings, final)
 
     @property
-    def ratio(self) -> float:
-        return self.now.minimum / self.base.minimum if self.base.minimum > 0 else float("inf")
-
-    @property
     def wall(self) -> float:
-        """Of CPU time: recorded seconds of wall time at the same measurement point; of all else its own."""
-        if metric_kind(self.name) != "cpu":
-            return self.base.minimum
-        name = "time" + self.name.removeprefix(metric_kind(self.name))
-        recorded = self.record.metrics.get(name)
+        """Recorded wall time at the measurement point of a CPU time, in seconds; the baseline of any other metric."""
+        recorded = self.record.metrics.get(same_place(self.name, "time")) if metric_kind(self.name) == "cpu" else None
         return recorded.minimum if recorded else self.base.minimum
 
     @property
     def busy(self) -> float:
-        """Share of CPU time in what this metric counts."""
+        """Share of CPU time in this metric."""
         return 1.0 if metric_kind(self.name) == "cpu" else min(1.0, self.measurement.busy)
 
-
-def finding(
-    case: MetricComparison,
-    verdict: Verdict,
-    limit: float,
-    reason: str = "",
-    smallest: float | None = None,
-    *,
-    interval: tuple[float, float] | None = None,
-) -> Finding:
-    if case.base.unit == "s":
-        interval = ratio_interval(case.base.minima, case.now.minima)
-    return Finding(
-        name=case.name,
-        unit=case.base.unit,
-        verdict=verdict,
-        candidate=case.now.estimate,
-        baseline=case.base.estimate,
-        interval=interval,
-        limit=limit,
-        rounds=case.now.rounds,
-        reason=reason,
-        smallest=smallest,
-    )
+    def finding(
+        self,
+        verdict: Verdict,
+        limit: float,
+        reason: str = "",
+        smallest: float | None = None,
+        *,
+        interval: tuple[float, float] | None = None,
+    ) -> Finding:
+        """Return the finding of this metric; times get the interval of their minima."""
+        if self.base.unit == "s":
+            interval = ratio_interval(self.base.minima, self.now.minima)
+        return Finding(
+            name=self.name,
+            unit=self.base.unit,
+            verdict=verdict,
+            candidate=self.now.estimate,
+            baseline=self.base.estimate,
+            interval=interval,
+            limit=limit,
+            rounds=self.now.rounds,
+            reason=reason,
+            smallest=smallest,
+        )

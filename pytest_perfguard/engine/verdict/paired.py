@@ -1,7 +1,7 @@
-"""Two trees side by side: a sequential test on pairs of processes (procedure B of docs/verdict.md).
+"""Judge two revisions measured side by side: a sequential test on pairs of processes (docs/verdict.md, side by side).
 
-Both arms run in turn on one CPU, so that whatever the machine does, it does to both. What differs between two fresh pairs
-(memory layout, hash seed) is left to chance, and the pair is the unit of inference, never the round.
+Both arms run in turn on one CPU, so that the machine disturbs both alike. Memory layout and hash seed differ at random
+between two fresh pairs. Hence the pair is the unit of inference, never the round.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from pytest_perfguard.core.metric_names import metric_kind, metric_order
+from pytest_perfguard.core.metric_names import metric_kind, metric_order, same_place
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import VarianceEstimate, moderated
@@ -24,39 +24,38 @@ from pytest_perfguard.core.stats.sequential import (
     trimmed_mean,
 )
 from pytest_perfguard.core.units import describe_range
-from pytest_perfguard.engine.verdict.combine import concluded
-from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
-from pytest_perfguard.engine.verdict.limits import over_budget
+from pytest_perfguard.engine.verdict.combine import combine
+from pytest_perfguard.engine.verdict.comparability import different_conditions, different_points
+from pytest_perfguard.engine.verdict.limits import judge_limits
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison
-from pytest_perfguard.engine.verdict.summary import exact_summary
 
 MAX_PAIRS: Final = PAIR_LOOKS[-1]
-#: The part of the last look, where most is known; the others share the rest evenly.
+#: Share of the significance level for the last look, which has most data; the others divide the rest evenly.
 LAST_LOOK: Final = 0.5
-#: Off one common CPU the arms meet different speeds of the machine: identical code differs by up to 41 % in single pairs.
+#: On different CPUs the arms run at different speeds: identical code differs by up to 41 % in single pairs.
 UNPINNED_THRESHOLD: Final = 0.10
-#: Logarithm of a ratio that a pair of identical code reaches with a chance of at most LARGE_CHANCE (docs/verdict.md).
+#: Logarithm of a ratio that a pair of identical code exceeds with a chance of at most LARGE_CHANCE (docs/verdict.md).
 LARGE: Final = math.log(1.25)
 LARGE_CHANCE: Final = 0.05
-#: Pairs that differ among themselves so much that chance gives their mean its sign this often show no large change.
+#: A large change requires that chance alone gives the mean of the pairs its sign at most this often.
 SIGN_ERROR: Final = 0.0025
-#: The same where the arms are not kept on one CPU.
+#: LARGE where the arms are not kept on one CPU.
 UNPINNED_LARGE: Final = math.log(1.6)
-#: Pairs from which on their spread is trusted to tell a small change; before that, only a large one is reported.
+#: Pairs that are needed to report a small change; fewer report a large one only.
 MIN_SPREAD_PAIRS: Final = PAIR_LOOKS[1]
-#: How much the pairs of one test differ, where little is known of this run: a standard deviation of 2 %.
+#: Spread of the pairs of one test while little is known of this run: a standard deviation of 2 %.
 PAIR_PRIOR: Final = VarianceEstimate(0.02**2, 3.0)
-#: Of the interval that is reported, which has to lie below the limit where nothing changed.
+#: Confidence of the reported interval. An unchanged metric has its upper end below the limit.
 CONFIDENCE: Final = 0.95
-#: Logarithm of a ratio (a thousand) from which on an interval says nothing: two pairs may yield one of any size.
+#: Logarithm of the ratio (a thousand) above which an interval is useless: two pairs may yield one of any size.
 MAX_REPORTED_LOG_RATIO: Final = math.log(1000)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The two sides of one test, pair by pair: the i-th process of the one ran beside the i-th of the other."""
+    """Both sides of one test: the i-th process of the base ran beside the i-th process of the head."""
 
     revision: str
     base: Measurement
@@ -65,18 +64,18 @@ class Pairs:
     why: str = ""
 
     def pairing(self) -> Pairing:
-        """What a verdict says of the other side."""
+        """Return the description of the other side for the verdict."""
         return Pairing(self.revision, self.base, self.why, self.pinned)
 
     def in_step(self, name: str) -> bool:
-        """Has this time as many rounds on both sides? One that a timer recorded may not."""
+        """Return whether both sides have equally many rounds of this time. A timer may have recorded fewer on one side."""
         sides = self.base.samples[name].processes, self.head.samples[name].processes
         return self.head.samples[name].unit != "s" or [len(rounds) for rounds in sides[0]] == [
             len(rounds) for rounds in sides[1]
         ]
 
     def slices(self, name: str) -> list[list[float]]:
-        """Return, for each pair, the logarithms of head / base of its slices; without pairs that the clock could not read."""
+        """Return the logarithms of head / base of the slices of each pair, without pairs too short for the clock."""
         sides = zip(self.base.samples[name].processes, self.head.samples[name].processes, strict=True)
         ratios = [slice_log_ratios(base, head) for base, head in sides]
         return [pair for pair in ratios if pair]
@@ -89,25 +88,24 @@ class Pairs:
 def judge_paired(
     nodeid: str, pairs: Pairs, settings: Settings, *, family: int, spent: Spent, prior: VarianceEstimate = PAIR_PRIOR
 ) -> Comparison | None:
-    """Return the verdict on one test, or None while a further pair may settle it.
+    """Return the verdict on one test, or None while another pair may settle it.
 
     Parameters
     ----------
     family
         the number of tests that share the run's chance of a false alarm.
     prior
-        what is known of the variance of a pair's log ratio before this test's pairs are looked at.
+        variance of a pair's log ratio that other tests suggest.
     """
     pairing = pairs.pairing()
     base, head = set(pairs.base.samples), set(pairs.head.samples)
     record = _as_record(pairs)
-    reason = other_points(base, head, {*pairs.base.iterations, *pairs.head.iterations}) or other_conditions(
-        record, pairs.head
-    )
-    if not base | head and pairs.head.contests:  # all that the test does is to claim something
-        return concluded(nodeid, over_budget(pairs.head, settings, final=spent > Spent.LITTLE), pairs.head, pairing)
+    points = {*pairs.base.iterations, *pairs.head.iterations}
+    reason = different_points(base, head, points) or different_conditions(record, pairs.head)
+    if not base | head and pairs.head.claims:  # the test consists of speed claims alone
+        return combine(nodeid, judge_limits(pairs.head, settings, final=spent > Spent.LITTLE), pairs.head, pairing)
     if not base & head:
-        reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
+        reason = reason or f"none of the requested metrics could be measured: {', '.join(settings.metrics)}"
     if reason:
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
     if spent is Spent.LITTLE and pairs.head.processes not in PAIR_LOOKS:
@@ -121,26 +119,23 @@ def judge_paired(
         if name in times:
             findings.append(_Look(name, pairs, settings, error, prior).judge(spent))
         else:
-            # Looked into further whatever the budget says: a slow test has few pairs, and this takes six.
+            # Measured further whatever the budget: a slow test has few pairs, and this judgement takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
-            now = exact_summary(pairs.head.samples[name])
-            findings.append(
-                judge_memory(MetricComparison.of(name, record, now, pairs.head, settings, final=enough), MEMORY_PAIRS)
-            )
-    findings += over_budget(pairs.head, settings, final=spent > Spent.LITTLE)
-    return concluded(nodeid, findings, pairs.head, pairing)
+            now = pairs.head.samples[name]
+            metric = MetricComparison.of(name, record, now, pairs.head, settings, final=enough)
+            findings.append(judge_memory(metric, MEMORY_PAIRS))
+    findings += judge_limits(pairs.head, settings, final=spent > Spent.LITTLE)
+    return combine(nodeid, findings, pairs.head, pairing)
 
 
 def _as_record(pairs: Pairs) -> Record:
-    """The base in the form of a baseline, with all digits."""
-    metrics = {name: exact_summary(samples) for name, samples in pairs.base.samples.items()}
-    return Record(
-        "", pairs.revision, pairs.base.kernel, dict(pairs.base.iterations), metrics, dict(pairs.base.conditions)
-    )
+    """Return the base in the form of a baseline's record, with all digits."""
+    base = pairs.base
+    return Record("", pairs.revision, base.kernel, base.iterations, base.samples, base.conditions)
 
 
 def spread_of(pairs: Pairs) -> tuple[float, int] | None:
-    """Return (variance of the pairs' log ratios, degrees of freedom) of the time of the whole test; None: not known."""
+    """Return (variance of the pairs' log ratios, degrees of freedom) of the test's time; None where it is not known."""
     name = next((name for name in sorted(pairs.head.samples, key=metric_order) if metric_kind(name) == "time"), None)
     if name is None or name not in pairs.base.samples or not pairs.in_step(name):
         return None
@@ -149,19 +144,19 @@ def spread_of(pairs: Pairs) -> tuple[float, int] | None:
 
 
 def look_level(settings: Settings, family: int, *, final: bool) -> float:
-    """The significance level of one look at one test, one-sided, for all its metrics together."""
+    """Return the one-sided significance level of one look at one test, for all its metrics together."""
     share = LAST_LOOK if final else (1 - LAST_LOOK) / (len(PAIR_LOOKS) - 1)
     return min(TEST_ALPHA, settings.alpha / max(1, family)) * share
 
 
 def paired_threshold(settings: Settings, *, pinned: bool) -> float:
-    """The relative threshold that pairs can hold."""
+    """Return the smallest relative threshold that pairs can decide."""
     return settings.threshold if pinned else max(settings.threshold, UNPINNED_THRESHOLD)
 
 
 @dataclass(frozen=True)
 class _Look:
-    """One look at one time metric; `error` is its significance level, the looks paid for."""
+    """One look at one time metric. `error` is the significance level of this look."""
 
     name: str
     pairs: Pairs
@@ -198,7 +193,7 @@ class _Look:
 
     @property
     def _changed(self) -> bool:
-        """Is it beyond the bound, and beyond chance?"""
+        """Whether the change exceeds both the bound and chance."""
         if abs(self._mean) <= self._bound or len(self._ratios) < PAIR_LOOKS[0]:
             return False
         beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._strict
@@ -206,11 +201,11 @@ class _Look:
 
     @property
     def _is_large(self) -> bool:
-        """Do so many pairs show a large change in one direction as identical code hardly ever does?
+        """Whether more pairs show a large change in one direction than identical code would.
 
-        A binomial test: a pair of identical code is beyond LARGE with a chance of at most LARGE_CHANCE, however heavy the
-        tails of its distribution are. Where more pairs than that are beyond LARGE the other way, these pairs differ by more,
-        and the share of those is the chance.
+        A binomial test: a pair of identical code exceeds LARGE with a chance of at most LARGE_CHANCE, however heavy the
+        tails of its distribution are. Where a larger share of the pairs exceeds LARGE in the other direction, that share
+        is the chance.
         """
         side, large = math.copysign(1.0, self._mean), LARGE if self.pairs.pinned else UNPINNED_LARGE
         hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)
@@ -220,20 +215,20 @@ class _Look:
 
     @property
     def _agree(self) -> bool:
-        """Does the spread of the pairs alone, without any prior, allow no other sign?"""
+        """Whether the spread of the pairs alone, without a prior, excludes the other sign."""
         error = statistics.stdev(self._ratios) / math.sqrt(len(self._ratios))
         return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
 
     @cached_property
     def _spread(self) -> VarianceEstimate:
-        """Variance of a pair: moderated by the prior, and never below what the pairs or their slices show."""
+        """Variance of a pair: moderated by the prior, never below that of the pairs or of their slices."""
         within = statistics.fmean(map(trimmed_error, self._slices))
         spread = moderated([self._ratios], VarianceEstimate(self.prior.variance + within, self.prior.freedom))
         own = statistics.variance(self._ratios) if len(self._ratios) > 1 else 0.0
         return VarianceEstimate(max(spread.variance, own), spread.freedom)
 
     def _margin(self, error: float) -> float:
-        """Return how far from the mean the truth lies at most, on one side, but for a chance of `error`."""
+        """Return the largest one-sided distance of the truth from the mean, with a chance of error of `error`."""
         if len(self._ratios) < 2:
             return math.inf
         return t_quantile(1 - error, self._spread.freedom) * math.sqrt(self._spread.variance / len(self._ratios))
@@ -248,7 +243,7 @@ class _Look:
 
     def _finding(self, verdict: Verdict, reason: str = "", smallest: float | None = None) -> Finding:
         base, head = self.pairs.base.samples[self.name], self.pairs.head.samples[self.name]
-        was = statistics.median(base.medians)
+        before = statistics.median(base.medians)
         interval = (
             (math.exp(self._mean - self._half), math.exp(self._mean + self._half))
             if self._half < MAX_REPORTED_LOG_RATIO
@@ -259,9 +254,9 @@ class _Look:
             unit=base.unit,
             verdict=verdict,
             candidate=statistics.median(head.medians),
-            baseline=was,
+            baseline=before,
             interval=interval,
-            limit=was * math.exp(self._bound) if math.isfinite(self._bound) else None,
+            limit=before * math.exp(self._bound) if math.isfinite(self._bound) else None,
             rounds=head.rounds,
             reason=reason,
             smallest=math.exp(smallest) if smallest is not None and smallest < MAX_REPORTED_LOG_RATIO else None,
@@ -270,14 +265,14 @@ class _Look:
 
 
 def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
-    """The logarithm of the smallest ratio that matters: threshold, and floor.
+    """Return the logarithm of the smallest ratio that matters, from threshold and floor.
 
-    CPU time matters in proportion to the time that the test takes: 300 us of CPU in a wait of 30 ms are held to the
+    CPU time matters in proportion to the test's wall time: 300 us of CPU time in a wait of 30 ms may grow by the
     threshold of the wait.
     """
     base = statistics.median(pairs.base.samples[name].medians)
     kind = metric_kind(name)
-    wall = pairs.base.samples.get("time" + name.removeprefix(kind)) if kind == "cpu" else None
+    wall = pairs.base.samples.get(same_place(name, "time")) if kind == "cpu" else None
     longest = max(base, statistics.median(wall.medians)) if wall else base
     if base <= 0:
         return math.inf
@@ -289,8 +284,10 @@ def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
 
 def _why_open(ratios: list[float], pairs: Pairs) -> str:
     if len(ratios) < pairs.head.processes:
-        return "the clock is too coarse for it"
+        return "the clock is too coarse for so short a call"
     if len(ratios) < PAIR_LOOKS[0]:
-        return f"the budget was spent after {len(ratios)} of at least {PAIR_LOOKS[0]} pairs; give it more with --perf-budget"
+        return (
+            f"the budget was spent after {len(ratios)} of at least {PAIR_LOOKS[0]} pairs; raise it with --perf-budget"
+        )
     low, high, mean = (math.exp(value) for value in (min(ratios), max(ratios), statistics.fmean(ratios)))
-    return f"could not tell: its {len(ratios)} pairs lie between {describe_range(low, high, mean)}"
+    return f"not decided: its {len(ratios)} pairs lie between {describe_range(low, high, mean)}"

@@ -1,4 +1,4 @@
-"""When has a baseline been measured long enough, and what of it is kept?"""
+"""Decide when a measurement that has nothing to compare with is long enough, and make the record of it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,46 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.core.metric_names import metric_order
+from pytest_perfguard.core.metric_stats import rounded
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.engine.measure.messages import BUSY_SHARE
-from pytest_perfguard.engine.verdict.combine import worst
-from pytest_perfguard.engine.verdict.limits import over_budget
-from pytest_perfguard.engine.verdict.summary import kept_summary, rounded
+from pytest_perfguard.engine.verdict.combine import most_severe
+from pytest_perfguard.engine.verdict.limits import judge_limits
 
-#: Processes that a plain `--perf` run takes: enough for a look.
+#: Processes of a plain `--perf` run: enough for a first impression.
 LOOK_PROCESSES: Final = 3
-#: Processes of a baseline: without a commit to measure beside, the spread between them decides what can be detected.
+#: Processes of a baseline. Without a commit to measure beside, their spread decides which changes can be detected.
 RECORDED_PROCESSES: Final = 10
-#: Fewer processes of slow tests: from this number on, a baseline takes so many seconds of measuring and no more.
+#: A slow test is recorded in fewer processes: at least so many, as soon as they took so many seconds.
 MIN_RECORDED_PROCESSES: Final = 4
 RECORDING_SECONDS: Final = 2.0
-#: A baseline is worth recording again where the machine was slower by this factor than the run has seen it.
+#: A baseline should be recorded again where the machine was slower by this factor than at its best in the run.
 SLOW_MACHINE: Final = 1.15
 
 
 def judge_look(nodeid: str, measurement: Measurement, settings: Settings, *, final: bool) -> Comparison | None:
-    """`--perf`: measured, held against the absolute budgets only."""
+    """Return the result of `--perf`, which judges absolute limits only; None while more processes are needed."""
     return _unjudged(nodeid, measurement, settings, enough=measurement.processes >= LOOK_PROCESSES, final=final)
 
 
 def judge_recording(
     nodeid: str, measurement: Measurement, settings: Settings, *, full_pace: float, final: bool
 ) -> Comparison | None:
-    """`--perf-baseline`: measured in a fixed number of processes, fewer of a slow test.
+    """Return the result of `--perf-baseline`; None while more processes are needed.
 
-    `full_pace` is the fastest calibration kernel that this run has seen around any test, in seconds.
+    Parameters
+    ----------
+    full_pace
+        the shortest time of the calibration kernel beside any test of this run, in seconds.
     """
     slow = measurement.processes >= MIN_RECORDED_PROCESSES and measurement.seconds >= RECORDING_SECONDS
     enough = slow or measurement.processes >= RECORDED_PROCESSES
-    doubts = tuple(_confounders(measurement, full_pace))
-    told = replace(measurement, notes=(*measurement.notes, *doubts))
-    return _unjudged(nodeid, told, settings, enough=enough, final=final)
+    noted = replace(measurement, notes=(*measurement.notes, *_confounders(measurement, full_pace)))
+    return _unjudged(nodeid, noted, settings, enough=enough, final=final)
 
 
 def _confounders(measurement: Measurement, full_pace: float) -> Iterator[str]:
-    """What was wrong with the machine while it was recorded, and what that costs later."""
+    """Yield notes on disturbances of the recording and their cost for later comparisons."""
     cost = (
         "comparisons with it take longer, and without git only large slowdowns are found; record again when it is quiet"
     )
@@ -56,16 +57,15 @@ def _confounders(measurement: Measurement, full_pace: float) -> Iterator[str]:
 
 
 def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
-    """What the baseline file keeps of a measurement."""
-    metrics = {name: kept_summary(samples) for name, samples in measurement.samples.items()}
+    """Return the record of a measurement, as the baseline file holds it."""
     return Record(
         source,
         commit,
         rounded(measurement.kernel),
         dict(measurement.iterations),
-        metrics,
+        {name: stats.as_stored() for name, stats in measurement.samples.items()},
         dict(measurement.conditions),
-        tuple(rounded(pace) for pace in measurement.paces),
+        tuple(map(rounded, measurement.paces)),
         tuple(measurement.imports),
     )
 
@@ -73,13 +73,12 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
 def _unjudged(
     nodeid: str, measurement: Measurement, settings: Settings, *, enough: bool, final: bool
 ) -> Comparison | None:
-    if not final and (not enough or None in over_budget(measurement, settings, final=False)):
+    if not final and (not enough or None in judge_limits(measurement, settings, final=False)):
         return None
-    budgets = over_budget(measurement, settings, final=True)
-    findings = [
-        Finding(name, samples.unit, None, samples.estimate, rounds=samples.rounds)
-        for name, samples in sorted(measurement.samples.items(), key=lambda item: metric_order(item[0]))
+    amounts = [
+        Finding(name, stats.unit, None, stats.estimate, rounds=stats.rounds)
+        for name, stats in sorted(measurement.samples.items(), key=lambda item: metric_order(item[0]))
     ]
-    held = [finding for finding in budgets if finding is not None]
-    verdict = worst([finding.verdict for finding in held if finding.verdict is not None])
-    return Comparison(nodeid, verdict, (*findings, *held), measurement)
+    limits = [finding for finding in judge_limits(measurement, settings, final=True) if finding is not None]
+    verdict = most_severe(finding.verdict for finding in limits)
+    return Comparison(nodeid, verdict, (*amounts, *limits), measurement)

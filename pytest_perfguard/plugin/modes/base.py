@@ -17,7 +17,7 @@ from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import fitted_prior
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.baseline.commit import current_commit
-from pytest_perfguard.engine.baseline.store import Store, merged
+from pytest_perfguard.engine.baseline.store import Store, with_records
 from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
@@ -185,7 +185,7 @@ class BaselineMode(Mode):
             return nodeid not in collected and selection.includes(nodeid)
 
         self.store.update(
-            lambda before: merged(before, self.machine, records, _stamp(), gone if whole else None), self._say
+            lambda before: with_records(before, self.machine, records, _stamp(), gone if whole else None), self._say
         )
 
     def _say(self, line: str) -> None:
@@ -200,7 +200,7 @@ class BaselineMode(Mode):
         return baseline_name(self)
 
     def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
-        if any(comparison.measurement.samples or comparison.measurement.contests for comparison in comparisons):
+        if any(comparison.measurement.samples or comparison.measurement.claims for comparison in comparisons):
             return ""
         return "nothing was recorded: no test marked perf ran and passed"
 

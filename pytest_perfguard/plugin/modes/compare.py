@@ -11,7 +11,7 @@ from pytest_perfguard.core.git import find_repository, is_installed
 from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.engine.baseline.commit import commit_of_record, is_commit
 from pytest_perfguard.engine.baseline.schema import Baseline
-from pytest_perfguard.engine.report.change_text import change_in_words
+from pytest_perfguard.engine.report.text import change_in_words
 from pytest_perfguard.engine.runner.revision import Revision, find_revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import comparability, stopping, stored
@@ -61,8 +61,8 @@ class CompareMode(Mode):
 
     def settled_before(self, nodeid: str) -> Comparison | None:
         settings, reason = self.settings_of(nodeid), self._incomparable(nodeid)
-        if not reason or settings.has_budget:
-            return None  # an absolute budget is judged whatever the baseline holds
+        if not reason or settings.has_limits:
+            return None  # an absolute limit is judged whatever the baseline holds
         return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
 
     def measured_alone(self, nodeid: str) -> bool:
@@ -79,7 +79,7 @@ class CompareMode(Mode):
         look = stopping.judge_look(nodeid, measurement, settings, final=final)
         if look is None or look.verdict is not None:
             return look
-        if measurement.contests and not measurement.samples:  # all that it does is to claim something, and that is so
+        if measurement.claims and not measurement.samples:  # all that it does is to claim something, and that is so
             return Comparison(nodeid, Verdict.UNCHANGED, look.findings, measurement)
         verdict = Verdict.INCOMPARABLE if reason else Verdict.NEW
         return Comparison(nodeid, verdict, look.findings, measurement, reason or "not in the baseline file")
@@ -153,14 +153,14 @@ class CompareMode(Mode):
         if commit := commit_of_record(self.store.path, record):
             yield commit
 
-    def _incomparable(self, nodeid: str) -> str:
-        """Why there is nothing to compare with although the test was recorded; "" otherwise."""
+    def _incomparable(self, nodeid: str) -> str | None:
+        """Return why there is nothing to compare with although the test was recorded; None otherwise."""
         record = self.record_of(nodeid)
         if record is not None:
-            return comparability.other_source(record, self.source_of(nodeid))
+            return comparability.changed_source(record, self.source_of(nodeid))
         others = [name for name, part in self._baseline.classes.items() if nodeid in part.tests]
         if not others:
-            return ""
+            return None
         return (
             f"recorded on another machine class or interpreter ({', '.join(sorted(others))}), this is "
             f"{self.machine.name}; record here with: pytest --perf-baseline"

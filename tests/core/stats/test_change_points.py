@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pytest_perfguard.core.stats.change_points import LEAST, change_points, energy_split, welch
+from pytest_perfguard.core.stats.change_points import MIN_LEVEL_LENGTH, change_points, energy_split, welch_test
 
 STEP = math.log(1.05)
 
@@ -23,12 +23,12 @@ def noise(count: int, seed: int, deviation: float = 0.015) -> list[float]:
 
 
 def found_in(values: list[float]) -> list[int]:
-    return [change.index for change in change_points(values, alpha=0.001, least_step=STEP)]
+    return [change.index for change in change_points(values, alpha=0.001, min_step=STEP)]
 
 
 def test_one_step_is_found_where_it_is():
     values = [value + (0.1 if index >= 12 else 0.0) for index, value in enumerate(noise(25, 1))]
-    (change,) = change_points(values, alpha=0.001, least_step=STEP)
+    (change,) = change_points(values, alpha=0.001, min_step=STEP)
     assert change.index == 12
     assert change.after - change.before == pytest.approx(0.1, abs=0.02)
     assert change.p < 0.001
@@ -84,11 +84,11 @@ def test_one_value_beside_nothing_is_no_level():
 
 
 def test_too_short_a_series_says_nothing():
-    assert energy_split([0.0] * (2 * LEAST - 1)) is None
+    assert energy_split([0.0] * (2 * MIN_LEVEL_LENGTH - 1)) is None
     assert found_in([0.0, 0.0, 9.0, 9.0, 9.0]) == []
 
 
-@given(st.lists(st.floats(-1, 1), min_size=2 * LEAST, max_size=14))
+@given(st.lists(st.floats(-1, 1), min_size=2 * MIN_LEVEL_LENGTH, max_size=14))
 def test_the_split_maximises_the_energy_statistic(values):
     """Against the definition, written out."""
 
@@ -103,7 +103,11 @@ def test_the_split_maximises_the_energy_statistic(values):
         apart = 2 * mean_distance(left, right) - inner(left) - inner(right)
         return split * (end - split) / end * apart
 
-    places = [(s, e) for e in range(2 * LEAST, len(values) + 1) for s in range(LEAST, e - LEAST + 1)]
+    places = [
+        (s, e)
+        for e in range(2 * MIN_LEVEL_LENGTH, len(values) + 1)
+        for s in range(MIN_LEVEL_LENGTH, e - MIN_LEVEL_LENGTH + 1)
+    ]
     best = max(statistic(*place) for place in places)
     split = energy_split(values)
     ours = max(statistic(s, e) for s, e in places if s == split)
@@ -114,14 +118,14 @@ def test_the_split_maximises_the_energy_statistic(values):
 def test_welch_agrees_with_scipy(left, right):
     assume(min(np.ptp(left), np.ptp(right)) > 1e-3)
     expected = stats.ttest_ind(left, right, equal_var=False).pvalue
-    assert welch(left, right) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert welch_test(left, right) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 @given(st.lists(st.floats(-1, 1), max_size=40))
 def test_levels_are_long_enough_and_their_means_are_told(values):
     changes = change_points(values, alpha=0.01)
     bounds = [0, *(change.index for change in changes), len(values)]
-    assert all(later - earlier >= LEAST for earlier, later in itertools.pairwise(bounds)) or not changes
+    assert all(later - earlier >= MIN_LEVEL_LENGTH for earlier, later in itertools.pairwise(bounds)) or not changes
     for change, begin, end in zip(changes, bounds, bounds[2:], strict=False):
         assert change.before == pytest.approx(np.mean(values[begin : change.index]))
         assert change.after == pytest.approx(np.mean(values[change.index : end]))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.stats.robust import agreeing, bootstrap_minimum, ratio_interval
+from pytest_perfguard.core.stats.robust import bootstrap_minimum, count_near_minimum, ratio_interval
 
 amounts = st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=40)
 
@@ -47,5 +47,5 @@ def test_a_ratio_to_zero_has_no_interval():
 
 
 def test_agreeing_counts_the_values_near_the_smallest():
-    assert agreeing([1.0, 1.009, 1.02, 5.0], 0.01) == 2
-    assert agreeing([0.0, 0.0, 1.0], 0.01) == 2
+    assert count_near_minimum([1.0, 1.009, 1.02, 5.0], 0.01) == 2
+    assert count_near_minimum([0.0, 0.0, 1.0], 0.01) == 2

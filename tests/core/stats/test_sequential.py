@@ -13,7 +13,7 @@ from scipy import stats
 from pytest_perfguard.core.stats.sequential import (
     binomial_tail,
     log_ratio,
-    margin,
+    mean_margin,
     t_quantile,
     trimmed_error,
     trimmed_mean,
@@ -60,8 +60,8 @@ def test_quantiles_are_those_of_the_tables(probability, freedom, quantile):
 
 
 def test_one_value_says_nothing_of_its_error():
-    assert margin([], 0.05) == margin([1.0], 0.05) == math.inf
-    assert margin([1.0, 1.0, 1.0], 1e-6) == 0
+    assert mean_margin([], 0.05) == mean_margin([1.0], 0.05) == math.inf
+    assert mean_margin([1.0, 1.0, 1.0], 1e-6) == 0
 
 
 def test_the_true_mean_is_missed_as_rarely_as_claimed():
@@ -69,7 +69,7 @@ def test_the_true_mean_is_missed_as_rarely_as_claimed():
     missed = 0
     for _ in range(4000):
         values = [dice.gauss(0, 1) for _ in range(6)]
-        missed += sum(values) / 6 - margin(values, 0.05) > 0
+        missed += sum(values) / 6 - mean_margin(values, 0.05) > 0
     assert 0.04 < missed / 4000 < 0.06
 
 

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.commit import commit_of_record, current_commit, is_commit
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, to_text
 
@@ -38,7 +39,7 @@ def test_without_git_there_is_no_revision(tmp_path, monkeypatch):
 
 
 def record(kernel):
-    return Record("h", "abc", kernel, {"": 1}, {"time": Recorded("s", (kernel,), (kernel,), 1)})
+    return Record("h", "abc", kernel, {"": 1}, {"time": MetricStats("s", (kernel,), (kernel,), 1)})
 
 
 @pytest.fixture

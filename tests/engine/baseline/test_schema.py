@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import BaselineUnreadable
-from pytest_perfguard.core.model import Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Record
 from pytest_perfguard.core.parsers import METRICS
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from_text, to_text
 
@@ -20,7 +21,7 @@ amounts = st.floats(0, 1e9).map(lambda value: float(f"{value:.6g}"))
 def recorded(draw, name):
     minima = draw(st.lists(amounts, min_size=1, max_size=5))
     medians = tuple(value + draw(amounts) for value in minima)
-    return Recorded(METRICS[name.partition(":")[0]], tuple(minima), medians, draw(st.integers(1, 10**6)))
+    return MetricStats(METRICS[name.partition(":")[0]], tuple(minima), medians, draw(st.integers(1, 10**6)))
 
 
 @st.composite
@@ -60,10 +61,10 @@ EXAMPLE = Baseline(
             {"at": "now"},
             {
                 "test_a.py::test_b": Record(
-                    "h", "c", 0.5, {"": 3}, {"time": Recorded("s", (1.0,), (2.0,), 40)}, {}, (0.5,)
+                    "h", "c", 0.5, {"": 3}, {"time": MetricStats("s", (1.0,), (2.0,), 40)}, {}, (0.5,)
                 ),
                 "test_a.py::test_c": Record(
-                    "h", "c", 0.5, {"": 3}, {"time": Recorded("s", (1.0,), (2.0,), 40)}, {}, (0.5,)
+                    "h", "c", 0.5, {"": 3}, {"time": MetricStats("s", (1.0,), (2.0,), 40)}, {}, (0.5,)
                 ),
             },
         )

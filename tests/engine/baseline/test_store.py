@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.errors import BaselineError, BaselineMissing, BaselineUnreadable
-from pytest_perfguard.core.model import Machine, Record, Recorded
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Machine, Record
 from pytest_perfguard.engine.baseline import store as module
 from pytest_perfguard.engine.baseline.schema import Baseline, to_text
-from pytest_perfguard.engine.baseline.store import Store, merged, pruned
+from pytest_perfguard.engine.baseline.store import Store, with_records, without_tests
 
 HERE, THERE = Machine("here", {"cpu": "x"}), Machine("there", {"cpu": "y"})
 
 
 def record(value=1.0):
-    return Record("h", "c", 0.5, {"": 3}, {"time": Recorded("s", (value,), (value,), 40)}, {}, (0.5,))
+    return Record("h", "c", 0.5, {"": 3}, {"time": MetricStats("s", (value,), (value,), 40)}, {}, (0.5,))
 
 
 def put(store, records, machine=HERE, gone=None, at="now"):
-    store.update(lambda before: merged(before, machine, records, {"at": at}, gone))
+    store.update(lambda before: with_records(before, machine, records, {"at": at}, gone))
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_a_file_of_another_user_in_a_sticky_folder_is_left_alone(shared):
 def test_a_writer_that_waits_says_for_what_and_gives_up_at_last(store, monkeypatch):
     from filelock import FileLock
 
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "REPORT_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(module, "LOCK_SECONDS", 0.01)
     said = []
     with FileLock(store.path.with_name(".perf-baseline.json.lock")):
@@ -246,7 +247,7 @@ def test_what_killed_writers_left_is_cleared_and_nothing_else(store):
 def test_pruning_drops_from_every_class_and_drops_empty_classes(store):
     put(store, {"a": record(), "b": record()})
     put(store, {"a": record()}, THERE)
-    after, names = pruned(store.read(), lambda nodeid: nodeid == "a")
+    after, names = without_tests(store.read(), lambda nodeid: nodeid == "a")
     assert (names, set(after.classes), set(after.tests_of("here"))) == (["a"], {"here"}, {"b"})
 
 

@@ -73,4 +73,4 @@ def test_the_unit_does_not_matter(values, scale):
     first = drift_of(values, threshold=0.05, alpha=0.001)
     second = drift_of([value * scale for value in values], threshold=0.05, alpha=0.001)
     assert second.ratio == pytest.approx(first.ratio, rel=1e-6)
-    assert first.least <= first.ratio
+    assert first.lower_bound <= first.ratio

@@ -15,7 +15,7 @@ import pytest
 from pytest_perfguard.engine.measure import tracers
 from pytest_perfguard.engine.measure.tracers import pause_time_limits, pause_tracers, unpausable_tracers
 from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
-from pytest_perfguard.engine.verdict.comparability import other_conditions
+from pytest_perfguard.engine.verdict.comparability import different_conditions
 from pytest_perfguard.engine.verdict.stopping import to_record
 
 
@@ -183,7 +183,7 @@ def test_a_measurement_under_an_instrument_is_no_match_for_one_without():
     plain, traced = tallied(), tallied("memray is tracking allocations")
     assert "memray is tracking allocations" in traced.notes[0]
     record = to_record(plain, source="", commit="")
-    assert "cannot be paused" in other_conditions(record, traced)
-    assert other_conditions(record, plain) == ""
-    assert other_conditions(to_record(traced, source="", commit=""), traced) == ""
+    assert "cannot be paused" in different_conditions(record, traced)
+    assert different_conditions(record, plain) is None
+    assert different_conditions(to_record(traced, source="", commit=""), traced) is None
     assert "instrumented" not in plain.conditions  # files of earlier versions stay as they are

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import (
     Comparison,
     Finding,
@@ -13,20 +14,18 @@ from pytest_perfguard.core.model import (
     Measurement,
     Pairing,
     Record,
-    Recorded,
-    Samples,
     Verdict,
 )
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.report.document import Entry, Report, Sides, Spread, sides_of
+from pytest_perfguard.engine.report.document import MetricSides, Report, ReportedTest, sides_of
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 MACHINE = Machine("linux", {"cpu": "Some CPU", "cpus": 2, "python_version": "3.11.7", "system": "Linux"})
-RECORD = Record("h", "abc123", 3e-4, {"": 3}, {"time": Recorded("s", (1e-6,), (1.1e-6,), 40)}, {}, (3e-4,))
+RECORD = Record("h", "abc123", 3e-4, {"": 3}, {"time": MetricStats("s", (1e-6,), (1.1e-6,), 40)}, {}, (3e-4,))
 TIME = Finding("time", "s", Verdict.REGRESSION, 2e-6, 1e-6, (1.9, 2.1), 1.05e-6, 80)
 MEMORY = Finding("memory", "B", Verdict.UNCHANGED, 1000.0, 1000.0, (1.0, 1.0), 2024.0, 9)
 MEASURED = Measurement(
-    {"time": Samples("s", ((2e-6, 2.2e-6), (2.1e-6, 2.1e-6)))},
+    {"time": MetricStats.from_rounds("s", ((2e-6, 2.2e-6), (2.1e-6, 2.1e-6)))},
     {"": 3},
     3e-4,
     (3e-4,) * 2,
@@ -34,7 +33,7 @@ MEASURED = Measurement(
     processes=2,
     seconds=1.5,
 )
-RED = Entry(
+RED = ReportedTest(
     Comparison("tests/test_a.py::test_slow", Verdict.REGRESSION, (TIME, MEMORY), MEASURED),
     sides_of(Comparison("t", None, (), MEASURED), RECORD),
     replace(RECORD, commit="def456"),
@@ -44,28 +43,33 @@ RED = Entry(
     ("Slower than its baseline.", "", "  time  1.00 us -> 2.00 us"),
     "regression: time 2.0x slower (1.00 us -> 2.00 us)",
 )
-BASE = Measurement({"time": Samples("s", ((1e-6, 1.2e-6), (1.1e-6, 1.1e-6)))}, processes=2)
+BASE = Measurement({"time": MetricStats.from_rounds("s", ((1e-6, 1.2e-6), (1.1e-6, 1.1e-6)))}, processes=2)
 PAIRED = replace(
     RED,
     comparison=replace(
         RED.comparison, nodeid="tests/test_a.py::test_paired", pairing=Pairing("main", BASE, "suspected", pinned=True)
     ),
 )
-GREEN = Entry(Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(TIME, verdict=Verdict.UNCHANGED),)))
-BROKEN = Entry(Comparison("tests/test_a.py::test_dead", None, broken="the measuring process was ended by SIGSEGV"))
+GREEN = ReportedTest(
+    Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(TIME, verdict=Verdict.UNCHANGED),))
+)
+BROKEN = ReportedTest(
+    Comparison("tests/test_a.py::test_dead", None, broken="the measuring process was ended by SIGSEGV")
+)
 
 
-def report_of(*entries: Entry, mode: str = "compare") -> Report:
+def report_of(*entries: ReportedTest, mode: str = "compare") -> Report:
     return Report(mode, MACHINE, SETTINGS.as_data(), entries, "2026-01-31T12:00:00Z", "def456+", "perf-baseline.json")
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 amounts = st.floats(0, 1e12)
 spreads = st.builds(
-    Spread,
-    st.lists(amounts, min_size=1, max_size=3).map(tuple),
-    st.lists(amounts, min_size=1, max_size=3).map(tuple),
-    st.one_of(st.just(()), st.lists(amounts, min_size=7, max_size=7).map(tuple)),
+    MetricStats,
+    unit=st.just("s"),
+    minima=st.lists(amounts, min_size=1, max_size=3).map(tuple),
+    medians=st.lists(amounts, min_size=1, max_size=3).map(tuple),
+    quantiles=st.one_of(st.just(()), st.lists(amounts, min_size=7, max_size=7).map(tuple)),
 )
 findings = st.builds(
     Finding,
@@ -103,8 +107,8 @@ comparisons = st.builds(
 @st.composite
 def entries(draw):
     comparison = draw(comparisons)
-    sides = st.builds(Sides, spreads, st.none() | spreads, st.lists(st.floats(-5, 5), max_size=3).map(tuple))
-    return Entry(
+    sides = st.builds(MetricSides, spreads, st.none() | spreads, st.lists(st.floats(-5, 5), max_size=3).map(tuple))
+    return ReportedTest(
         comparison,
         {finding.name: draw(sides) for finding in comparison.findings if draw(st.booleans())},
         draw(st.none() | st.just(RECORD)),

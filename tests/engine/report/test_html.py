@@ -18,7 +18,7 @@ from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.engine.history.drift import Drift
 from pytest_perfguard.engine.history.trends import HistoryPoint, LevelChange, Trend
 from pytest_perfguard.engine.report import html as page
-from pytest_perfguard.engine.report.html_parts import interval_bar
+from pytest_perfguard.engine.report.html import interval_bar
 from tests.engine.report.conftest import BROKEN, GREEN, PAIRED, RED, TIME, report_of, reports
 
 POINTS = tuple(HistoryPoint(f"c{index}", "2026-01-01", 1e-6 * (1 + index)) for index in range(4))
@@ -57,7 +57,7 @@ def test_a_reason_that_metrics_share_is_given_once():
 
 def test_what_concerns_the_whole_run_stands_under_the_heading():
     text = page.html_report(replace(report_of(GREEN), complete=False, notes=("<b> & both arms are the same",)))
-    assert '</h1><p class="remark">The run was interrupted: tests are lacking.</p>' in text
+    assert '</h1><p class="remark">The run was interrupted: tests are missing.</p>' in text
     assert '<p class="remark">&lt;b&gt; &amp; both arms are the same</p>' in text
 
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from pytest_perfguard.core.errors import BaselineUnreadable, ReportUnreadable
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.engine.report.document import sides_of
-from pytest_perfguard.engine.report.json import json_report
-from pytest_perfguard.engine.report.read import read_report
+from pytest_perfguard.engine.report.json import json_report, read_report
 from tests.engine.report.conftest import BROKEN, GREEN, PAIRED, RECORD, RED, report_of, reports
 
 
@@ -97,7 +96,7 @@ def test_a_broken_report_is_refused_with_what_is_wrong(change, problem):
     with pytest.raises(ReportUnreadable, match="r.json") as caught:
         read_report(json.dumps(data), "r.json")
     assert problem in str(caught.value)
-    assert "write it anew" in str(caught.value)
+    assert "write it again" in str(caught.value)
     assert not isinstance(caught.value, BaselineUnreadable)
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Recorded, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.report.explain import Context, explain, headline
-from pytest_perfguard.engine.report.progress import Pace, progress_line
+from pytest_perfguard.engine.report.progress import LogThrottle, progress_line
 from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines, table
 from pytest_perfguard.engine.report.text import shortened
 
@@ -18,7 +19,7 @@ SETTINGS = resolve(marker={}, command_line={}, ini={})
 SLOWER = Finding("time", "s", Verdict.REGRESSION, 25.1e-6, 12.3e-6, (1.98, 2.1), 12.9e-6, 800)
 SAME = Finding("memory", "B", Verdict.UNCHANGED, 1000.0, 1000.0, (1.0, 1.0), 2024.0, 9)
 MEASURED = Measurement(
-    {"time": Samples("s", ((25.1e-6,) * 40,) * 20)},
+    {"time": MetricStats.from_rounds("s", ((25.1e-6,) * 40,) * 20)},
     {"": 41},
     0.00032,
     (),
@@ -28,7 +29,7 @@ MEASURED = Measurement(
     notes=("a note",),
 )
 RED = Comparison("tests/test_a.py::test_parse[big]", Verdict.REGRESSION, (SAME, SLOWER), MEASURED)
-RECORD = Record("h", "abc123", 0.00031, {"": 41}, {"time": Recorded("s", (12.3e-6,), (12.3e-6,), 40)})
+RECORD = Record("h", "abc123", 0.00031, {"": 41}, {"time": MetricStats("s", (12.3e-6,), (12.3e-6,), 40)})
 CONTEXT = Context("compare", "perf-baseline.json", SETTINGS, RECORD)
 
 
@@ -98,9 +99,9 @@ def test_growth_from_nothing_has_no_percentage():
 
 
 def test_an_exceeded_budget_names_both_numbers():
-    over = Finding("max_time", "s", Verdict.OVER_BUDGET, 2e-3, limit=1e-3, reason="every call is above")
-    comparison = Comparison("t", Verdict.OVER_BUDGET, (over,), MEASURED)
-    assert headline(comparison) == "over budget: max_time 2.00 ms > 1.00 ms"
+    over = Finding("max_time", "s", Verdict.OVER_LIMIT, 2e-3, limit=1e-3, reason="every call is above")
+    comparison = Comparison("t", Verdict.OVER_LIMIT, (over,), MEASURED)
+    assert headline(comparison) == "over limit: max_time 2.00 ms > 1.00 ms"
     text = "\n".join(explain(comparison, replace(CONTEXT, record=None, mode="measure")))
     assert "allowed: up to 1.00 ms" in text
     assert "pytest --perf t" in text
@@ -210,8 +211,8 @@ def test_verbosity_adds_every_metric_and_then_the_samples():
 
 
 def test_samples_of_both_sides_are_told_process_by_process():
-    base = Measurement({"time": Samples("s", ((1e-6, 2e-6, 3e-6), (2e-6, 2e-6, 2e-6)))}, processes=2)
-    now = Measurement({"time": Samples("s", ((4e-6, 5e-6, 6e-6), (4e-6, 4e-6, 7e-6)))}, processes=2)
+    base = Measurement({"time": MetricStats.from_rounds("s", ((1e-6, 2e-6, 3e-6), (2e-6, 2e-6, 2e-6)))}, processes=2)
+    now = Measurement({"time": MetricStats.from_rounds("s", ((4e-6, 5e-6, 6e-6), (4e-6, 4e-6, 7e-6)))}, processes=2)
     paired = replace(RED, measurement=now, pairing=Pairing("main", base, "", pinned=True))
     lines = [line.text for line in summary_lines([paired], mode="against", width=100, verbosity=2)]
     assert lines[-6:] == [
@@ -243,7 +244,7 @@ def test_progress_says_what_is_left():
 
 
 def test_a_log_gets_a_line_now_and_then():
-    pace = Pace(15.0)
+    pace = LogThrottle(15.0)
     assert [pace.due(now) for now in (0.0, 1.0, 14.9, 15.0, 16.0, 40.0)] == [True, False, False, True, False, True]
 
 

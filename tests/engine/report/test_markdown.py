@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.model import Comparison, Verdict
-from pytest_perfguard.engine.report.document import Entry
-from pytest_perfguard.engine.report.github import MOST, error_commands
-from pytest_perfguard.engine.report.markdown import MOST_CHARACTERS, code, escaped, markdown_report
+from pytest_perfguard.engine.report.document import ReportedTest
+from pytest_perfguard.engine.report.github import MAX_ANNOTATIONS, error_commands
+from pytest_perfguard.engine.report.markdown import MAX_CHARACTERS, code, escaped, markdown_report
 from tests.engine.report.conftest import BROKEN, GREEN, MEMORY, RED, TIME, names, report_of, reports
 
 
@@ -53,7 +53,7 @@ def test_a_long_report_keeps_its_head_and_says_that_it_was_cut():
         for index in range(2000)
     ]
     text = markdown_report(report_of(*many))
-    assert len(text) <= MOST_CHARACTERS
+    assert len(text) <= MAX_CHARACTERS
     assert text.count("🔴") > 100
     assert text.rstrip().endswith("see the HTML or JSON report.")
     assert not text.rstrip().splitlines()[-3].endswith("🔴"), "rows are whole"
@@ -96,7 +96,7 @@ def test_an_annotation_is_one_command_whatever_the_names(name, headline):
 
 
 def test_github_shows_ten_so_that_the_gravest_come_first():
-    many = [Entry(Comparison(f"t{index}", Verdict.OVER_BUDGET)) for index in range(20)]
+    many = [ReportedTest(Comparison(f"t{index}", Verdict.OVER_LIMIT)) for index in range(20)]
     lines = list(error_commands(report_of(*many, RED)))
-    assert len(lines) == MOST
+    assert len(lines) == MAX_ANNOTATIONS
     assert "test_slow" in lines[0]

@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 
 from pytest_perfguard.core.errors import ChildDied
-from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.measure.messages import MeasureResult
 from pytest_perfguard.engine.runner import scheduler as module
@@ -102,7 +103,7 @@ def test_where_neither_answers_the_ordinary_limit_tells():
 
 
 def measured(*processes, unit="s"):
-    return Measurement({"time": Samples(unit, processes)}, processes=len(processes))
+    return Measurement({"time": MetricStats.from_rounds(unit, processes)}, processes=len(processes))
 
 
 def test_both_sides_get_as_many_rounds_without_a_bias():

@@ -275,7 +275,7 @@ def test_a_test_that_the_head_cannot_collect_again_is_broken(run):
         ("elsewhere", "reaches other measurement points with main (abc)"),
         ("pointless", "reaches other measurement points with main (abc)"),
         ("dies", "the measuring process of the base was ended by SIGSEGV"),
-        ("hangs", "the measuring process of the base gave no answer within"),
+        ("hangs", "the measuring process of the base did not respond within"),
     ],
 )
 def test_what_the_base_cannot_do_makes_a_test_incomparable(run, behaviour, reason):

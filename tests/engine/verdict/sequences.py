@@ -6,7 +6,8 @@ import math
 import random
 from collections.abc import Callable
 
-from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
@@ -42,7 +43,9 @@ def verdict_of(changes: list[float], family: int, prior: VarianceEstimate = PAIR
     """The verdict of a whole sequence of pairs, as a run with time enough reaches it, and how many pairs it took."""
     for count in PAIR_LOOKS:
         arms = [tuple((BASE * math.exp(change),) for change in side) for side in ([0.0] * count, changes[:count])]
-        base, head = (Measurement({"time": Samples("s", arm)}, {"": 5}, processes=count) for arm in arms)
+        base, head = (
+            Measurement({"time": MetricStats.from_rounds("s", arm)}, {"": 5}, processes=count) for arm in arms
+        )
         spent = Spent.ALL if count == MAX_PAIRS else Spent.LITTLE
         told = judge_paired("t", Pairs("main", base, head, True), SETTINGS, family=family, spent=spent, prior=prior)
         if told is not None and told.verdict is not None:

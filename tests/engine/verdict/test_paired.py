@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
@@ -34,11 +35,11 @@ def settings(**marker):
 
 def measured(times, *, memory=None, cpu=None, name="time", **more) -> Measurement:
     """One arm: a tuple of rounds per process."""
-    samples = {name: Samples("s", tuple(times))}
+    samples = {name: MetricStats.from_rounds("s", tuple(times))}
     if cpu is not None:
-        samples["cpu"] = Samples("s", tuple(cpu))
+        samples["cpu"] = MetricStats.from_rounds("s", tuple(cpu))
     if memory is not None:
-        samples["memory"] = Samples("B", tuple((value,) for value in memory))
+        samples["memory"] = MetricStats.from_rounds("B", tuple((value,) for value in memory))
     return Measurement(samples, {"": 5}, processes=len(times), seconds=2.0, **more)
 
 
@@ -148,20 +149,20 @@ def test_what_stays_open_says_what_could_have_been_told():
     comparison = judge(pairs((-0.3, 0.4) * 10), spent=Spent.ALL)
     (finding,) = comparison.findings
     assert comparison.verdict is Verdict.INCONCLUSIVE
-    assert finding.reason == "could not tell: its 20 pairs lie between -26 % and +49 %"
+    assert finding.reason == "not decided: its 20 pairs lie between -26 % and +49 %"
     assert finding.smallest == pytest.approx(math.exp(0.32), rel=0.1)
     assert finding.ratio == pytest.approx(math.exp(0.05))
 
 
 def test_pairs_that_are_far_apart_are_shown_as_factors():
     (finding,) = judge(pairs((0.1, 2.9) * 4), spent=Spent.ALL).findings
-    assert finding.reason == "could not tell: its 8 pairs lie between 1.1x and 18x"
+    assert finding.reason == "not decided: its 8 pairs lie between 1.1x and 18x"
 
 
 def test_a_budget_that_ends_early_says_so():
     comparison = judge(pairs((0.1, 0.1)), spent=Spent.ALL)
     assert comparison.verdict is Verdict.INCONCLUSIVE
-    assert "after 2 of at least 4 pairs; give it more with --perf-budget" in comparison.findings[0].reason
+    assert "after 2 of at least 4 pairs; raise it with --perf-budget" in comparison.findings[0].reason
 
 
 def test_one_pair_is_no_statistics():
@@ -241,8 +242,8 @@ def test_a_value_of_more_digits_than_the_file_keeps_equals_itself():
     """`threshold="0%"`: the sides of pairs are compared with all their digits."""
     for memory, expected in ((1.2345641, Verdict.UNCHANGED), (1.2345642, Verdict.REGRESSION)):
         base, head = measured([(1e-4,)] * 6), measured([(1e-4,)] * 6)
-        base = replace(base, samples={"value:loss": Samples("", ((1.2345641,),) * 6)})
-        head = replace(head, samples={"value:loss": Samples("", ((memory,),) * 6)})
+        base = replace(base, samples={"value:loss": MetricStats.from_rounds("", ((1.2345641,),) * 6)})
+        head = replace(head, samples={"value:loss": MetricStats.from_rounds("", ((memory,),) * 6)})
         assert verdict(Pairs("r", base, head, True), threshold="0%") is expected
 
 
@@ -308,11 +309,11 @@ def test_arms_without_a_common_metric_are_incomparable():
     nothing = Measurement(processes=4)
     comparison = judge(Pairs("r", nothing, nothing, True))
     assert comparison.verdict is Verdict.INCOMPARABLE
-    assert "none of the metrics wanted could be taken" in comparison.reason
+    assert "none of the requested metrics could be measured" in comparison.reason
 
 
 def test_an_absolute_budget_is_judged_too():
-    assert verdict(pairs(STEADY), max_time="1us", spent=Spent.ALL) is Verdict.OVER_BUDGET
+    assert verdict(pairs(STEADY), max_time="1us", spent=Spent.ALL) is Verdict.OVER_LIMIT
 
 
 def test_arms_that_were_measured_differently_are_incomparable():
@@ -328,7 +329,7 @@ def test_a_clock_that_reads_nothing_settles_nothing():
     nothing = measured([(0.0,) * 3] * 4)
     comparison = judge(Pairs("r", nothing, nothing, True), spent=Spent.ALL)
     assert comparison.verdict is Verdict.INCONCLUSIVE
-    assert comparison.findings[0].reason == "the clock is too coarse for it"
+    assert comparison.findings[0].reason == "the clock is too coarse for so short a call"
 
 
 def test_the_verdict_knows_its_base():
@@ -406,8 +407,8 @@ def with_timer(given, base, head, kind="p95"):
     name = f"{kind}:db"
     return replace(
         given,
-        base=replace(given.base, samples={**given.base.samples, name: Samples("s", base)}),
-        head=replace(given.head, samples={**given.head.samples, name: Samples("s", head)}),
+        base=replace(given.base, samples={**given.base.samples, name: MetricStats.from_rounds("s", base)}),
+        head=replace(given.head, samples={**given.head.samples, name: MetricStats.from_rounds("s", head)}),
     )
 
 

@@ -15,7 +15,7 @@ from pytest_perfguard.engine.verdict.speed_claim import judge_claims
 def judged(ratios, *, by=1.25, final=False, problem=""):
     """The finding on a claim whose processes gave these ratios rival / name."""
     contest = ClaimSamples("new", "old", by, tuple(map(math.log, ratios)), problem)
-    measurement = Measurement(processes=len(ratios), contests={"new<old": contest})
+    measurement = Measurement(processes=len(ratios), claims={"new<old": contest})
     (found,) = judge_claims(measurement, final=final)
     return found
 
@@ -28,8 +28,8 @@ def test_what_is_clearly_so_holds_at_the_first_look():
 
 def test_what_is_clearly_not_so_is_over_its_budget():
     found = judged([1.10, 1.11, 1.09, 1.10])
-    assert found.verdict is Verdict.OVER_BUDGET
-    assert found.reason == ("new was to take less time than old by a factor of 1.25: it is 1.1 (interval 1.08 to 1.12)")
+    assert found.verdict is Verdict.OVER_LIMIT
+    assert found.reason == ("new should take less time than old by a factor of 1.25: it is 1.1 (interval 1.08 to 1.12)")
 
 
 def test_between_two_looks_nothing_is_said():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.core.model import Measurement, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.verdict.stopping import (
     LOOK_PROCESSES,
@@ -21,7 +22,7 @@ SETTINGS = resolve(marker={}, command_line={}, ini={})
 
 
 def measured(minima, *, lost=0.0, seconds=0.5, kernel=KERNEL, **more):
-    samples = {"time": Samples("s", tuple((value,) for value in minima)), **more}
+    samples = {"time": MetricStats.from_rounds("s", tuple((value,) for value in minima)), **more}
     return Measurement(
         samples, {"": 3}, kernel, (kernel,) * len(minima), 1.0, lost, processes=len(minima), seconds=seconds
     )
@@ -72,7 +73,7 @@ def test_an_absolute_budget_is_judged_without_a_baseline():
     tight = resolve(marker={"max_time": "50us"}, command_line={}, ini={})
     assert judge_look("t", measured([1e-4] * LOOK_PROCESSES), tight, final=False) is None, "the next may be faster"
     comparison = judge_look("t", measured([1e-4] * LOOK_PROCESSES), tight, final=True)
-    assert comparison.verdict is Verdict.OVER_BUDGET
+    assert comparison.verdict is Verdict.OVER_LIMIT
     assert comparison.findings[-1].name == "max_time"
 
 
@@ -86,6 +87,6 @@ def test_what_is_kept_has_six_digits():
 @pytest.mark.parametrize(("limit", "over"), [("10KB", False), ("8KB", True)])
 def test_a_memory_budget_is_settled_by_two_processes(limit, over):
     settings = resolve(marker={"max_memory": limit}, command_line={}, ini={})
-    taken = measured([1e-4] * LOOK_PROCESSES, memory=Samples("B", ((9_000.0,),) * 3))
+    taken = measured([1e-4] * LOOK_PROCESSES, memory=MetricStats.from_rounds("B", ((9_000.0,),) * 3))
     comparison = judge_look("t", taken, settings, final=False)
-    assert (comparison.verdict is Verdict.OVER_BUDGET) is over
+    assert (comparison.verdict is Verdict.OVER_LIMIT) is over

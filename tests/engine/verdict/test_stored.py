@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.model import Measurement, Record, Recorded, Samples, Verdict
+from pytest_perfguard.core.metric_stats import MetricStats
+from pytest_perfguard.core.model import Measurement, Record, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.verdict.comparability import other_source
+from pytest_perfguard.engine.verdict.comparability import changed_source
 from pytest_perfguard.engine.verdict.stored import (
     MAX_PROCESSES,
     PROCESS_LOOKS,
@@ -21,7 +22,6 @@ from pytest_perfguard.engine.verdict.stored import (
     time_threshold,
     unsettled_spread,
 )
-from pytest_perfguard.engine.verdict.summary import kept_summary
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 KERNEL = 300e-6
@@ -47,14 +47,14 @@ def paces_of(factors, kernel=KERNEL):
 
 
 def recorded(minima, unit):
-    return Recorded(unit, tuple(minima), tuple(minima), 40 * len(minima))
+    return MetricStats(unit, tuple(minima), tuple(minima), 40 * len(minima))
 
 
 def measured(minima, *, kernel=KERNEL, memory=None, name="time", busy=1.0, **more) -> Measurement:
     """A candidate with these minima, one per process."""
-    samples = {name: Samples("s", tuple((value, value * 1.1) for value in minima))} if minima else {}
+    samples = {name: MetricStats.from_rounds("s", tuple((value, value * 1.1) for value in minima))} if minima else {}
     if memory is not None:
-        samples["memory"] = Samples("B", tuple((value,) for value in memory))
+        samples["memory"] = MetricStats.from_rounds("B", tuple((value,) for value in memory))
     count = len(minima) or len(memory)
     return Measurement(samples | more, {"": 5}, kernel, (kernel,) * count, busy, processes=count, seconds=1.0)
 
@@ -120,7 +120,7 @@ def test_a_machine_below_its_recorded_speed_leaves_a_suspect_inconclusive():
     finding = judge(record(), at_pace(all_processes(1.10), 1.2)).findings[0]
     assert finding.verdict is Verdict.INCONCLUSIVE
     assert (
-        finding.reason == "the machine never reached its recorded speed: its calibration kernel took 1.20 times as long"
+        finding.reason == "the machine never reached its recorded speed: the calibration kernel took 1.20 times as long"
     )
     assert 1.2 < finding.smallest < 1.6
 
@@ -185,7 +185,7 @@ def test_a_baseline_whose_processes_differ_is_ranked():
     loose = record(spread=tuple(1 + index / 100 for index in range(15)))
     finding = judge(loose, all_processes(1.10)).findings[0]
     assert finding.verdict is Verdict.INCONCLUSIVE
-    assert "differ among themselves" in finding.reason
+    assert "differ from one another" in finding.reason
     assert verdict(loose, all_processes(1.20)) is Verdict.REGRESSION
 
 
@@ -208,7 +208,7 @@ def test_without_processes_at_full_pace_only_large_slowdowns_are_seen():
 def test_fewer_processes_than_a_look_takes_say_so(seconds, count):
     finding = judge(record(), measured([seconds] * count)).findings[0]
     assert finding.verdict is Verdict.INCONCLUSIVE
-    assert finding.reason == f"{count} of at least 4 processes that it takes without pairs"
+    assert finding.reason == f"{count} of the 4 processes that a verdict without pairs needs"
 
 
 def test_doubts_buy_more_processes():
@@ -223,7 +223,7 @@ def test_processes_without_a_common_floor_leave_a_suspect_inconclusive():
     wild = measured([100e-6 * (1.2 + 0.1 * index) for index in range(PROCESSES)], busy=0.6)
     finding = judge(record(), wild).findings[0]
     assert finding.verdict is Verdict.INCONCLUSIVE
-    assert "no common floor" in finding.reason
+    assert "no common minimum" in finding.reason
     assert finding.smallest > 2
 
 
@@ -293,7 +293,7 @@ def test_memory_from_nothing_is_a_regression_without_a_ratio():
 def test_a_block_kept_by_every_call_is_growth():
     base = record(blocks=recorded([0.0], "blocks"))
     for kept, expected in ((0.8, Verdict.UNCHANGED), (1.0, Verdict.REGRESSION)):
-        now = measured([100e-6] * 3, blocks=Samples("blocks", ((kept,),) * 3))
+        now = measured([100e-6] * 3, blocks=MetricStats.from_rounds("blocks", ((kept,),) * 3))
         assert verdict(base, now) is expected
 
 
@@ -319,10 +319,10 @@ def test_one_metric_is_enough_to_fail():
 def test_cpu_time_counts_in_proportion_to_the_time_of_the_test():
     """40 % more of 300 us of CPU in a wait of 30 ms is nothing; as much more of a computation is a regression."""
     waits = record(time=30e-3, cpu=recorded([300e-6] * 15, "s"))
-    now = measured([30e-3] * PROCESSES, cpu=Samples("s", ((420e-6,),) * PROCESSES), busy=0.01)
+    now = measured([30e-3] * PROCESSES, cpu=MetricStats.from_rounds("s", ((420e-6,),) * PROCESSES), busy=0.01)
     assert verdict(waits, now) is Verdict.UNCHANGED
     computes = record(time=300e-6, cpu=recorded([300e-6] * 15, "s"))
-    now = measured([300e-6] * PROCESSES, cpu=Samples("s", ((420e-6,),) * PROCESSES))
+    now = measured([300e-6] * PROCESSES, cpu=MetricStats.from_rounds("s", ((420e-6,),) * PROCESSES))
     assert verdict(computes, now) is Verdict.REGRESSION
 
 
@@ -336,7 +336,7 @@ def test_other_conditions_are_incomparable(name):
 
 def test_a_clock_too_coarse_for_the_baseline_accuses_nobody():
     base = record(cpu=recorded([0.0, 0.0], "s"))
-    now = measured([100e-6] * PROCESSES, cpu=Samples("s", ((90e-6,),) * PROCESSES))
+    now = measured([100e-6] * PROCESSES, cpu=MetricStats.from_rounds("s", ((90e-6,),) * PROCESSES))
     assert verdict(base, now) is Verdict.INCONCLUSIVE
 
 
@@ -351,7 +351,7 @@ def test_other_measurement_points_are_incomparable():
 
 
 def test_a_new_point_beside_the_old_is_incomparable():
-    now = measured([100e-6], **{"time:parse": Samples("s", ((1.0,),))})
+    now = measured([100e-6], **{"time:parse": MetricStats.from_rounds("s", ((1.0,),))})
     now = replace(now, iterations={"": 5, "parse": 5})
     comparison = judge(record(), now, final=False)
     assert comparison.verdict is Verdict.INCOMPARABLE
@@ -369,9 +369,9 @@ def test_metrics_that_the_user_does_not_want_are_left_out():
 
 
 def test_a_changed_test_is_another_benchmark():
-    assert "source of the test changed" in other_source(record(), "other")
-    assert other_source(record(), "hash") == ""
-    assert other_source(record(), "") == ""
+    assert "source of the test changed" in changed_source(record(), "other")
+    assert changed_source(record(), "hash") is None
+    assert changed_source(record(), "") is None
 
 
 def drawn(dice, seconds, count):
@@ -452,7 +452,7 @@ def test_the_screen_clears_in_two_processes_or_leaves_it_to_pairs():
     assert verdict(record(), measured([104e-6]), final=False, screen=True) is Verdict.UNCHANGED
     assert judge(record(), measured([110e-6]), final=False, screen=True) is None
     comparison = judge(record(), measured([110e-6] * SCREENED), final=False, screen=True)
-    assert (comparison.verdict, comparison.findings[0].reason) == (Verdict.INCONCLUSIVE, "not plainly unchanged")
+    assert (comparison.verdict, comparison.findings[0].reason) == (Verdict.INCONCLUSIVE, "not clearly unchanged")
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.5, 10.0])
@@ -465,11 +465,11 @@ def test_the_screen_calls_nothing_changed(factor):
 def test_a_value_is_rounded_as_the_file_keeps_it_on_both_sides():
     """`threshold="0%"`: 1.2345641 was recorded as 1.23456."""
     exact = resolve(marker={"threshold": "0%"}, command_line={}, ini={})
-    kept = kept_summary(Samples("", ((1.2345641,),) * 3))
+    kept = MetricStats.from_rounds("", ((1.2345641,),) * 3).as_stored()
     base = record(**{"value:loss": kept})
     assert kept.minima == (1.23456,) * 3
     for value, expected in ((1.2345641, Verdict.UNCHANGED), (1.23457, Verdict.REGRESSION)):
-        now = measured([100e-6] * 3, **{"value:loss": Samples("", ((value,),) * 3)})
+        now = measured([100e-6] * 3, **{"value:loss": MetricStats.from_rounds("", ((value,),) * 3)})
         found = {finding.name: finding.verdict for finding in judge(base, now, settings=exact).findings}
         assert found["value:loss"] is expected
 

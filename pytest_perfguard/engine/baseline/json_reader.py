@@ -1,4 +1,4 @@
-"""Reading checked values out of the JSON of our files, with the line at fault in every error."""
+"""Read checked values from the JSON files of perfguard. Every error names the line that is wrong."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Final
 from pytest_perfguard.core.errors import BaselineUnreadable, UnreadableFile
 
 _NUMBERS: Final = frozenset({int, float})
-#: Above it, what is calculated from a number is no longer finite. There is no NaN: `load` refuses it.
-_TOO_LARGE: Final = 1e300
+#: Results calculated from larger numbers may not be finite. NaN cannot occur: `load` refuses it.
+_MAX_NUMBER: Final = 1e300
 _CONFLICT_MARKERS: Final = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 
 
 def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable) -> dict[str, Any]:
-    """The JSON object of a file: no conflict markers, no key twice, no NaN.
+    """Return the JSON object in the text of a file.
 
     Raises
     ------
     UnreadableFile
-        of the kind `error`.
+        of the type `error`, for conflict markers, duplicate keys, NaN and everything that is not JSON.
     """
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith(_CONFLICT_MARKERS):
-            raise error(path, "an unresolved merge conflict", number, "resolve it, or record anew")
+            raise error(path, "an unresolved merge conflict", number, "resolve it, or record again")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
@@ -32,27 +32,27 @@ def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable)
             keys = [key for key, _value in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
             line = _line_of(text, json.dumps(twice), last=True)
-            raise error(path, f"the key {twice!r} occurs twice, as after a wrong merge", line)
+            raise error(path, f"the key {twice!r} occurs twice, as after a bad merge", line)
         return content
 
     def refuse(constant: str) -> float:
-        raise error(path, f"{constant} is not a number of JSON", _line_of(text, constant))
+        raise error(path, f"{constant} is not a valid JSON number", _line_of(text, constant))
 
     try:
         content = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except json.JSONDecodeError as problem:
         raise error(path, f"not JSON: {problem.msg} at column {problem.colno}", problem.lineno) from None
-    except (RecursionError, ValueError) as problem:  # nested without end; an integer of thousands of digits
+    except (RecursionError, ValueError) as problem:  # nested too deeply; an integer of thousands of digits
         raise error(path, f"cannot be read: {problem}") from None
     if not isinstance(content, dict):
         raise error(path, f"a JSON object is expected, not {type(content).__name__}", 1)
     return content
 
 
-class Reader:
-    """Takes values out of parsed JSON; `key` is the key whose line an error names.
+class JsonReader:
+    """Reader of values in parsed JSON. `key` is the key whose line appears in an error.
 
-    What an error says is put together where there is one: a file may hold a hundred thousand tests.
+    Error messages are built only when they are raised: a file may hold a hundred thousand tests.
     """
 
     def __init__(self, path: str, text: str, error: type[UnreadableFile] = BaselineUnreadable) -> None:
@@ -61,7 +61,7 @@ class Reader:
         self._error = error
 
     def wrong(self, key: str, problem: str) -> UnreadableFile:
-        """The error to raise."""
+        """Return the error to raise."""
         return self._error(self._path, problem, _line_of(self._text, json.dumps(key)))
 
     def mapping(self, data: Mapping[str, Any], name: str, key: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Reader:
         return value
 
     def texts(self, data: Mapping[str, Any], name: str, key: str) -> tuple[str, ...]:
-        """A list that may be left out."""
+        """Return a list of texts; an absent field is an empty list."""
         value = data.get(name, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.wrong(key, f"{name} is {value!r:.60}, expected a list of texts")
@@ -98,18 +98,18 @@ class Reader:
 
 
 def is_count(value: object) -> bool:
-    """A whole number above 0."""
+    """Return whether the value is a whole number above 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def is_finite(value: object) -> bool:
-    """A number that arithmetic can bear."""
-    return type(value) in _NUMBERS and -_TOO_LARGE < value < _TOO_LARGE  # type: ignore[operator]  # a number, then
+    """Return whether the value is a number whose arithmetic stays finite."""
+    return type(value) in _NUMBERS and -_MAX_NUMBER < value < _MAX_NUMBER  # type: ignore[operator]  # checked first
 
 
 def _are_amounts(values: list[Any]) -> bool:
-    """Are there any, and are all of them numbers that are finite and not negative? Nearly all of a file is asked this."""
-    return bool(values) and _NUMBERS.issuperset(map(type, values)) and min(values) >= 0 and max(values) < _TOO_LARGE
+    """Return whether there are values, all of them finite and not negative. Fast: most of a file is checked here."""
+    return bool(values) and _NUMBERS.issuperset(map(type, values)) and min(values) >= 0 and max(values) < _MAX_NUMBER
 
 
 def _line_of(text: str, token: str, *, last: bool = False) -> int | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_perfguard.cli.common import Loaded
-from pytest_perfguard.cli.compare import compared
+from pytest_perfguard.cli.compare import compare_class
 from pytest_perfguard.core.model import Record, Recorded
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
@@ -79,7 +79,7 @@ def main(tests: int = 10_000, processes: int = 20) -> None:
         old = timed("load the first file", before.read)
         new = timed("load the second file", after.read)
         sides = Loaded(before.path, old), Loaded(after.path, new)
-        report = timed("compare", lambda: compared(*sides, CLASS, str, settings, detailed=False))
+        report = timed("compare", lambda: compare_class(*sides, CLASS, str, settings, detailed=False))
         print(f"{'verdicts':40} {report.summary}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'peak resident memory':40} {peak:7.0f} MiB")

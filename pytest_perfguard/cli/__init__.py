@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
-from pytest_perfguard.cli.common import say
+from pytest_perfguard.cli.common import print_lines
 from pytest_perfguard.core.errors import PerfguardError, SettingError
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 
@@ -34,13 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except PerfguardError as error:
-        say(f"perfguard: {error}", error=True)
+        print_lines(f"perfguard: {error}", error=True)
         return 2 if isinstance(error, SettingError) else 4
     except BrokenPipeError:  # `perfguard show | head`: nothing more can be said, and nothing is green
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        say(f"perfguard: {error}", error=True)
+        print_lines(f"perfguard: {error}", error=True)
         return 4
     finally:
         if collecting:

@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, print_json, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load_report,
+    matcher,
+    print_json,
+    print_lines,
+)
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.store import Store, merged
@@ -47,8 +54,8 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"accepted": sorted(records), "doubts": doubts, "file": str(store.path)})
         return 0
     for nodeid in sorted(records):
-        say(f"accepted {nodeid}{': ' * (nodeid in doubts)}{doubts.get(nodeid, '')}")
-    say(f"{plural(len(records), 'test')} taken into {store.path}")
+        print_lines(f"accepted {nodeid}{': ' * (nodeid in doubts)}{doubts.get(nodeid, '')}")
+    print_lines(f"{plural(len(records), 'test')} taken into {store.path}")
     return 0
 
 

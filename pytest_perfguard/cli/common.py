@@ -52,7 +52,7 @@ def report_unmatched(patterns: Sequence[str], names: Iterable[str], file: str, *
     idle = [pattern for pattern in patterns if not any(map(matcher([pattern]), names))]
     for pattern in idle:
         hint = f"; to read that file: --file={pattern}" if Path(pattern).is_file() else ""
-        say(f"perfguard: no {kind} in {file} matches {pattern!r}{hint}", error=True)
+        print_lines(f"perfguard: no {kind} in {file} matches {pattern!r}{hint}", error=True)
     return 1 if idle else 0
 
 
@@ -129,7 +129,7 @@ def print_json(data: object) -> None:
     print(json.dumps(data, indent=1, allow_nan=False))
 
 
-def say(*lines: str, error: bool = False) -> None:
+def print_lines(*lines: str, error: bool = False) -> None:
     """Print lines without what would steer a terminal: names come from tests and from files of others."""
     for line in lines:
         print(*printable_lines(line), sep="\n", file=sys.stderr if error else sys.stdout, flush=error)

@@ -15,8 +15,8 @@ from pytest_perfguard.cli.common import (
     load,
     matcher,
     print_json,
+    print_lines,
     report_unmatched,
-    say,
     terminal_width,
 )
 from pytest_perfguard.core.atomic_files import atomic_write
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
         raise CommandError(f"a report is of one machine class; choose with --machine: {', '.join(common)}")
     detailed = bool(names or options.json)
     wanted = matcher(options.patterns)
-    reports = {name: compared(before, after, name, wanted, settings, detailed=detailed) for name in common}
+    reports = {name: compare_class(before, after, name, wanted, settings, detailed=detailed) for name in common}
     for path in names:
         for report in reports.values():
             atomic_write(Path(path), rendered(report, path))
@@ -82,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
     return _status(reports, before, after) or unmatched
 
 
-def compared(
+def compare_class(
     before: Loaded, after: Loaded, machine: str, wanted: Callable[[str], bool], settings: Settings, *, detailed: bool
 ) -> Report:
     """The verdicts on the tests of one machine class, as a report; `detailed`: with the numbers of both sides."""
@@ -143,10 +143,10 @@ def _entry(
 def _tell(reports: Mapping[str, Report], verbosity: int) -> None:
     for name, report in reports.items():
         comparisons: list[Comparison] = [entry.comparison for entry in report.entries]
-        say(f"{name}: compared with {report.against}")
+        print_lines(f"{name}: compared with {report.against}")
         for text, _tone in summary_lines(comparisons, mode="compare", width=terminal_width(), verbosity=verbosity):
-            say(text)
-        say(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
+            print_lines(text)
+        print_lines(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
 
 
 def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int:
@@ -158,5 +158,5 @@ def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int
     classes = "; ".join(
         f"{side.path} has {', '.join(sorted(side.baseline.classes)) or 'none'}" for side in (before, after)
     )
-    say(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
+    print_lines(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
     return 5

@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pytest_perfguard.cli.common import Verbs, add_verb, print_json, say
+from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
 from pytest_perfguard.cli.projects import commit_all, run_pytest
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 
 
-class Step(NamedTuple):
+class DemoRun(NamedTuple):
     """One run of pytest."""
 
     title: str
@@ -25,12 +25,12 @@ class Step(NamedTuple):
     """Exit status."""
 
 
-WITH_A_FILE: Final = (
-    Step("record a baseline", "--perf-baseline", "", 0),
-    Step("compare the same code: green", "--perf-compare", "", 0),
-    Step("compare a slowed copy: red", "--perf-compare", "1", 1),
+RUNS_WITH_BASELINE: Final = (
+    DemoRun("record a baseline", "--perf-baseline", "", 0),
+    DemoRun("compare the same code: green", "--perf-compare", "", 0),
+    DemoRun("compare a slowed copy: red", "--perf-compare", "1", 1),
 )
-BESIDE_A_REVISION: Final = Step("the changed tree against its last commit: red", "--perf-against=HEAD", "", 1)
+RUN_AGAINST_REVISION: Final = DemoRun("the changed tree against its last commit: red", "--perf-against=HEAD", "", 1)
 
 
 def add(verbs: Verbs) -> None:
@@ -56,20 +56,20 @@ def _demonstrate(folder: Path, *, as_json: bool) -> int:
     shutil.copytree(
         _project(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".*", "perf-*.json")
     )
-    done = [_step(folder, step, quiet=as_json) for step in WITH_A_FILE]
+    done = [_step(folder, step, quiet=as_json) for step in RUNS_WITH_BASELINE]
     if shutil.which("git"):
         commit_all(folder)
         library = folder / "prices.py"
         atomic_write(library, library.read_text(encoding="utf-8").replace("    if SLOW:", "    if True:"))
-        done.append(_step(folder, BESIDE_A_REVISION, quiet=as_json))
+        done.append(_step(folder, RUN_AGAINST_REVISION, quiet=as_json))
     else:
-        say("##### no git here: the part beside a revision is left out", error=True)
+        print_lines("##### no git here: the part beside a revision is left out", error=True)
     if as_json:
         print_json({"steps": done})
     return 0 if all(step["status"] == step["expected"] for step in done) else 1
 
 
-def _step(folder: Path, step: Step, *, quiet: bool) -> dict[str, object]:
+def _step(folder: Path, step: DemoRun, *, quiet: bool) -> dict[str, object]:
     command = f"{'SLOWDOWN=1 ' * bool(step.slow)}pytest {step.option}"
     if not quiet:
         print(f"\n##### {step.title}: {command}", flush=True)

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, read_text, report_unmatched, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load,
+    matcher,
+    print_json,
+    print_lines,
+    read_text,
+    report_unmatched,
+)
 from pytest_perfguard.compat.exchange import (
     benchmark_json_from_records,
     csv_from_records,
@@ -59,8 +68,8 @@ def _import(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"imported": sorted(records), "class": machine.name, "file": str(store.path)})
     else:
-        say(f"{plural(len(records), 'test')} of {options.path} taken into {store.path}, class {machine.name}")
-        say(
+        print_lines(f"{plural(len(records), 'test')} of {options.path} taken into {store.path}, class {machine.name}")
+        print_lines(
             "each from one process and without the machine's pace: record anew with pytest --perf-baseline for a firm one"
         )
     return 0
@@ -111,7 +120,7 @@ def _export(options: argparse.Namespace) -> int:
             }
         )
     elif options.output:
-        say(f"{plural(len(records), 'test')} written to {options.output}", error=True)
+        print_lines(f"{plural(len(records), 'test')} written to {options.output}", error=True)
     else:
         print(text, end="")
     return status

@@ -17,8 +17,8 @@ from pytest_perfguard.cli.common import (
     matcher,
     positive,
     print_json,
+    print_lines,
     reports_in,
-    say,
 )
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.units import format_amount, format_change, parse_percent
@@ -28,7 +28,7 @@ from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _WIDEST: Final = 24
-THRESHOLD: Final = "5%"
+DEFAULT_THRESHOLD: Final = "5%"
 
 
 def add(verbs: Verbs) -> None:
@@ -38,11 +38,11 @@ def add(verbs: Verbs) -> None:
         "changed its level, and how far it has drifted from an anchor that does not move. With --fail-on-drift the exit status "
         "is 1 if a test has drifted or stepped above the threshold, and 5 if no test has enough points to tell.",
     )  # fmt: skip
-    add_source(parser)
+    add_history_options(parser)
     parser.add_argument("--fail-on-drift", action="store_true", help="exit status 1 if a test crept or stepped up")
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
+def add_history_options(parser: argparse.ArgumentParser) -> None:
     """Options that say which history is meant."""
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
     parser.add_argument(
@@ -51,7 +51,9 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--anchor", metavar="REV|FILE", help="measure drift from the baseline at this git revision, or in this file "
                         "(default: from the first points of each test)")  # fmt: skip
     parser.add_argument(
-        "--threshold", default=THRESHOLD, help="what counts as a change (default: %(default)s)".replace("5%", "5%%")
+        "--threshold",
+        default=DEFAULT_THRESHOLD,
+        help="what counts as a change (default: %(default)s)".replace("5%", "5%%"),
     )
     parser.add_argument(
         "--metrics", default="time", help="which metrics, such as time,memory, or all (default: %(default)s)"
@@ -66,7 +68,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
 
 
-def asked(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
+def read_trends(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
     """The series that the options ask for, and remarks on what could not be read.
 
     Raises
@@ -92,16 +94,16 @@ def asked(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    found, remarks = asked(options)
-    say(*(f"perfguard: {remark}" for remark in remarks), error=True)
+    found, remarks = read_trends(options)
+    print_lines(*(f"perfguard: {remark}" for remark in remarks), error=True)
     if options.json:
-        print_json({"tests": [track_data(track) for track in found]})
+        print_json({"tests": [trend_data(track) for track in found]})
     else:
-        say(*lines(found, unicode="utf" in (sys.stdout.encoding or "").lower()))
+        print_lines(*lines(found, unicode="utf" in (sys.stdout.encoding or "").lower()))
     if not options.fail_on_drift:
         return 0
     if not any(track.drift is not None or track.worse for track in found):
-        say("perfguard: no test has enough recordings to tell (6 at least): nothing was judged", error=True)
+        print_lines("perfguard: no test has enough recordings to tell (6 at least): nothing was judged", error=True)
         return 5
     return 1 if any(track.worse for track in found) else 0
 
@@ -114,12 +116,12 @@ def lines(found: Sequence[Trend], *, unicode: bool) -> Iterator[str]:
             machine = track.machine
             yield machine
         bar = f"{sparkline([point.value for point in track.points]):<{_WIDEST}}  " if unicode else ""
-        yield f"  {bar}{track.nodeid}: {described(track)}"
+        yield f"  {bar}{track.nodeid}: {describe(track)}"
     worse = sum(track.worse for track in found)
     yield f"{len(found)} series, {worse} worse than at the anchor"
 
 
-def described(track: Trend) -> str:
+def describe(track: Trend) -> str:
     """`time 12.3 us -> 14.1 us (+14.6 %), 20 recordings; step +8.0 % at 1a2b3c4; drifted +14.6 % (at least +9.1 %)`."""
     first, last = track.anchor or track.points[0].value, track.points[-1].value
     change = f" ({_change(track)})" if track.ratio is not None or last > 0 else ""
@@ -152,7 +154,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in shown)
 
 
-def track_data(track: Trend) -> dict[str, object]:
+def trend_data(track: Trend) -> dict[str, object]:
     """One series as plain data."""
     drift = track.drift
     return {

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, say
+from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, print_lines
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.parsers import parse_reports
@@ -65,7 +65,7 @@ def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, opti
         "written": None if refused else options.output,
     }
     for name in joined.silent:
-        say(f"perfguard: {name} has nothing new: its job recorded nothing", error=True)
+        print_lines(f"perfguard: {name} has nothing new: its job recorded nothing", error=True)
     _tell(told, lacking, refused, as_json=options.json)
     return 1 if refused else 0
 
@@ -88,10 +88,10 @@ def _tell(told: Mapping[str, object], lacking: Sequence[str], refused: bool, *, 
         print_json(told)
     else:
         written = f"written to {told['written']}" if told["written"] else "nothing was written"
-        say(f"{plural(int(str(told['tests'])), 'test')}; {written}")
+        print_lines(f"{plural(int(str(told['tests'])), 'test')}; {written}")
     if refused:
         names = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)
-        say(
+        print_lines(
             f"perfguard: no shard tells of {plural(len(lacking), 'test')} ({names}); is a shard missing? If they are gone: "
             "perfguard prune; if it is as it should be: --partial",
             error=True,

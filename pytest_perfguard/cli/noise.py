@@ -8,14 +8,21 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load_report, positive, print_json, say
-from pytest_perfguard.cli.noise_figures import Figures, figures, told
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load_report,
+    positive,
+    print_json,
+    print_lines,
+)
+from pytest_perfguard.cli.noise_figures import Figures, describe, summarize
 from pytest_perfguard.cli.projects import commit_all, run_pytest
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.engine.report.document import Report
 
-SECONDS: Final = 120.0
+DEFAULT_SECONDS: Final = 120.0
 _LIBRARY: Final = '''"""Work of several kinds, 50 to 200 us a call."""
 import json
 
@@ -60,17 +67,20 @@ def add(verbs: Verbs) -> None:
         "--perf-against could tell on this machine and how often it erred. Needs git. Exit status 1 if the machine is not fit.",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", type=positive(float), default=SECONDS, help="how long, at least one trial (default: %(default)g)"
+        "--seconds",
+        type=positive(float),
+        default=DEFAULT_SECONDS,
+        help="how long, at least one trial (default: %(default)g)",
     )
 
 
 def _run(options: argparse.Namespace) -> int:
     reports = _trials(options.seconds, quiet=options.json)
-    found = figures(reports)
+    found = summarize(reports)
     if options.json:
         print_json(_data(found, reports))
     else:
-        say(*told(found))
+        print_lines(*describe(found))
     return 0 if found.fit else 1
 
 
@@ -85,7 +95,7 @@ def _trials(seconds: float, *, quiet: bool) -> list[Report]:
             if not quiet:
                 verdicts = ", ".join(f"{count} {word}" for word, count in reports[-1].summary.items())
                 passed = time.monotonic() - begin
-                say(f"trial {len(reports)}: {verdicts} ({passed:.0f} s of {seconds:.0f} s)", error=True)
+                print_lines(f"trial {len(reports)}: {verdicts} ({passed:.0f} s of {seconds:.0f} s)", error=True)
     return reports
 
 

@@ -17,7 +17,7 @@ from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, look_level, paired_threshold
 
 #: A machine on which more verdicts than this stay open is of little use.
-MOST_OPEN: Final = 0.2
+MAX_INCONCLUSIVE_SHARE: Final = 0.2
 #: Chance with which a slowdown of the smallest size is found.
 POWER: Final = 0.95
 _CONFIDENCE: Final = 0.95
@@ -52,10 +52,10 @@ class Figures:
     def fit(self) -> bool:
         """Can this machine be trusted with a build?"""
         enough = self.verdicts > 0 and not self.unjudged
-        return enough and not self.false_alarms and self.inconclusive <= MOST_OPEN * self.verdicts
+        return enough and not self.false_alarms and self.inconclusive <= MAX_INCONCLUSIVE_SHARE * self.verdicts
 
 
-def figures(reports: Sequence[Report]) -> Figures:
+def summarize(reports: Sequence[Report]) -> Figures:
     """Sum up the reports of `--perf-against` runs on identical code."""
     entries = [entry for report in reports for entry in report.entries]
     words = [entry.comparison.verdict for entry in entries]
@@ -104,7 +104,7 @@ def upper_limit(seen: int, of: int) -> float:
     return float(betaincinv(seen + 1, of - seen, _CONFIDENCE))
 
 
-def told(found: Figures) -> Iterator[str]:
+def describe(found: Figures) -> Iterator[str]:
     """The figures in words."""
     yield (
         f"false alarms: {found.false_alarms} of {found.verdicts} verdicts on identical code "

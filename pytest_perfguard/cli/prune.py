@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, report_unmatched, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    matcher,
+    print_json,
+    print_lines,
+    report_unmatched,
+)
 from pytest_perfguard.engine.baseline.store import Store, pruned
 from pytest_perfguard.engine.report.text import plural
 
@@ -27,7 +34,7 @@ def _run(options: argparse.Namespace) -> int:
     before = store.read()
     after, names = pruned(before, gone)
     if before.classes and not after.classes and not options.patterns:
-        say(
+        print_lines(
             f"perfguard: no test's file is below {rootdir.resolve()}; is this pytest's rootdir? Say --rootdir=PATH",
             error=True,
         )
@@ -38,6 +45,6 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"dropped": names, "file": str(store.path)})
         return report_unmatched(options.patterns, names, str(store.path))
     for name in names:
-        say(f"dropped {name}")
-    say(f"{plural(len(names), 'test')} dropped from {store.path}")
+        print_lines(f"dropped {name}")
+    print_lines(f"{plural(len(names), 'test')} dropped from {store.path}")
     return report_unmatched(options.patterns, names, str(store.path))

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load_report, print_json, say
-from pytest_perfguard.cli.history import add_source, asked, described
+from pytest_perfguard.cli.common import Verbs, add_verb, load_report, print_json, print_lines
+from pytest_perfguard.cli.history import add_history_options, describe, read_trends
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
@@ -26,7 +26,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--output", "-o", action="append", required=True, metavar="PATH", help="x.html or x.md; may be given again"
     )
-    add_source(parser)
+    add_history_options(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -40,13 +40,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"written": list(names), "summary": report.summary})
     else:
-        say(f"written: {', '.join(names)}")
+        print_lines(f"written: {', '.join(names)}")
     return 0
 
 
 def _of_history(options: argparse.Namespace) -> tuple[Report, Sequence[Trend]]:
-    found, remarks = asked(options)
-    say(*(f"perfguard: {remark}" for remark in remarks), error=True)
+    found, remarks = read_trends(options)
+    print_lines(*(f"perfguard: {remark}" for remark in remarks), error=True)
     machines = sorted({track.machine for track in found})
     if len(machines) != 1:
         raise CommandError(
@@ -65,11 +65,11 @@ def _entry(nodeid: str, found: Sequence[Trend]) -> Entry:
     findings = tuple(_finding(track) for track in found)
     worse = any(track.worse for track in found)
     verdict = Verdict.REGRESSION if worse else Verdict.UNCHANGED
-    lines = tuple(described(track) for track in found if track.worse)
+    lines = tuple(describe(track) for track in found if track.worse)
     return Entry(Comparison(nodeid, verdict, findings), lines=lines, headline="; ".join(lines))
 
 
 def _finding(track: Trend) -> Finding:
     first, last = track.anchor or track.points[0].value, track.points[-1].value
     verdict = Verdict.REGRESSION if track.worse else Verdict.UNCHANGED
-    return Finding(track.metric, track.unit, verdict, last, first, rounds=len(track.points), reason=described(track))
+    return Finding(track.metric, track.unit, verdict, last, first, rounds=len(track.points), reason=describe(track))

@@ -6,7 +6,15 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, report_unmatched, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load,
+    matcher,
+    print_json,
+    print_lines,
+    report_unmatched,
+)
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.metric_names import metric_order
 from pytest_perfguard.core.model import Record
@@ -36,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
         for name, tests in sorted(classes.items()):
             if not tests and options.patterns:
                 continue
-            say(*_lines(name, loaded.baseline.classes[name], tests))
+            print_lines(*_lines(name, loaded.baseline.classes[name], tests))
     if not classes and options.machine != "*":
         return report_unmatched([options.machine], loaded.baseline.classes, options.file, kind="machine class")
     return report_unmatched(options.patterns, (nodeid for tests in classes.values() for nodeid in tests), options.file)

@@ -165,7 +165,7 @@ def test_never_awaited(benchmark):
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(
         ["*TypeError: benchmark cannot time the coroutine function fetch in a plain test*",
-         "benchmark(...) of a coroutine function was never awaited, so that nothing was measured: write await benchmark(...)"]
+         "benchmark(...) of a coroutine function was never awaited, so nothing was measured: write await benchmark(...)"]
     )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def test_patch(benchmark):
             "unheard_of=1",
             "marker benchmark of test_a.py::test_it: unknown keyword 'unheard_of' (valid: calibration_precision,*",
         ),
-        ("'x'", "marker benchmark of test_a.py::test_it: 'x' is positional; use keywords*"),
+        ("'x'", "marker benchmark of test_a.py::test_it: 'x' is a positional argument; use keywords*"),
         (
             "max_time='soon'",
             "marker benchmark of test_a.py::test_it: max_time is 'soon': 'soon' is not a number of seconds*",

@@ -87,7 +87,9 @@ def test_another_machine_is_told(pytester):
     content["machine_info"]["node"] = "elsewhere"
     file.write_text(json.dumps(content))
     result = pytester.runpytest("--benchmark-compare")
-    result.stdout.fnmatch_lines(["perfguard: the saved run is from another machine or interpreter (node): its times*"])
+    result.stdout.fnmatch_lines(
+        ["perfguard: the saved run is from another machine or interpreter (node), so its times*"]
+    )
 
 
 @pytest.mark.parametrize("folder", [".", "sub"])

@@ -55,10 +55,10 @@ async def test_async_given_back(conn_pool, object_pool):
     text = result.stdout.str()
     result.stdout.fnmatch_lines_random(
         [
-            "<ConnectionPool db: * 1 in use, * waiting>: not given back: 1",
+            "<ConnectionPool db: * 1 in use, * waiting>: not returned: 1",
             "*taken at *test_what_is_not_given_back*.py:* in borrow",
-            "<ObjectPool parsers: 9 idle, 1 in use, 0 waiting>: not given back: 1",
-            "<AsyncConnectionPool async db: *closed>: not given back: 1",
+            "<ObjectPool parsers: 9 idle, 1 in use, 0 waiting>: not returned: 1",
+            "<AsyncConnectionPool async db: *closed>: not returned: 1",
             "E * AssertionError: its own reason",
         ]
     )
@@ -91,7 +91,7 @@ def test_not_blamed(conn_pool):
     )
     result = project.run("-p", "no:randomly", short=False)
     result.assert_outcomes(passed=4, failed=1)
-    result.stdout.fnmatch_lines(["<ConnectionPool db: *: not given back: 1"])
+    result.stdout.fnmatch_lines(["<ConnectionPool db: *: not returned: 1"])
 
 
 def test_a_fixture_may_keep_what_it_gives_back_later(project):
@@ -116,7 +116,7 @@ def test_careless(careless):
     )
     result = project.run(short=False)
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["<ConnectionPool careless: *not given back: 1"])
+    result.stdout.fnmatch_lines(["<ConnectionPool careless: *not returned: 1"])
 
 
 def test_a_shared_pool_that_a_test_closed_is_made_anew(project):

@@ -1,4 +1,4 @@
-"""`perfguard prune`: drop tests from the baseline."""
+"""`perfguard prune`: remove tests from the baseline."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "prune", _run, "drop tests from the baseline, in every machine class")
+    parser = add_verb(verbs, "prune", _run, "remove tests from the baseline, in every machine class")
     parser.add_argument("--rootdir", default=".", help="pytest's rootdir, where node ids start (default: this folder)")
     parser.add_argument(
-        "patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: the tests whose file is gone"
+        "patterns",
+        nargs="*",
+        metavar="PATTERN",
+        help="node ids, * and ? allowed; none: tests whose file no longer exists",
     )
 
 
@@ -35,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     after, names = pruned(before, gone)
     if before.classes and not after.classes and not options.patterns:
         print_lines(
-            f"perfguard: no test's file is below {rootdir.resolve()}; is this pytest's rootdir? Say --rootdir=PATH",
+            f"perfguard: no file of any test exists below {rootdir.resolve()}; if this is not pytest's rootdir, use --rootdir=PATH",
             error=True,
         )
         return 2

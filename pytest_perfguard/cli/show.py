@@ -1,4 +1,4 @@
-"""`perfguard show`: what a baseline or a report holds."""
+"""`perfguard show`: list the tests in a baseline or a report."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "show", _run, "list what a baseline or a JSON report holds")
+    parser = add_verb(verbs, "show", _run, "list the tests in a baseline or a JSON report")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
     parser.add_argument(
-        "--sort", default="name", help="name (default), or a metric such as time or memory: the largest first"
+        "--sort", default="name", help="name (default), or a metric such as time or memory, largest first"
     )
     parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
 
@@ -57,7 +57,7 @@ def _chosen(part: MachineClass, wanted: Callable[[str], bool], sort: str) -> dic
 
     if chosen and not any(sort in record.metrics for record in chosen.values()):
         known = sorted({name for record in chosen.values() for name in record.metrics})
-        raise CommandError(f"--sort={sort}: no test has this metric (there are: name, {', '.join(known)})")
+        raise CommandError(f"--sort={sort}: no test has this metric (valid: name, {', '.join(known)})")
 
     def amount(nodeid: str) -> float:
         kept = chosen[nodeid].metrics.get(sort)

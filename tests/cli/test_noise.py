@@ -37,11 +37,8 @@ def test_a_quiet_machine_is_fit():
     assert found.highest_rate == pytest.approx(1 - 0.05 ** (1 / 6))
     assert found.repeats["t0"] == pytest.approx(math.log(1.01) / math.sqrt(3), rel=0.01)
     lines = list(describe(found))
-    assert lines[0] == "false alarms: 0 of 6 verdicts on identical code (at most 39.3%, with a certainty of 95 %)"
-    assert (
-        lines[-1]
-        == "nothing speaks against this machine so far; 6 verdicts are few: give it longer, such as --seconds=600"
-    )
+    assert lines[0] == "false alarms: 0 of 6 verdicts on identical code (rate at most 39.3%, with 95 % confidence)"
+    assert lines[-1] == "no problem found so far, but 6 verdicts are few: measure longer, such as --seconds=600"
 
 
 def test_the_figures_of_a_line_are_on_one_scale():
@@ -52,12 +49,12 @@ def test_the_figures_of_a_line_are_on_one_scale():
         )
     ]
     assert "smallest slowdown that --perf-against can detect: 3.6 % typically, 4.9 % at worst" in lines
-    assert "a run's minimum differs from run to run by (standard deviation): 2.0 % typically, 172 % at worst" in lines
+    assert "standard deviation of a run's minimum between runs: 2.0 % typically, 172 % at worst" in lines
 
 
 def test_many_quiet_verdicts_make_it_fit():
     found = summarize([trial(*[Verdict.UNCHANGED] * 10) for _ in range(3)])
-    assert list(describe(found))[-1] == "this machine is fit to judge builds"
+    assert list(describe(found))[-1] == "this machine is suitable for judging builds"
 
 
 @pytest.mark.parametrize("word", [None, Verdict.INCOMPARABLE, Verdict.NEW])

@@ -132,6 +132,7 @@ def test_failed(benchmark): assert 0
     result.stdout.fnmatch_lines(["*BenchmarkWarning: the fixture benchmark was not used in this test"])
 
 
+@pytest.mark.every_plugin
 def test_coroutine_functions_are_measured_in_their_loop_and_refused_outside(run):
     result = run(
         """
@@ -169,7 +170,7 @@ def test_never_awaited(benchmark):
     )  # fmt: skip
 
 
-@pytest.mark.every_plugin
+@pytest.mark.every_plugin("anyio", "pytest_asyncio")
 def test_async_tests_of_other_plugins_await_it(pytester):
     """pytest-asyncio and anyio; a loop of another kind is known by the test's colour."""
     pytest.importorskip("pytest_asyncio")

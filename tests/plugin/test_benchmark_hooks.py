@@ -198,6 +198,7 @@ def test_options_of_a_conftest_stay_its_own(others, monkeypatch):
     others.runpytest_subprocess("--benchmark-disable").assert_outcomes(passed=1)
 
 
+@pytest.mark.every_plugin("xdist")
 def test_the_workers_of_xdist_know_what_addopts_block(others, monkeypatch):
     pytest.importorskip("xdist")
     monkeypatch.setenv("WHO", "ours")

@@ -205,11 +205,11 @@ def test_tables_plots_and_csv(suite):
         (["--benchmark-only", "--benchmark-disable"], "--benchmark-only: it excludes --benchmark-disable*"),
         (
             ["--benchmark-compare", "test_a.py"],
-            "--benchmark-compare: 'test_a.py' is a test path, and was read as the option's*",
+            "--benchmark-compare: 'test_a.py' is a test path that was read as the value*",
         ),
         (
             ["--benchmark-compare-fail", "min:5%", "test_a.py", "--benchmark-compare"],
-            "--benchmark-compare-fail: 'test_a.py' is no*",
+            "--benchmark-compare-fail: 'test_a.py' is not a valid limit*",
         ),
     ],
 )
@@ -219,6 +219,7 @@ def test_what_cannot_be_meant_is_a_usage_error(suite, options, message):
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
 
 
+@pytest.mark.every_plugin("xdist")
 def test_beside_one_another_benchmarks_are_called_once(suite):
     """Under xdist; the controller says so."""
     pytest.importorskip("xdist")

@@ -144,6 +144,7 @@ def test_a_key_that_escapes_is_refused(pytester):
     pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
 
 
+@pytest.mark.every_plugin("xdist")
 def test_workers_of_xdist_compute_once(pytester):
     pytester.makepyfile(
         """

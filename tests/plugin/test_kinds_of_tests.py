@@ -53,6 +53,7 @@ def test_functions_methods_parameters_fixtures_and_unittest(project, distributio
     assert metric(report, "AsyncCase::test_coroutine")["candidate"] < 50e-6, "timed inside the loop"
 
 
+@pytest.mark.every_plugin
 @pytest.mark.parametrize("plugin", ["asyncio", "anyio"])
 def test_an_awaited_no_op_reads_far_below_a_microsecond(project, plugin):
     """Timed inside the running loop; starting a loop costs a hundred microseconds."""
@@ -234,6 +235,7 @@ def test_a_test_that_patches_the_clock_is_measured_all_the_same(project):
     assert metric(report, "test_frozen")["candidate"] > 0
 
 
+@pytest.mark.every_plugin
 def test_what_a_test_captures_warns_and_logs_is_as_in_its_ordinary_run(project):
     project.pytester.makeini("[pytest]\nfilterwarnings = error\n")
     project.pytester.makepyfile(

@@ -18,11 +18,13 @@ HEAD = """\
 This page lists every setting of perfguard with its option, ini key, marker keyword and default.
 It is generated from the code by `docs/make_options.py`.
 
-- Precedence: marker > command line > ini file > default. Of several `perf` markers (function, class,
-  module) the closest takes precedence, for each keyword.
-- Write values with their unit: `5%`, `50us`, `1.5s`, `10MB` (10,000,000 bytes), `10MiB` (10,485,760).
-- A wrong value or an unknown keyword is a usage error (exit status 4) that names the value, the place
-  and the valid values. Options and ini keys are checked in every run, also if nothing is measured.
+- Precedence: marker > command line > ini file > default. Of several `perf` markers (function,
+  class, module) the closest takes precedence, for each keyword.
+- Write values with their unit: `5%`, `50us`, `1.5s`, `10MB` (10,000,000 bytes), `10MiB`
+  (10,485,760 bytes).
+- A wrong value or an unknown keyword is a usage error (exit status 4) that names the value, the
+  place and the valid values. Options and ini keys are checked in every run, also if nothing is
+  measured.
 - TOML files may use their own types, also in `[tool.pytest]` (pytest 9): `perf_strict = true`,
   `perf_metrics = ["time", "memory"]`, `perf_report = "perf.html"`.
 
@@ -47,7 +49,7 @@ def page() -> str:
     modes = "".join(
         f"| `{flag}{f'={metavar}' if metavar else ''}` | {text} |\n" for flag, text, metavar in MODES.values()
     )
-    modes += f"\nWith any of them, or without one: `{SETUP.flag}`, {SETUP.help.partition(';')[0]}.\n"
+    modes += f"\nWith any mode, or without one:\n`{SETUP.flag}`, {SETUP.help.partition(';')[0]}.\n"
     return HEAD + modes + TABLE + "".join(map(_row, OPTION_SPECS))
 
 

@@ -27,11 +27,11 @@ class DemoRun(NamedTuple):
 
 RUNS_WITH_BASELINE: Final = (
     DemoRun("record a baseline", "--perf-baseline", "", 0),
-    DemoRun("compare the same code: passes", "--perf-compare", "", 0),
-    DemoRun("compare a slower copy: fails", "--perf-compare", "1", 1),
+    DemoRun("compare the same code (passes)", "--perf-compare", "", 0),
+    DemoRun("compare a slower copy (fails)", "--perf-compare", "1", 1),
 )
 RUN_AGAINST_REVISION: Final = DemoRun(
-    "measure the changed tree against its last commit: fails", "--perf-against=HEAD", "", 1
+    "measure the changed tree against its last commit (fails)", "--perf-against=HEAD", "", 1
 )
 
 

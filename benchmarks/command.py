@@ -1,4 +1,4 @@
-"""How long does `perfguard compare` take on a large baseline? Load, judge and save, in seconds, and the peak of memory.
+"""Measure `perfguard compare` on a large baseline: seconds to load, judge and save, and peak memory.
 
 python benchmarks/command.py [tests] [processes]
 """
@@ -24,11 +24,11 @@ from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass
 from pytest_perfguard.engine.baseline.store import Store
 
 T = TypeVar("T")
-CLASS = "linux-x86_64-made-up"
+CLASS = "linux-x86_64-synthetic"
 
 
-def made_up(tests: int, processes: int, seed: int) -> Baseline:
-    """Records of `tests` tests with four metrics each, whose times differ by 1 % between processes."""
+def synthetic(tests: int, processes: int, seed: int) -> Baseline:
+    """Return records of `tests` tests with four metrics each, whose times differ by 1 % between processes."""
     rnd = random.Random(seed)
     records = {}
     for index in range(tests):
@@ -41,11 +41,11 @@ def made_up(tests: int, processes: int, seed: int) -> Baseline:
         metrics = {"time": times, "cpu": times, "memory": sizes, "blocks": blocks}
         nodeid = f"tests/test_module_{index // 50}.py::test_number_{index}"
         records[nodeid] = Record("0123456789ab", "0123456789ab", 3e-4, {"": 10}, metrics, {}, (3e-4,) * processes)
-    return Baseline({CLASS: MachineClass({"cpu": "made up"}, {"at": "2026-01-01T00:00:00Z"}, records)})
+    return Baseline({CLASS: MachineClass({"cpu": "synthetic"}, {"at": "2026-01-01T00:00:00Z"}, records)})
 
 
 def slowed(baseline: Baseline, share: int) -> Baseline:
-    """Every `share`-th test takes twice as long."""
+    """Return the baseline with the time of every `share`-th test doubled."""
     part = baseline.classes[CLASS]
     tests = dict(part.tests)
     for nodeid in list(tests)[::share]:
@@ -60,7 +60,7 @@ def slowed(baseline: Baseline, share: int) -> Baseline:
 
 
 def timed(name: str, call: Callable[[], T]) -> T:
-    """Call, and tell how long it took."""
+    """Call, and print the duration."""
     begin = time.perf_counter()
     result = call()
     print(f"{name:40} {time.perf_counter() - begin:7.2f} s")
@@ -68,13 +68,13 @@ def timed(name: str, call: Callable[[], T]) -> T:
 
 
 def main(tests: int = 10_000, processes: int = 20) -> None:
-    """Tell the figures."""
+    """Print the figures."""
     gc.disable()  # as the command does
     settings = resolve(marker={}, command_line={}, ini={})
     with tempfile.TemporaryDirectory() as folder:
         before, after = Store(Path(folder) / "before.json"), Store(Path(folder) / "after.json")
-        timed("save the first file", lambda: before.update(lambda _: made_up(tests, processes, 1)))
-        after.update(lambda _: slowed(made_up(tests, processes, 2), 100))
+        timed("save the first file", lambda: before.update(lambda _: synthetic(tests, processes, 1)))
+        after.update(lambda _: slowed(synthetic(tests, processes, 2), 100))
         print(f"{'size of a file':40} {before.path.stat().st_size / 1e6:7.1f} MB")
         old = timed("load the first file", before.read)
         new = timed("load the second file", after.read)

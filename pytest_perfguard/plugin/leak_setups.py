@@ -114,8 +114,8 @@ class SetUps:
             self._meter.trace(int("memory" in request.suspects))
             return converse(check_set_ups(request.suspects, request.budget_ns, request.share), self._one)
 
-    def _one(self, asked: SetUp) -> Left:
-        script = _Script(self._request.label, asked, self._levels)
+    def _one(self, set_up: SetUp) -> Left:
+        script = _Script(self._request.label, set_up, self._levels)
         at_end: list[Levels] = []
         before = self._levels()
         self._fixtures.at_loop_end = lambda: at_end.append(self._levels_at_loop_end())
@@ -148,9 +148,9 @@ class SetUps:
 class _Script:
     """Link of a scripted controller: it requests calls at one measurement point and resumes the test at all others."""
 
-    def __init__(self, label: str, asked: SetUp, levels: Callable[[], Levels]) -> None:
+    def __init__(self, label: str, set_up: SetUp, levels: Callable[[], Levels]) -> None:
         self._label = label
-        self._asked = asked
+        self._set_up = set_up
         self._levels = levels
         self._requests: list[Message] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -169,13 +169,13 @@ class _Script:
         if isinstance(message, PointReached | FasterThanPoint):
             self._requests = [Resume()]
             if message.label == self._label:
-                calls = self._asked.calls
-                self._requests.append(MeasureRequest("time", *((1, calls) if self._asked.one_by_one else (calls, 1))))
+                calls = self._set_up.calls
+                self._requests.append(MeasureRequest("time", *((1, calls) if self._set_up.one_by_one else (calls, 1))))
                 self._loop = _running_loop()
                 self.missed = ""
                 self.before = self._levels()
         elif isinstance(message, MeasureResult):
-            self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._asked.calls
+            self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._set_up.calls
             self.after = self._levels()
         elif isinstance(message, CallRaised):
             self.problem = f"a call raised {message.text}"

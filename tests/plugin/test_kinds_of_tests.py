@@ -289,7 +289,7 @@ def test_what_has_no_function_stays_an_ordinary_test(project, distribution):
     result, report = project.report("--doctest-modules", "--perf", *distribution)
     result.assert_outcomes(passed=3, failed=1)
     assert [test["nodeid"] for test in report["tests"]] == ["test_a.py::test_a"]
-    line = "perf: marked perf and not measured, since only test functions can be: 3 tests (*mod.py::mod.f*)"
+    line = "perf: marked perf but not measured, since only test functions can be: 3 tests (*mod.py::mod.f*)"
     result.stdout.fnmatch_lines([line])
     assert any("only test functions" in note for note in report["notes"])
 

@@ -1,8 +1,8 @@
-"""What does an installed plugin cost a run that measures nothing? Whole-process CPU time of pytest with one plugin each.
+"""Measure the cost of an installed plugin in a run that measures nothing: CPU time of pytest with one plugin each.
 
 The same suite of 50 trivial tests runs under bare pytest and with each plugin alone (automatic loading is off, the plugin is
-named with -p), in turn, round after round, so that a machine that changes its speed changes it for all. Prints the median CPU
-seconds and the median of the ratios to bare pytest within each round. Plugins that are not installed are left out.
+named with -p). The runs alternate, so that changes of the machine's speed affect all of them. Prints the median CPU seconds and
+the median of the ratios to bare pytest within each pass. Plugins that are not installed are skipped.
 
     pip install pytest-benchmark pytest-codspeed pytest-memray
     python benchmarks/idle_cost.py [--rounds 30]
@@ -37,7 +37,7 @@ def test_nothing(number):
 
 
 def cpu_seconds(folder: Path, plugin: str | None) -> float:
-    """User and system CPU of one pytest run and all that it starts."""
+    """Return the user and system CPU time of one pytest run and its child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run(

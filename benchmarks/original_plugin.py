@@ -1,8 +1,8 @@
-"""Does the fixture `benchmark` do what that of pytest-benchmark does? The same scripts under both plugins.
+"""Compare the fixture `benchmark` with pytest-benchmark's by running the same scripts under both plugins.
 
-First numbers of calls, errors and keys, which must be equal; then the medians of ten functions, in turn, run after run. Runs on
-a shared machine differ by a factor of two, in which interference only makes slower: so the smallest of the medians should
-agree. Prints a line for each difference and a table of medians.
+First numbers of calls, errors and keys, which must be equal; then the medians of ten functions, in alternating runs. Runs on a
+shared machine differ by a factor of two, and interference only makes them slower, so the smallest medians should agree. Prints
+a line for each difference and a table of medians.
 
     python -m venv original && original/bin/pip install pytest-benchmark
     python benchmarks/original_plugin.py original/bin/python [--runs 15]
@@ -221,7 +221,7 @@ def test_function(benchmark, name):
 
 
 def run(python: str, folder: Path, *arguments: str) -> str:
-    """pytest in this interpreter; returns what it wrote."""
+    """Run pytest with this interpreter and return its output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
@@ -231,7 +231,7 @@ def run(python: str, folder: Path, *arguments: str) -> str:
 
 
 def behaviour(python: str, *arguments: str) -> dict[str, object]:
-    """What each test saw, and how the run ended."""
+    """Return the observations of each test, and the outcome of the run."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         (folder / "pytest.ini").write_text("[pytest]\n")
@@ -243,7 +243,7 @@ def behaviour(python: str, *arguments: str) -> dict[str, object]:
 
 
 def medians(python: str) -> dict[str, float]:
-    """Seconds, by function."""
+    """Return the median seconds by function."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         (folder / "pytest.ini").write_text("[pytest]\n")

@@ -1,8 +1,8 @@
-"""perfguard: performance regression tests for pytest that fail when code got slower or uses more memory, and only then."""
+"""perfguard: performance regression tests for pytest, which fail when code became slower or uses more memory."""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers know it; to import `typing` would cost more than all the rest
+TYPE_CHECKING = False  # recognized by type checkers; importing `typing` would cost more than the rest of this module
 if TYPE_CHECKING:
     from pytest_perfguard.core.errors import (
         AlertError,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
     from pytest_perfguard.tools.pools.connections import ConnectionPool
     from pytest_perfguard.tools.pools.connections_aio import AsyncConnectionPool
+    from pytest_perfguard.tools.pools.drivers import async_psycopg_pool, dbapi_pool, psycopg_pool, redis_pool
     from pytest_perfguard.tools.pools.objects import ObjectPool
     from pytest_perfguard.tools.pools.objects_aio import AsyncObjectPool
     from pytest_perfguard.tools.startup.import_budget import ImportGroup
@@ -91,8 +92,12 @@ __all__ = [
     "StreamError",
     "StreamProcessor",
     "__version__",
+    "async_psycopg_pool",
     "cached",
+    "dbapi_pool",
     "import_report",
+    "psycopg_pool",
+    "redis_pool",
 ]
 
 _HOMES = {
@@ -136,19 +141,23 @@ _HOMES = {
     "StartupSequence": "pytest_perfguard.tools.startup.steps",
     "StreamError": "pytest_perfguard.core.tool_errors",
     "StreamProcessor": "pytest_perfguard.tools.streams.processor",
+    "async_psycopg_pool": "pytest_perfguard.tools.pools.drivers",
     "cached": "pytest_perfguard.tools.caches.decorator",
+    "dbapi_pool": "pytest_perfguard.tools.pools.drivers",
     "import_report": "pytest_perfguard.tools.startup.imports",
+    "psycopg_pool": "pytest_perfguard.tools.pools.drivers",
+    "redis_pool": "pytest_perfguard.tools.pools.drivers",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Public names are loaded on first use (PEP 562): a run that measures nothing must not pay for them."""
+    """Load public names on first use (PEP 562), so that a run without measurements does not pay for them."""
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
 
         try:
             return version("perfguard")
-        except PackageNotFoundError:  # run from its source, without being installed
+        except PackageNotFoundError:  # run from the source tree without being installed
             return "unknown"
     if name in _HOMES:
         from importlib import import_module

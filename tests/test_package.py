@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 
+import pytest
+
 import pytest_perfguard
 
 
@@ -15,3 +17,14 @@ def test_without_being_installed_the_version_is_unknown(monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "version", not_installed)
     assert pytest_perfguard.__version__ == "unknown"
+
+
+@pytest.mark.parametrize("name", [name for name in pytest_perfguard.__all__ if name != "__version__"])
+def test_every_public_name_is_importable(name):
+    """From its own home, under the name that it has there."""
+    assert getattr(pytest_perfguard, name).__name__ == name
+
+
+def test_an_unknown_name_is_no_attribute():
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_pool'"):
+        pytest_perfguard.no_such_pool  # noqa: B018

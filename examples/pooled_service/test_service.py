@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from service import Visits
 
-from pytest_perfguard.tools.pools.drivers import psycopg_pool, redis_pool
+from pytest_perfguard import psycopg_pool, redis_pool
 
 POSTGRESQL = os.environ.get("POSTGRESQL", "host=127.0.0.1 user=postgres dbname=postgres connect_timeout=3")
 REDIS = os.environ.get("REDIS", "redis://127.0.0.1:6379/0")

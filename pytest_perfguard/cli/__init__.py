@@ -1,4 +1,4 @@
-"""The `perfguard` command: what can be done with baselines and reports without running a test."""
+"""The `perfguard` command: work with baselines and reports without running your tests."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ import sys
 from collections.abc import Sequence
 
 from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
-from pytest_perfguard.cli.common import say
+from pytest_perfguard.cli.common import print_lines
 from pytest_perfguard.core.errors import PerfguardError, SettingError
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 
-#: Modules of verbs: `add` declares them, and sets the function that runs it.
+#: Modules of the verbs. `add` of each declares a verb and sets the function that runs it.
 _VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
 _EPILOG = """\
-exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), did
-not end as it should (noise, demo), or a PATTERN matches nothing;
-2 wrong usage; 4 a file or a name cannot be used; 5 nothing was judged; 141 the reader of a pipe went away
+exit status: 0 success; 1 a test became worse (compare, merge, history --fail-on-drift) or is missing (merge), a run
+did not end as expected (noise, demo), or a PATTERN matches nothing; 2 wrong usage; 4 a file or a name cannot
+be used; 5 nothing was judged; 141 the reader of a pipe closed it
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command and return its exit status."""
     options = make_parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     collecting = gc.isenabled()
-    gc.disable()  # a large baseline is millions of objects that live until the end: looking through them takes a third of the time
+    gc.disable()  # a large baseline is millions of objects that live until the end; collecting takes a third of the time
     try:
         status: int = options.run(options)
         sys.stdout.flush()
     except PerfguardError as error:
-        say(f"perfguard: {error}", error=True)
+        print_lines(f"perfguard: {error}", error=True)
         return 2 if isinstance(error, SettingError) else 4
-    except BrokenPipeError:  # `perfguard show | head`: nothing more can be said, and nothing is green
+    except BrokenPipeError:  # `perfguard show | head`: not a success, since the output is incomplete
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        say(f"perfguard: {error}", error=True)
+        print_lines(f"perfguard: {error}", error=True)
         return 4
     finally:
         if collecting:
@@ -49,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="perfguard",
-        description="Look after perfguard's baselines and reports. Every verb has its own --help.",
+        description="Inspect and maintain perfguard's baselines and reports. Every verb has its own --help.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = next(knob.default for knob in OPTION_SPECS if knob.name == "file")
+    default = next(spec.default for spec in OPTION_SPECS if spec.name == "file")
     parser.add_argument("--file", default=default, help="the baseline file (default: %(default)s)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in _VERBS:

@@ -1,4 +1,4 @@
-"""`perfguard accept`: take what a run measured of named tests into the baseline, without measuring again."""
+"""`perfguard accept`: copy a run's measurements of selected tests to the baseline, without measuring again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load_report, matcher, print_json, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load_report,
+    matcher,
+    print_json,
+    print_lines,
+)
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.store import Store, with_records
@@ -16,11 +23,11 @@ from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 def add(verbs: Verbs) -> None:
     parser = add_verb(
-        verbs, "accept", _run, "take a run's numbers of named tests into the baseline",
-        description="Take what --perf-compare or --perf-baseline measured of these tests into the baseline file. A test that was "
-        "measured side by side only has no numbers for it: record that one with pytest --perf-baseline.",
+        verbs, "accept", _run, "copy a run's measurements of selected tests to the baseline",
+        description="Copy the measurements of these tests by --perf-compare or --perf-baseline to the baseline file. A test that was "
+        "only measured side by side has no measurement that can be stored: record it with pytest --perf-baseline.",
     )  # fmt: skip
-    parser.add_argument("report", metavar="REPORT", help="a JSON report of that run (--perf-report=x.json)")
+    parser.add_argument("report", metavar="REPORT", help="a JSON report of the run (--perf-report=x.json)")
     parser.add_argument("patterns", nargs="+", metavar="PATTERN", help="node ids, * and ? allowed")
 
 
@@ -29,16 +36,16 @@ def _run(options: argparse.Namespace) -> int:
     records = {
         entry.nodeid: entry.record for entry in report.entries if entry.record is not None and wanted(entry.nodeid)
     }
-    idle = [pattern for pattern in options.patterns if not any(map(matcher([pattern]), records))]
-    if idle:
+    unmatched = [pattern for pattern in options.patterns if not any(map(matcher([pattern]), records))]
+    if unmatched:
         raise CommandError(
-            f"{options.report} has no measurement of {idle[0]}; see: perfguard show --file={options.report}"
+            f"{options.report} has no measurement of {unmatched[0]}; list its tests with: perfguard show --file={options.report}"
         )
     without = [nodeid for nodeid, record in records.items() if record.kernel <= 0]
     if without:
         raise CommandError(
-            f"{without[0]} was measured side by side only, without the machine's pace, so that its numbers cannot stand "
-            "alone; record it with: pytest --perf-baseline"
+            f"{without[0]} was only measured side by side, without the machine's speed, so its measurement cannot be "
+            "stored; record it with: pytest --perf-baseline"
         )
     store = Store(Path(options.file))
     store.update(lambda before: with_records(before, report.machine, records, {"at": report.at}, None))
@@ -47,15 +54,15 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"accepted": sorted(records), "doubts": doubts, "file": str(store.path)})
         return 0
     for nodeid in sorted(records):
-        say(f"accepted {nodeid}{': ' * (nodeid in doubts)}{doubts.get(nodeid, '')}")
-    say(f"{plural(len(records), 'test')} taken into {store.path}")
+        print_lines(f"accepted {nodeid}{': ' * (nodeid in doubts)}{doubts.get(nodeid, '')}")
+    print_lines(f"{plural(len(records), 'test')} copied to {store.path}")
     return 0
 
 
 def _doubts(records: Mapping[str, Record]) -> dict[str, str]:
-    """What makes a record weaker than `--perf-baseline` would have made it."""
+    """Return, by node id, why a record detects less than one of `--perf-baseline`."""
     return {
-        nodeid: f"from {plural(len(record.paces), 'process')}, where recording takes {RECORDED_PROCESSES}: it will detect less"
+        nodeid: f"from {plural(len(record.paces), 'process')} instead of {RECORDED_PROCESSES}, so it will detect less"
         for nodeid, record in records.items()
         if len(record.paces) < RECORDED_PROCESSES
     }

@@ -1,4 +1,4 @@
-"""`perfguard compare A B`: two files of numbers, judged without running a test."""
+"""`perfguard compare A B`: judge the measurements in one file against those in another, without running a test."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_perfguard.cli.common import (
     load,
     matcher,
     print_json,
+    print_lines,
     report_unmatched,
-    say,
     terminal_width,
 )
 from pytest_perfguard.core.atomic_files import atomic_write
@@ -36,22 +36,22 @@ from pytest_perfguard.engine.verdict.recorded_pair import judge_records
 def add(verbs: Verbs) -> None:
     parser = add_verb(
         verbs, "compare", _run, "judge one baseline or report against another, without running a test",
-        description="Judge the numbers of B against those of A by the rules of --perf-compare, machine class by machine class. "
-        "Each file is a baseline or a JSON report. Thresholds of markers and ini files are "
-        "not known here. Exit status 1 if a test got worse, 5 if there was nothing to judge.",
+        description="Judge the measurements in B against those in A by the rules of --perf-compare, for each machine class. "
+        "Each file is a baseline or a JSON report. Thresholds in markers and ini files are "
+        "not used. Exit status 1 if a test became worse, 5 if there was nothing to judge.",
     )  # fmt: skip
-    parser.add_argument("before", metavar="A", help="what to compare with")
-    parser.add_argument("after", metavar="B", help="what is judged")
+    parser.add_argument("before", metavar="A", help="the file to compare with")
+    parser.add_argument("after", metavar="B", help="the file that is judged")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
     parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
-    parser.add_argument("--threshold", help="the slowdown that you do not care about (default: 5%%)")
-    parser.add_argument("--floor", help="differences that never matter (default: 2ns,1KiB)")
-    parser.add_argument("--metrics", help="which metrics to judge, such as time,memory (default: all)")
+    parser.add_argument("--threshold", help="slowdown up to which a test passes (default: 5%%)")
+    parser.add_argument("--floor", help="difference per call up to which a test passes (default: 2ns,1KiB)")
+    parser.add_argument("--metrics", help="metrics to judge, such as time,memory (default: all)")
     parser.add_argument("--strict", action="store_true", help="inconclusive, incomparable and missing tests fail too")
     parser.add_argument(
         "--output", "-o", action="append", default=[], metavar="PATH", help="write a report (.html .md .json)"
     )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="every metric; -vv: the samples as well")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="show every metric; -vv: the samples, too")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -66,36 +66,38 @@ def _run(options: argparse.Namespace) -> int:
     machine = matcher([options.machine])
     common = sorted(name for name in {*before.baseline.classes} & {*after.baseline.classes} if machine(name))
     if names and len(common) > 1:
-        raise CommandError(f"a report is of one machine class; choose with --machine: {', '.join(common)}")
+        raise CommandError(f"a report contains one machine class; select it with --machine: {', '.join(common)}")
     detailed = bool(names or options.json)
     wanted = matcher(options.patterns)
-    reports = {name: compared(before, after, name, wanted, settings, detailed=detailed) for name in common}
+    reports = {name: compare_class(before, after, name, wanted, settings, detailed=detailed) for name in common}
     for path in names:
         for report in reports.values():
             atomic_write(Path(path), rendered(report, path))
     if options.json:
         print_json({"classes": {name: json.loads(json_report(report)) for name, report in reports.items()}})
     else:
-        _tell(reports, options.verbose)
+        _print(reports, options.verbose)
     nodeids = [entry.nodeid for report in reports.values() for entry in report.entries]
     unmatched = report_unmatched(options.patterns, nodeids, "either file")
     return _status(reports, before, after) or unmatched
 
 
-def compared(
+def compare_class(
     before: Loaded, after: Loaded, machine: str, wanted: Callable[[str], bool], settings: Settings, *, detailed: bool
 ) -> Report:
-    """The verdicts on the tests of one machine class, as a report; `detailed`: with the numbers of both sides."""
+    """Return a report with the verdicts on the tests of one machine class; `detailed`: with the measurements of both files."""
     old, new = before.baseline.tests_of(machine), after.baseline.tests_of(machine)
-    said = {entry.nodeid: entry.comparison for entry in after.report.entries} if after.report is not None else {}
-    nodeids = sorted(filter(wanted, {*old, *new, *(nodeid for nodeid, told in said.items() if told.broken)}))
+    reported = {entry.nodeid: entry.comparison for entry in after.report.entries} if after.report is not None else {}
+    nodeids = sorted(
+        filter(wanted, {*old, *new, *(nodeid for nodeid, comparison in reported.items() if comparison.broken)})
+    )
     context = Context("records", str(before.path), settings)
     return Report(
         mode="compare",
         machine=Machine(machine, after.baseline.classes[machine].machine),
         settings=settings.as_data(),
         entries=tuple(
-            _entry(nodeid, old.get(nodeid), new.get(nodeid), said.get(nodeid), context, detailed=detailed)
+            _entry(nodeid, old.get(nodeid), new.get(nodeid), reported.get(nodeid), context, detailed=detailed)
             for nodeid in nodeids
         ),
         at=str(after.baseline.classes[machine].stamp.get("at", "")),
@@ -105,16 +107,16 @@ def compared(
 
 
 def _judged(
-    nodeid: str, old: Record | None, new: Record | None, told: Comparison | None, settings: Settings
+    nodeid: str, old: Record | None, new: Record | None, reported: Comparison | None, settings: Settings
 ) -> Comparison:
-    """The verdict of the numbers, and what the report said of the test that numbers do not say: it broke, leaks, is too slow."""
-    if told is not None and told.broken:
-        return told
+    """Return the verdict on the measurements, combined with the report's errors, leaks and exceeded budgets."""
+    if reported is not None and reported.broken:
+        return reported
     comparison = judge_records(nodeid, old, new, settings)
-    if told is None or told.verdict not in (Verdict.LEAK, Verdict.OVER_LIMIT):
+    if reported is None or reported.verdict not in (Verdict.LEAK, Verdict.OVER_LIMIT):
         return comparison
-    added = tuple(finding for finding in told.findings if finding.verdict is told.verdict)
-    verdict = most_severe((told.verdict, comparison.verdict))
+    added = tuple(finding for finding in reported.findings if finding.verdict is reported.verdict)
+    verdict = most_severe((reported.verdict, comparison.verdict))
     return replace(comparison, verdict=verdict, findings=(*comparison.findings, *added))
 
 
@@ -122,12 +124,12 @@ def _entry(
     nodeid: str,
     old: Record | None,
     new: Record | None,
-    told: Comparison | None,
+    reported: Comparison | None,
     context: Context,
     *,
     detailed: bool,
 ) -> ReportedTest:
-    comparison = _judged(nodeid, old, new, told, context.settings)
+    comparison = _judged(nodeid, old, new, reported, context.settings)
     failed = comparison.fails(strict=context.settings.strict)
     return ReportedTest(
         comparison=comparison,
@@ -140,13 +142,13 @@ def _entry(
     )
 
 
-def _tell(reports: Mapping[str, Report], verbosity: int) -> None:
+def _print(reports: Mapping[str, Report], verbosity: int) -> None:
     for name, report in reports.items():
         comparisons: list[Comparison] = [entry.comparison for entry in report.entries]
-        say(f"{name}: compared with {report.against}")
+        print_lines(f"{name}: compared with {report.against}")
         for text, _tone in summary_lines(comparisons, mode="compare", width=terminal_width(), verbosity=verbosity):
-            say(text)
-        say(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
+            print_lines(text)
+        print_lines(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
 
 
 def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int:
@@ -158,5 +160,5 @@ def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int
     classes = "; ".join(
         f"{side.path} has {', '.join(sorted(side.baseline.classes)) or 'none'}" for side in (before, after)
     )
-    say(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
+    print_lines(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
     return 5

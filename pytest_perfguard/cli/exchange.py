@@ -1,4 +1,4 @@
-"""`perfguard import` and `perfguard export`: pytest-benchmark's files, and tables."""
+"""`perfguard import` and `perfguard export`: exchange baselines with pytest-benchmark's files, and write tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, read_text, report_unmatched, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load,
+    matcher,
+    print_json,
+    print_lines,
+    read_text,
+    report_unmatched,
+)
 from pytest_perfguard.compat.exchange import (
     benchmark_json_from_records,
     csv_from_records,
@@ -23,67 +32,75 @@ from pytest_perfguard.engine.baseline.store import Store, with_records
 from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.report.text import plural
 
-#: What pytest-benchmark's file and our fingerprint call the same fact.
+#: Names of facts about a machine in pytest-benchmark's files, and in perfguard's fingerprint.
 _FACTS: Final = {"system": "system", "machine": "architecture"}
 
 
 def add(verbs: Verbs) -> None:
-    take = add_verb(
-        verbs, "import", _import, "take a JSON file of pytest-benchmark into the baseline",
-        description="Take the benchmarks of a JSON file of pytest-benchmark into the baseline file. Such a file holds one process of "
-        "each test and no pace of the machine, so that small slowdowns stay inconclusive until it is recorded anew.",
+    importing = add_verb(
+        verbs, "import", _import, "import a JSON file of pytest-benchmark into the baseline",
+        description="Import the benchmarks of a JSON file of pytest-benchmark into the baseline file. The file contains one process for "
+        "each test and no speed of the machine, so small slowdowns stay inconclusive until the test is recorded again.",
     )  # fmt: skip
-    take.add_argument("path", metavar="FILE", help="written by --benchmark-json or --benchmark-save")
-    take.add_argument(
-        "--machine", metavar="CLASS", help="the machine class that it is of (default: this machine's, if it fits)"
+    importing.add_argument("path", metavar="FILE", help="written by --benchmark-json or --benchmark-save")
+    importing.add_argument(
+        "--machine",
+        metavar="CLASS",
+        help="machine class of the file (default: this machine's, if the file may be from it)",
     )
-    give = add_verb(
+    exporting = add_verb(
         verbs, "export", _export, "write a baseline or a report as pytest-benchmark's JSON, or as a CSV table"
     )
-    give.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
-    give.add_argument("--format", choices=("benchmark-json", "csv"), default="csv", help="default: %(default)s")
-    give.add_argument("--machine", metavar="CLASS", help="the machine class (default: the only one, or this machine's)")
-    give.add_argument("--output", "-o", metavar="PATH", help="default: the terminal")
+    exporting.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
+    exporting.add_argument("--format", choices=("benchmark-json", "csv"), default="csv", help="default: %(default)s")
+    exporting.add_argument(
+        "--machine", metavar="CLASS", help="machine class to export (default: the only one, or this machine's)"
+    )
+    exporting.add_argument("--output", "-o", metavar="PATH", help="file to write (default: standard output)")
 
 
 def _import(options: argparse.Namespace) -> int:
     text = read_text(Path(options.path))
     records = records_from_benchmark_json(text, options.path)
     if not records:
-        raise CommandError(f"{options.path} holds no benchmark")
-    told = machine_of_benchmark_json(text, options.path)
-    machine = Machine(options.machine, told) if options.machine else _this_machine(told, options.path)
+        raise CommandError(f"{options.path} contains no benchmark")
+    described = machine_of_benchmark_json(text, options.path)
+    machine = Machine(options.machine, described) if options.machine else _this_machine(described, options.path)
     store = Store(Path(options.file))
     store.check_writable()
-    store.update(lambda before: with_records(before, machine, records, {"at": str(told.get("datetime", ""))}, None))
+    store.update(
+        lambda before: with_records(before, machine, records, {"at": str(described.get("datetime", ""))}, None)
+    )
     if options.json:
         print_json({"imported": sorted(records), "class": machine.name, "file": str(store.path)})
     else:
-        say(f"{plural(len(records), 'test')} of {options.path} taken into {store.path}, class {machine.name}")
-        say(
-            "each from one process and without the machine's pace: record anew with pytest --perf-baseline for a firm one"
+        print_lines(
+            f"{plural(len(records), 'test')} imported from {options.path} into {store.path}, class {machine.name}"
+        )
+        print_lines(
+            "each has one process and no speed of the machine: for a reliable baseline, record with pytest --perf-baseline"
         )
     return 0
 
 
-def _this_machine(told: Mapping[str, object], path: str) -> Machine:
-    """This machine, if the file may be of its kind.
+def _this_machine(described: Mapping[str, object], path: str) -> Machine:
+    """Return this machine if the file may be from a machine of its class.
 
     Raises
     ------
     CommandError
-        where it is of another one.
+        if it is not.
     """
     machine = current_machine()
     facts = {theirs: machine.facts[ours] for theirs, ours in _FACTS.items()}
     facts["python"] = machine.facts["python"]
-    found = {name: told.get(name) for name in _FACTS}
-    found["python"] = ".".join(str(told.get("python_version", "")).split(".")[:2])
+    found = {name: described.get(name) for name in _FACTS}
+    found["python"] = ".".join(str(described.get("python_version", "")).split(".")[:2])
     for name, value in facts.items():
         if found[name] and found[name] != value:
             raise CommandError(
-                f"{path} was written on another kind of machine: {name} is {found[name]}, here {value}; name the class that it "
-                "is of: --machine=CLASS"
+                f"{path} was written on another kind of machine: {name} is {found[name]}, here {value}; name its "
+                "class: --machine=CLASS"
             )
     return machine
 
@@ -111,7 +128,7 @@ def _export(options: argparse.Namespace) -> int:
             }
         )
     elif options.output:
-        say(f"{plural(len(records), 'test')} written to {options.output}", error=True)
+        print_lines(f"{plural(len(records), 'test')} written to {options.output}", error=True)
     else:
         print(text, end="")
     return status
@@ -127,16 +144,18 @@ def _exported(records: Mapping[str, Record], form: str, machine: Mapping[str, ob
 
 
 def _only_class(names: list[str]) -> str:
-    """The class that is meant where none was named.
+    """Return the machine class to use if none was named.
 
     Raises
     ------
     CommandError
-        where that is not clear.
+        if it is ambiguous.
     """
     if len(names) == 1:
         return names[0]
     here = current_machine().name
     if here in names:
         return here
-    raise CommandError(f"which machine class? Choose with --machine: {', '.join(names) or 'there is none'}")
+    raise CommandError(
+        f"there are several machine classes or none; select one with --machine: {', '.join(names) or 'there is none'}"
+    )

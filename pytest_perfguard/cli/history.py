@@ -1,4 +1,4 @@
-"""`perfguard history`: one line per test with its changes of level and its drift, from git or a folder of reports."""
+"""`perfguard history`: show the level changes and the drift of each test, from git or a folder of reports."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pytest_perfguard.cli.common import (
     matcher,
     positive,
     print_json,
+    print_lines,
     reports_in,
-    say,
 )
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.units import format_amount, format_change, parse_percent
@@ -34,52 +34,58 @@ from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_tre
 from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
-_WIDEST: Final = 24
-THRESHOLD: Final = "5%"
+_MAX_BARS: Final = 24
+DEFAULT_THRESHOLD: Final = "5%"
 
 
 def add(verbs: Verbs) -> None:
     parser = add_verb(
-        verbs, "history", _run, "show each test over time: changes of level, drift",
-        description="Show each test over time, from the git history of the baseline file, or from a folder of JSON reports: where it "
-        "changed its level, and how far it has drifted from an anchor that does not move. With --fail-on-drift the exit status "
-        "is 1 if a test has drifted or stepped above the threshold, and 5 if no test has enough points to tell.",
+        verbs, "history", _run, "show each test over time: level changes and drift",
+        description="Show each test over time, from the git history of the baseline file or from a folder of JSON reports: its changes "
+        "of level, and its drift from a fixed anchor. With --fail-on-drift the exit status is 1 if a test has drifted or stepped "
+        "above the threshold, and 5 if no test has enough points for a verdict.",
     )  # fmt: skip
-    add_source(parser)
-    parser.add_argument("--fail-on-drift", action="store_true", help="exit status 1 if a test crept or stepped up")
+    add_history_options(parser)
+    parser.add_argument(
+        "--fail-on-drift", action="store_true", help="exit status 1 if a test drifted or stepped above the threshold"
+    )
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
-    """Options that say which history is meant."""
+def add_history_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that select a history."""
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
     parser.add_argument(
-        "--reports", metavar="FOLDER", help="a folder of JSON reports, instead of git's history of the baseline file"
+        "--reports",
+        metavar="FOLDER",
+        help="folder of JSON reports to use instead of the git history of the baseline file",
     )
     parser.add_argument("--anchor", metavar="REV|FILE", help="measure drift from the baseline at this git revision, or in this file "
                         "(default: from the first points of each test)")  # fmt: skip
     parser.add_argument(
-        "--threshold", default=THRESHOLD, help="what counts as a change (default: %(default)s)".replace("5%", "5%%")
+        "--threshold",
+        default=DEFAULT_THRESHOLD,
+        help="smallest change that counts (default: %(default)s)".replace("5%", "5%%"),
     )
     parser.add_argument(
-        "--metrics", default="time", help="which metrics, such as time,memory, or all (default: %(default)s)"
+        "--metrics", default="time", help="metrics to show, such as time,memory, or all (default: %(default)s)"
     )
     parser.add_argument(
         "--most",
         type=positive(int),
         default=MAX_STATES,
         metavar="N",
-        help="read the last N states at most (default: %(default)s)",
+        help="maximum number of states to read, the latest ones (default: %(default)s)",
     )
     parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
 
 
-def asked(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
-    """The series that the options ask for, and remarks on what could not be read.
+def read_trends(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
+    """Return the trends that the options select, and remarks on files that could not be read.
 
     Raises
     ------
     PerfguardError
-        where there is no history at all.
+        if there is no history.
     """
     test, machine = matcher(options.patterns), matcher([options.machine])
 
@@ -88,87 +94,94 @@ def asked(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
 
     snapshots, remarks = _snapshots(options, wanted)
     metrics = [] if options.metrics == "all" else options.metrics.split(",")
-    # A report may tell of some tests only; the baseline file tells of all that there are.
+    # A report may cover only some tests; the baseline file covers all that exist.
     current = options.reports is None
     found = find_trends(
         snapshots, HistoryQuery(parse_percent(options.threshold), metrics, _anchor(options, wanted), current)
     )
     if not found:
-        raise CommandError(f"no test matches, or none has the metric {options.metrics}; see: perfguard show")
+        raise CommandError(
+            f"no test matches, or none has the metric {options.metrics}; list the tests with: perfguard show"
+        )
     return found, remarks
 
 
 def _run(options: argparse.Namespace) -> int:
-    found, remarks = asked(options)
-    say(*(f"perfguard: {remark}" for remark in remarks), error=True)
+    found, remarks = read_trends(options)
+    print_lines(*(f"perfguard: {remark}" for remark in remarks), error=True)
     if options.json:
-        print_json({"tests": [track_data(track) for track in found]})
+        print_json({"tests": [trend_data(trend) for trend in found]})
     else:
-        say(*lines(found, unicode="utf" in (sys.stdout.encoding or "").lower()))
+        print_lines(*lines(found, unicode="utf" in (sys.stdout.encoding or "").lower()))
     if not options.fail_on_drift:
         return 0
-    if not any(track.drift is not None or track.worse for track in found):
-        say("perfguard: no test has enough recordings to tell (6 at least): nothing was judged", error=True)
+    if not any(trend.drift is not None or trend.worse for trend in found):
+        print_lines(
+            "perfguard: no test has enough recordings for a verdict (minimum: 6): nothing was judged", error=True
+        )
         return 5
-    return 1 if any(track.worse for track in found) else 0
+    return 1 if any(trend.worse for trend in found) else 0
 
 
 def lines(found: Sequence[Trend], *, unicode: bool) -> Iterator[str]:
-    """One line per series, what got worse first, and a count."""
+    """Yield one line per series, those that became worse first, and a count."""
     machine = ""
-    for track in sorted(found, key=lambda track: (track.machine, not track.worse, track.nodeid)):
-        if track.machine != machine:
-            machine = track.machine
+    for trend in sorted(found, key=lambda trend: (trend.machine, not trend.worse, trend.nodeid)):
+        if trend.machine != machine:
+            machine = trend.machine
             yield machine
-        bar = f"{sparkline([point.value for point in track.points]):<{_WIDEST}}  " if unicode else ""
-        yield f"  {bar}{track.nodeid}: {described(track)}"
-    worse = sum(track.worse for track in found)
+        bar = f"{sparkline([point.value for point in trend.points]):<{_MAX_BARS}}  " if unicode else ""
+        yield f"  {bar}{trend.nodeid}: {describe(trend)}"
+    worse = sum(trend.worse for trend in found)
     yield f"{len(found)} series, {worse} worse than at the anchor"
 
 
-def described(track: Trend) -> str:
-    """`time 12.3 us -> 14.1 us (+14.6 %), 20 recordings; step +8.0 % at 1a2b3c4; drifted +14.6 % (at least +9.1 %)`."""
-    first, last = track.anchor or track.points[0].value, track.points[-1].value
+def describe(trend: Trend) -> str:
+    """Return a description of the trend.
+
+    Example: `time 12.3 us -> 14.1 us (+14.6 %), 20 recordings; step +8.0 % at 1a2b3c4; drifted +14.6 % (at least +9.1 %)`.
+    """
+    first, last = trend.anchor or trend.points[0].value, trend.points[-1].value
     parts = [
-        f"{track.metric} {format_amount(first, track.unit)} -> {format_amount(last, track.unit)} "
-        f"({format_change(track.change)}), {plural(len(track.points), 'recording')}"
+        f"{trend.metric} {format_amount(first, trend.unit)} -> {format_amount(last, trend.unit)} "
+        f"({format_change(trend.change)}), {plural(len(trend.points), 'recording')}"
     ]
-    for step in track.steps:
-        point = track.points[step.index]
+    for step in trend.steps:
+        point = trend.points[step.index]
         when = f" ({point.at[:10]})" if point.at else ""
         parts.append(f"step {format_change(step.ratio)} at {point.label}{when}")
-    if track.worse and math.isinf(track.change):
+    if trend.worse and math.isinf(trend.change):
         parts.append("GREW from nothing")
-    if track.drift is not None and track.drift.drifted:
-        ratio, least = track.drift.ratio, track.drift.lower_bound
+    if trend.drift is not None and trend.drift.drifted:
+        ratio, least = trend.drift.ratio, trend.drift.lower_bound
         parts.append(f"DRIFTED {format_change(ratio)} (at least {format_change(least, like=ratio)})")
     return "; ".join(parts)
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """The last values as a row of bars, the smallest one eighth high."""
-    shown = values[-_WIDEST:]
+    """Return the last values as a row of bars of one eighth to full height."""
+    shown = values[-_MAX_BARS:]
     low, high = min(shown), max(shown)
-    if high <= low * 1.02:  # noise would look like mountains
+    if high <= low * 1.02:  # so that noise is not magnified
         return _BARS[3] * len(shown)
     return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in shown)
 
 
-def track_data(track: Trend) -> dict[str, object]:
-    """One series as plain data."""
-    drift = track.drift
+def trend_data(trend: Trend) -> dict[str, object]:
+    """Return one series as plain data."""
+    drift = trend.drift
     return {
-        "nodeid": track.nodeid,
-        "machine": track.machine,
-        "metric": track.metric,
-        "unit": track.unit,
-        "points": [{"label": point.label, "at": point.at, "value": point.value} for point in track.points],
-        "steps": [{"at": track.points[step.index].label, "ratio": step.ratio} for step in track.steps],
-        "anchor": track.anchor,
+        "nodeid": trend.nodeid,
+        "machine": trend.machine,
+        "metric": trend.metric,
+        "unit": trend.unit,
+        "points": [{"label": point.label, "at": point.at, "value": point.value} for point in trend.points],
+        "steps": [{"at": trend.points[step.index].label, "ratio": step.ratio} for step in trend.steps],
+        "anchor": trend.anchor,
         "drift": None
         if drift is None
         else {"ratio": drift.ratio, "at_least": drift.lower_bound, "drifted": drift.drifted},
-        "worse": track.worse,
+        "worse": trend.worse,
     }
 
 
@@ -177,7 +190,7 @@ def _snapshots(options: argparse.Namespace, wanted: Wanted) -> tuple[list[Snapsh
         return from_git(Path(options.file), options.most, wanted)
     folder = Path(options.reports)
     if not folder.is_dir():
-        raise CommandError(f"--reports: {folder} is no folder")
+        raise CommandError(f"--reports: {folder} is not a folder")
     found, remarks = reports_in(folder)
     if not found:
         raise CommandError("\n".join([f"--reports: there is no JSON report below {folder}", *remarks]))

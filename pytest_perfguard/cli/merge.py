@@ -1,4 +1,4 @@
-"""`perfguard merge`: the baselines or the reports of several CI jobs, made one."""
+"""`perfguard merge`: merge the baselines or the reports of several CI jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, say
+from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, print_lines
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.parsers import parse_reports
@@ -21,17 +21,17 @@ from pytest_perfguard.engine.report.text import plural
 
 def add(verbs: Verbs) -> None:
     parser = add_verb(
-        verbs, "merge", _run, "make one baseline or report of those of several CI jobs",
-        description="Make one file of the baselines, or of the JSON reports, that the jobs of a CI matrix wrote. With --before, the "
-        "committed baseline, a shard that is missing is noticed: exit status 1, and of baselines nothing is written. Of reports, "
-        "the exit status is also 1 if a test failed.",
+        verbs, "merge", _run, "merge the baselines or reports of several CI jobs",
+        description="Merge the baselines, or the JSON reports, of the jobs of a CI matrix into one file. With --before, the committed "
+        "baseline, a missing shard is detected: exit status 1, and no baseline is written. For reports, the exit status is also "
+        "1 if a test failed.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="baselines, or JSON reports")
     parser.add_argument(
-        "--output", "-o", required=True, metavar="PATH", help="the baseline, or a report (.json .md .html)"
+        "--output", "-o", required=True, metavar="PATH", help="baseline to write, or report (.json .md .html)"
     )
-    parser.add_argument("--before", metavar="FILE", help="the baseline that every job began with")
-    parser.add_argument("--partial", action="store_true", help="tests of --before that no shard tells of are no fault")
+    parser.add_argument("--before", metavar="FILE", help="baseline with which every job started")
+    parser.add_argument("--partial", action="store_true", help="accept that tests of --before are in no shard")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -42,14 +42,14 @@ def _run(options: argparse.Namespace) -> int:
         return _merge_baselines(loaded, before, options)
     if len(reports) < len(loaded):
         other = next(name for name in loaded if name not in reports)
-        raise CommandError(f"{other} is a baseline and {next(iter(reports))} a report: merge one kind at a time")
+        raise CommandError(f"{other} is a baseline and {next(iter(reports))} is a report: merge files of one kind")
     return _merge_reports(reports, before, options)
 
 
 def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, options: argparse.Namespace) -> int:
     joined = merge_shards({name: found.baseline for name, found in loaded.items()}, before)
     if joined.conflicts:
-        hint = "" if before is not None else "; if each job began with the committed baseline, name it: --before=FILE"
+        hint = "" if before is not None else "; if each job started with the committed baseline, name it: --before=FILE"
         raise CommandError("\n".join(map(str, joined.conflicts[:10])) + hint)
     lacking = sorted({nodeid for nodeids in joined.unrecorded.values() for nodeid in nodeids})
     refused = bool(lacking) and not options.partial
@@ -58,15 +58,15 @@ def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, opti
         store.check_writable()
         store.update(lambda _current: joined.baseline)
     tests = sum(len(part.tests) for part in joined.baseline.classes.values())
-    told = {
+    result = {
         "tests": tests,
         "lacking": lacking,
         "silent": list(joined.silent),
         "written": None if refused else options.output,
     }
     for name in joined.silent:
-        say(f"perfguard: {name} has nothing new: its job recorded nothing", error=True)
-    _tell(told, lacking, refused, as_json=options.json)
+        print_lines(f"perfguard: {name} contains nothing new: its job recorded nothing", error=True)
+    _print(result, lacking, refused, as_json=options.json)
     return 1 if refused else 0
 
 
@@ -78,21 +78,21 @@ def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, optio
     reported = [entry.nodeid for entry in report.entries]
     lacking = list(unreported(before, report.machine.name, reported)) if before is not None else []
     refused = bool(lacking) and not options.partial
-    told = {"tests": len(reported), "lacking": lacking, "summary": report.summary, "written": name}
-    _tell(told, lacking, refused, as_json=options.json)
+    result = {"tests": len(reported), "lacking": lacking, "summary": report.summary, "written": name}
+    _print(result, lacking, refused, as_json=options.json)
     return 1 if refused or report.failed else 0
 
 
-def _tell(told: Mapping[str, object], lacking: Sequence[str], refused: bool, *, as_json: bool) -> None:
+def _print(result: Mapping[str, object], lacking: Sequence[str], refused: bool, *, as_json: bool) -> None:
     if as_json:
-        print_json(told)
+        print_json(result)
     else:
-        written = f"written to {told['written']}" if told["written"] else "nothing was written"
-        say(f"{plural(int(str(told['tests'])), 'test')}; {written}")
+        written = f"written to {result['written']}" if result["written"] else "nothing was written"
+        print_lines(f"{plural(int(str(result['tests'])), 'test')}; {written}")
     if refused:
         names = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)
-        say(
-            f"perfguard: no shard tells of {plural(len(lacking), 'test')} ({names}); is a shard missing? If they are gone: "
-            "perfguard prune; if it is as it should be: --partial",
+        print_lines(
+            f"perfguard: no shard contains {plural(len(lacking), 'test')} ({names}): a shard may be missing. If these tests no "
+            "longer exist, use perfguard prune; if no shard is missing, use --partial",
             error=True,
         )

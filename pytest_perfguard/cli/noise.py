@@ -1,4 +1,4 @@
-"""`perfguard noise`: how fit is this machine? Identical code, measured side by side for a while."""
+"""`perfguard noise`: find out how suitable this machine is, by measuring identical code side by side."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load_report, positive, print_json, say
-from pytest_perfguard.cli.noise_figures import Figures, figures, told
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load_report,
+    positive,
+    print_json,
+    print_lines,
+)
+from pytest_perfguard.cli.noise_figures import Figures, describe, summarize
 from pytest_perfguard.cli.projects import commit_all, run_pytest
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.engine.report.document import Report
 
-SECONDS: Final = 120.0
+DEFAULT_SECONDS: Final = 120.0
 _LIBRARY: Final = '''"""Work of several kinds, 50 to 200 us a call."""
 import json
 
@@ -55,22 +62,25 @@ def test_identical_code(kind):
 
 def add(verbs: Verbs) -> None:
     parser = add_verb(
-        verbs, "noise", _run, "find out how fit this machine is to judge builds",
-        description="Measure identical code side by side, again and again for some time, and state the smallest slowdown that "
-        "--perf-against could tell on this machine and how often it erred. Needs git. Exit status 1 if the machine is not fit.",
+        verbs, "noise", _run, "find out how suitable this machine is for judging builds",
+        description="Measure identical code side by side, repeatedly, and print the smallest slowdown that --perf-against can detect "
+        "on this machine and the number of false alarms. Needs git. Exit status 1 if the machine is not suitable.",
     )  # fmt: skip
     parser.add_argument(
-        "--seconds", type=positive(float), default=SECONDS, help="how long, at least one trial (default: %(default)g)"
+        "--seconds",
+        type=positive(float),
+        default=DEFAULT_SECONDS,
+        help="duration, at least one trial (default: %(default)g)",
     )
 
 
 def _run(options: argparse.Namespace) -> int:
     reports = _trials(options.seconds, quiet=options.json)
-    found = figures(reports)
+    found = summarize(reports)
     if options.json:
         print_json(_data(found, reports))
     else:
-        say(*told(found))
+        print_lines(*describe(found))
     return 0 if found.fit else 1
 
 
@@ -85,7 +95,7 @@ def _trials(seconds: float, *, quiet: bool) -> list[Report]:
             if not quiet:
                 verdicts = ", ".join(f"{count} {word}" for word, count in reports[-1].summary.items())
                 passed = time.monotonic() - begin
-                say(f"trial {len(reports)}: {verdicts} ({passed:.0f} s of {seconds:.0f} s)", error=True)
+                print_lines(f"trial {len(reports)}: {verdicts} ({passed:.0f} s of {seconds:.0f} s)", error=True)
     return reports
 
 
@@ -94,15 +104,15 @@ def _make_project(folder: Path) -> None:
     atomic_write(folder / "test_noise.py", _TESTS)
     atomic_write(folder / "pytest.ini", "[pytest]\npythonpath = .\n")
     commit_all(folder)
-    # A remark is no other code, but without any difference there is nothing to compare.
-    atomic_write(folder / "library.py", f"{_LIBRARY}\n# a remark\n")
+    # A comment does not change the code, but without any difference there is nothing to compare.
+    atomic_write(folder / "library.py", f"{_LIBRARY}\n# a comment\n")
 
 
 def _trial(folder: Path) -> Report:
     path = folder / "report.json"
     done = run_pytest(folder, ["-q", "--perf-against=HEAD", "--perf-metrics=time", f"--perf-report={path}"], quiet=True)
     if done.returncode not in (0, 1) or not path.exists():
-        raise CommandError(f"the trial could not be made: pytest ended with status {done.returncode}\n{done.stdout}")
+        raise CommandError(f"the trial failed: pytest ended with status {done.returncode}\n{done.stdout}")
     return load_report(path)
 
 

@@ -1,4 +1,4 @@
-"""What trials of identical code say of a machine. Pure: reports in, figures out."""
+"""Summarize trials of identical code: false alarms, and the smallest slowdown that this machine can detect."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from pytest_perfguard.core.units import format_magnitude
 from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, look_level, paired_threshold
 
-#: A machine on which more verdicts than this stay open is of little use.
-MOST_OPEN: Final = 0.2
-#: Chance with which a slowdown of the smallest size is found.
+#: Maximum share of inconclusive verdicts on a suitable machine.
+MAX_INCONCLUSIVE_SHARE: Final = 0.2
+#: Probability of detecting a slowdown of the smallest size.
 POWER: Final = 0.95
 _CONFIDENCE: Final = 0.95
-#: A chance of a false alarm per verdict that may be so high is as good as unknown.
+#: Upper limit of the false alarm rate above which the rate is considered unknown.
 _UNKNOWN_RATE: Final = 0.1
 _SETTLED: Final = frozenset({Verdict.REGRESSION, Verdict.IMPROVEMENT, Verdict.UNCHANGED, Verdict.INCONCLUSIVE})
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was seen of a machine."""
+    """Results of the trials on one machine."""
 
     verdicts: int
-    """Tests that were judged, each time they were."""
+    """Number of verdicts, over all trials."""
     unjudged: int
-    """Tests that broke or could not be judged."""
+    """Number of tests that failed or could not be judged, over all trials."""
     false_alarms: int
-    """Regressions and improvements of the times of identical code."""
+    """Regressions and improvements reported for identical code."""
     inconclusive: int
     pinned: bool
     smallest: dict[str, float]
-    """By test: the smallest slowdown, as a ratio, that `--perf-against` could tell with all its pairs."""
+    """By test: smallest slowdown, as a ratio, that `--perf-against` can detect with all its pairs."""
     repeats: dict[str, float]
-    """By test: standard deviation of the logarithm of a run's minimum, from run to run: what a stored baseline meets."""
+    """By test: standard deviation of the logarithm of a run's minimum between runs, the noise that a stored baseline has."""
 
     @property
     def highest_rate(self) -> float:
-        """The upper 95 % limit of the chance of a false alarm per verdict (Clopper & Pearson 1934)."""
+        """Upper 95 % limit of the false alarm rate per verdict (Clopper & Pearson 1934)."""
         return upper_limit(self.false_alarms, self.verdicts)
 
     @property
     def fit(self) -> bool:
-        """Can this machine be trusted with a build?"""
+        """Whether this machine is suitable for judging builds."""
         enough = self.verdicts > 0 and not self.unjudged
-        return enough and not self.false_alarms and self.inconclusive <= MOST_OPEN * self.verdicts
+        return enough and not self.false_alarms and self.inconclusive <= MAX_INCONCLUSIVE_SHARE * self.verdicts
 
 
-def figures(reports: Sequence[Report]) -> Figures:
-    """Sum up the reports of `--perf-against` runs on identical code."""
+def summarize(reports: Sequence[Report]) -> Figures:
+    """Summarize the reports of `--perf-against` runs on identical code."""
     entries = [entry for report in reports for entry in report.entries]
     words = [entry.comparison.verdict for entry in entries]
     ratios: dict[str, list[float]] = {}
@@ -83,9 +83,9 @@ def figures(reports: Sequence[Report]) -> Figures:
 
 
 def smallest_ratio(log_ratios: Sequence[float], family: int, *, pinned: bool) -> float:
-    """The slowdown that all pairs of a test, one of `family`, tell in 95 of 100 cases, if pairs vary as these did.
+    """Return the slowdown that all pairs of a test, one of `family`, detect in 95 of 100 cases, with this variance of pairs.
 
-    A regression needs a mean above the threshold and an interval above nothing: the power of a t test at the last look.
+    A regression needs a mean above the threshold and a confidence interval above 0: the power of a t test at the last look.
     """
     freedom = MAX_PAIRS - 1
     error = statistics.stdev(log_ratios) / math.sqrt(MAX_PAIRS)
@@ -96,7 +96,7 @@ def smallest_ratio(log_ratios: Sequence[float], family: int, *, pinned: bool) ->
 
 
 def upper_limit(seen: int, of: int) -> float:
-    """The upper limit of a chance, one-sided 95 %, after `seen` of `of` trials (Clopper & Pearson 1934)."""
+    """Return the one-sided 95 % upper limit of a probability after `seen` of `of` trials (Clopper & Pearson 1934)."""
     from scipy.special import betaincinv
 
     if seen >= of:
@@ -104,32 +104,32 @@ def upper_limit(seen: int, of: int) -> float:
     return float(betaincinv(seen + 1, of - seen, _CONFIDENCE))
 
 
-def told(found: Figures) -> Iterator[str]:
-    """The figures in words."""
+def describe(found: Figures) -> Iterator[str]:
+    """Yield the lines that describe the figures."""
     yield (
         f"false alarms: {found.false_alarms} of {found.verdicts} verdicts on identical code "
-        f"(at most {found.highest_rate:.1%}, with a certainty of 95 %)"
+        f"(rate at most {found.highest_rate:.1%}, with 95 % confidence)"
     )
     if found.unjudged:
-        yield f"not judged: {found.unjudged}, which broke or were incomparable"
+        yield f"not judged: {found.unjudged}, which failed or were incomparable"
     yield f"inconclusive: {found.inconclusive} of {found.verdicts}"
     if found.smallest:
         yield f"smallest slowdown that --perf-against can detect: {_range(found.smallest.values())}"
     if found.repeats:
         spread = [math.exp(value) for value in found.repeats.values()]
-        yield f"a run's minimum differs from run to run by (standard deviation): {_range(spread)}"
+        yield f"standard deviation of a run's minimum between runs: {_range(spread)}"
     if not found.pinned:
-        yield "processes cannot be pinned to a CPU here, so that only larger changes can be told"
+        yield "processes cannot be pinned to a CPU here, so only larger changes can be detected"
     if not found.fit:
-        yield "this machine is NOT fit to judge builds"
+        yield "this machine is NOT suitable for judging builds"
     elif found.highest_rate > _UNKNOWN_RATE:
-        yield f"nothing speaks against this machine so far; {found.verdicts} verdicts are few: give it longer, such as --seconds=600"
+        yield f"no problem found so far, but {found.verdicts} verdicts are few: measure longer, such as --seconds=600"
     else:
-        yield "this machine is fit to judge builds"
+        yield "this machine is suitable for judging builds"
 
 
 def _range(ratios: Iterable[float]) -> str:
-    """The median and the largest of slowdowns, on one scale."""
+    """Return the median and the largest slowdown, in the same unit."""
     ordered = sorted(ratios)
     typical = statistics.median(ordered)
     return f"{format_magnitude(typical)} typically, {format_magnitude(ordered[-1], like=typical)} at worst"

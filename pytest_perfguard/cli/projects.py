@@ -1,4 +1,4 @@
-"""Small projects that verbs make and run pytest in: a folder of their own, and git where it is there."""
+"""Create small projects and run pytest in them, for the verbs `noise` and `demo`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _AUTHOR: Final = ("-c", "user.name=perfguard", "-c", "user.email=perfguard@local
 
 
 def commit_all(folder: Path) -> None:
-    """Make the folder a git repository whose one commit holds all of it.
+    """Make the folder a git repository with one commit that contains all files.
 
     Raises
     ------
     CommandError
-        where there is no git.
+        if git is not installed.
     """
     if shutil.which("git") is None:
         raise CommandError("this needs git, which is not installed")
@@ -32,14 +32,14 @@ def commit_all(folder: Path) -> None:
 
 
 def pytest_command(options: Sequence[str]) -> list[str]:
-    """pytest of this very interpreter, with nothing kept between runs."""
+    """Return the command of pytest with this interpreter, without a cache between runs."""
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
 
 
 def run_pytest(
     folder: Path, options: Sequence[str], *, quiet: bool, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run it in the folder; what the user's environment adds to every pytest run stays out."""
+    """Run pytest in the folder, without the options that the user's environment adds to every run."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PYTEST_ADDOPTS", "GITHUB_ACTIONS")
     }

@@ -1,20 +1,30 @@
-"""`perfguard prune`: drop tests from the baseline."""
+"""`perfguard prune`: remove tests from the baseline."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, matcher, print_json, report_unmatched, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    matcher,
+    print_json,
+    print_lines,
+    report_unmatched,
+)
 from pytest_perfguard.engine.baseline.store import Store, without_tests
 from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "prune", _run, "drop tests from the baseline, in every machine class")
+    parser = add_verb(verbs, "prune", _run, "remove tests from the baseline, in every machine class")
     parser.add_argument("--rootdir", default=".", help="pytest's rootdir, where node ids start (default: this folder)")
     parser.add_argument(
-        "patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: the tests whose file is gone"
+        "patterns",
+        nargs="*",
+        metavar="PATTERN",
+        help="node ids, * and ? allowed; none: tests whose file no longer exists",
     )
 
 
@@ -27,8 +37,8 @@ def _run(options: argparse.Namespace) -> int:
     before = store.read()
     after, names = without_tests(before, gone)
     if before.classes and not after.classes and not options.patterns:
-        say(
-            f"perfguard: no test's file is below {rootdir.resolve()}; is this pytest's rootdir? Say --rootdir=PATH",
+        print_lines(
+            f"perfguard: no file of any test exists below {rootdir.resolve()}; if this is not pytest's rootdir, use --rootdir=PATH",
             error=True,
         )
         return 2
@@ -38,6 +48,6 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"dropped": names, "file": str(store.path)})
         return report_unmatched(options.patterns, names, str(store.path))
     for name in names:
-        say(f"dropped {name}")
-    say(f"{plural(len(names), 'test')} dropped from {store.path}")
+        print_lines(f"dropped {name}")
+    print_lines(f"{plural(len(names), 'test')} dropped from {store.path}")
     return report_unmatched(options.patterns, names, str(store.path))

@@ -1,4 +1,4 @@
-"""`perfguard report`: a page for people, from a JSON report or from a history."""
+"""`perfguard report`: write an HTML or Markdown page from a JSON report or a history."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load_report, print_json, say
-from pytest_perfguard.cli.history import add_source, asked, described
+from pytest_perfguard.cli.common import Verbs, add_verb, load_report, print_json, print_lines
+from pytest_perfguard.cli.history import add_history_options, describe, read_trends
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
@@ -19,57 +19,64 @@ from pytest_perfguard.engine.report.render import check_formats, rendered
 
 def add(verbs: Verbs) -> None:
     parser = add_verb(
-        verbs, "report", _run, "write an HTML or Markdown page of a JSON report, or of a history",
-        description="Write an HTML or Markdown page: of one JSON report (--of), or of the history of each test.",
+        verbs, "report", _run, "write an HTML or Markdown page of a JSON report or a history",
+        description="Write an HTML or Markdown page of one JSON report (--of) or of the history of each test.",
     )  # fmt: skip
-    parser.add_argument("--of", metavar="REPORT", help="a JSON report; without it, the history is shown")
+    parser.add_argument("--of", metavar="REPORT", help="a JSON report (default: the history)")
     parser.add_argument(
-        "--output", "-o", action="append", required=True, metavar="PATH", help="x.html or x.md; may be given again"
+        "--output",
+        "-o",
+        action="append",
+        required=True,
+        metavar="PATH",
+        help="file to write, x.html or x.md; may be given more than once",
     )
-    add_source(parser)
+    add_history_options(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     names = parse_reports(options.output)
     check_formats(names)
     if options.of and (options.patterns or options.reports or options.anchor):
-        raise CommandError("--of shows one report as it is: PATTERN, --reports and --anchor are for a history")
+        raise CommandError(
+            "--of writes one whole report: PATTERN, --reports and --anchor need a history; omit them or --of"
+        )
     report, found = (load_report(Path(options.of)), ()) if options.of else _of_history(options)
     for name in names:
         atomic_write(Path(name), rendered(report, name, lambda: found))
     if options.json:
         print_json({"written": list(names), "summary": report.summary})
     else:
-        say(f"written: {', '.join(names)}")
+        print_lines(f"written: {', '.join(names)}")
     return 0
 
 
 def _of_history(options: argparse.Namespace) -> tuple[Report, Sequence[Trend]]:
-    found, remarks = asked(options)
-    say(*(f"perfguard: {remark}" for remark in remarks), error=True)
-    machines = sorted({track.machine for track in found})
+    found, remarks = read_trends(options)
+    print_lines(*(f"perfguard: {remark}" for remark in remarks), error=True)
+    machines = sorted({trend.machine for trend in found})
     if len(machines) != 1:
         raise CommandError(
-            f"a report is of one machine class; choose with --machine: {', '.join(machines) or 'there is none'}"
+            f"a page shows one machine class; select it with --machine: {', '.join(machines) or 'there is none'}"
         )
     if any(name.endswith(".json") for name in options.output):
-        raise CommandError("a history is no report of a run: for its data say perfguard history --json")
+        raise CommandError("a history is not a report of a run; for its data, use perfguard history --json")
     tests: dict[str, list[Trend]] = {}
-    for track in found:
-        tests.setdefault(track.nodeid, []).append(track)
+    for trend in found:
+        tests.setdefault(trend.nodeid, []).append(trend)
     entries = tuple(_entry(nodeid, own) for nodeid, own in tests.items())
     return Report("history", Machine(machines[0], {}), {}, entries, against=str(options.reports or options.file)), found
 
 
 def _entry(nodeid: str, found: Sequence[Trend]) -> ReportedTest:
-    findings = tuple(_finding(track) for track in found)
-    worse = any(track.worse for track in found)
+    findings = tuple(_finding(trend) for trend in found)
+    worse = any(trend.worse for trend in found)
     verdict = Verdict.REGRESSION if worse else Verdict.UNCHANGED
-    lines = tuple(described(track) for track in found if track.worse)
+    lines = tuple(describe(trend) for trend in found if trend.worse)
     return ReportedTest(Comparison(nodeid, verdict, findings), lines=lines, headline="; ".join(lines))
 
 
-def _finding(track: Trend) -> Finding:
-    first, last = track.anchor or track.points[0].value, track.points[-1].value
-    verdict = Verdict.REGRESSION if track.worse else Verdict.UNCHANGED
-    return Finding(track.metric, track.unit, verdict, last, first, rounds=len(track.points), reason=described(track))
+def _finding(trend: Trend) -> Finding:
+    first, last = trend.anchor or trend.points[0].value, trend.points[-1].value
+    verdict = Verdict.REGRESSION if trend.worse else Verdict.UNCHANGED
+    return Finding(trend.metric, trend.unit, verdict, last, first, rounds=len(trend.points), reason=describe(trend))

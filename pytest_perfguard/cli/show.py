@@ -1,4 +1,4 @@
-"""`perfguard show`: what a baseline or a report holds."""
+"""`perfguard show`: list the tests in a baseline or a report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pytest_perfguard.cli.common import Verbs, add_verb, load, matcher, print_json, report_unmatched, say
+from pytest_perfguard.cli.common import (
+    Verbs,
+    add_verb,
+    load,
+    matcher,
+    print_json,
+    print_lines,
+    report_unmatched,
+)
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.metric_names import metric_order
 from pytest_perfguard.core.model import Record
@@ -16,10 +24,10 @@ from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "show", _run, "list what a baseline or a JSON report holds")
+    parser = add_verb(verbs, "show", _run, "list the tests in a baseline or a JSON report")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="node ids, * and ? allowed; none: all tests")
     parser.add_argument(
-        "--sort", default="name", help="name (default), or a metric such as time or memory: the largest first"
+        "--sort", default="name", help="name (default), or a metric such as time or memory, largest first"
     )
     parser.add_argument("--machine", default="*", metavar="PATTERN", help="machine classes, * and ? allowed")
 
@@ -36,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
         for name, tests in sorted(classes.items()):
             if not tests and options.patterns:
                 continue
-            say(*_lines(name, loaded.baseline.classes[name], tests))
+            print_lines(*_lines(name, loaded.baseline.classes[name], tests))
     if not classes and options.machine != "*":
         return report_unmatched([options.machine], loaded.baseline.classes, options.file, kind="machine class")
     return report_unmatched(options.patterns, (nodeid for tests in classes.values() for nodeid in tests), options.file)
@@ -49,7 +57,7 @@ def _chosen(part: MachineClass, wanted: Callable[[str], bool], sort: str) -> dic
 
     if chosen and not any(sort in record.metrics for record in chosen.values()):
         known = sorted({name for record in chosen.values() for name in record.metrics})
-        raise CommandError(f"--sort={sort}: no test has this metric (there are: name, {', '.join(known)})")
+        raise CommandError(f"--sort={sort}: no test has this metric (valid: name, {', '.join(known)})")
 
     def amount(nodeid: str) -> float:
         kept = chosen[nodeid].metrics.get(sort)

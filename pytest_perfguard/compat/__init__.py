@@ -1,6 +1,6 @@
-"""What suites written for pytest-benchmark and pytest-codspeed know: the `benchmark` fixture, its statistics and files.
+"""pytest-benchmark's and pytest-codspeed's object model: the `benchmark` fixture, its statistics and its files.
 
-`from pytest_perfguard.compat import BenchmarkFixture` is for annotations.
+Annotate tests with `from pytest_perfguard.compat import BenchmarkFixture`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["BenchmarkFixture", "FixtureAlreadyUsed"]
 
 
 def __getattr__(name: str) -> object:
-    """Loaded on first use: the plugin imports rooms of this package one by one."""
+    """Load public names on first use (PEP 562): the plugin imports modules of this package one by one."""
     if name == "BenchmarkFixture":
         from pytest_perfguard.compat.fixture import BenchmarkFixture
 

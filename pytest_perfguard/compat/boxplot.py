@@ -1,4 +1,4 @@
-"""A box plot of a group as SVG: quartiles as boxes, whiskers to the last values within 1.5 interquartile ranges."""
+"""Box plot of a group as SVG: boxes from quartile to quartile, whiskers to the last values within 1.5 interquartile ranges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STYLE: Final = "font-family: monospace; font-size: 11px"
 
 
 def box_plot(title: str, rows: Sequence[Row], names: Sequence[str], unit: str, factor: float) -> str:
-    """`factor` turns seconds into `unit`; what is saved of earlier runs is grey."""
+    """Return the plot as SVG. `factor` converts seconds to `unit`; results of saved runs are grey."""
     low: float = min(row["min"] for row in rows) * factor
     high: float = max(row["hd15iqr"] for row in rows) * factor
     span = (high - low) or 1.0
@@ -54,10 +54,10 @@ def _axis(low: float, span: float, width: float) -> list[str]:
 def _box(row: Row, name: str, x: float, points: Sequence[float], factor: float, unit: str) -> list[str]:
     bottom, q1, median, q3, top = points
     fill = "#bbb" if row.get("path") else "#7aa6da"
-    told = ", ".join(f"{key} {row[key] * factor:.4f} {unit}" for key in ("min", *_POINTS, "max"))
+    details = ", ".join(f"{key} {row[key] * factor:.4f} {unit}" for key in ("min", *_POINTS, "max"))
     label = f'x="{x:.1f}" y="{_TOP + _HEIGHT + 14}" transform="rotate(60 {x:.1f} {_TOP + _HEIGHT + 14})"'
     return [
-        f"<g><title>{escape(row['fullname'])}: {escape(told)}, {row['rounds']} rounds</title>",
+        f"<g><title>{escape(row['fullname'])}: {escape(details)}, {row['rounds']} rounds</title>",
         f'<line x1="{x:.1f}" y1="{bottom:.1f}" x2="{x:.1f}" y2="{top:.1f}" stroke="#444"/>',
         f'<rect x="{x - 18:.1f}" y="{q3:.1f}" width="36" height="{max(1.0, q1 - q3):.1f}" fill="{fill}" stroke="#444"/>',
         f'<line x1="{x - 18:.1f}" y1="{median:.1f}" x2="{x + 18:.1f}" y2="{median:.1f}" stroke="#000" stroke-width="2"/>',

@@ -1,4 +1,4 @@
-"""What a benchmark calls: the function, its arguments, and what is done before and after each round; the rules for both."""
+"""The call that a benchmark measures: the function, its arguments, and its `setup` and `teardown` for each round."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
 class RoundSpec(NamedTuple):
-    """How often `pedantic` was told to call."""
+    """Numbers of rounds and iterations, as given to `pedantic`."""
 
     rounds: int = 1
     warmup_rounds: int = 0
@@ -21,7 +21,7 @@ class RoundSpec(NamedTuple):
 class BenchmarkCall:
     """A call with `setup` before and `teardown` after each round.
 
-    `hands_over`: is `setup` called with the arguments, as pytest-codspeed does? pytest-benchmark calls it with none.
+    `passes_arguments`: whether `setup` is called with the arguments, as in pytest-codspeed. pytest-benchmark calls it without.
     """
 
     def __init__(
@@ -32,30 +32,32 @@ class BenchmarkCall:
         setup: Callable[..., Any] | None = None,
         teardown: Callable[..., Any] | None = None,
         *,
-        hands_over: bool = False,
+        passes_arguments: bool = False,
     ) -> None:
         self.target = target
         self.teardown = teardown
         self._given: Arguments = (args, kwargs or {})
-        self._setup = _without_parameters(setup, self._given, hands_over=hands_over) if setup is not None else None
+        self._setup = (
+            _without_parameters(setup, self._given, passes_arguments=passes_arguments) if setup is not None else None
+        )
 
     @property
-    def is_prepared(self) -> bool:
-        """Is there a `setup`, which prepares one call?"""
+    def has_setup(self) -> bool:
+        """Whether there is a `setup`, which prepares one call."""
         return self._setup is not None
 
     @property
-    def is_arranged(self) -> bool:
-        """Is anything called besides the function?"""
+    def has_setup_or_teardown(self) -> bool:
+        """Whether anything is called besides the function."""
         return self._setup is not None or self.teardown is not None
 
     def arguments(self) -> Arguments:
-        """Of the next round; calls `setup`.
+        """Call `setup` and return the arguments of the next round.
 
         Raises
         ------
         TypeError
-            where both the test and its `setup` give arguments, or `setup` is a coroutine function of a plain call.
+            if both the test and its `setup` give arguments, or `setup` is a coroutine function and the call is not.
         """
         if self._setup is None:
             return self._given
@@ -66,20 +68,20 @@ class BenchmarkCall:
         return self._chosen(returned)
 
     async def arguments_async(self) -> Arguments:
-        """The same where `setup` may be a coroutine function."""
+        """The same for a coroutine function, whose `setup` may be one, too."""
         if self._setup is None:
             return self._given
         returned = self._setup()
         return self._chosen(await returned if isinstance(returned, Awaitable) else returned)
 
     def finish(self, arguments: Arguments) -> None:
-        """After a round."""
+        """Call `teardown` after a round."""
         if self.teardown is not None:
             args, kwargs = arguments
             self.teardown(*args, **kwargs)
 
     async def finish_async(self, arguments: Arguments) -> None:
-        """The same where `teardown` may be a coroutine function."""
+        """The same for a coroutine function, whose `teardown` may be one, too."""
         if self.teardown is not None:
             args, kwargs = arguments
             done = self.teardown(*args, **kwargs)
@@ -91,7 +93,7 @@ class BenchmarkCall:
             return self._given
         if any(self._given):
             raise TypeError(
-                "Can't use `args` or `kwargs` if `setup` returns the arguments, as this one does: choose one of the two"
+                "Can't use `args` or `kwargs` if `setup` returns the arguments, as this one does: give the arguments in one place"
             )
         try:
             args, kwargs = returned
@@ -100,45 +102,48 @@ class BenchmarkCall:
         return args, kwargs
 
 
-def check_rounds(asked: RoundSpec, *, has_setup: bool) -> None:
-    """Refuse numbers of calls that cannot be meant.
+def check_rounds(spec: RoundSpec, *, has_setup: bool) -> None:
+    """Check the numbers of rounds and iterations.
 
     Raises
     ------
     ValueError
-        as pytest-benchmark does, with texts that begin as its own: suites match them.
+        with a message that begins like pytest-benchmark's, because suites match it.
     """
-    for name, least in (("iterations", 1), ("rounds", 1), ("warmup_rounds", 0)):
-        number = getattr(asked, name)
-        if not isinstance(number, int) or number < least:
-            raise ValueError(f"Must have positive int for `{name}`. It is {number!r}; the least is {least}")
-    if has_setup and asked.iterations > 1:
+    for name, minimum in (("iterations", 1), ("rounds", 1), ("warmup_rounds", 0)):
+        number = getattr(spec, name)
+        if not isinstance(number, int) or number < minimum:
+            raise ValueError(f"Must have positive int for `{name}`. It is {number!r}; the minimum is {minimum}")
+    if has_setup and spec.iterations > 1:
         raise ValueError(
-            f"Can't use more than 1 `iterations` with a `setup` function, which prepares one call: these are "
-            f"{asked.iterations}; use `rounds`"
+            f"Can't use more than 1 `iterations` with a `setup` function, which prepares one call: it is "
+            f"{spec.iterations}; use `rounds`"
         )
 
 
 def is_coroutine_function(target: object) -> bool:
-    """Does calling it make a coroutine? Also of a partial, and of an object with such a `__call__`."""
+    """Return whether a call creates a coroutine, also for a partial and for an object with such a `__call__`."""
     while isinstance(target, partial):
         target = target.func
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004
 
 
-def _without_parameters(setup: Callable[..., Any], given: Arguments, *, hands_over: bool) -> Callable[[], Any]:
-    """`setup` as a call without arguments; where it takes the wrong number, the other plugin's way may be the right one."""
+def _without_parameters(setup: Callable[..., Any], given: Arguments, *, passes_arguments: bool) -> Callable[[], Any]:
+    """Return `setup` as a call without arguments.
+
+    If its signature does not fit the convention of one plugin, the convention of the other is used.
+    """
     args, kwargs = given
-    handed = partial(setup, *args, **kwargs)
+    with_arguments = partial(setup, *args, **kwargs)
     if not any(given):
         return setup
     try:
         signature = inspect.signature(setup)
-    except (TypeError, ValueError):  # written in C
-        return handed if hands_over else setup
-    if hands_over:
-        return handed if _binds(signature, given) or not _binds(signature, ((), {})) else setup
-    return setup if _binds(signature, ((), {})) or not _binds(signature, given) else handed
+    except (TypeError, ValueError):  # such as a function written in C
+        return with_arguments if passes_arguments else setup
+    if passes_arguments:
+        return with_arguments if _binds(signature, given) or not _binds(signature, ((), {})) else setup
+    return setup if _binds(signature, ((), {})) or not _binds(signature, given) else with_arguments
 
 
 def _binds(signature: inspect.Signature, given: Arguments) -> bool:

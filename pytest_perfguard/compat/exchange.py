@@ -1,4 +1,4 @@
-"""pytest-benchmark's JSON: read and written, and turned into records of the baseline file and back.
+"""Read and write pytest-benchmark's JSON, and convert it to records of the baseline file and back.
 
 One object `{"machine_info", "commit_info", "benchmarks", "datetime", "version"}`; times are seconds per iteration.
 """
@@ -19,9 +19,9 @@ from pytest_perfguard.core.text import csv_cell
 from pytest_perfguard.core.tool_errors import BenchmarkFileError
 from pytest_perfguard.engine.baseline.json_reader import is_finite
 
-#: The version of pytest-benchmark whose form this is: consumers look at it.
+#: Version of pytest-benchmark with this format, for programs that check it.
 VERSION: Final = "5.3.1"
-#: What pytest-benchmark calls a commit that it does not know.
+#: Ids that pytest-benchmark writes for an unknown commit.
 _NO_COMMIT: Final = ("", "unversioned", "unknown")
 _NEEDED: Final = ("min", "max", "mean", "median", "stddev", "rounds")
 _CSV_COLUMNS: Final = (
@@ -30,12 +30,12 @@ _CSV_COLUMNS: Final = (
 
 
 def read_benchmarks(text: str, path: str) -> dict[str, Any]:
-    """A file of pytest-benchmark as it is, with each benchmark checked; `path` is named in errors.
+    """Return the content of a file of pytest-benchmark after checking each benchmark; errors name `path`.
 
     Raises
     ------
     BenchmarkFileError
-        which names the benchmark and the field at fault.
+        naming the invalid benchmark and field.
     """
     try:
         content = json.loads(text)
@@ -43,21 +43,21 @@ def read_benchmarks(text: str, path: str) -> dict[str, Any]:
         raise BenchmarkFileError(path, f"not JSON: {error}") from None
     benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
     if not isinstance(benchmarks, list):
-        raise BenchmarkFileError(path, 'there is no list "benchmarks"')
+        raise BenchmarkFileError(path, 'it has no list "benchmarks"')
     for index, benchmark in enumerate(benchmarks):
         _check(benchmark, index, path)
     return content  # type: ignore[no-any-return]  # an object: it has "benchmarks"
 
 
 def records_from_benchmark_json(text: str, path: str) -> dict[str, Record]:
-    """The benchmarks of a file by node id, as records of a baseline: one process each, without the machine's pace.
+    """Return the benchmarks of a file by node id, as records of a baseline: one process each, without the machine's speed.
 
-    A benchmark whose measurement failed is not in such a file. Of one that occurs twice the last counts.
+    The file does not contain benchmarks whose measurement failed. If one occurs twice, the last counts.
 
     Raises
     ------
     BenchmarkFileError
-        where the file cannot be read.
+        if the file cannot be read.
     """
     content = read_benchmarks(text, path)
     commit = _commit_of(content.get("commit_info"))
@@ -65,7 +65,7 @@ def records_from_benchmark_json(text: str, path: str) -> dict[str, Record]:
 
 
 def machine_of_benchmark_json(text: str, path: str) -> dict[str, object]:
-    """What the file tells of its machine, and when it was written: not enough for one of perfguard's machine classes."""
+    """Return the file's facts about its machine, and its date; they do not determine one of perfguard's machine classes."""
     content = read_benchmarks(text, path)
     machine = content.get("machine_info")
     facts = {name: value for name, value in machine.items() if name != "cpu"} if isinstance(machine, dict) else {}
@@ -75,7 +75,7 @@ def machine_of_benchmark_json(text: str, path: str) -> dict[str, object]:
 def benchmark_json(
     benchmarks: Iterable[Mapping[str, Any]], machine_info: Mapping[str, Any], commit_info: Mapping[str, Any], at: str
 ) -> dict[str, Any]:
-    """The object of a file; `at` is a time in ISO 8601."""
+    """Return the object of a file; `at` is a time in ISO 8601."""
     return {
         "machine_info": dict(machine_info),
         "commit_info": dict(commit_info),
@@ -88,9 +88,9 @@ def benchmark_json(
 def benchmark_json_from_records(
     records: Mapping[str, Record], *, machine_info: Mapping[str, Any], commit_info: Mapping[str, Any], at: str
 ) -> dict[str, Any]:
-    """The time metrics of a baseline as benchmarks: rounds are processes, each with its median; `min` is the smallest minimum.
+    """Return the time metrics of a baseline as benchmarks. A round is the median of a process; `min` is the smallest minimum.
 
-    What a test measured under a name (`time:parse`) is a benchmark of its own, `NODEID (parse)`.
+    A measurement point with a name (`time:parse`) is a separate benchmark, `NODEID (parse)`.
     """
     benchmarks = [
         _benchmark(nodeid, name.partition(":")[2], kept, record)
@@ -102,7 +102,7 @@ def benchmark_json_from_records(
 
 
 def csv_from_records(records: Mapping[str, Record]) -> str:
-    """Every metric of every record, a line each, in seconds, bytes and blocks per iteration."""
+    """Return a CSV table with one line for each metric of each record, in seconds, bytes and blocks per iteration."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
@@ -119,7 +119,7 @@ def csv_from_records(records: Mapping[str, Record]) -> str:
 
 
 def to_text(content: Mapping[str, Any]) -> str:
-    """As a file; what JSON does not know is written as text, so that a parameter does not cost the whole file."""
+    """Return the text of a file. A value that JSON cannot represent, such as a parameter, is written as its `repr`."""
     return json.dumps(content, ensure_ascii=True, indent=4, default=lambda value: f"UNSERIALIZABLE[{value!r}]")
 
 
@@ -127,7 +127,7 @@ def _record(benchmark: Mapping[str, Any], commit: str) -> Record:
     stats, options = benchmark["stats"], benchmark.get("options")
     collector = {"collector": False} if isinstance(options, dict) and options.get("disable_gc") is True else {}
     time = MetricStats("s", (float(stats["min"]),), (float(stats["median"]),), int(stats["rounds"]))
-    # No pace is known: 0 is what a record says then.
+    # The machine's speed is unknown, which a record marks with 0.
     iterations = {"": int(stats.get("iterations", 1))}
     return Record("", commit, 0.0, iterations, {"time": time}, conditions=collector, paces=(0.0,))
 
@@ -151,7 +151,7 @@ def _benchmark(nodeid: str, label: str, kept: MetricStats, record: Record) -> di
 
 
 def _commit_of(info: object) -> str:
-    """As the baseline file writes a commit: twelve digits, `+` behind it where the tree had other changes."""
+    """Return a commit in the form of the baseline file: twelve digits, followed by `+` if the tree had other changes."""
     if not isinstance(info, dict) or info.get("id") in (None, *_NO_COMMIT):
         return ""
     return str(info["id"])[:12] + ("+" if info.get("dirty") else "")
@@ -167,14 +167,14 @@ def _check(benchmark: object, index: int, path: str) -> None:
         if not _is_number(stats.get(name)):
             raise BenchmarkFileError(path, f"{where}: stats.{name} is {stats.get(name)!r:.60}, expected a number")
     if stats["rounds"] < 1 or stats["min"] > stats["median"]:
-        raise BenchmarkFileError(path, f"{where}: its stats contradict one another")
+        raise BenchmarkFileError(path, f"{where}: its stats contradict each other")
     if not isinstance(stats.get("iterations", 1), int) or stats.get("iterations", 1) < 1:
         raise BenchmarkFileError(
             path, f"{where}: stats.iterations is {stats['iterations']!r:.60}, expected a whole number"
         )
     data = stats.get("data", [])
     if not isinstance(data, list) or not all(map(_is_number, data)):
-        raise BenchmarkFileError(path, f"{where}: stats.data is no list of numbers")
+        raise BenchmarkFileError(path, f"{where}: stats.data is not a list of numbers")
     # Added by pytest-benchmark 3.1.
     stats.setdefault("ops", 1 / stats["mean"] if stats["mean"] else 0.0)
 

@@ -1,4 +1,4 @@
-"""The object behind the fixture `benchmark`: what tests call. How it measures is up to the way that it is given."""
+"""Value of the fixture `benchmark`, which tests call. A strategy decides how it measures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Named(NamedTuple):
+class BenchmarkedTest(NamedTuple):
     """The test that has the fixture."""
 
     name: str
     fullname: str
-    """Its node id."""
+    """Node id."""
     param: str | None = None
     params: Mapping[str, Any] | None = None
 
@@ -38,19 +38,19 @@ class BenchmarkFixture:
     Parameters
     ----------
     in_loop
-        says whether the test runs inside an event loop, where a coroutine function can be awaited.
-    hands_over
-        is the `setup` of `pedantic` called with the arguments, as pytest-codspeed does?
+        returns whether the test runs inside an event loop, where a coroutine function can be awaited.
+    passes_arguments
+        whether the `setup` of `pedantic` is called with the arguments, as in pytest-codspeed.
     """
 
     def __init__(
         self,
-        test: Named,
-        way: Strategy,
+        test: BenchmarkedTest,
+        strategy: Strategy,
         *,
         group: str | None = None,
         in_loop: Callable[[], bool] = lambda: False,
-        hands_over: bool = False,
+        passes_arguments: bool = False,
     ) -> None:
         self.name = test.name
         self.fullname = test.fullname
@@ -60,16 +60,16 @@ class BenchmarkFixture:
         self.has_error = False
         self.extra_info: dict[str, Any] = {}
         self.stats: BenchmarkResult | None = None
-        """What was measured; None before, and where benchmarks are disabled."""
-        self.disabled = not way.measures
-        """Is the function called once, so that nothing is known of its speed? A test may set it."""
-        self.used = ""
-        """How the measurement was made; "" where none was."""
+        """Result of the measurement; None before it, and if benchmarks are disabled."""
+        self.disabled = not strategy.measures
+        """Whether the function is called once, without measuring it. A test may set it."""
+        self.used: str | None = None
+        """The call that made the measurement, such as `benchmark(...)`, or None."""
         self.pending: Coroutine[Any, Any, Any] | None = None
-        """A measurement that the test has yet to await."""
-        self._way = way
+        """A measurement that the test has not awaited yet."""
+        self._strategy = strategy
         self._in_loop = in_loop
-        self._hands_over = hands_over
+        self._passes_arguments = passes_arguments
         self._woven: list[Any] = []
 
     @property
@@ -85,16 +85,16 @@ class BenchmarkFixture:
     def __call__(self, function_to_benchmark: Callable[..., R], *args: Any, **kwargs: Any) -> R: ...
 
     def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Measure `function_to_benchmark(*args, **kwargs)`; returns what it returned.
+        """Measure `function_to_benchmark(*args, **kwargs)`, and return its result.
 
         Raises
         ------
         FixtureAlreadyUsed
             for a second measurement.
         TypeError
-            for a coroutine function where no event loop runs.
+            for a coroutine function if no event loop runs.
         """
-        self._use("benchmark(...)")
+        self._mark_used("benchmark(...)")
         return self._measured(lambda: (BenchmarkCall(function_to_benchmark, args, kwargs), None), function_to_benchmark)
 
     def pedantic(
@@ -108,33 +108,33 @@ class BenchmarkFixture:
         warmup_rounds: int = 0,
         iterations: int = 1,
     ) -> Any:
-        """Measure so many rounds of so many calls; returns what `target` returned.
+        """Measure `rounds` rounds of `iterations` calls, and return the result of `target`.
 
         `setup` is called before each round and may return `(args, kwargs)` for it; `teardown(*args, **kwargs)` after it.
 
         Raises
         ------
         ValueError, TypeError
-            for numbers and arguments that cannot be meant.
+            for invalid numbers and arguments.
         FixtureAlreadyUsed
             for a second measurement.
         """
-        self._use("benchmark.pedantic(...)")
-        asked = RoundSpec(rounds, warmup_rounds, iterations)
+        self._mark_used("benchmark.pedantic(...)")
+        spec = RoundSpec(rounds, warmup_rounds, iterations)
 
-        def request() -> tuple[BenchmarkCall, RoundSpec]:
-            check_rounds(asked, has_setup=setup is not None)
-            return BenchmarkCall(target, args, kwargs, setup, teardown, hands_over=self._hands_over), asked
+        def prepare() -> tuple[BenchmarkCall, RoundSpec]:
+            check_rounds(spec, has_setup=setup is not None)
+            return BenchmarkCall(target, args, kwargs, setup, teardown, passes_arguments=self._passes_arguments), spec
 
-        return self._measured(request, target)
+        return self._measured(prepare, target)
 
     def weave(self, target: Any, **kwargs: Any) -> None:
-        """Measure whatever calls `target`, a function or its dotted name, until the end of the test; needs aspectlib.
+        """Measure the calls to `target`, a function or its dotted name, until the end of the test; needs aspectlib.
 
         Raises
         ------
         MissingExtra
-            where aspectlib is not installed.
+            if aspectlib is not installed.
         """
         try:
             from aspectlib import weave
@@ -151,41 +151,41 @@ class BenchmarkFixture:
     patch = weave
 
     def close(self) -> None:
-        """At the end of the test: put back what was woven, and drop what was never awaited."""
+        """At the end of the test: restore the woven functions, and close a measurement that was never awaited."""
         while self._woven:
             self._woven.pop().rollback()
         if self.pending is not None:
             self.pending.close()
 
     def begin(self, iterations: int, options: Mapping[str, object]) -> BenchmarkResult:
-        """For the way that measures: the measurement begins."""
+        """Begin a measurement; called by the strategy."""
         self.stats = BenchmarkResult(self, iterations, options)
         return self.stats
 
-    def _use(self, how: str) -> None:
+    def _mark_used(self, call: str) -> None:
         if self.used:
             self.has_error = True
             raise FixtureAlreadyUsed(self.used)
-        self.used = how
+        self.used = call
 
     def _measured(
-        self, request: Callable[[], tuple[BenchmarkCall, RoundSpec | None]], target: Callable[..., Any]
+        self, prepare: Callable[[], tuple[BenchmarkCall, RoundSpec | None]], target: Callable[..., Any]
     ) -> Any:
         try:
-            work, asked = request()
+            call, spec = prepare()
             if is_coroutine_function(target):
                 self._check_loop(target)
-                self.pending = self._awaited(work, asked)
+                self.pending = self._awaited(call, spec)
                 return self.pending
-            return self._way.run(self, work, asked)
+            return self._strategy.run(self, call, spec)
         except Exception:
             self.has_error = True
             raise
 
-    async def _awaited(self, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
+    async def _awaited(self, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
         self.pending = None
         try:
-            return await self._way.run_async(self, work, asked)
+            return await self._strategy.run_async(self, call, spec)
         except Exception:
             self.has_error = True
             raise
@@ -194,7 +194,7 @@ class BenchmarkFixture:
         if not self._in_loop():
             raise TypeError(
                 f"benchmark cannot time the coroutine function {getattr(target, '__name__', target)!s} in a plain test, where "
-                "only the making of its coroutine would be timed: write `async def` and `await benchmark(...)`"
+                "only the creation of its coroutine would be timed: write `async def` and `await benchmark(...)`"
             )
 
     def __repr__(self) -> str:

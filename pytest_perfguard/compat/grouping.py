@@ -1,4 +1,4 @@
-"""Which benchmarks stand in one table, in which order, under which names, in which unit."""
+"""Layout of the tables: groups, order, names and units of benchmarks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pytest_perfguard.core.errors import SettingError
 
-#: One benchmark with its statistics among the rest: `Finished.as_dict(flat=True)`, and where it was saved.
+#: One benchmark: `BenchmarkResult.as_dict(flat=True)`, and the run in which it was saved.
 Row = dict[str, Any]
 Group = tuple[str | None, list[Row]]
 
@@ -20,18 +20,18 @@ TIME_UNITS: Final[Mapping[str, tuple[str, float]]] = {
 
 
 def parse_columns(text: object) -> tuple[str, ...]:
-    """`min,max`: some of the columns."""
+    """Parse a list of columns, such as `min,max`."""
     names = tuple(name.strip().lower() for name in str(text).split(","))
     return tuple(_chosen(name, COLUMNS, "column") for name in names)
 
 
 def parse_sort(text: object) -> str:
-    """A column to sort by."""
+    """Parse the column to sort by."""
     return _chosen(str(text).strip().lower(), SORTS, "column to sort by")
 
 
 def parse_grouping(text: object) -> str:
-    """`group`, `func`, `param:NAME`, or several of them: `group,func`."""
+    """Check a grouping, such as `group`, `func`, `param:NAME` or `group,func`."""
     for name in str(text).split(","):
         if not name.startswith("param:"):
             _chosen(name, (*GROUPINGS, "param:NAME"), "grouping")
@@ -39,18 +39,18 @@ def parse_grouping(text: object) -> str:
 
 
 def parse_name(text: object) -> str:
-    """How names are shown."""
-    return _chosen(str(text).strip().lower(), tuple(NAMES), "form of names")
+    """Parse the form of names."""
+    return _chosen(str(text).strip().lower(), tuple(NAME_FORMS), "form of names")
 
 
 def parse_time_unit(text: object) -> str | None:
-    """A fixed unit; None for the one that fits."""
+    """Parse a fixed unit; None: chosen by the values."""
     unit = _chosen(str(text).strip().lower(), (*TIME_UNITS, "auto"), "unit of time")
     return None if unit == "auto" else unit
 
 
 def grouped(rows: Iterable[Row], group_by: str) -> list[Group]:
-    """The groups by name, that without a name first; within a group by test."""
+    """Group the rows: groups ordered by name, the group without a name first; within a group ordered by test."""
     groups: dict[str | None, list[Row]] = {}
     for row in rows:
         parts = [_part(row, grouping) for grouping in group_by.split(",")]
@@ -62,22 +62,22 @@ def grouped(rows: Iterable[Row], group_by: str) -> list[Group]:
 
 
 def time_scale(seconds: float) -> tuple[str, float]:
-    """(prefix, factor) of the unit in which a duration reads best."""
+    """Return prefix and factor of the unit that suits a duration."""
     return next(
-        (TIME_UNITS[unit] for unit, least in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)) if seconds >= least),
+        (TIME_UNITS[unit] for unit, minimum in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)) if seconds >= minimum),
         TIME_UNITS["ns"],
     )
 
 
 def rate_scale(operations: float) -> tuple[str, float]:
-    """(prefix, factor) of the unit in which a number of operations per second reads best."""
+    """Return prefix and factor of the unit that suits a number of operations per second."""
     return ("M", 1e-6) if operations > 1e6 else ("K", 1e-3) if operations > 1e3 else ("", 1.0)
 
 
 def scale_of(
     unit: str, best: Mapping[str, float], worst: Mapping[str, float], sort: str, fixed: str | None
 ) -> tuple[str, float]:
-    """What a table's `seconds` and `operations` are shown in: by the best of what it is sorted by."""
+    """Return prefix and factor for a table's `seconds` or `operations`, by the best value of the column it is sorted by."""
     if fixed is not None and unit == "seconds":
         return TIME_UNITS[fixed]
     if unit == "operations":
@@ -117,11 +117,16 @@ def _last(row: Row) -> str:
     return str(row["source"]).rpartition("/")[2]
 
 
-NAMES: Final[Mapping[str, Callable[[Row], str]]] = {"short": _short, "normal": _normal, "long": _long, "trial": _trial}
+NAME_FORMS: Final[Mapping[str, Callable[[Row], str]]] = {
+    "short": _short,
+    "normal": _normal,
+    "long": _long,
+    "trial": _trial,
+}
 
 
 def extremes(rows: Sequence[Row], names: Iterable[str]) -> Iterator[tuple[str, float, float]]:
-    """(column, best, worst) of each: more is better of `ops` alone."""
+    """Yield each column with its best and worst value. Only for `ops` the largest is the best."""
     for name in names:
         values = [row[name] for row in rows]
         low, high = min(values), max(values)
@@ -130,5 +135,5 @@ def extremes(rows: Sequence[Row], names: Iterable[str]) -> Iterator[tuple[str, f
 
 def _chosen(word: str, valid: Sequence[str], what: str) -> str:
     if word not in valid:
-        raise SettingError(f"{word!r} is no {what} (valid: {', '.join(valid)})")
+        raise SettingError(f"{word!r} is not a valid {what} (valid: {', '.join(valid)})")
     return word

@@ -1,7 +1,7 @@
-"""The loops that obey a plan of rounds: one for plain functions, one for coroutine functions.
+"""Loops that run the rounds of a plan, for plain functions and for coroutine functions.
 
-They are not those of `drive.py`: here the timer is the user's, the numbers of calls are pytest-benchmark's, and the result
-is that of the last call.
+They differ from `engine/measure/executor.py`: the user chooses the timer, the numbers of calls are pytest-benchmark's, and the
+result is that of the last call.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from pytest_perfguard.engine.measure.tracers import pause_tracers
 
 
 class Stopwatch:
-    """A timer, and whether the garbage collector is off while it runs."""
+    """Times rounds with a timer, and disables the garbage collector meanwhile if `disable_gc`."""
 
     def __init__(self, timer: Timer, *, disable_gc: bool = False) -> None:
         self._timer = timer
         self._disable_gc = disable_gc
 
-    def time_calls(self, work: BenchmarkCall, arguments: Arguments, wanted: Round) -> tuple[float, Any]:
-        """-> (seconds of the round, what its one call returned if that is wanted)."""
-        target, timer, calls, result = work.target, self._timer, repeat(None, wanted.iterations), None
+    def time_calls(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, Any]:
+        """Return the seconds of the round, and the result of its one call if the round needs it."""
+        target, timer, calls, result = call.target, self._timer, repeat(None, round_.iterations), None
         args, kwargs = arguments
         with self._collector():
-            if wanted.with_result:
+            if round_.with_result:
                 start = timer()
                 result = target(*args, **kwargs)
             else:
@@ -41,12 +41,12 @@ class Stopwatch:
             end = timer()
         return end - start, result
 
-    async def time_awaits(self, work: BenchmarkCall, arguments: Arguments, wanted: Round) -> tuple[float, Any]:
-        """The same of awaited calls."""
-        target, timer, calls, result = work.target, self._timer, repeat(None, wanted.iterations), None
+    async def time_awaits(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, Any]:
+        """The same for awaited calls."""
+        target, timer, calls, result = call.target, self._timer, repeat(None, round_.iterations), None
         args, kwargs = arguments
         with self._collector():
-            if wanted.with_result:
+            if round_.with_result:
                 start = timer()
                 result = await target(*args, **kwargs)
             else:
@@ -57,10 +57,10 @@ class Stopwatch:
         return end - start, result
 
     def _collector(self) -> contextlib.AbstractContextManager[None]:
-        return _collector_off() if self._disable_gc and gc.isenabled() else _AS_IT_IS
+        return _collector_off() if self._disable_gc and gc.isenabled() else _UNCHANGED
 
 
-_AS_IT_IS = contextlib.nullcontext()
+_UNCHANGED = contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -72,24 +72,25 @@ def _collector_off() -> Iterator[None]:
         gc.enable()
 
 
-class Measuring:
-    """Where a plan is, and what its rounds gave: shared by both loops."""
+class RoundRunner:
+    """Position in a plan, and the results of its rounds; shared by both loops."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.round: Round | None = next(plan, None)
         self.data: list[float] = []
-        """Seconds per iteration of the rounds that count."""
+        """Seconds per iteration of the recorded rounds."""
         self.iterations = 1
         self.result: Any = None
-        """Of the last call, where it was handed on."""
+        """Result of the last call, if the round returned it."""
 
-    def timed(self, seconds: float, result: Any) -> None:
+    def add(self, seconds: float, result: Any) -> None:
+        """Record a round, and continue with the next one."""
         done = self.round
         if done is None:
-            raise RuntimeError("no round was asked for")
+            raise RuntimeError("there is no round to record")
         self.result = result
-        if done.kept:
+        if done.recorded:
             self.iterations = done.iterations
             self.data.append(seconds / done.iterations)
         try:
@@ -98,46 +99,50 @@ class Measuring:
             self.round = None
 
 
-def obey(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
-    """Make the rounds with a plain function. Tracers are paused for it, and not for what is called besides.
+def run_rounds(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -> None:
+    """Run the rounds with a plain function. Tracers are paused for the function, but not for its setup and teardown.
 
     Raises
     ------
     TypeError
-        where calls return coroutines: only their making would be timed.
+        if calls return coroutines, of which only the creation would be timed.
     """
     whole, each = (
-        (contextlib.nullcontext, pause_tracers) if work.is_arranged else (pause_tracers, contextlib.nullcontext)
+        (contextlib.nullcontext, pause_tracers)
+        if call.has_setup_or_teardown
+        else (pause_tracers, contextlib.nullcontext)
     )
     with whole():
-        while measuring.round is not None:
-            arguments = work.arguments()
+        while rounds.round is not None:
+            arguments = call.arguments()
             with each():
-                seconds, result = watch.time_calls(work, arguments, measuring.round)
+                seconds, result = stopwatch.time_calls(call, arguments, rounds.round)
             refuse_coroutine(result)
-            work.finish(arguments)
-            measuring.timed(seconds, result)
+            call.finish(arguments)
+            rounds.add(seconds, result)
 
 
-async def obey_async(measuring: Measuring, work: BenchmarkCall, watch: Stopwatch) -> None:
-    """The same inside the running event loop, so that an iteration is one `await`."""
+async def run_rounds_async(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -> None:
+    """The same inside the running event loop; an iteration is one `await`."""
     whole, each = (
-        (contextlib.nullcontext, pause_tracers) if work.is_arranged else (pause_tracers, contextlib.nullcontext)
+        (contextlib.nullcontext, pause_tracers)
+        if call.has_setup_or_teardown
+        else (pause_tracers, contextlib.nullcontext)
     )
     with whole():
-        while measuring.round is not None:
-            arguments = await work.arguments_async()
+        while rounds.round is not None:
+            arguments = await call.arguments_async()
             with each():
-                seconds, result = await watch.time_awaits(work, arguments, measuring.round)
-            await work.finish_async(arguments)
-            measuring.timed(seconds, result)
+                seconds, result = await stopwatch.time_awaits(call, arguments, rounds.round)
+            await call.finish_async(arguments)
+            rounds.add(seconds, result)
 
 
 def refuse_coroutine(result: object) -> None:
-    """A plain function that returns a coroutine has done nothing yet."""
+    """Raise TypeError for a coroutine: the plain function that returned it has not run any code yet."""
     if inspect.iscoroutine(result):
         result.close()
         raise TypeError(
-            f"the benchmarked call returned the coroutine {result.__qualname__}, of which only the making would be timed: "
-            "give the coroutine function itself, and await benchmark(...)"
+            f"the benchmarked call returned the coroutine {result.__qualname__}, of which only the creation would be timed: "
+            "pass the coroutine function itself, and await benchmark(...)"
         )

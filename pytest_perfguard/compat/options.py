@@ -1,4 +1,4 @@
-"""How a benchmark is to be measured: what options and markers may say, and what they mean."""
+"""Settings of one benchmark, from options and markers."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ Timer = Callable[[], float]
 
 
 class BenchmarkOptions(NamedTuple):
-    """How one benchmark is measured. The defaults are pytest-benchmark's."""
+    """Settings of one benchmark. The defaults are pytest-benchmark's."""
 
     min_time: float = 0.000005
-    """Seconds that a round lasts at least."""
+    """Minimum duration of a round in seconds."""
     max_time: float = 1.0
-    """Seconds that all rounds may take, unless `min_rounds` takes longer."""
+    """Maximum duration of all rounds in seconds, unless `min_rounds` take longer."""
     min_rounds: int = 5
     max_rounds: int | None = None
     warmup: bool = False
     warmup_iterations: int = 100_000
-    """Most calls of a warm-up."""
+    """Maximum number of calls of a warm-up."""
     warmup_time: float = 0.0
-    """Seconds of rounds that do not count; pytest-codspeed's warm-up."""
+    """Duration of pytest-codspeed's warm-up, whose rounds are not recorded, in seconds."""
     calibration_precision: int = 10
-    """A round lasts at least so many times what the timer can tell."""
+    """Minimum duration of a round as a multiple of the timer's resolution."""
     disable_gc: bool = False
     precision: float | None = None
-    """Stop as soon as the mean's margin of error is below this share of it."""
+    """Stop when the margin of error is below this share of the mean."""
     confidence: float = 0.99
-    """At which the margin of error is taken."""
+    """Confidence level of the margin of error."""
     timer: Timer = time.perf_counter
     group: str | None = None
 
     def as_data(self) -> dict[str, object]:
-        """The `options` of a benchmark in pytest-benchmark's files."""
+        """Return the `options` of a benchmark in pytest-benchmark's files."""
         precise = self.precision is not None
         return {
             "disable_gc": self.disable_gc,
@@ -52,7 +52,7 @@ class BenchmarkOptions(NamedTuple):
         }
 
 
-#: Of pytest-benchmark's marker, and `max_rounds` of pytest-codspeed's.
+#: Keywords of pytest-benchmark's marker, and `max_rounds` of pytest-codspeed's.
 MARKER_KEYWORDS: Final = (
     "calibration_precision", "confidence", "cprofile", "disable_gc", "group", "max_rounds", "max_time", "min_rounds",
     "min_time", "precision", "timer", "warmup", "warmup_iterations",
@@ -60,53 +60,55 @@ MARKER_KEYWORDS: Final = (
 
 
 def with_marker(
-    choices: BenchmarkOptions, keywords: Mapping[str, Any], args: tuple[object, ...], place: str
+    options: BenchmarkOptions, keywords: Mapping[str, Any], args: tuple[object, ...], place: str
 ) -> BenchmarkOptions:
-    """What the closest marker says takes the place of what the options say.
+    """Return the options with the values of the closest marker, which take precedence.
 
     Raises
     ------
     SettingError
-        for positional arguments, unknown keywords and values that cannot be meant.
+        for positional arguments, unknown keywords and invalid values.
     """
     if args:
-        raise SettingError(f"{args[0]!r} is positional; use keywords (valid: {', '.join(MARKER_KEYWORDS)})", place)
+        raise SettingError(
+            f"{args[0]!r} is a positional argument; use keywords (valid: {', '.join(MARKER_KEYWORDS)})", place
+        )
     unknown = sorted(set(keywords) - set(MARKER_KEYWORDS))
     if unknown:
         raise SettingError(f"unknown keyword {unknown[0]!r} (valid: {', '.join(MARKER_KEYWORDS)})", place)
-    given = {name: _read(name, value, place) for name, value in keywords.items() if name != "cprofile"}
-    return choices._replace(**{name: value for name, value in given.items() if value is not None or name == "group"})
+    given = {name: _parse(name, value, place) for name, value in keywords.items() if name != "cprofile"}
+    return options._replace(**{name: value for name, value in given.items() if value is not None or name == "group"})
 
 
-def _read(name: str, value: Any, place: str) -> Any:
-    """A marker's value; None stands for the option's."""
+def _parse(name: str, value: Any, place: str) -> Any:
+    """Parse a value of the marker; None stands for the option's value."""
     if value is None:
         return None
     try:
-        return _READERS[name](value) if name in _READERS else value
+        return _PARSERS[name](value) if name in _PARSERS else value
     except SettingError as error:
         raise SettingError(f"{name} is {value!r}: {error.problem}", place) from None
 
 
 def _callable(value: Any) -> Timer:
     if not callable(value):
-        raise SettingError("it cannot be called; give a function such as time.perf_counter")
-    return value  # type: ignore[no-any-return]  # whatever it returns is read as seconds
+        raise SettingError("it is not callable; give a function such as time.perf_counter")
+    return value  # type: ignore[no-any-return]  # its results are used as seconds
 
 
 def parse_seconds(text: object) -> float:
-    """A number of seconds above nothing, without a unit: pytest-benchmark's form."""
+    """Parse a number of seconds without a unit, pytest-benchmark's form."""
     try:
         seconds = float(str(text))
     except ValueError:
-        raise SettingError(f"{text!r} is not a number of seconds, such as 0.5") from None
+        raise SettingError(f"{text!r} is not a number of seconds (example: 0.5)") from None
     if not 0 <= seconds < float("inf"):
-        raise SettingError(f"{text!r} is out of range: give a number of seconds that is not negative")
+        raise SettingError(f"{text!r} is out of range: give a finite number of seconds that is not negative")
     return seconds
 
 
 def parse_count(text: object) -> int:
-    """A whole number of at least 1."""
+    """Parse a whole number of at least 1."""
     try:
         number = int(str(text))
     except ValueError:
@@ -117,7 +119,7 @@ def parse_count(text: object) -> int:
 
 
 def parse_fraction(text: object) -> float:
-    """Strictly between 0 and 1."""
+    """Parse a number strictly between 0 and 1."""
     try:
         share = float(str(text))
     except ValueError:
@@ -128,7 +130,7 @@ def parse_fraction(text: object) -> float:
 
 
 def parse_warmup(text: object) -> bool:
-    """`on`, `off` or `auto`: on where there is a JIT compiler to warm up."""
+    """Parse `on`, `off` or `auto`, which is on if the interpreter has a JIT compiler to warm up."""
     word = str(text).strip().lower()
     if word == "auto":
         return platform.python_implementation() == "PyPy"
@@ -136,24 +138,24 @@ def parse_warmup(text: object) -> bool:
         return True
     if word in ("off", "false", "no"):
         return False
-    raise SettingError(f"{text!r} is no kind of warm-up (valid: on, off, auto)")
+    raise SettingError(f"{text!r} is not a valid warm-up (valid: on, off, auto)")
 
 
 def parse_timer(text: object) -> Timer:
-    """`time.perf_counter`: a function by its dotted name."""
+    """Import a timer by its dotted name, such as `time.perf_counter`."""
     module, dot, name = str(text).rpartition(".")
     if not dot:
-        raise SettingError(f"{text!r} is not the dotted name of a timer, such as time.perf_counter")
+        raise SettingError(f"{text!r} is not the dotted name of a timer (example: time.perf_counter)")
     try:
         timer = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SettingError(f"{text!r} cannot be had: {error}") from None
+        raise SettingError(f"{text!r} cannot be imported: {error}") from None
     if not callable(timer):
-        raise SettingError(f"{text!r} is no function")
-    return timer  # type: ignore[no-any-return]  # whatever it returns is read as seconds
+        raise SettingError(f"{text!r} is not a function")
+    return timer  # type: ignore[no-any-return]  # its results are used as seconds
 
 
-_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+_PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "calibration_precision": parse_count,
     "confidence": parse_fraction,
     "max_rounds": parse_count,

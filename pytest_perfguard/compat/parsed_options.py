@@ -1,4 +1,4 @@
-"""What a command line with pytest-benchmark's and pytest-codspeed's options asks for, checked, as one frozen value."""
+"""Parse and check the options of pytest-benchmark and pytest-codspeed."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from pytest_perfguard.compat.options import (
 from pytest_perfguard.compat.storage import parse_save
 from pytest_perfguard.core.errors import SettingError
 
-#: pytest-codspeed's default for the time that all rounds may take.
+#: pytest-codspeed's default maximum duration of all rounds, in seconds.
 CODSPEED_MAX_TIME: Final = 3.0
-#: Its warm-up, in seconds.
+#: pytest-codspeed's default duration of the warm-up, in seconds.
 CODSPEED_WARMUP_TIME: Final = 1.0
 
 
 class ParsedOptions(NamedTuple):
-    """What the options say. What an option says that was not given is its default."""
+    """Values of the options, or their defaults."""
 
-    choices: BenchmarkOptions
+    measuring: BenchmarkOptions
+    """Settings of each benchmark, before its marker."""
     skip: bool
     only: bool
     disabled: bool
     enabled: bool
-    """Explicitly."""
+    """Whether `--benchmark-enable` was given."""
     codspeed: bool
     quiet: bool
     json: str | None
@@ -49,7 +50,7 @@ class ParsedOptions(NamedTuple):
     storage: str
     compare: bool
     compared: str | None
-    """Which saved run; None: the latest."""
+    """The saved run to compare with; None: the latest."""
     limits: tuple[Limit, ...]
     sort: str
     columns: tuple[str, ...]
@@ -60,27 +61,31 @@ class ParsedOptions(NamedTuple):
     csv: str | None
 
 
-def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = lambda _text: False) -> ParsedOptions:
-    """From the options by name, without `--benchmark-`; those of pytest-codspeed as `codspeed`, `codspeed-mode`, ...
+def parse_options(
+    options: Mapping[str, Any], *, path_like: Callable[[str], bool] = lambda _text: False
+) -> ParsedOptions:
+    """Parse the options, given by name without `--benchmark-`; pytest-codspeed's as `codspeed`, `codspeed-mode`, ...
 
-    `path_like` says of a value whether it is a test path, which an option with an optional value has swallowed.
+    `path_like` returns whether a value is a test path that an option with an optional value has consumed.
 
     Raises
     ------
     SettingError
-        which names the option, the value and the valid choices.
+        naming the option, the value and the valid values.
     """
-    read = _Reader(options)
+    parse = _OptionParser(options)
     compare = options["compare"]
     for name in ("compare", "histogram", "csv", "warmup"):
-        _refuse_swallowed(f"--benchmark-{name}", options[name], path_like)
+        _refuse_path(f"--benchmark-{name}", options[name], path_like)
     if options["disable"] and options["only"] and not options["enable"]:
-        raise SettingError("it excludes --benchmark-disable: nothing would be measured", "--benchmark-only")
-    limits = tuple(read.each("compare-fail", parse_limit))
+        raise SettingError(
+            "it excludes --benchmark-disable, under which nothing is measured; omit one of them", "--benchmark-only"
+        )
+    limits = tuple(parse.each("compare-fail", parse_limit))
     if limits and not compare:
         raise SettingError("it needs --benchmark-compare, which names the saved run", "--benchmark-compare-fail")
     return ParsedOptions(
-        choices=_choices(read, options),
+        measuring=_measuring(parse, options),
         skip=options["skip"] and not options["only"],
         only=options["only"],
         disabled=options["disable"] and not options["enable"],
@@ -88,48 +93,48 @@ def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = 
         codspeed=options["codspeed"],
         quiet=options["quiet"] and not options["verbose"],
         json=options["json"],
-        save=read("save", parse_save),
+        save=parse("save", parse_save),
         autosave=options["autosave"],
         save_data=options["save-data"],
         storage=options["storage"],
         compare=bool(compare),
         compared=compare if isinstance(compare, str) else None,
         limits=limits,
-        sort=read("sort", parse_sort),
-        columns=read("columns", parse_columns) or COLUMNS,
-        group_by=read("group-by", parse_grouping),
-        name=read("name", parse_name),
-        time_unit=read("time-unit", parse_time_unit),
+        sort=parse("sort", parse_sort),
+        columns=parse("columns", parse_columns) or COLUMNS,
+        group_by=parse("group-by", parse_grouping),
+        name=parse("name", parse_name),
+        time_unit=parse("time-unit", parse_time_unit),
         histogram=_last(options["histogram"]),
         csv=_last(options["csv"]),
     )
 
 
-def _choices(read: _Reader, options: Mapping[str, Any]) -> BenchmarkOptions:
-    choices = BenchmarkOptions(
-        min_time=read("min-time", parse_seconds),
-        max_time=read("max-time", parse_seconds),
-        min_rounds=read("min-rounds", parse_count),
-        warmup=options["warmup"] is True or read("warmup", parse_warmup),
-        warmup_iterations=read("warmup-iterations", parse_count),
-        calibration_precision=read("calibration-precision", parse_count),
+def _measuring(parse: _OptionParser, options: Mapping[str, Any]) -> BenchmarkOptions:
+    measuring = BenchmarkOptions(
+        min_time=parse("min-time", parse_seconds),
+        max_time=parse("max-time", parse_seconds),
+        min_rounds=parse("min-rounds", parse_count),
+        warmup=options["warmup"] is True or parse("warmup", parse_warmup),
+        warmup_iterations=parse("warmup-iterations", parse_count),
+        calibration_precision=parse("calibration-precision", parse_count),
         disable_gc=options["disable-gc"],
-        precision=read("precision", parse_fraction),
-        confidence=read("confidence", parse_fraction),
-        timer=read("timer", parse_timer),
+        precision=parse("precision", parse_fraction),
+        confidence=parse("confidence", parse_fraction),
+        timer=parse("timer", parse_timer),
     )
     if not options["codspeed"]:
-        return choices
-    return choices._replace(
+        return measuring
+    return measuring._replace(
         min_rounds=1,
-        max_time=_or(read("codspeed-max-time", parse_seconds), CODSPEED_MAX_TIME),
-        warmup_time=_or(read("codspeed-warmup-time", parse_seconds), CODSPEED_WARMUP_TIME),
-        max_rounds=read("codspeed-max-rounds", parse_count),
+        max_time=_or(parse("codspeed-max-time", parse_seconds), CODSPEED_MAX_TIME),
+        warmup_time=_or(parse("codspeed-warmup-time", parse_seconds), CODSPEED_WARMUP_TIME),
+        max_rounds=parse("codspeed-max-rounds", parse_count),
     )
 
 
-class _Reader:
-    """Parses an option's value, with its flag in the error; None is not given."""
+class _OptionParser:
+    """Parses the value of an option; errors name the flag. None: the option was not given."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
@@ -150,11 +155,11 @@ class _Reader:
             raise SettingError(error.problem, flag) from None
 
 
-def _refuse_swallowed(flag: str, value: object, path_like: Callable[[str], bool]) -> None:
+def _refuse_path(flag: str, value: object, path_like: Callable[[str], bool]) -> None:
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str) and path_like(text):
             raise SettingError(
-                f"{text!r} is a test path, and was read as the option's value: write the path first, or {flag}=VALUE",
+                f"{text!r} is a test path that was read as the value of the option: write the path first, or {flag}=VALUE",
                 flag,
             )
 

@@ -1,7 +1,7 @@
-"""How many calls a benchmark makes: generators that yield rounds, are sent their seconds, and never call anything.
+"""Plans of rounds: generators that yield rounds and receive their durations. They call nothing themselves.
 
-A plain `benchmark(f)` is calibrated: rounds last `min_time` at least, and there are as many as fit into `max_time`. The
-numbers of calls are pytest-benchmark's, so that suites which count them pass.
+A plain `benchmark(f)` is calibrated: rounds last at least `min_time`, and `max_time` bounds their number. The numbers of calls
+are pytest-benchmark's, so that suites which count calls pass.
 """
 
 from __future__ import annotations
@@ -14,88 +14,89 @@ from typing import Final, NamedTuple
 from pytest_perfguard.compat.options import BenchmarkOptions, Timer
 from pytest_perfguard.core.errors import SettingError
 
-#: While a round is far too short, its number of calls grows by this.
-GROWTH: Final = 10
-#: Of the shortest round that is wanted: from here on the number of calls is computed from the time they took.
-READABLE: Final = 5
-#: Readings from which the resolution of a timer is taken, and how often it is asked for each of them.
-READINGS: Final = 100
-PATIENCE: Final = 100_000
+#: Factor by which the number of calls grows while a round is far too short.
+GROWTH_FACTOR: Final = 10
+#: Duration of a round, in units of the timer's resolution, from which the number of calls is computed from the duration.
+MIN_READABLE: Final = 5
+#: Number of steps from which the resolution of a timer is determined, and maximum number of calls to see one step.
+TIMER_READINGS: Final = 100
+MAX_POLLS: Final = 100_000
 
 
 class Round(NamedTuple):
-    """Call so often, and time it; does the time count?"""
+    """Request: make `iterations` calls and time them."""
 
     iterations: int
-    kept: bool
+    recorded: bool
+    """Whether the duration is part of the result."""
     with_result: bool = False
-    """Hand on what the one call returned? Else results die while the timer runs, which is part of what the call costs."""
+    """Whether to return the result of the one call. Otherwise results are freed while the timer runs, as part of the call."""
 
 
 Plan = Generator[Round, float, None]
 
 
-def plan_call(choices: BenchmarkOptions, resolution: float, now: Callable[[], float]) -> Plan:
-    """The rounds of `benchmark(f)`.
+def plan_call(options: BenchmarkOptions, resolution: float, now: Callable[[], float]) -> Plan:
+    """Plan the rounds of `benchmark(f)`.
 
     Parameters
     ----------
     resolution
-        seconds that the timer can tell apart.
+        resolution of the timer in seconds.
     now
-        seconds of a steady clock, which bounds the warm-up.
+        returns the seconds of a monotonic clock, which bounds the warm-up.
     """
     start = now()
-    iterations, seconds = yield from _calibrated(choices, resolution, now)
-    rounds = rounds_within(choices, seconds)
-    if choices.warmup:
-        for _ in range(min(rounds, max(1, choices.warmup_iterations // iterations))):
-            yield Round(iterations, kept=False)
-    while now() - start < choices.warmup_time:
-        yield Round(iterations, kept=False)
+    iterations, seconds = yield from _calibrated(options, resolution, now)
+    rounds = rounds_within(options, seconds)
+    if options.warmup:
+        for _ in range(min(rounds, max(1, options.warmup_iterations // iterations))):
+            yield Round(iterations, recorded=False)
+    while now() - start < options.warmup_time:
+        yield Round(iterations, recorded=False)
     spread = _Spread()
     for number in range(1, rounds + 1):
-        spread.add((yield Round(iterations, kept=True)))
-        if choices.precision is None or number < max(2, choices.min_rounds):
+        spread.add((yield Round(iterations, recorded=True)))
+        if options.precision is None or number < max(2, options.min_rounds):
             continue
-        if spread.margin(choices.confidence) <= choices.precision:
+        if spread.margin(options.confidence) <= options.precision:
             return
 
 
 def plan_rounds(rounds: int, warmup_rounds: int, iterations: int) -> Plan:
-    """The rounds of `benchmark.pedantic(f)`: as many as were asked for."""
+    """Plan the rounds of `benchmark.pedantic(f)`."""
     for _ in range(warmup_rounds):
-        yield Round(iterations, kept=False, with_result=iterations == 1)
+        yield Round(iterations, recorded=False, with_result=iterations == 1)
     for _ in range(rounds):
-        yield Round(iterations, kept=True, with_result=iterations == 1)
+        yield Round(iterations, recorded=True, with_result=iterations == 1)
 
 
-def rounds_within(choices: BenchmarkOptions, seconds: float) -> int:
-    """How many rounds that take `seconds` each."""
-    fit = math.ceil(choices.max_time / seconds) if seconds > 0 else choices.min_rounds
-    rounds = max(fit, choices.min_rounds)
-    return rounds if choices.max_rounds is None else min(rounds, choices.max_rounds)
+def rounds_within(options: BenchmarkOptions, seconds: float) -> int:
+    """Return the number of rounds that take `seconds` each."""
+    fit = math.ceil(options.max_time / seconds) if seconds > 0 else options.min_rounds
+    rounds = max(fit, options.min_rounds)
+    return rounds if options.max_rounds is None else min(rounds, options.max_rounds)
 
 
 def resolution_of(timer: Timer) -> float:
-    """The smallest step that this timer was seen to make, in seconds.
+    """Return the smallest observed step of a timer, in seconds.
 
     Raises
     ------
     SettingError
-        where it never moves.
+        if the timer does not advance.
     """
-    steps = [step for step in (_next_step(timer) for _ in range(READINGS)) if step > 0]
+    steps = [step for step in (_next_step(timer) for _ in range(TIMER_READINGS)) if step > 0]
     if not steps:
         raise SettingError(
-            f"the timer {getattr(timer, '__name__', timer)!r} does not move: nothing can be timed with it"
+            f"the timer {getattr(timer, '__name__', timer)!r} does not advance, so nothing can be timed with it"
         )
     return min(steps)
 
 
 def _next_step(timer: Timer) -> float:
     start = timer()
-    for _ in range(PATIENCE):
+    for _ in range(MAX_POLLS):
         step = timer() - start
         if step > 0:
             return step
@@ -103,40 +104,40 @@ def _next_step(timer: Timer) -> float:
 
 
 def _calibrated(
-    choices: BenchmarkOptions, resolution: float, now: Callable[[], float]
+    options: BenchmarkOptions, resolution: float, now: Callable[[], float]
 ) -> Generator[Round, float, tuple[int, float]]:
-    """-> (calls per round, seconds per round)."""
-    least = max(choices.min_time, resolution * choices.calibration_precision)
-    readable = least * READABLE / choices.calibration_precision
+    """Return the number of calls and the seconds of a round that is long enough."""
+    min_seconds = max(options.min_time, resolution * options.calibration_precision)
+    readable = min_seconds * MIN_READABLE / options.calibration_precision
     iterations = 1
     while True:
-        # What the first call returns shows whether it is one that can be timed.
-        seconds = yield Round(iterations, kept=False, with_result=iterations == 1)
-        if choices.warmup:
-            seconds = yield from _warmed_up(choices, iterations, seconds, now)
-        if seconds >= least:
+        # The result of the first call shows whether the call can be timed: a coroutine cannot.
+        seconds = yield Round(iterations, recorded=False, with_result=iterations == 1)
+        if options.warmup:
+            seconds = yield from _warmed_up(options, iterations, seconds, now)
+        if seconds >= min_seconds:
             return iterations, seconds
         if seconds < readable:
-            iterations *= GROWTH
+            iterations *= GROWTH_FACTOR
             continue
-        iterations = math.ceil(least * iterations / seconds)
+        iterations = math.ceil(min_seconds * iterations / seconds)
         if iterations == 1:
             return 1, seconds
 
 
 def _warmed_up(
-    choices: BenchmarkOptions, iterations: int, seconds: float, now: Callable[[], float]
+    options: BenchmarkOptions, iterations: int, seconds: float, now: Callable[[], float]
 ) -> Generator[Round, float, float]:
-    """-> the shortest round of those that warm up what is calibrated."""
+    """Warm up a round of the calibration, and return the seconds of the shortest repetition."""
     start, calls = now(), 0
-    while calls < choices.warmup_iterations and now() - start < choices.max_time:
-        seconds = min(seconds, (yield Round(iterations, kept=False)))
+    while calls < options.warmup_iterations and now() - start < options.max_time:
+        seconds = min(seconds, (yield Round(iterations, recorded=False)))
         calls += iterations
     return seconds
 
 
 class _Spread:
-    """Mean and variance of numbers as they come (Welford 1962)."""
+    """Running mean and variance (Welford 1962)."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -150,7 +151,7 @@ class _Spread:
         self._squares += before * (value - self._mean)
 
     def margin(self, confidence: float) -> float:
-        """Half of the mean's confidence interval, relative to the mean; by the normal distribution."""
+        """Return half the width of the mean's confidence interval, relative to the mean, by the normal distribution."""
         if self._mean <= 0:
             return math.inf
         error = math.sqrt(self._squares / (self._count - 1) / self._count)

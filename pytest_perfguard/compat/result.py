@@ -1,4 +1,4 @@
-"""A benchmark that was measured, or is being measured: `benchmark.stats`, and what the files and the table know of it."""
+"""Result of a benchmark: `benchmark.stats`, and the data for files and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class BenchmarkResult:
-    """`finished["mean"]` and `finished.stats.mean` are the same; `extra_info` and `has_error` are the fixture's own."""
+    """Result of one benchmark. `result["mean"]` equals `result.stats.mean`; `extra_info` and `has_error` are the fixture's."""
 
     def __init__(self, fixture: BenchmarkFixture, iterations: int, options: Mapping[str, object]) -> None:
         self.fixture = fixture
@@ -32,15 +32,15 @@ class BenchmarkResult:
 
     @has_error.setter
     def has_error(self, value: bool) -> None:
-        # Documented by pytest-benchmark: a hook that wants benchmarks with errors in the file sets it to False.
+        # Documented by pytest-benchmark: a hook sets it to False to include benchmarks with errors in the file.
         self.fixture.has_error = value
 
     def update(self, duration: float) -> None:
         """Add a round, in seconds."""
         self.stats = Stats([*self.stats.data, duration / self.iterations])
 
-    def take(self, data: list[float], iterations: int) -> None:
-        """All rounds, in seconds per iteration."""
+    def set_rounds(self, data: list[float], iterations: int) -> None:
+        """Set all rounds, in seconds per iteration."""
         self.stats, self.iterations = Stats(data), iterations
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -58,7 +58,7 @@ class BenchmarkResult:
     def as_dict(
         self, include_data: bool = True, flat: bool = False, stats: bool = True, cprofile: object = None
     ) -> dict[str, Any]:
-        """One of the `benchmarks` of pytest-benchmark's files; `flat`: with the statistics among the rest, for a table."""
+        """Return an element of `benchmarks` in pytest-benchmark's files; `flat`: with the statistics at the top level."""
         result: dict[str, Any] = {
             "group": self.group,
             "name": self.name,
@@ -77,4 +77,4 @@ class BenchmarkResult:
         return result
 
     def __repr__(self) -> str:
-        return f"<Finished {self.fullname}: {self.stats.rounds} rounds of {self.iterations}>"
+        return f"<BenchmarkResult {self.fullname}: {self.stats.rounds} rounds of {self.iterations}>"

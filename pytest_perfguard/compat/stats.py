@@ -1,8 +1,8 @@
-"""Statistics of the rounds of a benchmark, under the names and by the rules of pytest-benchmark.
+"""Statistics of the rounds of a benchmark, with pytest-benchmark's names and definitions.
 
-Quartiles of an even number of rounds are the medians of the halves; of an odd number they are interpolated (method 3 of
-Wikipedia's page on quartiles). Outliers are counted beyond one standard deviation from the mean, and beyond 1.5
-interquartile ranges from the quartiles.
+The quartiles of an even number of rounds are the medians of the halves; those of an odd number are interpolated (method 3 of
+Wikipedia's page on quartiles). Outliers are values beyond one standard deviation from the mean, or beyond 1.5 interquartile
+ranges from the quartiles.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ FIELDS: Final = (
     "min", "max", "mean", "stddev", "rounds", "median", "iqr", "q1", "q3", "iqr_outliers", "stddev_outliers",
     "outliers", "ld15iqr", "hd15iqr", "ops", "total",
 )  # fmt: skip
-FENCE: Final = 1.5
+FENCE_FACTOR: Final = 1.5
 
 
 class Stats:
-    """Seconds per iteration, one value for each round, in `data`. All but `rounds` and `total` need at least one."""
+    """Statistics of `data`, the seconds per iteration of each round. All but `rounds` and `total` need at least one round."""
 
     fields = FIELDS
 
@@ -33,7 +33,7 @@ class Stats:
         return bool(self.data)
 
     def as_dict(self) -> dict[str, float | str]:
-        """All fields by name."""
+        """Return all fields by name."""
         return {field: getattr(self, field) for field in FIELDS}
 
     @cached_property
@@ -62,7 +62,7 @@ class Stats:
 
     @cached_property
     def stddev(self) -> float:
-        """Of the sample; 0 for a single round."""
+        """Sample standard deviation; 0 for a single round."""
         if self.rounds < 2:
             return 0.0
         mean = self.mean
@@ -91,7 +91,7 @@ class Stats:
             return data[0], data[0]
         if self.rounds % 2 == 0:
             return median(data[:half]), median(data[half:])
-        # The same weights from both ends: a quarter of the way into what lies between two values.
+        # The same weights from both ends.
         quarter, rest = divmod(self.rounds, 4)
         inner = quarter if rest == 1 else quarter + 1
         outer_weight = 0.25 if rest == 1 else 0.75
@@ -101,17 +101,17 @@ class Stats:
 
     @property
     def _fences(self) -> tuple[float, float]:
-        return self.q1 - FENCE * self.iqr, self.q3 + FENCE * self.iqr
+        return self.q1 - FENCE_FACTOR * self.iqr, self.q3 + FENCE_FACTOR * self.iqr
 
     @cached_property
     def ld15iqr(self) -> float:
-        """The lowest value that is no outlier of the quartiles."""
+        """Smallest value within 1.5 interquartile ranges from the quartiles."""
         low, _high = self._fences
         return next(value for value in self.sorted_data if value >= low)
 
     @cached_property
     def hd15iqr(self) -> float:
-        """The highest value that is no outlier of the quartiles."""
+        """Largest value within 1.5 interquartile ranges from the quartiles."""
         _low, high = self._fences
         return next(value for value in reversed(self.sorted_data) if value <= high)
 
@@ -133,7 +133,7 @@ class Stats:
 
     @property
     def ops(self) -> float:
-        """Operations per second; 0 where the clock saw no time pass."""
+        """Operations per second; 0 if the clock measured no time."""
         return self.rounds / self.total if self.total else 0.0
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where runs are saved, and what they say of their surroundings: pytest-benchmark's folder, names and facts."""
+"""Folder, file names and machine facts of saved runs, as in pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -10,52 +10,53 @@ from typing import Any, Final
 
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.git import git_or_empty
+from pytest_perfguard.engine.measure.machine import current_machine
 
 _NUMBERED: Final = re.compile(r"(\d{4})_")
 _ILLEGAL: Final = r"\/:*?<>|"
 
 
 def storage_folder(uri: str) -> Path:
-    """The folder of `file://PATH`, or of a plain path, relative to the working directory.
+    """Return the folder of `file://PATH` or of a plain path, relative to the working directory.
 
     Raises
     ------
     SettingError
-        for another kind of store.
+        for another kind of storage.
     """
     scheme, separator, rest = uri.partition("://")
     if separator and scheme != "file":
-        raise SettingError(f"{uri!r} is not a folder: perfguard saves runs as files (file://PATH)")
+        raise SettingError(f"{uri!r} is not a folder: perfguard saves runs as files; give file://PATH")
     return Path(rest if separator else uri)
 
 
 def parse_save(text: object) -> str:
-    """A name that can be part of a file's name."""
+    """Check a name that becomes part of a file name."""
     illegal = "".join(char for char in _ILLEGAL if char in str(text))
     if not str(text) or illegal:
         raise SettingError(
-            f"{text!r} cannot be part of a file's name (it has {illegal!r})" if illegal else "it is empty"
+            f"{text!r} cannot be part of a file name (it contains {illegal!r})" if illegal else "it is empty"
         )
     return str(text)
 
 
 def machine_folder() -> str:
-    """`Linux-CPython-3.11-64bit`: the folder of runs that are compared by default."""
+    """Return the folder of runs that are compared by default, such as `Linux-CPython-3.11-64bit`."""
     version = ".".join(platform.python_version_tuple()[:2])
     return f"{platform.system()}-{platform.python_implementation()}-{version}-{platform.architecture()[0]}"
 
 
 def next_number(storage: Path) -> int:
-    """One above the highest of the runs that are saved."""
+    """Return the number after the highest number of the saved runs."""
     files = (*storage.glob("*.json"), *(storage / machine_folder()).glob("*.json"))
     numbers = [int(match[1]) for file in files if (match := _NUMBERED.match(file.name))]
     return max(numbers, default=0) + 1
 
 
 def saved_runs(storage: Path, wanted: str | None) -> list[Path]:
-    """The runs that `wanted` names, oldest first: a file, a number, the beginning of a name, or `FOLDER/NAME`, with wildcards.
+    """Return the runs that `wanted` names, oldest first: a file, a number, a prefix of a name, or `FOLDER/NAME`, with wildcards.
 
-    None: the latest run of this kind of machine.
+    None: the latest run on this kind of machine.
     """
     if wanted is None:
         return _sorted(_matching(storage, machine_folder(), "[0-9][0-9][0-9][0-9]_"))[-1:]
@@ -66,15 +67,14 @@ def saved_runs(storage: Path, wanted: str | None) -> list[Path]:
 
 
 def source_name(storage: Path, file: Path) -> str:
-    """How a saved run is called in the table: `0001_name`, with its folder where that is another machine's."""
+    """Return the name of a saved run in the table: `0001_name`, with its folder for a run of another machine."""
     inside = file.relative_to(storage) if file.is_relative_to(storage) else file
     parts = [part for part in inside.with_suffix("").parts if part != machine_folder()]
     return "/".join(parts)
 
 
 def machine_info() -> dict[str, Any]:
-    """Of this machine and interpreter."""
-    from pytest_perfguard.engine.measure.machine import current_machine
+    """Return facts about this machine and interpreter."""
 
     facts = current_machine().facts
     return {
@@ -93,7 +93,7 @@ def machine_info() -> dict[str, Any]:
 
 
 def commit_info(folder: Path, project: str = "") -> dict[str, Any]:
-    """Of the revision that is checked out in `folder`."""
+    """Return facts about the revision that is checked out in `folder`."""
     commit = git_or_empty(folder, "rev-parse", "HEAD")
     branch = git_or_empty(folder, "rev-parse", "--abbrev-ref", "HEAD") or "(unknown)"
     remote = git_or_empty(folder, "config", "--local", "remote.origin.url") if commit else ""
@@ -109,12 +109,12 @@ def commit_info(folder: Path, project: str = "") -> dict[str, Any]:
 
 
 def autosave_name(commit: dict[str, Any], stamp: str) -> str:
-    """Of a run that is saved without a name."""
+    """Return the name of a run that is saved without one."""
     return "_".join([str(commit["id"]), stamp, *(["uncommitted-changes"] if commit["dirty"] else [])])
 
 
 def file_of(prefix: str, group: str | None, suffix: str) -> Path:
-    """`PREFIX-GROUP.SUFFIX`, with what no file name may hold replaced."""
+    """Return `PREFIX-GROUP.SUFFIX`, with characters that file names cannot contain replaced."""
     name = re.sub(r"[\\/:*?<>| ]+", "_", group) if group else ""
     return Path(f"{prefix}-{name}{suffix}" if name else f"{prefix}{suffix}")
 

@@ -1,32 +1,38 @@
-"""How the fixture `benchmark` measures: here and now, once, not at all, or by handing its call to who measures."""
+"""Strategies of the fixture `benchmark`: measure in this process, call once, do not measure, or delegate to the measurer."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 from pytest_perfguard.compat.call import Arguments, BenchmarkCall, RoundSpec
 from pytest_perfguard.compat.fixture import BenchmarkFixture
-from pytest_perfguard.compat.loops import Measuring, Stopwatch, obey, obey_async, refuse_coroutine
+from pytest_perfguard.compat.loops import (
+    RoundRunner,
+    Stopwatch,
+    refuse_coroutine,
+    run_rounds,
+    run_rounds_async,
+)
 from pytest_perfguard.compat.options import BenchmarkOptions, Timer
 from pytest_perfguard.compat.plan import Round, plan_call, plan_rounds, resolution_of
 from pytest_perfguard.compat.result import BenchmarkResult
 from pytest_perfguard.core.measurement_points import PointServer
 
-_ONE_CALL: Final = Round(1, kept=True, with_result=True)
+_ONE_CALL: Final = Round(1, recorded=True, with_result=True)
 
 
 class Strategy(Protocol):
-    """Makes the calls; returns what the last of them returned. `asked` is None for `benchmark(f)`."""
+    """Makes the calls and returns the result of the last one. `spec` is None for `benchmark(f)`."""
 
     measures: bool
 
-    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any: ...
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any: ...
 
-    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any: ...
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any: ...
 
 
 class Disabled:
@@ -34,194 +40,202 @@ class Disabled:
 
     measures = False
 
-    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
-        args, kwargs = work.arguments()
-        result = work.target(*args, **kwargs)
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+        args, kwargs = call.arguments()
+        result = call.target(*args, **kwargs)
         refuse_coroutine(result)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
-        args, kwargs = await work.arguments_async()
-        return await work.target(*args, **kwargs)
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+        args, kwargs = await call.arguments_async()
+        return await call.target(*args, **kwargs)
 
 
 class RunOnce:
-    """One call that is timed, so that a test which looks at `stats` finds some; nobody is told of it."""
+    """One timed call, so that a test can read `stats`. The result appears in no table or file."""
 
     measures = False
 
-    def __init__(self, choices: BenchmarkOptions) -> None:
-        self._choices = choices
+    def __init__(self, options: BenchmarkOptions) -> None:
+        self._options = options
 
-    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
-        arguments = work.arguments()
-        seconds, result = Stopwatch(time.perf_counter).time_calls(work, arguments, _ONE_CALL)
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+        arguments = call.arguments()
+        seconds, result = Stopwatch(time.perf_counter).time_calls(call, arguments, _ONE_CALL)
         refuse_coroutine(result)
-        self._keep(fixture, seconds)
-        work.finish(arguments)
+        self._record(fixture, seconds)
+        call.finish(arguments)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
-        arguments = await work.arguments_async()
-        seconds, result = await Stopwatch(time.perf_counter).time_awaits(work, arguments, _ONE_CALL)
-        self._keep(fixture, seconds)
-        await work.finish_async(arguments)
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+        arguments = await call.arguments_async()
+        seconds, result = await Stopwatch(time.perf_counter).time_awaits(call, arguments, _ONE_CALL)
+        self._record(fixture, seconds)
+        await call.finish_async(arguments)
         return result
 
-    def _keep(self, fixture: BenchmarkFixture, seconds: float) -> None:
-        fixture.begin(1, self._choices.as_data()).take([seconds], 1)
+    def _record(self, fixture: BenchmarkFixture, seconds: float) -> None:
+        fixture.begin(1, self._options.as_data()).set_rounds([seconds], 1)
 
 
 class InProcess:
-    """In this process, now: as many rounds as pytest-benchmark would make."""
+    """Measure in this process, with the number of rounds that pytest-benchmark would make."""
 
     measures = True
 
     def __init__(
         self,
-        choices: BenchmarkOptions,
-        tell: Callable[[BenchmarkResult], object] = lambda _finished: None,
+        options: BenchmarkOptions,
+        on_result: Callable[[BenchmarkResult], object] = lambda _result: None,
         resolution: Callable[[Timer], float] = resolution_of,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._choices = choices
-        self._tell = tell
+        self._options = options
+        self._on_result = on_result
         self._resolution = resolution
         self._now = now
 
-    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
         if fixture.disabled:  # by the test itself
-            return Disabled().run(fixture, work, asked)
-        measuring = self._measuring(asked)
-        with self._kept(fixture, measuring, asked):
-            obey(measuring, work, self._watch)
-        if not _needs_another(asked):
-            return measuring.result
-        arguments = work.arguments()
+            return Disabled().run(fixture, call, spec)
+        rounds = self._rounds(spec)
+        with self._recording(fixture, rounds, spec):
+            run_rounds(rounds, call, self._stopwatch)
+        if not _needs_another(spec):
+            return rounds.result
+        arguments = call.arguments()
         args, kwargs = arguments
-        result = work.target(*args, **kwargs)
-        work.finish(arguments)
+        result = call.target(*args, **kwargs)
+        call.finish(arguments)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
         if fixture.disabled:
-            return await Disabled().run_async(fixture, work, asked)
-        measuring = self._measuring(asked)
-        with self._kept(fixture, measuring, asked):
-            await obey_async(measuring, work, self._watch)
-        if not _needs_another(asked):
-            return measuring.result
-        arguments = await work.arguments_async()
+            return await Disabled().run_async(fixture, call, spec)
+        rounds = self._rounds(spec)
+        with self._recording(fixture, rounds, spec):
+            await run_rounds_async(rounds, call, self._stopwatch)
+        if not _needs_another(spec):
+            return rounds.result
+        arguments = await call.arguments_async()
         args, kwargs = arguments
-        result = await work.target(*args, **kwargs)
-        await work.finish_async(arguments)
+        result = await call.target(*args, **kwargs)
+        await call.finish_async(arguments)
         return result
 
     @contextlib.contextmanager
-    def _kept(self, fixture: BenchmarkFixture, measuring: Measuring, asked: RoundSpec | None) -> Iterator[None]:
-        """The rounds become the fixture's `stats`, also where one raises; none where `benchmark(f)` raises while it is calibrated."""
+    def _recording(self, fixture: BenchmarkFixture, rounds: RoundRunner, spec: RoundSpec | None) -> Iterator[None]:
+        """Record the rounds in the fixture's `stats`, also if a call raises, except during the calibration of `benchmark(f)`."""
         try:
             yield
         finally:
-            if asked is not None or measuring.data:
-                finished = fixture.begin(measuring.iterations, self._choices.as_data())
-                self._tell(finished)
-                finished.take(measuring.data, measuring.iterations)
+            if spec is not None or rounds.data:
+                result = fixture.begin(rounds.iterations, self._options.as_data())
+                self._on_result(result)
+                result.set_rounds(rounds.data, rounds.iterations)
 
     @property
-    def _watch(self) -> Stopwatch:
-        return Stopwatch(self._choices.timer, disable_gc=self._choices.disable_gc)
+    def _stopwatch(self) -> Stopwatch:
+        return Stopwatch(self._options.timer, disable_gc=self._options.disable_gc)
 
-    def _measuring(self, asked: RoundSpec | None) -> Measuring:
-        if asked is not None:
-            return Measuring(plan_rounds(asked.rounds, asked.warmup_rounds, asked.iterations))
-        return Measuring(plan_call(self._choices, self._resolution(self._choices.timer), self._now))
+    def _rounds(self, spec: RoundSpec | None) -> RoundRunner:
+        if spec is not None:
+            return RoundRunner(plan_rounds(spec.rounds, spec.warmup_rounds, spec.iterations))
+        return RoundRunner(plan_call(self._options, self._resolution(self._options.timer), self._now))
+
+
+class Measurer(PointServer, Protocol):
+    """Server of measurement points that knows the rounds of its latest measurement."""
+
+    @property
+    def last_rounds(self) -> Sequence[float]:
+        """Rounds of the latest measurement, in seconds per call."""
 
 
 class Delegated:
-    """In a measuring process: the call is the test's measurement point; how often it is made is the controller's choice."""
+    """In a measuring process: make the call the test's measurement point. The controller decides how often it is made."""
 
     measures = True
 
-    def __init__(self, choices: BenchmarkOptions, server: PointServer) -> None:
-        self._choices = choices
-        self._server = server
+    def __init__(self, options: BenchmarkOptions, measurer: Measurer) -> None:
+        self._options = options
+        self._measurer = measurer
 
-    def run(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
-        if not work.is_arranged:
-            result = self._server.measure(_plain_call(work), "")
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+        if not call.has_setup_or_teardown:
+            result = self._measurer.measure(_plain_call(call), "")
         else:
-            arranged = _Arranged(work)
+            prepared = _PreparedCall(call)
             try:
-                result = self._server.measure(arranged.call, "", arranged.prepare)
+                result = self._measurer.measure(prepared.call, "", prepared.prepare)
             finally:
-                arranged.finish()
+                prepared.finish()
         refuse_coroutine(result)
-        self._keep(fixture)
+        self._record(fixture)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, work: BenchmarkCall, asked: RoundSpec | None) -> Any:
-        if not work.is_arranged:
-            result = await self._server.measure_async(_plain_call(work), "")
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+        if not call.has_setup_or_teardown:
+            result = await self._measurer.measure_async(_plain_call(call), "")
         else:
-            arranged = _Arranged(work)
+            prepared = _PreparedCall(call)
             try:
-                result = await self._server.measure_async(arranged.call, "", arranged.prepare_async)
+                result = await self._measurer.measure_async(prepared.call, "", prepared.prepare_async)
             finally:
-                await arranged.finish_async()
-        self._keep(fixture)
+                await prepared.finish_async()
+        self._record(fixture)
         return result
 
-    def _keep(self, fixture: BenchmarkFixture) -> None:
-        fixture.begin(1, self._choices.as_data()).take(list(self._server.last_rounds), 1)
+    def _record(self, fixture: BenchmarkFixture) -> None:
+        fixture.begin(1, self._options.as_data()).set_rounds(list(self._measurer.last_rounds), 1)
 
 
-class CalledTwice(RuntimeError):
-    """A `setup` prepares one call; whoever measures then makes one call per round."""
+class SetupMissing(RuntimeError):
+    """A call was made without its `setup`, which prepares one call: the measurer must make one call per round."""
 
 
-class _Arranged:
-    """Keeps the arguments that `setup` made for the next round, and those for which `teardown` is due."""
+class _PreparedCall:
+    """A call whose `setup` provides the arguments of the next round, and whose `teardown` gets those of the last one."""
 
-    def __init__(self, work: BenchmarkCall) -> None:
-        self._work = work
+    def __init__(self, call: BenchmarkCall) -> None:
+        self._call = call
         self._next: Arguments | None = None
         self._due: Arguments | None = None
 
     def call(self) -> Any:
         arguments = self._next
         if arguments is None:
-            raise CalledTwice("its setup prepares one call")
+            raise SetupMissing("its setup prepares one call")
         self._due = arguments
-        if self._work.is_prepared:
+        if self._call.has_setup:
             self._next = None
         args, kwargs = arguments
-        return self._work.target(*args, **kwargs)
+        return self._call.target(*args, **kwargs)
 
     def prepare(self) -> None:
         self.finish()
-        self._next = self._work.arguments()
+        self._next = self._call.arguments()
 
     async def prepare_async(self) -> None:
         await self.finish_async()
-        self._next = await self._work.arguments_async()
+        self._next = await self._call.arguments_async()
 
     def finish(self) -> None:
         if self._due is not None:
             due, self._due = self._due, None
-            self._work.finish(due)
+            self._call.finish(due)
 
     async def finish_async(self) -> None:
         if self._due is not None:
             due, self._due = self._due, None
-            await self._work.finish_async(due)
+            await self._call.finish_async(due)
 
 
-def _plain_call(work: BenchmarkCall) -> Callable[[], Any]:
-    args, kwargs = work.arguments()
-    return partial(work.target, *args, **kwargs) if args or kwargs else work.target
+def _plain_call(call: BenchmarkCall) -> Callable[[], Any]:
+    args, kwargs = call.arguments()
+    return partial(call.target, *args, **kwargs) if args or kwargs else call.target
 
 
-def _needs_another(asked: RoundSpec | None) -> bool:
-    """Is the result that of a call of its own? As under pytest-benchmark: where the calls of a round are made in a loop."""
-    return asked is None or asked.iterations > 1
+def _needs_another(spec: RoundSpec | None) -> bool:
+    """Return whether the result comes from an extra call: as in pytest-benchmark, if the calls of a round are made in a loop."""
+    return spec is None or spec.iterations > 1

@@ -1,4 +1,4 @@
-"""The table of what was measured here and now, and as CSV: rows in, lines out."""
+"""Tables of benchmarks for the terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pytest_perfguard.compat.grouping import NAMES, Group, Row, extremes
+from pytest_perfguard.compat.grouping import NAME_FORMS, Group, Row, extremes
 from pytest_perfguard.core.text import csv_cell, printable
 
-#: (unit, rows, best, worst, sort) -> (prefix of the unit, factor): pytest-benchmark's hook `scale_unit`.
+#: pytest-benchmark's hook `scale_unit`: (unit, rows, best, worst, sort) -> (prefix of the unit, factor).
 Scale = Callable[..., tuple[str, float]]
 
 _TIMES: Final = ("min", "max", "mean", "stddev", "median", "iqr")
@@ -28,7 +28,7 @@ LEGEND: Final = (
 def table_lines(
     groups: Sequence[Group], *, columns: Sequence[str], sort: str, name: str, scale: Scale
 ) -> Iterator[str]:
-    """A table for each group; in brackets how many times the best of the group it is."""
+    """Yield a table for each group, with the ratio to the group's best value in brackets."""
     from tabulate import tabulate
 
     for title, rows in groups:
@@ -54,7 +54,7 @@ def table_lines(
 
 
 def csv_text(groups: Sequence[Group], *, columns: Sequence[str], sort: str) -> str:
-    """One line per benchmark: its node id, its parameters, the columns in seconds."""
+    """Return one line for each benchmark: its node id, its parameters, the columns in seconds."""
     names = sorted({name for _title, rows in groups for row in rows for name in row["params"] or ()})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -68,7 +68,7 @@ def csv_text(groups: Sequence[Group], *, columns: Sequence[str], sort: str) -> s
 
 
 def _name(row: Row, form: str) -> str:
-    name = NAMES[form](row)
+    name = NAME_FORMS[form](row)
     return printable(f"{name} (failed)" if row.get("has_error") else name)
 
 

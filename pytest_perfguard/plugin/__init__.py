@@ -1,4 +1,7 @@
-"""The door: what pytest loads in every run. With no mode chosen, a hook costs one test and nothing else is imported."""
+"""Entry point of the plugin: the hooks and fixtures that pytest loads in every run.
+
+A run without a perf mode pays for this module and the few that it imports; everything else is imported when it is needed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,8 @@ from collections.abc import Generator
 import pytest
 
 from pytest_perfguard.core import originals  # noqa: F401  # captured before any test runs
-from pytest_perfguard.plugin import options, start_state
-from pytest_perfguard.plugin.benchmark import names as benchmark_names
-from pytest_perfguard.plugin.benchmark import options as benchmark_options
-from pytest_perfguard.plugin.benchmark import registration as benchmark
-from pytest_perfguard.plugin.fixtures.definitions import (
+from pytest_perfguard.plugin import benchmark, options, start_state
+from pytest_perfguard.plugin.fixtures import (
     cache,
     conn_pool,
     memory_watch,
@@ -43,22 +43,19 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    start_state.note_environment(pluginmanager)
+    start_state.record_environment(pluginmanager)
     options.add_options(parser)
-    if getattr(
-        pluginmanager, "_conftest_plugins", None
-    ):  # loaded by a conftest, for which the next hook comes too late
-        benchmark_options.add_benchmark_options(parser, pluginmanager)
+    benchmark.add_options_early(parser, pluginmanager)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser
 ) -> Generator[None, object, object]:
-    benchmark_names.offer_names(early_config)
+    benchmark.install_stand_ins(early_config)
     result = yield
-    # Only now is it known which plugins there are, those that a conftest names included.
-    benchmark_options.add_benchmark_options(parser, early_config.pluginmanager)
+    # All plugins are known only now, including those that a conftest names.
+    benchmark.add_options(parser, early_config.pluginmanager)
     return result
 
 
@@ -67,7 +64,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.option.perf_child is not None:
         from pytest_perfguard.plugin import worker_plugins
 
-        worker_plugins.neutralise_options(config)
+        worker_plugins.disable_options(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -86,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.perf_setup_times and config.option.perf_child is None:
         from pytest_perfguard.plugin import fixture_times
 
-        config.pluginmanager.register(fixture_times.SetupTimes(config), "perfguard-setups")
+        config.pluginmanager.register(fixture_times.FixtureTimes(config), "perfguard-setups")
     if name := options.metrics_file(config):
         from pytest_perfguard.plugin.fixtures import metrics
 

@@ -1,22 +1,27 @@
-"""Which perf tests a run has: as its items are when all collection hooks are done, also if plugins marked, replaced or renamed them."""
+"""Find the perf tests of a run and name them, after all collection hooks, which may mark, replace, rename or drop items."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
+from pytest_perfguard.engine.runner.fingerprint import fingerprint
 from pytest_perfguard.engine.runner.protocol import Hello
 from pytest_perfguard.engine.runner.test_identity import IdentifiedTests, function_of, identify_tests
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.output import usage_error
-from pytest_perfguard.plugin.test_names import fingerprint_of, names_of, place_of
+
+#: An address in the `repr` of an object.
+_ADDRESS: Final = re.compile(r"\bat 0x[0-9a-fA-F]+")
+_MASKED_ADDRESS: Final = "0x..."
 
 
 class PerfTest(NamedTuple):
-    """What is known of a perf test before it runs."""
+    """A perf test before it runs."""
 
     nodeid: str
     keywords: dict[str, object]
@@ -28,17 +33,17 @@ class PerfTests(NamedTuple):
 
     tests: dict[pytest.Item, PerfTest]
     found: list[str]
-    """Node ids of all of them, also of those that hooks left out."""
+    """Node ids of all perf tests, including those that hooks left out."""
     deselected: bool
-    """Was any left out?"""
+    """Whether hooks left out any perf test."""
     unmeasurable: list[str]
-    """Node ids of items that are marked and cannot be called again and again: they stay ordinary tests."""
+    """Node ids of marked items that cannot be called repeatedly; they stay ordinary tests."""
 
 
-def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item, bool]) -> PerfTests:
+def find_perf_tests(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item, bool]) -> PerfTests:
     """Find the perf tests among the items.
 
-    `marked_before` has all items before the collection hooks, and whether they were perf tests then.
+    `marked_before` maps each item that existed before the collection hooks to whether it was a perf test then.
     """
     names = names_of([*marked_before, *items])
     marked = {item: keywords for item in dict.fromkeys(items) if (keywords := keywords_of(item)) is not None}
@@ -52,7 +57,7 @@ def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item,
     }
     found = perf | left_out
     if any(not marked_before.get(item, False) for item in marked):
-        # Hooks mark tests here. Those that were left out before it came to that may have been perf tests.
+        # Hooks mark tests in this project, so any test that was left out before that may have been a perf test.
         found |= {names[item] for item in gone}
     return PerfTests(
         tests, [name for name in dict.fromkeys(names.values()) if name in found], bool(left_out), unmeasurable
@@ -60,37 +65,37 @@ def take_stock(items: Sequence[pytest.Item], marked_before: Mapping[pytest.Item,
 
 
 def is_measurable(item: pytest.Item) -> bool:
-    """Has the item a function that can be called again and again? A doctest has none, nor has what a plugin makes of a file."""
+    """Return whether the item has a function that can be called repeatedly, unlike a doctest or an item made from a file."""
     return isinstance(item, pytest.Function)
 
 
 def check_distinct(tests: Mapping[pytest.Item, PerfTest]) -> None:
-    """Refuse two tests of one node id: all that is known of a test goes by its id.
+    """Refuse two tests with the same node id, because results are stored by node id.
 
     Raises
     ------
     pytest.UsageError
         naming the id and both places.
     """
-    alike: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    same_id: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item, test in tests.items():
-        alike[test.nodeid].append(item)
-    for nodeid, items in alike.items():
+        same_id[test.nodeid].append(item)
+    for nodeid, items in same_id.items():
         first, *others = items
         for other in others:
             if (other.path, tests[other].fingerprint) == (first.path, tests[first].fingerprint):
                 continue  # one test, collected twice
-            places = " and ".join(dict.fromkeys([place_of(first), place_of(other)]))
+            places = " and ".join(dict.fromkeys([definition_of(first), definition_of(other)]))
             raise usage_error(
-                f"two perf tests have the node id {nodeid}, so that their results cannot be told apart: {places}; give them "
-                "different names, run them one at a time, or set --rootdir to a folder that holds both files"
+                f"two perf tests have the node id {nodeid}, so their results cannot be distinguished: {places}; give them "
+                "different names, run them one at a time, or set --rootdir to a folder that contains both files"
             )
 
 
 def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, pytest.Item], IdentifiedTests]:
-    """Find the tests that a measuring process is to serve among its own items, the first of a name counting.
+    """In a measuring process: find the items of the tests that the controller requests. Of equal names the first counts.
 
-    Returns them by the run's names, and why others are not to be had.
+    Returns the items by the controller's names, and the reasons why other tests are not available.
     """
     named: dict[str, pytest.Item] = {}
     for item, name in names_of(items).items():
@@ -107,8 +112,73 @@ def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, py
 
 
 def keywords_of(item: pytest.Item) -> dict[str, object] | None:
-    """Return the keywords of the item's marker; None: no perf test. A wrong marker counts as one, and is reported later."""
+    """Return the keywords of the item's marker; None: not a perf test. A marker that is wrong is reported later."""
     try:
         return marker_keywords(item)
     except pytest.UsageError:
         return {}
+
+
+def names_of(items: Iterable[pytest.Item]) -> dict[pytest.Item, str]:
+    """Return the name of each item: its node id, without the group that xdist adds and without memory addresses.
+
+    Ids that differ only by an address are numbered in the order of collection.
+    """
+    names: dict[pytest.Item, str] = {}
+    same_name: defaultdict[str, list[str]] = defaultdict(list)
+    for item in dict.fromkeys(items):
+        nodeid = _without_group(item)
+        masked = _without_addresses(nodeid, item)
+        if masked != nodeid:
+            if nodeid not in same_name[masked]:
+                same_name[masked].append(nodeid)
+            number = same_name[masked].index(nodeid) + 1
+            masked += f"#{number}" if number > 1 else ""
+        names[item] = masked
+    return names
+
+
+def fingerprint_of(item: pytest.Item, keywords: dict[str, object]) -> str:
+    """Return the fingerprint of a perf test."""
+    parameters = dict(parameters_of(item))
+    if keywords.get("setup") is not None:
+        parameters["setup of the marker perf"] = keywords["setup"]
+    function = getattr(item, "function", item.runtest)
+    return fingerprint(function, parameters, str(item.config.rootpath))
+
+
+def parameters_of(item: pytest.Item) -> dict[str, object]:
+    """Return the parameters of a test, including those of its fixtures."""
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params) if callspec is not None else {}
+
+
+def definition_of(item: pytest.Item) -> str:
+    """Return where a test is defined: its file and its qualified name."""
+    function = getattr(item, "function", None)
+    return f"{item.path}::{getattr(function, '__qualname__', item.name)}"
+
+
+def _without_group(item: pytest.Item) -> str:
+    """Return the node id without the suffix that a worker of xdist adds for `--dist=loadgroup`."""
+    if not hasattr(item.config, "workerinput"):
+        return item.nodeid
+    groups = [
+        str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))
+        for mark in item.iter_markers("xdist_group")
+    ]
+    for group in ("_".join(sorted(set(groups))), *groups[:1]) if groups else ():
+        if item.nodeid.endswith(f"@{group}"):
+            return item.nodeid.removesuffix(f"@{group}")
+    return item.nodeid
+
+
+def _without_addresses(nodeid: str, item: pytest.Item) -> str:
+    function, bracket, parameters = nodeid.partition("[")
+    if not bracket:
+        return nodeid
+    parameters = _ADDRESS.sub(f"at {_MASKED_ADDRESS}", parameters)
+    for value in parameters_of(item).values():
+        for address in (hex(id(value)), str(id(value))):
+            parameters = parameters.replace(address, _MASKED_ADDRESS)
+    return f"{function}[{parameters}"

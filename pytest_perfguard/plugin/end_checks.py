@@ -1,4 +1,4 @@
-"""What is asked of a test at its end, while it can still fail: its alerts, its pools. Loaded with the first such fixture."""
+"""Checks at the end of a test, while it can still fail: its alerts, its pools. Loaded with the first fixture that has one."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Final, NamedTuple
 import pytest
 
 from pytest_perfguard.plugin.output import fail
-from pytest_perfguard.plugin.stash import ENDINGS, MEASURER
+from pytest_perfguard.plugin.stash import END_CHECKS, MEASURER
 
 _NAME: Final = "perfguard-endings"
 
 
-class EndChecks(NamedTuple):
-    """What is asked."""
+class EndCheck(NamedTuple):
+    """One check of the running test."""
 
-    problems: Callable[[], str]
-    """Says what is wrong; "" if nothing is."""
+    problem: Callable[[], str | None]
+    """Return the reason why the test fails, or None."""
     begin: Callable[[], object] = lambda: None
     """Called right before the test's body."""
 
 
-def at_the_end(request: pytest.FixtureRequest, ending: EndChecks) -> None:
-    """Ask this right after the test's body, if that passed; what is wrong fails the test.
+def check_at_end(request: pytest.FixtureRequest, check: EndCheck) -> None:
+    """Make this check right after the test's body if that passed, and fail the test if there is a problem.
 
-    Not in a measuring process: the calls are many there, and the ordinary run has told already.
+    A measuring process makes no checks: it calls the body many times, and the functional run has made them already.
     """
     config = request.config
     if MEASURER in config.stash:
         return
     if not config.pluginmanager.hasplugin(_NAME):
         config.pluginmanager.register(_Hooks(), _NAME)
-    endings = config.stash.setdefault(ENDINGS, [])
-    endings.append(ending)
-    request.addfinalizer(lambda: endings.remove(ending))
+    checks = config.stash.setdefault(END_CHECKS, [])
+    checks.append(check)
+    request.addfinalizer(lambda: checks.remove(check))
 
 
 class _Hooks:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        endings = item.config.stash.get(ENDINGS, [])
-        for ending in endings:
-            ending.begin()
+        checks = item.config.stash.get(END_CHECKS, [])
+        for check in checks:
+            check.begin()
         result = yield
-        problems = [problem for ending in endings if (problem := ending.problems())]
+        problems = [problem for check in checks if (problem := check.problem()) is not None]
         if problems:
             fail("\n".join(problems))
         return result

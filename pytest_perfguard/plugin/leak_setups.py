@@ -1,15 +1,12 @@
-"""In a measuring process: the set-ups of the second leak check, and the fixtures that are alive."""
+"""In a measuring process: repeated set-ups for the second leak check, and the fixtures that are set up."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING
 
 import pytest
-from _pytest.fixtures import FixtureManager
-from _pytest.nodes import Node
-from _pytest.runner import SetupState
 
 from pytest_perfguard.engine.leaks.allocation_sites import is_library_file
 from pytest_perfguard.engine.leaks.levels import LevelReader
@@ -27,25 +24,29 @@ from pytest_perfguard.engine.runner.protocol import (
     Resume,
 )
 from pytest_perfguard.engine.runner.scheduler import run_plan
+from pytest_perfguard.plugin.pytest_internals import (
+    fixture_finalizers,
+    fixture_machinery,
+    fixture_value,
+    item_lists_restored,
+)
 
-#: What holds all fixtures, and is no part of any.
-_APART: Final = (Node, FixtureManager, SetupState, pytest.FixtureDef, pytest.FixtureRequest)
-#: Of an item, what a test adds to and what ends with the item, not with its set-up.
-_KEPT_BY_ITEM: Final = ("user_properties", "_report_sections", "own_markers")
+if TYPE_CHECKING:
+    import asyncio
 
 Levels = Mapping[str, int]
 
 
 class LiveFixtures:
-    """Hooks that note which fixtures are set up."""
+    """Hooks that record which fixtures are set up."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, pytest.FixtureDef[Any]] = {}
+        self._seen: dict[int, pytest.FixtureDef[object]] = {}
         self.at_loop_end: Callable[[], object] | None = None
-        """Called before the teardown of a fixture that is an event loop, after that of all that depend on it."""
+        """Called before the teardown of a fixture that is an event loop, after that of the fixtures that depend on it."""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
         value = yield
         self._seen[id(fixturedef)] = fixturedef
         if self.at_loop_end is not None and _is_loop(value):
@@ -53,34 +54,38 @@ class LiveFixtures:
         return value
 
     def names(self) -> set[str]:
-        """Of the fixtures that are set up now."""
-        return {fixture.argname for fixture in self._seen.values() if fixture.cached_result is not None}
+        """Return the names of the fixtures that are set up."""
+        return {fixture.argname for fixture in self._seen.values() if fixture_value(fixture) is not None}
 
     def owners(self) -> FixtureValues:
-        """The values of all that are set up now, with what their teardown will call."""
-        return FixtureValues(list(self._owners()), _APART)
+        """Return the values of the fixtures that are set up, and the functions that their teardown will call."""
+        return FixtureValues(list(self._owners()), fixture_machinery())
 
     def _owners(self) -> Iterator[FixtureValue]:
         for fixture in list(self._seen.values()):
-            result = fixture.cached_result
-            if result is None:
+            found = fixture_value(fixture)
+            if found is None:
                 del self._seen[id(fixture)]
-            elif not _is_loop(result[0]):
+                continue
+            (value,) = found
+            if not _is_loop(value):
                 own, scope = _is_of_the_project(fixture.func), fixture.scope
-                yield FixtureValue(fixture.argname, scope, own, result[0])
-                yield FixtureValue(fixture.argname, scope, own, list(fixture._finalizers))
+                yield FixtureValue(fixture.argname, scope, own, value)
+                yield FixtureValue(fixture.argname, scope, own, fixture_finalizers(fixture))
 
 
 class SetUps:
-    """Makes the set-ups that `check_across_setups` requests of one test.
+    """Makes the set-ups of one test that `check_across_setups` requests.
 
     Parameters
     ----------
     run
-        sets the item up, runs it with its measurement points served over this link, and tears it down; returns what
-        failed.
+        sets up the item, runs it with its measurement points served over a link, and tears it down; returns the failure, or
+        None.
     counters
-        what the running test counts itself.
+        returns the counters that the running test has added.
+    forget
+        drops what the instruments have recorded.
     """
 
     def __init__(
@@ -99,39 +104,37 @@ class SetUps:
         self._run = run
         self._counters = counters
         self._meter = LevelReader(forget=forget)
-        # What is counted takes its time to read, in each of some dozens of readings.
+        # Counting is slow, and there are dozens of readings.
         self._counted = not RESOURCE_NOUNS.keys().isdisjoint(request.suspects)
 
     def check(self) -> LeakReport:
-        """Tell which of the suspects outlive their set-up."""
+        """Return which of the suspects outlive their set-up."""
         request = self._request
         with self._meter.open():
             self._meter.trace(int("memory" in request.suspects))
             return run_plan(check_across_setups(request.suspects, request.budget_ns, request.share), self._one)
 
-    def _one(self, asked: SetupRequest) -> SetupGrowth:
-        script = _Script(self._request.label, asked, self._levels)
-        kept = {name: list(getattr(self._item, name)) for name in _KEPT_BY_ITEM}
+    def _one(self, set_up: SetupRequest) -> SetupGrowth:
+        script = _Script(self._request.label, set_up, self._levels)
         at_end: list[Levels] = []
         before = self._levels()
         self._fixtures.at_loop_end = lambda: at_end.append(self._levels_at_loop_end())
-        try:
-            problem = self._run(script)
-        finally:
-            self._fixtures.at_loop_end = None
-            for name, values in kept.items():
-                getattr(self._item, name)[:] = values
+        with item_lists_restored(self._item):
+            try:
+                problem = self._run(script)
+            finally:
+                self._fixtures.at_loop_end = None
         after = at_end[0] if at_end else self._levels()
         within = _grown(script.before, script.after)
         outlived = _grown(before, after)
         for kind in self._request.suspects:
-            # What the test counts is there while it runs only; so is a loop that no fixture keeps.
+            # A test's own counters exist only while it runs, and so does a loop that is not a fixture.
             if kind not in outlived or (kind == "tasks" and script.loop_ended and not at_end):
                 outlived[kind] = within.get(kind, 0)
         return SetupGrowth(within, outlived, script.call_ns, script.problem or problem or script.missed)
 
     def _levels_at_loop_end(self) -> Levels:
-        """Read while the loop still keeps its tasks and timers, and nothing that is torn down already is kept."""
+        """Return the levels while the loop still has its tasks and timers, without values of fixtures that are torn down."""
         arguments: dict[str, object] = getattr(self._item, "funcargs", {})
         for name in set(arguments) - self._fixtures.names():
             del arguments[name]
@@ -143,14 +146,14 @@ class SetUps:
 
 
 class _Script:
-    """A link that has the calls made at one measurement point; at every other one the test simply goes on."""
+    """Link of a scripted controller: it requests calls at one measurement point and resumes the test at all others."""
 
-    def __init__(self, label: str, asked: SetupRequest, levels: Callable[[], Levels]) -> None:
+    def __init__(self, label: str, set_up: SetupRequest, levels: Callable[[], Levels]) -> None:
         self._label = label
-        self._asked = asked
+        self._set_up = set_up
         self._levels = levels
         self._requests: list[Message] = []
-        self._loop: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.before: Levels = {}
         self.after: Levels = {}
         self.call_ns = 1.0
@@ -159,22 +162,22 @@ class _Script:
 
     @property
     def loop_ended(self) -> bool:
-        """Were the calls made in an event loop that is closed by now?"""
+        """Whether the calls were made in an event loop that is closed by now."""
         return self._loop is not None and self._loop.is_closed()
 
     def send(self, message: Message) -> None:
         if isinstance(message, PointReached | FasterThanPoint):
             self._requests = [Resume()]
             if message.label == self._label:
-                calls = self._asked.calls
+                calls = self._set_up.calls
                 self._requests.append(
-                    MeasureRequest("time", *((1, calls) if self._asked.single_call_rounds else (calls, 1)))
+                    MeasureRequest("time", *((1, calls) if self._set_up.single_call_rounds else (calls, 1)))
                 )
                 self._loop = _running_loop()
                 self.missed = None
                 self.before = self._levels()
         elif isinstance(message, MeasureResult):
-            self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._asked.calls
+            self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._set_up.calls
             self.after = self._levels()
         elif isinstance(message, CallRaised):
             self.problem = f"a call raised {message.text}"
@@ -191,13 +194,14 @@ def _count(counted: int | Iterable[object]) -> int:
     return counted if isinstance(counted, int) else sum(1 for _ in counted)
 
 
-def _running_loop() -> Any:
-    asyncio = sys.modules.get("asyncio")
-    return asyncio._get_running_loop() if asyncio is not None else None
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    module = sys.modules.get("asyncio")
+    loop: asyncio.AbstractEventLoop | None = module._get_running_loop() if module is not None else None
+    return loop
 
 
 def _is_loop(value: object) -> bool:
-    """Is it an event loop, or what runs one?"""
+    """Return whether the value is an event loop or runs one."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False
@@ -205,6 +209,6 @@ def _is_loop(value: object) -> bool:
 
 
 def _is_of_the_project(function: Callable[..., object]) -> bool:
-    """Is a fixture's function the project's own, not one of pytest's or of a plugin that is installed?"""
+    """Return whether a fixture belongs to the project, not to pytest or an installed plugin."""
     module = sys.modules.get(getattr(function, "__module__", ""))
     return not is_library_file(getattr(module, "__file__", None) or "<")

@@ -1,8 +1,9 @@
-"""From a comparison to pytest's report: the one place where a verdict turns into a passed or a failed test."""
+"""Convert a verdict into pytest's report: the one place where it makes a test pass or fail."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import pytest
 
@@ -11,23 +12,29 @@ from pytest_perfguard.core.text import printable, printable_lines
 from pytest_perfguard.plugin.functional_run import DeferredTest, is_strict_xpass
 
 
+class _Writer(Protocol):
+    """The method of pytest's private TerminalWriter that is used here."""
+
+    def line(self, line: str, **markup: bool) -> None: ...
+
+
 class Explanation:
-    """What pytest shows of a failed test: the whole text in its section, one line in the short summary."""
+    """Text of a failed test: pytest prints all of it in the failures section, and one line in the short summary."""
 
     def __init__(self, headline: str, lines: Sequence[str], location: tuple[str, int | None, str]) -> None:
         self.reprcrash = _Crash(location[0], (location[1] or 0) + 1, printable(headline))
         self.lines = printable_lines("\n".join(lines))
 
-    def toterminal(self, writer: object) -> None:
+    def toterminal(self, writer: _Writer) -> None:
         for index, line in enumerate(self.lines):
-            writer.line(line, red=index == 0, bold=index == 0)  # type: ignore[attr-defined]  # pytest's private TerminalWriter
+            writer.line(line, red=index == 0, bold=index == 0)
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
 
 class _Crash:
-    """Where a failure is: the form that pytest's summary, JUnit and IDEs read."""
+    """Location of a failure in the form that pytest's summary, JUnit and IDEs read."""
 
     def __init__(self, path: str, lineno: int, message: str) -> None:
         self.path = path
@@ -39,28 +46,28 @@ class _Crash:
 
 
 def apply_verdict(
-    withheld: DeferredTest, comparison: Comparison, failure: Explanation | None
+    deferred: DeferredTest, comparison: Comparison, failure: Explanation | None
 ) -> list[pytest.TestReport]:
-    """The withheld reports with the verdict in them, failed if there is a `failure`; `xfail` keeps its meaning."""
-    for report in withheld.reports:
+    """Return the deferred reports with the verdict added, failed if there is a `failure`; `xfail` keeps its meaning."""
+    for report in deferred.reports:
         if report.when != "setup":
             report.user_properties.extend(_properties(comparison))
         if report.when == "call":
             vars(report)["perf_verdict"] = str(comparison.verdict or "")  # plain data: it crosses xdist with the report
             if failure is not None:
                 _fail(report, failure)
-    return withheld.reports
+    return deferred.reports
 
 
 def missing_report(nodeid: str, location: tuple[str, int | None, str], explanation: Explanation) -> pytest.TestReport:
-    """A failed report for a test that should have been measured and is not there."""
+    """Return a failed report for a test that is in the baseline and was not measured."""
     return pytest.TestReport(
         nodeid=nodeid, location=location, keywords={}, outcome="failed", longrepr=explanation, when="call"  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def test_status(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Category, letter and word of a test that passed and of whose speed nothing is known for sure."""
+def status_of(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Return category, letter and word for a test that passed and whose verdict is not settled; None: pytest's own."""
     verdict = getattr(report, "perf_verdict", "")
     if report.when == "call" and report.passed and verdict in {str(item) for item in UNSETTLED}:
         return verdict, "?", verdict.upper()
@@ -69,14 +76,14 @@ def test_status(report: pytest.TestReport) -> tuple[str, str, str] | None:
 
 def _fail(report: pytest.TestReport, explanation: Explanation) -> None:
     if is_strict_xpass(report):
-        # Expected to fail, and it does: by its speed. The reason stands behind pytest's own prefix.
+        # It was expected to fail, and its verdict fails it. The reason follows pytest's prefix.
         report.wasxfail = str(report.longrepr).partition("] ")[2]
         report.outcome = "skipped"
     elif hasattr(report, "wasxfail"):
         report.outcome = "skipped"
     else:
         report.outcome = "failed"
-    report.longrepr = explanation  # type: ignore[assignment]  # pytest asks for no more than toterminal and reprcrash
+    report.longrepr = explanation  # type: ignore[assignment]  # pytest needs only toterminal and reprcrash
 
 
 def _properties(comparison: Comparison) -> list[tuple[str, object]]:

@@ -1,7 +1,7 @@
-"""Put text where pytest shows it: the terminal, usage errors, failures. All of it passes `text.printable` here.
+"""Write text to the terminal, usage errors and failures, after `text.printable` has made it safe.
 
-A name, a message or a log that comes from a test, a file or a worker can hold sequences that steer a terminal, or a line that a
-CI system takes for a command.
+A name, a message or a log of a test, a file or a worker may contain terminal control sequences, or a line that a CI system
+interprets as a command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pytest_perfguard.core.text import printable, printable_lines, printable_tex
 
 
 def usage_error(problem: object) -> pytest.UsageError:
-    """Return the error that ends a run with exit status 4 and this text."""
+    """Return the exception that ends a run with exit status 4 and this text."""
     return pytest.UsageError(printable_text(str(problem)))
 
 
@@ -24,7 +24,7 @@ def fail(problem: str) -> NoReturn:
 
 
 def write_line(reporter: pytest.TerminalReporter, line: str, **style: bool) -> None:
-    """Write one line, whatever is in the text."""
+    """Write the text as one line, even if it contains line breaks."""
     reporter.write_line(printable(line), **style)
 
 
@@ -40,5 +40,5 @@ def write_section(reporter: pytest.TerminalReporter, title: str) -> None:
 
 
 def write_command(reporter: pytest.TerminalReporter, command: str) -> None:
-    """Write a command of ours to a CI system; what it is made from is printable already."""
+    """Write a workflow command for a CI system. Its parts must be printable already."""
     reporter.write_line(command)

@@ -1,4 +1,4 @@
-"""The reports of a run: files in the formats that were asked for, and what a CI system reads by itself."""
+"""Reports of a run: the requested files, and the summary and annotations that GitHub Actions displays."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from pytest_perfguard.plugin.options import run_settings
 from pytest_perfguard.plugin.outcomes import Explanation
 from pytest_perfguard.plugin.output import usage_error
 
-#: Where a test is: path below the rootdir, line from 0, name.
+#: Location of a test: path relative to the rootdir, line counted from 0, name.
 Location = tuple[str, int | None, str]
-#: GitHub takes a step summary of up to 1 MiB, and a character has up to four bytes.
-_SUMMARY_CHARACTERS: Final = 250_000
-#: States of the baseline file that a page shows: each is a file to read.
-_STATES: Final = 30
+#: GitHub accepts step summaries of up to 1 MiB, and a character takes up to four bytes.
+_MAX_SUMMARY_CHARACTERS: Final = 250_000
+#: Maximum number of past states of the baseline file on a page: each is a file to read from git.
+_MAX_STATES: Final = 30
 
 
 def check_reports(config: pytest.Config) -> None:
-    """Raise `pytest.UsageError` where a report cannot be written: before minutes of measuring."""
+    """Raise `pytest.UsageError` if a report cannot be written, before minutes of measuring."""
     for name in run_settings(config).report:
         if problem := _unwritable(config.rootpath / name):
             raise usage_error(f"--perf-report={name}: {problem}")
@@ -49,8 +49,8 @@ def check_reports(config: pytest.Config) -> None:
         raise usage_error(f"--perf-report: {error}") from None
 
 
-class Reporting:
-    """Gathers what the measuring phase says of each test, and writes it at the end."""
+class ReportWriter:
+    """Collects the verdicts of the measuring phase, and writes the reports at the end."""
 
     def __init__(self, config: pytest.Config, mode: Mode) -> None:
         self._config = config
@@ -64,9 +64,9 @@ class Reporting:
         failure: Explanation | None,
         alone: Measurement | None = None,
     ) -> None:
-        """Take note of a test's verdict.
+        """Add the verdict of a test.
 
-        `failure` is what it shows if it failed; `alone` what was measured of it by itself, if the verdict is a pair's.
+        `failure` is its text if it failed. `alone` is its measurement by itself, if the verdict is a pair's.
         """
         record = self._mode.record_of(comparison.nodeid)
         pairing, measurement = comparison.pairing, alone or comparison.measurement
@@ -89,11 +89,11 @@ class Reporting:
     def _commit(self) -> str:
         try:
             return current_commit(self._config.rootpath, self._mode.store.path)
-        except RevisionError:  # a mode that needs the repository has refused it before anything ran
+        except RevisionError:  # a mode that needs the repository has raised this before any test ran
             return ""
 
     def write(self, *, complete: bool, notes: Iterable[str]) -> list[str]:
-        """Write every report that was asked for; returns what could not be written. Relative paths start at the rootdir."""
+        """Write every requested report, and return the errors. Relative paths start at the rootdir."""
         names = run_settings(self._config).report
         summary = os.environ.get("GITHUB_STEP_SUMMARY", "") if _on_github() else ""
         if not names and not summary:
@@ -103,18 +103,18 @@ class Reporting:
         for name in names:
             try:
                 atomic_write(self._config.rootpath / name, rendered(report, name, self._history))
-            except Exception as error:  # one report that cannot be had costs neither the others nor the verdicts
+            except Exception as error:  # so that the other reports and the verdicts are not lost
                 problems.append(f"the report {name} could not be written: {explain_error(error)}")
         if summary:
             try:
                 with Path(summary).open("a", encoding="utf-8", errors="backslashreplace") as stream:
-                    stream.write(markdown_report(report, _SUMMARY_CHARACTERS))
+                    stream.write(markdown_report(report, _MAX_SUMMARY_CHARACTERS))
             except Exception as error:
                 problems.append(f"GITHUB_STEP_SUMMARY={summary} could not be written: {explain_error(error)}")
         return problems
 
     def annotations(self) -> Iterator[str]:
-        """Under GitHub Actions: the commands that make failed tests visible at their lines."""
+        """Under GitHub Actions: yield the commands that annotate failed tests at their lines."""
         if _on_github():
             workspace = os.environ.get("GITHUB_WORKSPACE", "")
             yield from error_commands(self._report(), _below(self._config.rootpath, workspace))
@@ -129,26 +129,26 @@ class Reporting:
             entries=tuple(self._entries.values()),
             at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             commit=self._commit,
-            against=self._mode.against(),
+            against=self._mode.against or "",
         )
 
     def _history(self) -> Sequence[Trend]:
-        """The past of the tests of this report, where git has the baseline file's."""
+        """Return the history of this report's tests, if git has the history of the baseline file."""
         here = self._mode.machine.name
 
         def wanted(machine: str, nodeid: str) -> bool:
             return machine == here and nodeid in self._entries
 
         try:
-            snapshots, _remarks = from_git(self._mode.store.path, _STATES, wanted)
-        except (RevisionError, BaselineError):  # no git, or a baseline that only this run can do without
+            snapshots, _remarks = from_git(self._mode.store.path, _MAX_STATES, wanted)
+        except (RevisionError, BaselineError):  # no git, or no baseline file, which this mode may not need
             return ()
         return find_trends(snapshots, HistoryQuery(run_settings(self._config).threshold))
 
 
-def _unwritable(file: Path) -> str:
-    """Return why the file cannot be written; "" if nothing speaks against it. Missing folders are made when it is written."""
-    if os.path.isdir(file):  # noqa: PTH112 - where nothing may be looked at, this is False and no error
+def _unwritable(file: Path) -> str | None:
+    """Return why the file cannot be written, or None. Missing folders are created when it is written."""
+    if os.path.isdir(file):  # noqa: PTH112 - False, and no error, for a folder without permissions
         return "this is a folder; name a file in it"
     for folder in file.parents:
         try:
@@ -158,11 +158,11 @@ def _unwritable(file: Path) -> str:
         except OSError as error:
             return f"cannot be written: {error.strerror or error}; name another folder"
         if not stat.S_ISDIR(mode):
-            return f"{folder} is no folder; name another one"
+            return f"{folder} is not a folder; name another one"
         if not os.access(folder, os.W_OK | os.X_OK):
-            return f"{folder} may not be written to; name another folder"
+            return f"{folder} is not writable; name another folder"
         break
-    return ""
+    return None
 
 
 def _on_github() -> bool:
@@ -170,10 +170,10 @@ def _on_github() -> bool:
 
 
 def _below(folder: Path, workspace: str) -> str:
-    """Where the rootdir is in the repository that GitHub knows; "" if it is its top."""
+    """Return the path of the rootdir within GitHub's checkout; empty for the checkout itself."""
     try:
         top = os.path.realpath(workspace)
         inside = Path(os.path.realpath(folder)).relative_to(top) if workspace else Path()
-    except ValueError:  # tests of another place
+    except ValueError:  # the tests are outside of the checkout
         return ""
     return "" if inside == Path() else inside.as_posix()

@@ -1,4 +1,4 @@
-"""The measuring itself: tests alone, then what is to be measured side by side with a revision, then leak checks."""
+"""Order of the measurements: tests by themselves, then side by side with a revision, then leak checks."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from pytest_perfguard.engine.verdict.leaks import with_leaks
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
 from pytest_perfguard.plugin.capture import error_summary
-from pytest_perfguard.plugin.modes.base import Mode, PairedBatch
+from pytest_perfguard.plugin.modes.base import Mode, PairedBatch, PairingMode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.start_state import environment_at_start
 
-#: Coverage of subprocesses would measure the measuring.
+#: Variables with which coverage starts itself in subprocesses; measuring processes run without it.
 _COVERAGE_ENVIRONMENT = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "COV_CORE_SOURCE", "COV_CORE_CONFIG")
 #: A measuring process runs pytest, whose session takes its work from the pipe.
 PYTEST_PROGRAM = WorkerProgram("import pytest; sys.exit(pytest.main(sys.argv[1:]))", "--perf-child")
 
 
 class Schedule:
-    """`comparisons` holds what is decided, also when the measuring was interrupted."""
+    """Measures tests and collects their verdicts in `comparisons`, which is valid even if the measuring is interrupted."""
 
     def __init__(
         self,
         config: pytest.Config,
         mode: Mode,
-        tell: Callable[[Progress], None],
-        say: Callable[[str], None],
+        on_progress: Callable[[Progress], None],
+        announce: Callable[[str], None],
         *,
         path: Sequence[str],
         fingerprints: Mapping[str, str],
     ) -> None:
         self._config = config
         self._mode = mode
-        self._tell = tell
-        self._say = say
+        self._on_progress = on_progress
+        self._announce = announce
         self._launch = Launch(
             child_arguments(config),
             config.invocation_params.dir,
@@ -63,63 +63,66 @@ class Schedule:
         )
         self.comparisons: dict[str, Comparison] = {}
         self.alone: dict[str, Measurement] = {}
-        """What was measured of tests by themselves, with the machine's pace, also where a pair settled the verdict."""
+        """Measurements of tests by themselves, with the machine's speed, including tests whose verdict is a pair's."""
         self._unsettled: dict[str, str] = {}
-        """By node id: why a pair settled nothing."""
+        """By node id: why measuring in pairs did not settle the verdict."""
         self.processes = 0
         self.remarks: list[str] = []
-        """On what was measured side by side, or why it was not."""
+        """Notes on the tests that were measured side by side, or the reason why they were not."""
 
-    def run(self, subjects: Sequence[MeasuredTest]) -> None:
-        """Measure and decide every subject.
+    def run(self, tests: Sequence[MeasuredTest]) -> None:
+        """Measure and judge every test.
 
         Raises
         ------
         pytest.UsageError
-            where the revision that the user named cannot be measured.
+            if the revision that the user named cannot be measured.
         """
-        before = {subject.nodeid: self._mode.settled_before(subject.nodeid) for subject in subjects}
-        self.comparisons |= {nodeid: comparison for nodeid, comparison in before.items() if comparison is not None}
-        self.comparisons |= self._alone(subjects)
+        plan = self._mode.plan(tests)
+        self.comparisons |= plan.settled
+        self.comparisons |= self._measure_alone(plan.alone)
         self.alone = {nodeid: comparison.measurement for nodeid, comparison in self.comparisons.items()}
-        handovers = list(self._mode.handovers(subjects, self.comparisons))
-        for index, handover in enumerate(handovers):
-            try:
-                self._side_by_side(handover)
-            except (RevisionError, WrongCode) as error:
-                if not self._mode.may_fall_back:
-                    raise usage_error(error) from None
-                self.remarks.append(f"not measured side by side with {handover.revision.label}: {error}")
-                self._judge_by_file([subject for rest in handovers[index:] for subject in rest.subjects])
-                break
-            self._hold_to_budgets(handover.subjects)
-        self._judge_by_file([subject for subject in subjects if subject.nodeid in self._unsettled])
-        self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
+        if isinstance(self._mode, PairingMode):
+            self._measure_pairs(self._mode, tests)
+        self._check_leaks([test for test in tests if test.settings.examined])
 
-    def _judge_by_file(self, subjects: Sequence[MeasuredTest]) -> None:
-        """Judge by the baseline file alone what no pair could settle."""
-        self._mode.do_without_pairs(subject.nodeid for subject in subjects)
-        for nodeid, comparison in self._alone(subjects).items():
-            why = self._unsettled.get(nodeid, "")
-            notes = (*comparison.measurement.notes, *([why] if why else []))
+    def _measure_pairs(self, mode: PairingMode, tests: Sequence[MeasuredTest]) -> None:
+        batches = mode.batches(tests, self.comparisons)
+        for index, batch in enumerate(batches):
+            try:
+                self._measure_batch(mode, batch)
+            except (RevisionError, WrongCode) as error:
+                if not mode.may_fall_back:
+                    raise usage_error(error) from None
+                self.remarks.append(f"not measured side by side with {batch.revision.label}: {error}")
+                self._judge_by_file(mode, [test for rest in batches[index:] for test in rest.tests])
+                break
+            self._check_budgets(batch.tests)
+        self._judge_by_file(mode, [test for test in tests if test.nodeid in self._unsettled])
+
+    def _judge_by_file(self, mode: PairingMode, tests: Sequence[MeasuredTest]) -> None:
+        """Judge by the baseline file alone the tests that measuring in pairs did not settle."""
+        mode.without_pairs.update(test.nodeid for test in tests)
+        for nodeid, comparison in self._measure_alone(mode.plan(tests).alone).items():
+            reason = self._unsettled.get(nodeid)
+            notes = (*comparison.measurement.notes, *([reason] if reason else []))
             self.comparisons[nodeid] = replace(comparison, measurement=replace(comparison.measurement, notes=notes))
 
-    def give_up(self, subjects: Sequence[MeasuredTest], error: Exception) -> None:
-        """Of these subjects nothing is known, since the measuring ended with this error."""
-        for subject in subjects:
-            known = self.comparisons.get(subject.nodeid) or Comparison(subject.nodeid, None)
-            self.comparisons[subject.nodeid] = replace(known, broken=f"the measuring stopped: {explain_error(error)}")
+    def give_up(self, tests: Sequence[MeasuredTest], error: Exception) -> None:
+        """Fail these tests, because the measuring ended with this error."""
+        for test in tests:
+            known = self.comparisons.get(test.nodeid) or Comparison(test.nodeid, None)
+            self.comparisons[test.nodeid] = replace(known, broken=f"the measuring stopped: {explain_error(error)}")
 
-    def _alone(self, subjects: Sequence[MeasuredTest]) -> dict[str, Comparison]:
-        """Measure by themselves those of the subjects that can be judged in that way."""
-        chosen = [subject for subject in subjects if self._mode.measured_alone(subject.nodeid)]
-        return self._measured_alone(chosen)
-
-    def _measured_alone(self, subjects: Sequence[MeasuredTest]) -> dict[str, Comparison]:
-        if not subjects:
+    def _measure_alone(self, tests: Sequence[MeasuredTest]) -> dict[str, Comparison]:
+        if not tests:
             return {}
         runner = Runner(
-            subjects, self._launch, self._mode.judge, report_progress=self._tell, max_passes=self._mode.processes
+            tests,
+            self._launch,
+            self._mode.judge,
+            report_progress=self._on_progress,
+            max_passes=self._mode.max_processes,
         )
         runner.usual_passes = self._mode.usual_processes
         try:
@@ -131,85 +134,89 @@ class Schedule:
             self.processes += runner.processes
         return runner.comparisons
 
-    def _hold_to_budgets(self, subjects: Sequence[MeasuredTest]) -> None:
-        """An absolute limit needs no base: judged of tests that the base does not have, too."""
-        left = [
-            subject
-            for subject in subjects
-            if self.comparisons[subject.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
-            and (subject.settings.has_limits or self.comparisons[subject.nodeid].measurement.claims)
+    def _check_budgets(self, tests: Sequence[MeasuredTest]) -> None:
+        """Judge absolute budgets of tests that the base does not have; a budget needs no base."""
+        undecided = [
+            test
+            for test in tests
+            if self.comparisons[test.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
+            and (test.settings.has_limits or self.comparisons[test.nodeid].measurement.claims)
         ]
-        for nodeid, comparison in self._measured_alone(left).items():
+        for nodeid, comparison in self._measure_alone(undecided).items():
             if comparison.verdict is Verdict.OVER_LIMIT or comparison.broken:
                 self.comparisons[nodeid] = comparison
 
-    def _look_for_leaks(self, subjects: Sequence[MeasuredTest]) -> None:
-        """In processes of their own: what a check does to a process (tracing, emptied caches) would be timed."""
+    def _check_leaks(self, tests: Sequence[MeasuredTest]) -> None:
+        """Check tests for leaks in separate processes: tracing and emptied caches would distort timings."""
         known = self.comparisons
-        waiting = [subject for subject in subjects if subject.nodeid in known and not known[subject.nodeid].broken]
+        waiting = [test for test in tests if test.nodeid in known and not known[test.nodeid].broken]
         if not waiting:
             return
-        most = sum(leak_budget(subject.settings) for subject in waiting)
-        self._say(f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s")
-        examiner = LeakRunner(waiting, self._launch, report_progress=self._tell)
+        most = sum(leak_budget(test.settings) for test in waiting)
+        self._announce(
+            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s"
+        )
+        leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress)
         try:
-            examiner.run()
+            leak_runner.run()
         except Exception as error:
-            self.give_up([subject for subject in waiting if subject.nodeid not in examiner.comparisons], error)
+            self.give_up([test for test in waiting if test.nodeid not in leak_runner.comparisons], error)
             raise
         finally:
-            for nodeid, checked in examiner.comparisons.items():
+            for nodeid, checked in leak_runner.comparisons.items():
                 self.comparisons[nodeid] = with_leaks(self.comparisons[nodeid], checked)
-            self.processes += examiner.processes
+            self.processes += leak_runner.processes
 
-    def _side_by_side(self, handover: PairedBatch) -> None:
+    def _measure_batch(self, mode: PairingMode, batch: PairedBatch) -> None:
         settings = run_settings(self._config)
         rootdir, inifile = self._config.rootpath, self._config.inipath
-        tests = [Path(subject.path) for subject in handover.subjects]
-        suite = RunPaths(rootdir, tests, inifile)
+        files = [Path(test.path) for test in batch.tests]
+        suite = RunPaths(rootdir, files, inifile)
         build = BaseBuild(settings.base_command, settings.base_python)
-        family = len(handover.subjects)
+        family = len(batch.tests)
 
         def judge(nodeid: str, pairs: Pairs, spent: Spent) -> Comparison | None:
-            return self._mode.judge_pair(nodeid, pairs, family, spent)
+            return mode.judge_pair(nodeid, pairs, family, spent)
 
-        self._say(f"perf: checking out {handover.revision.label}")
-        with prepare_arms(handover.revision, self._launch, suite, build) as arms:
+        self._announce(f"perf: checking out {batch.revision.label}")
+        with prepare_arms(batch.revision, self._launch, suite, build) as arms:
             runner = PairRunner(
-                [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.audit,
-                revision=handover.revision.label, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
+                [self._with_known_conditions(test) for test in batch.tests], arms.base, arms.head, judge, arms.audit,
+                revision=batch.revision.label, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
                 summarize=error_summary, exists_at_base=arms.tests.has,
             )  # fmt: skip
-            self._run_beside(runner)
-            self.remarks += arms.remarks(handover.revision)
-            if collided := [subject for subject in handover.subjects if subject.nodeid in runner.collisions]:
-                self._say("perf: what some tests need exists once: measuring them with one arm alive at a time")
+            self._run_pairs(runner)
+            self.remarks += arms.remarks(batch.revision)
+            if collided := [test for test in batch.tests if test.nodeid in runner.collisions]:
+                self._announce(
+                    "perf: some tests need a resource that exists only once: measuring them with one arm at a time"
+                )
                 one_at_a_time = AlternatingRunner(
-                    collided, arms.base, arms.head, judge, arms.audit, revision=handover.revision.label,
-                    collisions=runner.collisions, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
+                    collided, arms.base, arms.head, judge, arms.audit, revision=batch.revision.label,
+                    collisions=runner.collisions, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
                     summarize=error_summary,
                 )  # fmt: skip
-                self._run_beside(one_at_a_time)
+                self._run_pairs(one_at_a_time)
 
-    def _run_beside(self, runner: PairRunner | AlternatingRunner) -> None:
+    def _run_pairs(self, runner: PairRunner | AlternatingRunner) -> None:
         try:
             runner.run()
         finally:
             for nodeid, paired in runner.comparisons.items():
-                self._take_over(nodeid, paired)
+                self._record(nodeid, paired)
             self.processes += runner.processes
 
-    def _take_over(self, nodeid: str, paired: Comparison) -> None:
-        """Take the pair's verdict; where it is none, the file that did not clear the test has to give one."""
+    def _record(self, nodeid: str, paired: Comparison) -> None:
+        """Record the verdict of the pairs. If it does not settle a suspect, the baseline file has to give the verdict."""
         screened = self.comparisons.get(nodeid)
         if screened is not None and screened.verdict in SUSPECT and not settles(paired):
             self._unsettled[nodeid] = why_unsettled(paired)
         else:
             self.comparisons[nodeid] = paired
 
-    def _with_what_is_known(self, subject: MeasuredTest) -> MeasuredTest:
-        """The subject with what measuring it alone found out: calls per round, and whether it runs in parallel."""
-        alone = self.alone.get(subject.nodeid)
+    def _with_known_conditions(self, test: MeasuredTest) -> MeasuredTest:
+        """Return the test with the results of measuring it alone: iterations per round, and whether it runs in parallel."""
+        alone = self.alone.get(test.nodeid)
         if alone is None or not alone.samples:
-            return subject
-        return replace(subject, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))
+            return test
+        return replace(test, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))

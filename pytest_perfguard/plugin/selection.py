@@ -1,4 +1,4 @@
-"""Which tests would this command line have run? Answers that err on the side of saying nothing."""
+"""Determine which tests this command line would have run. In doubt, a test counts as not selected."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ import pytest
 
 from pytest_perfguard.plugin.functional_run import RunState
 
-#: Options that leave tests out by a rule that cannot be applied to a test that is not there.
+#: Options that select tests by a rule that cannot be applied to a test that no longer exists.
 _FILTERS: Final = ("keyword", "markexpr", "lf", "deselect", "ignore", "ignore_glob", "stepwise")
-#: Options of plugins that give each job its part of the suite, and how many parts mean that there are others:
+#: Options of plugins that give each job a part of the suite, and the smallest number of parts that means several:
 #: pytest-split, pytest-shard, pytest-test-groups.
 _SHARDS: Final = {"splits": 2, "num_shards": 2, "test-group-count": 2}
 
 
 def is_whole_suite(config: pytest.Config) -> bool:
-    """Did the run take every test that the project's configuration names?"""
+    """Return whether the run selected every test that the project's configuration names."""
     return not _filtered(config) and not _positional(config)
 
 
 def is_shard(config: pytest.Config) -> bool:
-    """Does a plugin give this run a part of the suite, and other runs the rest?"""
+    """Return whether a plugin gives this run a part of the suite, and other runs the rest."""
     counts = {name: config.getoption(name, None) for name in _SHARDS}
     return any(isinstance(count, int) and count >= _SHARDS[name] for name, count in counts.items())
 
 
 class Selection:
-    """What this run would have taken."""
+    """The tests that this run would select."""
 
-    def __init__(self, config: pytest.Config, harvest: RunState) -> None:
+    def __init__(self, config: pytest.Config, state: RunState) -> None:
         self._config = config
-        self._collected = frozenset(harvest.collected)
-        self._left_out = frozenset(harvest.found) - self._collected
+        self._collected = frozenset(state.collected)
+        self._left_out = frozenset(state.found) - self._collected
         self._filtered = _filtered(config)
         self._named = _positional(config)
         self._in_testpaths = functools.lru_cache(maxsize=None)(self._is_in_testpaths)
         self._resolved = functools.lru_cache(maxsize=None)(self._resolve)
 
     def includes(self, nodeid: str) -> bool:
-        """Would a test of this id have been run, had it been there?
+        """Return whether a test with this id would have run if it existed.
 
-        What was found and left out is another shard's, or nobody's; what nobody found is gone for every shard.
+        A test that was found and left out may belong to another shard. A test that was not found is gone for every shard.
         """
         if self._filtered or nodeid in self._left_out:
             return nodeid in self._collected
@@ -72,12 +72,12 @@ class Selection:
 
 
 def _filtered(config: pytest.Config) -> bool:
-    # `-m perf` leaves out nothing that concerns us.
+    # `-m perf` leaves out no perf test.
     return any(config.getoption(name, None) not in (None, "", [], False, "perf") for name in _FILTERS)
 
 
 def _positional(config: pytest.Config) -> list[str]:
-    """The arguments that name tests, where the user gave some: an empty list means the configuration's choice."""
+    """Return the arguments with which the user selects tests; empty if the configuration selects them."""
     source = getattr(config, "args_source", None)
     if source is not None and getattr(source, "name", "") != "ARGS":
         return []

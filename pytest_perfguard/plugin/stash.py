@@ -1,4 +1,4 @@
-"""Where the plugin's parts find one another in `config.stash`."""
+"""Keys of `config.stash`, through which the modules of the plugin share objects."""
 
 from __future__ import annotations
 
@@ -7,43 +7,48 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_perfguard.core.measurement_points import PointServer
+    from pytest_perfguard.core.settings import Settings
     from pytest_perfguard.engine.leaks.open_resources import UserCounter
     from pytest_perfguard.plugin.benchmark.session import BenchmarkSession
-    from pytest_perfguard.plugin.end_checks import EndChecks
+    from pytest_perfguard.plugin.end_checks import EndCheck
     from pytest_perfguard.plugin.fixtures.caches import PerfCache
     from pytest_perfguard.plugin.fixtures.metrics import SessionMetrics
     from pytest_perfguard.plugin.fixtures.pools import Pool
-    from pytest_perfguard.plugin.result_watchers import Watching
+    from pytest_perfguard.plugin.result_watchers import ResultWatchers
+    from pytest_perfguard.plugin.worker_session import MeasuringSession
     from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
 
-#: In a measuring process: what serves the measurement points of the running test.
-MEASURER: Final[pytest.StashKey[PointServer]] = pytest.StashKey()
-#: In a run that measures: what plugins that watch results see.
-WATCHING: Final[pytest.StashKey[Watching]] = pytest.StashKey()
-#: The running test's own monitor.
+#: Settings of the run: command line, ini file, defaults.
+SETTINGS: Final[pytest.StashKey[Settings]] = pytest.StashKey()
+#: Settings of each perf test, by node id.
+TEST_SETTINGS: Final[pytest.StashKey[dict[str, Settings]]] = pytest.StashKey()
+#: In a measuring process: the server of the running test's measurement points.
+MEASURER: Final[pytest.StashKey[MeasuringSession]] = pytest.StashKey()
+#: In a run that measures: what defers results for plugins that watch them.
+WATCHERS: Final[pytest.StashKey[ResultWatchers]] = pytest.StashKey()
+#: The running test's monitor.
 MONITOR: Final[pytest.StashKey[PerformanceMonitor]] = pytest.StashKey()
-#: What all tests of this run have recorded; there where a file of it was asked for.
+#: Metrics of all tests of this run; only with `--perf-metrics-file`.
 SESSION_METRICS: Final[pytest.StashKey[SessionMetrics]] = pytest.StashKey()
 
-#: What is asked of the running test at its end.
-ENDINGS: Final[pytest.StashKey[list[EndChecks]]] = pytest.StashKey()
-#: The pools that all tests share, by name.
+#: Checks to make at the end of the running test.
+END_CHECKS: Final[pytest.StashKey[list[EndCheck]]] = pytest.StashKey()
+#: Pools that all tests share, by name.
 SHARED_POOLS: Final[pytest.StashKey[dict[str, Pool]]] = pytest.StashKey()
-#: In a measuring process: where that came from which fresh interpreters imported for the running test, by module.
+#: In a measuring process: origins of the modules that fresh interpreters imported for the running test, by module.
 FRESHLY_IMPORTED: Final[pytest.StashKey[dict[str, str]]] = pytest.StashKey()
-#: Is the fixture `benchmark` ours in this run?
+#: Whether perfguard provides the fixture `benchmark` in this run.
 OFFERED: Final[pytest.StashKey[bool]] = pytest.StashKey()
-#: The benchmarks of this run; there once a test asked for the fixture.
+#: Benchmarks of this run; present once a test has requested the fixture.
 BENCHMARKS: Final[pytest.StashKey[BenchmarkSession]] = pytest.StashKey()
-#: What the fixture `cache` gives to all tests of this run.
+#: The value of the fixture `cache`, the same for all tests of this run.
 CACHE: Final[pytest.StashKey[PerfCache]] = pytest.StashKey()
-#: What the running test wants counted in leak checks, too.
+#: Counters that the running test adds to its leak checks.
 COUNTERS: Final[pytest.StashKey[dict[str, UserCounter]]] = pytest.StashKey()
 
 
 def counters_of(request: pytest.FixtureRequest) -> dict[str, UserCounter]:
-    """What the running test wants counted in leak checks, by name; forgotten at its end."""
+    """Return the counters that the running test adds to its leak checks, by name; removed when the test ends."""
     stash = request.config.stash
     if COUNTERS not in stash:
         stash[COUNTERS] = {}

@@ -1,4 +1,4 @@
-"""A measuring process: a pytest session that collects what it is told to, and serves its controller instead of a loop."""
+"""Measuring process: a pytest session that collects the requested tests and serves its controller instead of running them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.measurement_points import CallOnce, PointServer, SpeedClaim
 from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
-from pytest_perfguard.engine.measure.isolation import (
-    isolate,
-    stop_with_parent,
-    unfreeze_heap,
-    unusual_conditions,
-)
+from pytest_perfguard.engine.measure.isolation import isolate, stop_with_parent, unfreeze_heap, unusual_conditions
 from pytest_perfguard.engine.measure.suppress import RunnerCapture, suppress_capture
 from pytest_perfguard.engine.measure.tracers import pause_tracers
 from pytest_perfguard.engine.runner.protocol import (
@@ -41,33 +35,36 @@ from pytest_perfguard.engine.runner.worker import PipeLink, WorkerSession
 from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.capture import PYTEST_CAPTURE, error_summary
 from pytest_perfguard.plugin.collection import find_tests
-from pytest_perfguard.plugin.fixtures.definitions import LOOKING_AT_OUTPUT
+from pytest_perfguard.plugin.fixtures import OUTPUT_FIXTURES
 from pytest_perfguard.plugin.functional_run import is_strict_xpass
 from pytest_perfguard.plugin.leak_setups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.options import marker_keywords
+from pytest_perfguard.plugin.pytest_internals import run_test, same_test_next, tear_down
 from pytest_perfguard.plugin.stash import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
-from pytest_perfguard.plugin.worker_plugins import neutralise_plugins
+from pytest_perfguard.plugin.worker_plugins import mute_reports, restrict_plugins
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
 if TYPE_CHECKING:
     from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
 
-#: Fixtures by which a test may hand a part of itself over.
-_HANDING_OVER: Final = frozenset(("perf_monitor", *BENCHMARK_FIXTURES))
+#: Fixtures by which a test may have only a part of itself measured.
+_POINT_FIXTURES: Final = frozenset(("perf_monitor", *BENCHMARK_FIXTURES))
 _NAME: Final = "perfguard-child"
-#: Tests served between two collections of what died while it was frozen.
-THAW_EVERY: Final = 25
+#: Tests served between two collections of frozen objects that have become garbage.
+THAW_INTERVAL: Final = 25
 
 
 def register(config: pytest.Config) -> None:
-    """Greet the controller and take over this session."""
+    """Connect to the controller and take control of this session."""
     link = PipeLink(config.option.perf_child)
     hello = link.receive()
     if not isinstance(hello, Hello):
         raise ProtocolError(f"expected Hello from the controller, got {hello!r}")
     stop_with_parent()
-    config.option.basetemp = hello.folder  # pytest's own would push out the folders that the user wants to look at
-    config.add_cleanup(functools.partial(shutil.rmtree, hello.folder, ignore_errors=True))  # the controller may be gone
+    config.option.basetemp = hello.folder  # pytest's own numbered folders would displace those of the user's runs
+    config.add_cleanup(
+        functools.partial(shutil.rmtree, hello.folder, ignore_errors=True)
+    )  # the controller may have died
     config.stash[MEASURER] = session = MeasuringSession(config, link, hello)
     config.pluginmanager.register(session, _NAME)
 
@@ -83,16 +80,16 @@ class MeasuringSession:
         self._files = {Path(file) for file in hello.files}
         self._served = 0
         self._problems: list[str] = []
-        self._told_modules: set[str] = set()
+        self._reported_modules: set[str] = set()
         self._reports: list[pytest.TestReport] = []
         self._collected: list[pytest.Item] = []
         self._items: dict[str, pytest.Item] = {}
-        self._conversation: WorkerSession | None = None
+        self._worker: WorkerSession | None = None
         self._interferences: list[str] = []
         self._fixtures = LiveFixtures()
         config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
 
-    # What `perf_monitor` hands over; outside of a test that is measured, such as in a fixture, it is called once.
+    # Measurement points of `perf_monitor` and `benchmark`; outside of a measured test, such as in a fixture, called once.
 
     def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
         return self._server.measure(call, label, setup)
@@ -104,8 +101,8 @@ class MeasuringSession:
 
     @property
     def last_rounds(self) -> Sequence[float]:
-        """Of the latest measurement of the running test, in seconds per call."""
-        return self._server.last_rounds
+        """Rounds of the running test's latest measurement, in seconds per call."""
+        return self._worker.last_rounds if self._worker is not None else ()
 
     def measure_claim(self, call: Callable[[], object], rival: Callable[[], object], claim: SpeedClaim) -> None:
         self._server.measure_claim(call, rival, claim)
@@ -117,7 +114,7 @@ class MeasuringSession:
 
     @property
     def _server(self) -> PointServer:
-        return self._conversation if self._conversation is not None else CallOnce()
+        return self._worker if self._worker is not None else CallOnce()
 
     @property
     def _monitor(self) -> PerformanceMonitor | None:
@@ -125,12 +122,12 @@ class MeasuringSession:
 
     def pytest_sessionstart(self) -> None:
         manager = self._config.pluginmanager
-        neutralise_plugins(manager)
-        manager.unregister(self)  # the last to come is the first that is asked to run a test
+        restrict_plugins(manager)
+        manager.unregister(self)  # so that it runs tests: hooks of the plugin that was registered last are called first
         manager.register(self, _NAME)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Skip files without wanted tests; what the command line names must be collected, or pytest objects."""
+        """Skip files without requested tests, except paths on the command line, whose absence is an error of pytest."""
         if self._config.getoption("pyargs", False):
             return None
         kept = (*self._files, *self._named_paths)
@@ -144,7 +141,7 @@ class MeasuringSession:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
-        # Before the others: plugins that leave tests out by their number see another number here.
+        # Before other hooks: a plugin that selects tests by their number would count fewer tests here.
         self._collected = list(items)
         return (yield)
 
@@ -157,12 +154,12 @@ class MeasuringSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        # As they are when all collection hooks are done, and those that hooks left out as they were.
+        # The items after all collection hooks, then those that hooks left out.
         self._items, tests = find_tests(self._hello, [*session.items, *self._collected])
         session.items[:] = self._items.values()
         found, notes, python = list(self._items), list(unusual_conditions()), platform.python_version()
         pins = self._affinity.is_supported
-        self._mute_reporters()
+        mute_reports(self._config.pluginmanager)
         known = (found, self._problems, notes, gc.isenabled(), pins, python, self._new_modules())
         self._link.send(Ready(*known, tests.mismatches, tests.other_ids))
         for request in iter(self._link.receive, Shutdown()):
@@ -170,7 +167,7 @@ class MeasuringSession:
                 self._link.send(LeakCheckResult(self._recheck(request)))
                 continue
             if not isinstance(request, ServeTest):
-                raise ProtocolError(f"expected Serve or Quit between two tests, got {request!r}")
+                raise ProtocolError(f"expected ServeTest or Shutdown between two tests, got {request!r}")
             problem = self._serve(request)
             freshly = self._config.stash.setdefault(FRESHLY_IMPORTED, {})
             files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
@@ -178,64 +175,57 @@ class MeasuringSession:
             freshly.clear()
         return True
 
-    def _mute_reporters(self) -> None:
-        """Report no sub-tests: reporters keep every report, of each of thousands of calls."""
-        manager = self._config.pluginmanager
-        name = "pytest_runtest_logreport"
-        setattr(manager.hook, name, manager.subset_hook_caller(name, manager.get_plugins()))
-
     def _new_modules(self) -> dict[str, str]:
-        """The files of what was imported since the last time."""
+        """Return the files of modules imported since the last call, by module."""
         files = {
             name: file
             for name, module in list(sys.modules.items())
-            if name not in self._told_modules and isinstance(file := getattr(module, "__file__", None), str)
+            if name not in self._reported_modules and isinstance(file := getattr(module, "__file__", None), str)
         }
-        self._told_modules.update(files)
+        self._reported_modules.update(files)
         return files
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        if self._conversation is None or not isinstance(item, pytest.Function):
+        if self._worker is None or not isinstance(item, pytest.Function):
             return (yield)
-        # A test that hands a part of itself over runs once first: where it does, that part is the point.
-        whole = _WholeTest(self._conversation, in_parts=not _HANDING_OVER.isdisjoint(item.fixturenames))
+        # A test with one of these fixtures runs once first: if it measures a part of itself, that part is the point.
+        whole = _WholeTest(self._worker, in_parts=not _POINT_FIXTURES.isdisjoint(item.fixturenames))
         with wrapped_function(item, whole.measure, whole.measure_async):
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        """Run without telling anyone; as a hook, so that warning filters and the like hold as in the ordinary run."""
-        self._reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        """Run without logging reports. Being a hook, it is subject to warning filters and the like, as in the functional run."""
+        self._reports = run_test(item, nextitem)
         return True
 
     def _serve(self, request: ServeTest) -> str | None:
-        """Run one test with its measurement points; returns what failed, None if nothing did."""
+        """Run one test with its measurement points; return the failure, or None."""
         item = self._items[request.nodeid]
-        # The parent as the next "item" tears down this item alone: the same test is served again.
         again = request.next_nodeid == request.nodeid
-        following = item.parent if again else self._items.get(request.next_nodeid)
+        following = same_test_next(item) if again else self._items.get(request.next_nodeid)
         problem = self._run(item, following, self._link)
         self._served += 1
-        if self._served % THAW_EVERY == 0:
+        if self._served % THAW_INTERVAL == 0:
             unfreeze_heap()
-        if problem and again:  # it will not be served again: leave nothing set up that the next test does not know
-            item.session._setupstate.teardown_exact(None)
+        if problem is not None and again:  # it will not be served again, so no fixture may stay set up
+            tear_down(item, None)
         return problem
 
     def _run(
         self,
         item: pytest.Item,
-        following: Any,
+        following: pytest.Item | None,
         link: Link,
         isolation: Callable[..., contextlib.AbstractContextManager[None]] = isolate,
     ) -> str | None:
-        """Set one test up, serve its measurement points over the link, tear it down; returns what failed."""
-        keywords: dict[str, Any] = marker_keywords(item) or {}
+        """Set up one test, serve its measurement points over the link, tear it down; return the failure, or None."""
+        setup = (marker_keywords(item) or {}).get("setup")
         fixtures = set(getattr(item, "fixturenames", ()))
-        self._conversation = WorkerSession(
+        self._worker = WorkerSession(
             link,
-            keywords.get("setup"),
+            setup if callable(setup) else None,
             self._affinity,
             counters=lambda: self._config.stash.get(COUNTERS, {}),
             distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
@@ -244,15 +234,15 @@ class MeasuringSession:
             isolation=functools.partial(
                 isolation,
                 capture=PYTEST_CAPTURE,
-                output=fixtures.isdisjoint(LOOKING_AT_OUTPUT),
+                output=fixtures.isdisjoint(OUTPUT_FIXTURES),
                 records="caplog" not in fixtures,
             ),
         )
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         finally:
-            self._interferences = list(self._conversation.interferences)
-            self._conversation = None
+            self._interferences = list(self._worker.interferences)
+            self._worker = None
         reports, self._reports = self._reports, []
         problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
         return problems[0] if problems else None
@@ -262,13 +252,12 @@ class MeasuringSession:
             monitor.forget()
 
     def _recheck(self, request: RecheckLeaks) -> LeakReport:
-        """Check one test for leaks that outlive its set-up, by setting it up again and again."""
+        """Check one test for leaks that outlive its set-up, by setting it up repeatedly."""
         item = self._items[request.nodeid]
         unfreeze_heap()
 
         def run(link: Link) -> str | None:
-            # The parent as the next "item" tears down this item alone.
-            problem = self._run(item, item.parent, link, _unfrozen)
+            problem = self._run(item, same_test_next(item), link, _unfrozen)
             return None if problem is None else error_summary(problem)
 
         set_ups = SetUps(
@@ -276,39 +265,39 @@ class MeasuringSession:
             counters=lambda: self._config.stash.get(COUNTERS, {}), forget=self._forget,
         )  # fmt: skip
         found = set_ups.check()
-        # What fails in the teardown of a shared fixture is told of the ordinary run.
+        # The functional run reports a shared fixture whose teardown fails.
         with contextlib.suppress(Exception):
-            item.session._setupstate.teardown_exact(self._items.get(request.next_nodeid))
+            tear_down(item, self._items.get(request.next_nodeid))
         return found
 
 
 @contextlib.contextmanager
 def _unfrozen(*, capture: RunnerCapture, output: bool, records: bool) -> Iterator[None]:
-    """As `isolate`; what is set up stays in the collector's sight, since it is to be gone after the teardown."""
+    """As `isolate`, but without freezing the garbage collector: the objects of a set-up must be collected after its teardown."""
     with suppress_capture(capture=capture, output=output, records=records), pause_tracers():
         yield
 
 
 class _WholeTest:
-    """A test function as a measurement point."""
+    """The whole test function as a measurement point, unless it measures parts of itself."""
 
-    def __init__(self, conversation: WorkerSession, *, in_parts: bool) -> None:
-        self._conversation = conversation
+    def __init__(self, worker: WorkerSession, *, in_parts: bool) -> None:
+        self._worker = worker
         self._in_parts = in_parts
 
     def measure(self, call: Callable[[], object]) -> object:
         if self._in_parts:
             result = call()
-            if self._conversation.points:
+            if self._worker.points:
                 return result
-        return self._conversation.measure(call, "")
+        return self._worker.measure(call, "")
 
     async def measure_async(self, call: Callable[[], Awaitable[object]]) -> object:
         if self._in_parts:
             result = await call()
-            if self._conversation.points:
+            if self._worker.points:
                 return result
-        return await self._conversation.measure_async(call, "")
+        return await self._worker.measure_async(call, "")
 
 
 def _problem(report: pytest.TestReport) -> str:

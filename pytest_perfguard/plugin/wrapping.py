@@ -1,4 +1,4 @@
-"""Putting a measurement around a test function where pytest looks it up, for the time of its call only."""
+"""Replace a test function, for the duration of one call, by a wrapper that measures it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from typing import Any
 
 import pytest
 
+#: `Any`: a test function may return anything, and the wrapper returns it.
 Measure = Callable[[Callable[[], Any]], Any]
 MeasureAsync = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 @contextlib.contextmanager
 def wrapped_function(item: pytest.Function, measure: Measure, measure_async: MeasureAsync) -> Iterator[None]:
-    """The item's function is handed to `measure`, as a call without arguments; a coroutine function to `measure_async`."""
-    function, instance = item.obj, item.instance  # in this order: older pytest derives the one from the other
-    measured = _of_the_same_colour(function, measure, measure_async)
+    """Within the block, pass the item's function to `measure`, as a call without arguments.
+
+    A coroutine function is passed to `measure_async`.
+    """
+    function, instance = item.obj, item.instance  # in this order: older pytest derives the instance from the function
+    measured = _same_kind(function, measure, measure_async)
     item.obj = measured
     if isinstance(instance, unittest.TestCase):
-        setattr(instance, item.name, measured)  # unittest looks an async method up by its name
+        setattr(instance, item.name, measured)  # unittest looks up an async method by its name
     try:
         yield
     finally:
@@ -31,9 +35,8 @@ def wrapped_function(item: pytest.Function, measure: Measure, measure_async: Mea
             vars(instance).pop(item.name, None)
 
 
-def _of_the_same_colour(
-    function: Callable[..., Any], measure: Measure, measure_async: MeasureAsync
-) -> Callable[..., Any]:
+def _same_kind(function: Callable[..., Any], measure: Measure, measure_async: MeasureAsync) -> Callable[..., Any]:
+    """Return the wrapper: a coroutine function for a coroutine function, otherwise a plain function."""
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)

@@ -1,7 +1,7 @@
-"""pytest-xdist: each withheld test is handed to the controller as soon as it has run, and measured there after the last one.
+"""pytest-xdist: send each deferred test to the controller as soon as it has run; the controller measures after the last one.
 
-The way is a channel of execnet of our own, beside the one of xdist: the words of one worker arrive in their order, also those of
-a worker that crashes, and no other plugin sees them.
+Each worker uses an execnet channel of its own beside xdist's. Its messages arrive in order, also those of a worker that crashes
+later, and no other plugin sees them.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, 
 
 _KEY = "perfguard"
 
+# `Any` in this file: objects of xdist and execnet, which are optional, and the messages.
+
 
 class XdistWorkerChannel:
-    """On a worker: send home what is new, as plain data."""
+    """On a worker: send new results to the controller as plain data."""
 
-    def __init__(self, config: pytest.Config, ordinary: FunctionalRun) -> None:
+    def __init__(self, config: pytest.Config, functional: FunctionalRun) -> None:
         self._config = config
-        self._ordinary = ordinary
+        self._functional = functional
         self._channel: Any = config.workerinput[_KEY]  # type: ignore[attr-defined]  # set by xdist
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        self._hand_over()  # before any test can crash this worker: the tests that it has collected
+        self._send()  # the collected tests, before any test can crash this worker
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -37,86 +39,86 @@ class XdistWorkerChannel:
         try:
             return (yield)
         finally:
-            self._hand_over()
+            self._send()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        self._hand_over()
+        self._send()
 
-    def _hand_over(self) -> None:
-        news, self._ordinary.harvest = self._ordinary.harvest, RunState()
-        if news == RunState():  # an ordinary test
+    def _send(self) -> None:
+        state, self._functional.state = self._functional.state, RunState()
+        if state == RunState():  # not a perf test
             return
-        data = vars(news) | {"withheld": [self._to_data(withheld) for withheld in news.withheld]}
-        self._channel.send(data)
+        self._channel.send(vars(state) | {"deferred": [self._to_data(test) for test in state.deferred]})
 
-    def _to_data(self, withheld: DeferredTest) -> dict[str, object]:
+    def _to_data(self, test: DeferredTest) -> dict[str, object]:
         serialize = self._config.hook.pytest_report_to_serializable
         return {
-            "nodeid": withheld.nodeid,
-            # The tree of the controller may lie elsewhere.
-            "path": os.path.relpath(withheld.path, self._config.rootpath),
-            "location": withheld.location,
-            "marker": json.dumps(withheld.marker),  # execnet takes no subclass of float, such as numpy's
-            "source": withheld.source,
-            "fingerprint": withheld.fingerprint,
-            "reports": [serialize(config=self._config, report=report) for report in withheld.reports],
+            "nodeid": test.nodeid,
+            # The controller's tree may be in another place.
+            "path": os.path.relpath(test.path, self._config.rootpath),
+            "location": test.location,
+            "marker": json.dumps(test.marker),  # execnet rejects subclasses of float, such as numpy's
+            "source": test.source,
+            "fingerprint": test.fingerprint,
+            "reports": [serialize(config=self._config, report=report) for report in test.reports],
         }
 
 
 class XdistControllerChannel:
-    """On the controller: collect what the workers hand over."""
+    """On the controller: collect the results that the workers send."""
 
-    def __init__(self, config: pytest.Config, harvest: RunState) -> None:
+    def __init__(self, config: pytest.Config, state: RunState) -> None:
         self._config = config
-        self._harvest = harvest
-        self._arrived: deque[tuple[object, dict[str, Any]]] = deque()
+        self._state = state
+        self._received: deque[tuple[object, dict[str, Any]]] = deque()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         channel = node.gateway.newchannel()
         node.workerinput[_KEY] = channel
-        # Called by the thread that receives everything: it only puts down what came.
-        channel.setcallback(lambda data: self._arrived.append((node, data)))
+        # Called in execnet's receiver thread, so it only queues the message.
+        channel.setcallback(lambda data: self._received.append((node, data)))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object, error: object) -> None:
         if error is not None:
-            self._harvest.lost_workers += 1
+            self._state.lost_workers += 1
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """The test that a worker died of: xdist fails it, or another plugin has it run again."""
-        self._fold()
-        nodeid = self._harvest.renamed.get(crashitem, crashitem)
-        if nodeid not in self._harvest.collected:
+        """Handle the test that crashed a worker: xdist fails it, or another plugin repeats it."""
+        self._add_received()
+        nodeid = self._state.renamed.get(crashitem, crashitem)
+        if nodeid not in self._state.collected:
             return
-        self._harvest.withheld = [withheld for withheld in self._harvest.withheld if withheld.nodeid != nodeid]
+        self._state.deferred = [test for test in self._state.deferred if test.nodeid != nodeid]
         if report.outcome == "failed":
-            self._harvest.failed.append(nodeid)
-            self._harvest.ran.append(nodeid)
+            self._state.failed.append(nodeid)
+            self._state.ran.append(nodeid)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         try:
             return (yield)
         finally:
-            self._fold()
-            order = {nodeid: index for index, nodeid in enumerate(self._harvest.collected)}
-            self._harvest.withheld.sort(key=lambda withheld: order[withheld.nodeid])
+            self._add_received()
+            order = {nodeid: index for index, nodeid in enumerate(self._state.collected)}
+            self._state.deferred.sort(key=lambda test: order[test.nodeid])
 
-    def _fold(self) -> None:
-        """Add what has arrived to the harvest."""
-        while self._arrived:
-            node, data = self._arrived.popleft()
-            news = RunState(**data | {"withheld": [self._from_data(item, node) for item in data["withheld"]]})
-            self._harvest.add(news)
+    def _add_received(self) -> None:
+        while self._received:
+            node, data = self._received.popleft()
+            deferred = [self._from_data(item, node) for item in data["deferred"]]
+            self._state.add(RunState(**data | {"deferred": deferred}))
 
     def _from_data(self, data: dict[str, Any], node: object) -> DeferredTest:
         restore = self._config.hook.pytest_report_from_serializable
         path, line, name = data["location"]
         reports = [restore(config=self._config, data=report) for report in data["reports"]]
-        if self._config.getoption("dist") == "each":  # one result per worker: JUnit tells them apart by this
+        if (
+            self._config.getoption("dist") == "each"
+        ):  # one result per worker: JUnit distinguishes them by this attribute
             for report in reports:
                 report.node = node
         file = os.path.normpath(self._config.rootpath / data["path"])

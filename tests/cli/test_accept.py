@@ -26,7 +26,7 @@ def test_a_first_baseline_can_be_made_of_a_report(command):
 def test_numbers_of_few_processes_are_accepted_with_a_word(command):
     (command.path / "r.json").write_text(report({"t": record(processes=2)}))
     _status, out, _err = command.run("accept", "r.json", "t")
-    assert "accepted t: from 2 processes, where recording takes 10: it will detect less" in out
+    assert "accepted t: from 2 processes instead of 10, so it will detect less" in out
 
 
 def test_what_was_only_measured_side_by_side_cannot_stand_alone(command):

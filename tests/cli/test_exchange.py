@@ -49,7 +49,7 @@ def test_a_file_of_this_kind_of_machine_goes_into_its_class(command):
     pytest_benchmark_file(command)
     status, out, _err = command.run("import", "b.json")
     assert status == 0
-    assert "record anew with pytest --perf-baseline" in out
+    assert "for a reliable baseline, record with pytest --perf-baseline" in out
     assert set(command.store.read().tests_of(current_machine().name)) == {"t", "u"}
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from pytest_perfguard.cli.history import described, sparkline
+from pytest_perfguard.cli.history import describe, sparkline
 from pytest_perfguard.engine.history.drift import Drift
 from pytest_perfguard.engine.history.trends import HistoryPoint, Trend
 from tests.cli.conftest import record, report, slower
@@ -61,13 +61,13 @@ def test_a_folder_of_reports_is_read_in_the_order_of_time(command):
 def test_what_grew_from_nothing_says_so():
     points = tuple(HistoryPoint(f"c{index}", "", value) for index, value in enumerate((0.0, 0.0, 0.0, 9e3, 9e3, 9e3)))
     grown = Trend("t", "linux", "memory", "B", points, (), None, stepped=True)
-    assert described(grown) == "memory 0 B -> 9.00 KB (from nothing), 6 recordings; GREW from nothing"
+    assert describe(grown) == "memory 0 B -> 9.00 KB (from nothing), 6 recordings; GREW from nothing"
 
 
 def test_a_drift_and_its_least_size_are_on_one_scale():
     points = tuple(HistoryPoint(f"c{index}", "", value) for index, value in enumerate((1.0, 2.5)))
     track = Trend("t", "linux", "time", "s", points, (), Drift(2.5, 1.8, drifted=True))
-    assert described(track) == "time 1.00 s -> 2.50 s (2.5x), 2 recordings; DRIFTED 2.5x (at least 1.8x)"
+    assert describe(track) == "time 1.00 s -> 2.50 s (2.5x), 2 recordings; DRIFTED 2.5x (at least 1.8x)"
 
 
 def test_a_file_that_is_no_report_is_left_out_with_a_remark(command):
@@ -76,14 +76,14 @@ def test_a_file_that_is_no_report_is_left_out_with_a_remark(command):
     status, out, err = command.run("history", "--reports", "reports")
     assert status == 0
     assert "12 recordings" in out
-    assert "left out: reports/package.json: schema is None, expected 1" in err
+    assert "skipped: reports/package.json: schema is None, expected 1" in err
 
 
 def test_a_short_history_judges_nothing_and_is_not_green(command):
     folder_of(command, CREEP[:4])
     status, _out, err = command.run("history", "--reports", "reports", "--fail-on-drift")
     assert status == 5
-    assert "6 at least" in err
+    assert "minimum: 6" in err
     assert command.run("history", "--reports", "reports")[0] == 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_perfguard.cli.noise_figures import figures, smallest_ratio, told, upper_limit
+from pytest_perfguard.cli.noise_figures import describe, smallest_ratio, summarize, upper_limit
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.report.document import MetricSides, Report, ReportedTest
@@ -28,54 +28,53 @@ def trial(*words: Verdict, ratios: tuple[float, ...] = (0.001, -0.002, 0.0, 0.00
 
 
 def test_false_alarms_are_counted_and_make_it_unfit():
-    found = figures([trial(Verdict.UNCHANGED, Verdict.REGRESSION), trial(Verdict.UNCHANGED, Verdict.IMPROVEMENT)])
+    found = summarize([trial(Verdict.UNCHANGED, Verdict.REGRESSION), trial(Verdict.UNCHANGED, Verdict.IMPROVEMENT)])
     assert (found.verdicts, found.false_alarms, found.inconclusive, found.fit) == (4, 2, 0, False)
 
 
 def test_a_quiet_machine_is_fit():
-    found = figures([trial(Verdict.UNCHANGED, Verdict.UNCHANGED, least=least) for least in (1e-4, 1.01e-4, 1e-4)])
+    found = summarize([trial(Verdict.UNCHANGED, Verdict.UNCHANGED, least=least) for least in (1e-4, 1.01e-4, 1e-4)])
     assert found.fit
     assert found.highest_rate == pytest.approx(1 - 0.05 ** (1 / 6))
     assert found.repeats["t0"] == pytest.approx(math.log(1.01) / math.sqrt(3), rel=0.01)
-    lines = list(told(found))
-    assert lines[0] == "false alarms: 0 of 6 verdicts on identical code (at most 39.3%, with a certainty of 95 %)"
-    assert (
-        lines[-1]
-        == "nothing speaks against this machine so far; 6 verdicts are few: give it longer, such as --seconds=600"
-    )
+    lines = list(describe(found))
+    assert lines[0] == "false alarms: 0 of 6 verdicts on identical code (rate at most 39.3%, with 95 % confidence)"
+    assert lines[-1] == "no problem found so far, but 6 verdicts are few: measure longer, such as --seconds=600"
 
 
 def test_the_figures_of_a_line_are_on_one_scale():
-    known = figures([trial(Verdict.UNCHANGED)])
+    known = summarize([trial(Verdict.UNCHANGED)])
     lines = [
-        *told(replace(known, smallest={"a": 1.036, "b": 1.049, "c": 1.03}, repeats={"a": 1.0, "b": 0.02, "c": 0.014}))
+        *describe(
+            replace(known, smallest={"a": 1.036, "b": 1.049, "c": 1.03}, repeats={"a": 1.0, "b": 0.02, "c": 0.014})
+        )
     ]
     assert "smallest slowdown that --perf-against can detect: 3.6 % typically, 4.9 % at worst" in lines
-    assert "a run's minimum differs from run to run by (standard deviation): 2.0 % typically, 172 % at worst" in lines
+    assert "standard deviation of a run's minimum between runs: 2.0 % typically, 172 % at worst" in lines
 
 
 def test_many_quiet_verdicts_make_it_fit():
-    found = figures([trial(*[Verdict.UNCHANGED] * 10) for _ in range(3)])
-    assert list(told(found))[-1] == "this machine is fit to judge builds"
+    found = summarize([trial(*[Verdict.UNCHANGED] * 10) for _ in range(3)])
+    assert list(describe(found))[-1] == "this machine is suitable for judging builds"
 
 
 @pytest.mark.parametrize("word", [None, Verdict.INCOMPARABLE, Verdict.NEW])
 def test_what_was_not_judged_says_nothing_and_makes_it_unfit(word):
-    found = figures([trial(*[Verdict.UNCHANGED] * 40, word)])
+    found = summarize([trial(*[Verdict.UNCHANGED] * 40, word)])
     assert (found.verdicts, found.unjudged, found.fit) == (40, 1, False)
-    assert not figures([trial(word, word)]).fit
+    assert not summarize([trial(word, word)]).fit
 
 
 def test_a_machine_that_leaves_most_open_is_not_fit():
-    assert not figures([trial(Verdict.UNCHANGED, Verdict.INCONCLUSIVE)]).fit
-    assert not figures([]).fit
+    assert not summarize([trial(Verdict.UNCHANGED, Verdict.INCONCLUSIVE)]).fit
+    assert not summarize([]).fit
 
 
 def test_unpinned_processes_are_told():
     report = trial(Verdict.UNCHANGED)
     loose = replace(report.entries[0].comparison, pairing=replace(PAIRING, pinned=False))
-    found = figures([replace(report, entries=(replace(report.entries[0], comparison=loose),))])
-    assert any("cannot be pinned" in line for line in told(found))
+    found = summarize([replace(report, entries=(replace(report.entries[0], comparison=loose),))])
+    assert any("cannot be pinned" in line for line in describe(found))
 
 
 def test_the_smallest_slowdown_grows_with_the_noise_and_is_never_below_the_threshold():

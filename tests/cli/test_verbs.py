@@ -84,7 +84,7 @@ def test_prune_refuses_where_no_test_has_a_file(kept):
     elsewhere.mkdir()
     status, _out, err = kept.run("prune", "--rootdir", str(elsewhere))
     assert status == 2
-    assert "Say --rootdir=PATH" in err
+    assert "use --rootdir=PATH" in err
     assert len(kept.store.read().tests_of("linux")) == 3
 
 
@@ -111,7 +111,7 @@ def test_wrong_usage_is_status_2(command):
 @pytest.mark.parametrize(
     ("arguments", "status", "problem"),
     [
-        (("show", "--sort", "foo"), 4, "no test has this metric (there are: name, memory, time)"),
+        (("show", "--sort", "foo"), 4, "no test has this metric (valid: name, memory, time)"),
         (("history", "--most", "0"), 2, "0 is not a number above 0"),
         (("history", "--anchor=--output=stolen"), 4, "is not a git revision"),
         (("noise", "--seconds", "-1"), 2, "-1 is not a number above 0"),
@@ -121,8 +121,8 @@ def test_wrong_usage_is_status_2(command):
             2,
             "--threshold: '5' is not a percentage",
         ),
-        (("demo", "test_here.py"), 4, "test_here.py is no empty folder"),
-        (("report", "--of", "r.json", "nope", "-o", "x.md"), 4, "--of shows one report as it is"),
+        (("demo", "test_here.py"), 4, "test_here.py is not an empty folder"),
+        (("report", "--of", "r.json", "nope", "-o", "x.md"), 4, "--of writes one whole report"),
     ],
 )
 def test_what_is_wrong_is_named(kept, arguments, status, problem):
@@ -176,7 +176,7 @@ def test_a_file_in_the_place_of_a_pattern_gets_a_hint(kept):
     status, _out, err = kept.run("show", "other.json")
     assert (status, err.strip()) == (
         1,
-        "perfguard: no test in perf-baseline.json matches 'other.json'; to read that file: --file=other.json",
+        "perfguard: no test in perf-baseline.json matches 'other.json'; to read this file, use --file=other.json",
     )
     assert kept.run("show", "--machine", "mac*")[0] == 1
     assert kept.run("show", "--json", "nothing")[0] == 1

@@ -40,8 +40,8 @@ def test_a_setup_is_called_as_the_plugin_of_its_suite_calls_it():
     BenchmarkCall(abs, (1,), setup=lambda: log.append("none")).arguments()
     BenchmarkCall(abs, (1,), setup=lambda one: log.append(one)).arguments()
     BenchmarkCall(abs, (1,), setup=lambda one=2: log.append(one)).arguments()
-    BenchmarkCall(abs, (1,), setup=lambda one=2: log.append(one), hands_over=True).arguments()
-    BenchmarkCall(abs, (1,), setup=lambda: log.append("none"), hands_over=True).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda one=2: log.append(one), passes_arguments=True).arguments()
+    BenchmarkCall(abs, (1,), setup=lambda: log.append("none"), passes_arguments=True).arguments()
     BenchmarkCall(abs, (1,), setup=dict).arguments()
     assert log == ["none", 1, 2, 1, "none"]
 
@@ -68,9 +68,9 @@ def test_an_async_setup_and_teardown_are_awaited_where_they_can_be():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (RoundSpec(iterations=0), "Must have positive int for `iterations`. It is 0; the least is 1"),
+        (RoundSpec(iterations=0), "Must have positive int for `iterations`. It is 0; the minimum is 1"),
         (RoundSpec(rounds=1.5), "Must have positive int for `rounds`. It is 1.5"),
-        (RoundSpec(warmup_rounds=-1), "Must have positive int for `warmup_rounds`. It is -1; the least is 0"),
+        (RoundSpec(warmup_rounds=-1), "Must have positive int for `warmup_rounds`. It is -1; the minimum is 0"),
         (RoundSpec(iterations=2), "Can't use more than 1 `iterations` with a `setup` function"),
     ],
 )

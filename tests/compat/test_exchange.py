@@ -97,8 +97,8 @@ def test_an_imported_record_is_a_baseline_that_can_be_read_and_judged_against():
     ("text", "problem"),
     [
         ("{", "x.json: not JSON: "),
-        ("[]", 'x.json: there is no list "benchmarks"'),
-        ('{"benchmarks": {}}', 'there is no list "benchmarks"'),
+        ("[]", 'x.json: it has no list "benchmarks"'),
+        ('{"benchmarks": {}}', 'it has no list "benchmarks"'),
         ('{"benchmarks": [{"name": "a"}]}', "benchmarks[0] has no fullname"),
         ('{"benchmarks": [{"fullname": "a"}]}', 'the benchmark a has no "stats"'),
         (
@@ -118,10 +118,10 @@ def test_another_file_is_refused_with_the_field_at_fault(text, problem):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"rounds": 0}, "its stats contradict one another"),
-        ({"min": 9.0}, "its stats contradict one another"),
+        ({"rounds": 0}, "its stats contradict each other"),
+        ({"min": 9.0}, "its stats contradict each other"),
         ({"iterations": 0}, "stats.iterations is 0"),
-        ({"data": ["x"]}, "stats.data is no list of numbers"),
+        ({"data": ["x"]}, "stats.data is not a list of numbers"),
         ({"median": True}, "stats.median is True"),
     ],
 )

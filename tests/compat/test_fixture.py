@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pytest_perfguard.compat import BenchmarkFixture, FixtureAlreadyUsed
-from pytest_perfguard.compat.fixture import Named
+from pytest_perfguard.compat.fixture import BenchmarkedTest
 from pytest_perfguard.compat.options import BenchmarkOptions
 from pytest_perfguard.compat.strategies import Delegated, Disabled, InProcess, RunOnce
 
@@ -33,7 +33,7 @@ def here(**changes):
 
 
 def fixture(way=None, **given):
-    return BenchmarkFixture(Named("test_a", "a.py::test_a"), way or here()[0], in_loop=lambda: True, **given)
+    return BenchmarkFixture(BenchmarkedTest("test_a", "a.py::test_a"), way or here()[0], in_loop=lambda: True, **given)
 
 
 def test_a_call_is_calibrated_timed_and_made_once_more():
@@ -148,7 +148,7 @@ def test_a_coroutine_function_is_awaited_in_the_running_loop(way):
 def test_a_coroutine_function_in_a_plain_test_is_refused():
     async def fetch(): ...
 
-    benchmark = BenchmarkFixture(Named("test_a", "a.py::test_a"), here()[0])
+    benchmark = BenchmarkFixture(BenchmarkedTest("test_a", "a.py::test_a"), here()[0])
     with pytest.raises(TypeError, match=r"coroutine function fetch in a plain test.*await benchmark"):
         benchmark(fetch)
     assert benchmark.has_error
@@ -158,7 +158,7 @@ def test_a_function_that_returns_coroutines_is_refused():
     async def fetch(): ...
 
     for way in (here()[0], Disabled(), RunOnce(QUICK)):
-        with pytest.raises(TypeError, match="of which only the making would be timed"):
+        with pytest.raises(TypeError, match="of which only the creation would be timed"):
             fixture(way)(lambda: fetch())
 
 
@@ -271,5 +271,5 @@ def test_its_state_is_told():
     assert repr(benchmark) == "<BenchmarkFixture of a.py::test_a, not used>"
     benchmark(abs, -1)
     assert repr(benchmark) == "<BenchmarkFixture of a.py::test_a, used in benchmark(...)>"
-    assert repr(benchmark.stats) == "<Finished a.py::test_a: 3 rounds of 1>"
+    assert repr(benchmark.stats) == "<BenchmarkResult a.py::test_a: 3 rounds of 1>"
     assert benchmark.stats.get("nothing", 7) == 7

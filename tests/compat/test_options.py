@@ -29,11 +29,11 @@ def test_the_marker_goes_before_the_options():
     ("keywords", "args", "message"),
     [
         ({"unheard_of": 1}, (), "marker benchmark of a: unknown keyword 'unheard_of' (valid: calibration_precision, "),
-        ({}, ("x",), "marker benchmark of a: 'x' is positional"),
+        ({}, ("x",), "marker benchmark of a: 'x' is a positional argument"),
         ({"max_time": "soon"}, (), "marker benchmark of a: max_time is 'soon': "),
         ({"min_rounds": 0}, (), "min_rounds is 0: 0 is too small: give at least 1"),
-        ({"timer": "clock"}, (), "timer is 'clock': it cannot be called"),
-        ({"warmup": "maybe"}, (), "warmup is 'maybe': 'maybe' is no kind of warm-up"),
+        ({"timer": "clock"}, (), "timer is 'clock': it is not callable"),
+        ({"warmup": "maybe"}, (), "warmup is 'maybe': 'maybe' is not a valid warm-up"),
     ],
 )
 def test_what_a_marker_cannot_mean_is_refused(keywords, args, message):

@@ -34,11 +34,11 @@ class Machine:
 
     @property
     def kept(self):
-        return [step.iterations for step in self.rounds if step.kept]
+        return [step.iterations for step in self.rounds if step.recorded]
 
     @property
     def unkept(self):
-        return [step.iterations for step in self.rounds if not step.kept]
+        return [step.iterations for step in self.rounds if not step.recorded]
 
 
 def test_a_long_call_is_made_once_per_round_until_the_time_is_over():
@@ -83,8 +83,12 @@ def test_a_steady_call_is_precise_after_the_least_number_of_rounds():
 
 
 def test_rounds_that_were_asked_for_are_made():
-    assert list(_answered(plan_rounds(2, 1, 3))) == [Round(3, kept=False), Round(3, kept=True), Round(3, kept=True)]
-    assert list(_answered(plan_rounds(1, 0, 1))) == [Round(1, kept=True, with_result=True)]
+    assert list(_answered(plan_rounds(2, 1, 3))) == [
+        Round(3, recorded=False),
+        Round(3, recorded=True),
+        Round(3, recorded=True),
+    ]
+    assert list(_answered(plan_rounds(1, 0, 1))) == [Round(1, recorded=True, with_result=True)]
 
 
 def _answered(plan):
@@ -103,8 +107,8 @@ def test_the_resolution_of_a_timer_is_its_smallest_step():
 
 
 def test_a_timer_that_does_not_move_is_refused(monkeypatch):
-    monkeypatch.setattr("pytest_perfguard.compat.plan.PATIENCE", 10)
-    with pytest.raises(SettingError, match="the timer 'still' does not move"):
+    monkeypatch.setattr("pytest_perfguard.compat.plan.MAX_POLLS", 10)
+    with pytest.raises(SettingError, match="the timer 'still' does not advance"):
         resolution_of(_still())
 
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_perfguard.compat.boxplot import box_plot
 from pytest_perfguard.compat.grouping import (
     COLUMNS,
-    NAMES,
+    NAME_FORMS,
     grouped,
     parse_columns,
     parse_grouping,
@@ -59,11 +59,11 @@ def test_the_nameless_group_comes_first():
 @pytest.mark.parametrize(
     ("parse", "text", "message"),
     [
-        (parse_columns, "min,speed", "'speed' is no column (valid: min, max, "),
-        (parse_sort, "rounds", "'rounds' is no column to sort by (valid: min, "),
-        (parse_grouping, "colour", "'colour' is no grouping (valid: group, name, "),
-        (parse_name, "tiny", "'tiny' is no form of names (valid: short, normal, long, trial)"),
-        (parse_time_unit, "h", "'h' is no unit of time (valid: ns, us, ms, s, auto)"),
+        (parse_columns, "min,speed", "'speed' is not a valid column (valid: min, max, "),
+        (parse_sort, "rounds", "'rounds' is not a valid column to sort by (valid: min, "),
+        (parse_grouping, "colour", "'colour' is not a valid grouping (valid: group, name, "),
+        (parse_name, "tiny", "'tiny' is not a valid form of names (valid: short, normal, long, trial)"),
+        (parse_time_unit, "h", "'h' is not a valid unit of time (valid: ns, us, ms, s, auto)"),
     ],
 )
 def test_other_words_are_refused_with_the_valid_ones(parse, text, message):
@@ -99,8 +99,8 @@ def test_units_fit_the_best():
     ],
 )
 def test_names_have_forms(form, alone, saved):
-    assert NAMES[form](row("test_a")) == alone
-    assert NAMES[form](row("test_a", source="Other/0001_abcdefghijk")) == saved
+    assert NAME_FORMS[form](row("test_a")) == alone
+    assert NAME_FORMS[form](row("test_a", source="Other/0001_abcdefghijk")) == saved
 
 
 def test_a_table_for_each_group_with_the_factor_to_its_best():

@@ -1,13 +1,12 @@
-"""Helpers for tests that go through the door: a real pytest run with real measuring processes.
+"""Helpers for end-to-end tests: real pytest runs with real measuring processes.
 
-Whatever is judged here is off by a factor of several, so that a busy machine changes nothing; small numbers are judged
-in tests/unit on made-up samples. A small --perf-budget keeps runs short: it ends the measuring of a test after a few
-processes.
+Changes that are judged here are a factor of several, so that a busy machine does not affect the verdict; small changes are
+judged on synthetic samples in tests/engine. A small --perf-budget keeps runs short: it ends the measuring of a test after a
+few processes.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 
@@ -28,29 +27,19 @@ def test_work():
 """
 
 
-#: What a test's source names where its runs need the other plugins that are installed.
-_OTHERS = ("xdist", "asyncio", "anyio", "hypothesis", '"-n"', "workers")
-
-
-#: What a test's source says where it cannot do without another plugin.
-_NEEDS = {"mark.asyncio": "pytest_asyncio", "mark.anyio": "anyio", '"-n"': "xdist"}
-
-
 @pytest.fixture(autouse=True)
-def _needed_plugins(request):
-    """Skip a test whose runs need a plugin that is not installed."""
-    source = inspect.getsource(request.function)
-    for word in filter(source.__contains__, _NEEDS):
-        pytest.importorskip(_NEEDS[word], reason=f"needs {_NEEDS[word]}")
+def _plugins_of_runs(request, monkeypatch):
+    """Have the runs of a test load only perfguard, so that a run and each of its processes start three times as fast.
 
-
-@pytest.fixture(autouse=True)
-def _few_plugins(request, monkeypatch):
-    """Load no plugin but ours where the others do not matter: a run, and each of its processes, then starts three times as fast."""
-    source = request.node.name + inspect.getsource(request.function) + str(request.fixturenames)
-    if not (request.node.get_closest_marker("every_plugin") or any(name in source for name in _OTHERS)):
+    The marker `every_plugin` has them load all installed plugins; the test is skipped if one that the marker names is missing.
+    """
+    marker = request.node.get_closest_marker("every_plugin")
+    if marker is None:
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_perfguard.plugin")
+        return
+    for name in marker.args:
+        pytest.importorskip(name, reason=f"needs {name}")
 
 
 class Project:
@@ -104,11 +93,14 @@ def recorded(project):
     return project
 
 
-@pytest.fixture(params=[(), ("-n2",)], ids=["alone", "xdist"])
+@pytest.fixture(
+    params=[
+        pytest.param((), id="alone"),
+        pytest.param(("-n2",), id="xdist", marks=pytest.mark.every_plugin("xdist")),
+    ]
+)
 def distribution(request):
-    """The same test without xdist and with two workers."""
-    if request.param:
-        pytest.importorskip("xdist", reason="needs pytest-xdist")
+    """The options of a run without xdist, and of one with two workers."""
     return request.param
 
 

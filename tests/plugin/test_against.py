@@ -112,7 +112,7 @@ def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(v
     assert told["paired"]["pinned"] is False
     result.stdout.fnmatch_lines(
         [
-            "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than 10% can be told",
+            "perfguard: processes cannot be pinned to a CPU here, so only changes of more than 10% can be detected",
             "  base       main (*), in turn, not kept on one CPU",
             "  note       not pinned to one CPU, because this system does not support it: only changes of more than 10% can be detected",
         ]

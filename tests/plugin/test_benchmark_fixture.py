@@ -132,6 +132,7 @@ def test_failed(benchmark): assert 0
     result.stdout.fnmatch_lines(["*BenchmarkWarning: the fixture benchmark was not used in this test"])
 
 
+@pytest.mark.every_plugin
 def test_coroutine_functions_are_measured_in_their_loop_and_refused_outside(run):
     result = run(
         """
@@ -165,11 +166,11 @@ def test_never_awaited(benchmark):
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(
         ["*TypeError: benchmark cannot time the coroutine function fetch in a plain test*",
-         "benchmark(...) of a coroutine function was never awaited, so that nothing was measured: write await benchmark(...)"]
+         "benchmark(...) of a coroutine function was never awaited, so nothing was measured: write await benchmark(...)"]
     )  # fmt: skip
 
 
-@pytest.mark.every_plugin
+@pytest.mark.every_plugin("anyio", "pytest_asyncio")
 def test_async_tests_of_other_plugins_await_it(pytester):
     """pytest-asyncio and anyio; a loop of another kind is known by the test's colour."""
     pytest.importorskip("pytest_asyncio")
@@ -235,7 +236,7 @@ def test_patch(benchmark):
             "unheard_of=1",
             "marker benchmark of test_a.py::test_it: unknown keyword 'unheard_of' (valid: calibration_precision,*",
         ),
-        ("'x'", "marker benchmark of test_a.py::test_it: 'x' is positional; use keywords*"),
+        ("'x'", "marker benchmark of test_a.py::test_it: 'x' is a positional argument; use keywords*"),
         (
             "max_time='soon'",
             "marker benchmark of test_a.py::test_it: max_time is 'soon': 'soon' is not a number of seconds*",

@@ -87,7 +87,9 @@ def test_another_machine_is_told(pytester):
     content["machine_info"]["node"] = "elsewhere"
     file.write_text(json.dumps(content))
     result = pytester.runpytest("--benchmark-compare")
-    result.stdout.fnmatch_lines(["perfguard: the saved run is from another machine or interpreter (node): its times*"])
+    result.stdout.fnmatch_lines(
+        ["perfguard: the saved run is from another machine or interpreter (node), so its times*"]
+    )
 
 
 @pytest.mark.parametrize("folder", [".", "sub"])
@@ -196,6 +198,7 @@ def test_options_of_a_conftest_stay_its_own(others, monkeypatch):
     others.runpytest_subprocess("--benchmark-disable").assert_outcomes(passed=1)
 
 
+@pytest.mark.every_plugin("xdist")
 def test_the_workers_of_xdist_know_what_addopts_block(others, monkeypatch):
     pytest.importorskip("xdist")
     monkeypatch.setenv("WHO", "ours")

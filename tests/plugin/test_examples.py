@@ -36,9 +36,9 @@ def test_the_demo_shows_green_and_red():
         pytest.skip("needs git")
     command = [sys.executable, "-m", "pytest_perfguard", "demo"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "##### compare a slowed copy: red" in done.stdout
-    told = done.stdout.partition("##### compare a slowed copy: red")[2]
-    for part in told.split("##### the changed tree against its last commit: red"):
+    assert "##### compare a slower copy (fails)" in done.stdout
+    told = done.stdout.partition("##### compare a slower copy (fails)")[2]
+    for part in told.split("##### measure the changed tree against its last commit (fails)"):
         assert "FAILED test_prices.py::test_total - regression: time" in part, done.stdout
         assert "FAILED test_prices.py::test_discount" not in part, "the other test is not accused"
     assert done.returncode == 0

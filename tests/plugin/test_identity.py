@@ -136,6 +136,7 @@ def inset(text):
     return "\n".join(line.removeprefix(" " * 8) for line in lines)
 
 
+@pytest.mark.every_plugin("xdist")
 @pytest.mark.parametrize("hooks", ["marked last", "marked after the hook for items", "unmarked"])
 def test_a_marker_of_a_hook_crosses_xdist(project, hooks):
     pytest.importorskip("xdist", reason="needs pytest-xdist")
@@ -409,10 +410,10 @@ def test_what_a_test_leaves_in_the_environment_stays_out_of_the_measuring_and_is
     seen = (project.path / "seen").read_text().splitlines()
     assert seen[0] == "slow None True set by a conftest", "in the run"
     assert set(seen[1:]) == {"None yes False set by a conftest"}
-    told = [line for line in result.outlines if "tests left these changed" in line]
+    told = [line for line in result.outlines if "tests changed and did not restore" in line]
     assert told == [
-        "perf: tests left these changed: APP_KEPT, APP_MODE, sys.path; measuring processes do not see that, and start from what "
-        "was there when the run began"
+        "perf: tests changed and did not restore: APP_KEPT, APP_MODE, sys.path; measuring processes start with the values from the "
+        "beginning of the run"
     ]
 
 
@@ -420,6 +421,6 @@ def test_where_no_test_leaves_anything_nothing_is_told(project, distribution):
     project.pytester.makepyfile(test_a=PLAIN.replace("def test_b", "import pytest\n@pytest.mark.perf\ndef test_b"))
     project.pytester.makeconftest("import os\nos.environ['OURS'] = 'set by a conftest'\n")
     result = project.run(*QUICK, *distribution)
-    assert "tests left" not in result.stdout.str()
+    assert "tests changed" not in result.stdout.str()
     assert last_perf_line(result).startswith("perf: 1 measured")
     assert os.environ.get("OURS") is None

@@ -53,6 +53,7 @@ def test_functions_methods_parameters_fixtures_and_unittest(project, distributio
     assert metric(report, "AsyncCase::test_coroutine")["candidate"] < 50e-6, "timed inside the loop"
 
 
+@pytest.mark.every_plugin
 @pytest.mark.parametrize("plugin", ["asyncio", "anyio"])
 def test_an_awaited_no_op_reads_far_below_a_microsecond(project, plugin):
     """Timed inside the running loop; starting a loop costs a hundred microseconds."""
@@ -234,6 +235,7 @@ def test_a_test_that_patches_the_clock_is_measured_all_the_same(project):
     assert metric(report, "test_frozen")["candidate"] > 0
 
 
+@pytest.mark.every_plugin
 def test_what_a_test_captures_warns_and_logs_is_as_in_its_ordinary_run(project):
     project.pytester.makeini("[pytest]\nfilterwarnings = error\n")
     project.pytester.makepyfile(
@@ -287,7 +289,7 @@ def test_what_has_no_function_stays_an_ordinary_test(project, distribution):
     result, report = project.report("--doctest-modules", "--perf", *distribution)
     result.assert_outcomes(passed=3, failed=1)
     assert [test["nodeid"] for test in report["tests"]] == ["test_a.py::test_a"]
-    line = "perf: marked perf and not measured, since only test functions can be: 3 tests (*mod.py::mod.f*)"
+    line = "perf: marked perf but not measured, since only test functions can be: 3 tests (*mod.py::mod.f*)"
     result.stdout.fnmatch_lines([line])
     assert any("only test functions" in note for note in report["notes"])
 

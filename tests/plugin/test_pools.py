@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 CONNECT = """
 import sqlite3
 from functools import partial
@@ -11,6 +13,7 @@ connect = partial(sqlite3.connect, ":memory:", check_same_thread=False)
 """
 
 
+@pytest.mark.every_plugin("pytest_asyncio")
 def test_what_is_not_given_back_fails_its_test_and_shows_who_took_it(project, distribution):
     project.pytester.makepyfile(
         CONNECT
@@ -55,10 +58,10 @@ async def test_async_given_back(conn_pool, object_pool):
     text = result.stdout.str()
     result.stdout.fnmatch_lines_random(
         [
-            "<ConnectionPool db: * 1 in use, * waiting>: not given back: 1",
+            "<ConnectionPool db: * 1 in use, * waiting>: not returned: 1",
             "*taken at *test_what_is_not_given_back*.py:* in borrow",
-            "<ObjectPool parsers: 9 idle, 1 in use, 0 waiting>: not given back: 1",
-            "<AsyncConnectionPool async db: *closed>: not given back: 1",
+            "<ObjectPool parsers: 9 idle, 1 in use, 0 waiting>: not returned: 1",
+            "<AsyncConnectionPool async db: *closed>: not returned: 1",
             "E * AssertionError: its own reason",
         ]
     )
@@ -91,7 +94,7 @@ def test_not_blamed(conn_pool):
     )
     result = project.run("-p", "no:randomly", short=False)
     result.assert_outcomes(passed=4, failed=1)
-    result.stdout.fnmatch_lines(["<ConnectionPool db: *: not given back: 1"])
+    result.stdout.fnmatch_lines(["<ConnectionPool db: *: not returned: 1"])
 
 
 def test_a_fixture_may_keep_what_it_gives_back_later(project):
@@ -116,7 +119,7 @@ def test_careless(careless):
     )
     result = project.run(short=False)
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["<ConnectionPool careless: *not given back: 1"])
+    result.stdout.fnmatch_lines(["<ConnectionPool careless: *not returned: 1"])
 
 
 def test_a_shared_pool_that_a_test_closed_is_made_anew(project):

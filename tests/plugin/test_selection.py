@@ -107,7 +107,7 @@ def test_another_machine_class_is_incomparable_and_not_green(two, distribution):
     assert result.ret == 5
     assert last_perf_line(result).startswith("perf: 4 incomparable")
     result.stdout.fnmatch_lines(
-        ["incomparable: *recorded on another machine class*", "perf: no test was judged: a gate that measured nothing*"]
+        ["incomparable: *recorded on another machine class*", "perf: no test was judged: a run that judged nothing*"]
     )
 
 

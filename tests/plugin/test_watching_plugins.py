@@ -145,7 +145,7 @@ def test_a_hook_that_cannot_be_told_afterwards_costs_no_verdict(watched):
     result, _saw = watched(conftest, TOO_SLOW)
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(
-        ["*could not be told the final result of *::test_slow: AssertionError: I only know success*"]
+        ["*failed when it received the final result of *::test_slow: AssertionError: I only know success*"]
     )
 
 

@@ -10,6 +10,7 @@ from pytest_perfguard.core.metric_names import metric_order
 from pytest_perfguard.core.metric_stats import rounded
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record
 from pytest_perfguard.core.settings import Settings
+from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import most_severe
 from pytest_perfguard.engine.verdict.limits import judge_limits
 

@@ -1,4 +1,4 @@
-"""The fixtures of pytest-benchmark and pytest-codspeed; what they need is imported when a test asks for them."""
+"""Fixtures of pytest-benchmark and pytest-codspeed. They import what they need when a test requests them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def benchmark(request: pytest.FixtureRequest) -> Iterator[BenchmarkFixture]:
-    """`benchmark(function, *args, **kwargs)` or `benchmark.pedantic(function, ...)` measures the function and returns its
-    result; `await` it for a coroutine function. In perf modes this call is the test's measurement point."""
+    """Measure `benchmark(function, *args, **kwargs)` or `benchmark.pedantic(function, ...)` and return the function's result;
+    `await` it for a coroutine function. In perf modes this call is the test's measurement point."""
     from pytest_perfguard.plugin.benchmark.session import session_of
 
-    yield from session_of(request.config).fixture(request, hands_over=False)
+    yield from session_of(request.config).fixture(request, passes_arguments=False)
 
 
 @pytest.fixture
 def codspeed_benchmark(request: pytest.FixtureRequest) -> Iterator[BenchmarkFixture]:
-    """The same under pytest-codspeed's name; `setup` of `pedantic` is called with the arguments."""
+    """The same fixture under pytest-codspeed's name; the `setup` of `pedantic` is called with the arguments."""
     from pytest_perfguard.plugin.benchmark.session import session_of
 
-    yield from session_of(request.config).fixture(request, hands_over=True)
+    yield from session_of(request.config).fixture(request, passes_arguments=True)
 
 
 @pytest.fixture
 def benchmark_weave(benchmark: BenchmarkFixture) -> Callable[..., Any]:
-    """`benchmark_weave("module.function")` measures whatever calls the function; needs the extra aspect."""
+    """Measure the calls that the test makes to a function: `benchmark_weave("module.function")`; needs the extra aspect."""
     return benchmark.weave

@@ -1,8 +1,8 @@
-"""`--perf-against=REV`: everything is measured side by side with a git revision."""
+"""`--perf-against=REV`: measure every perf test side by side with a git revision."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -12,12 +12,12 @@ from pytest_perfguard.engine.runner.revision import check_usable, find_revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, UNPINNED_THRESHOLD
-from pytest_perfguard.plugin.modes.base import Mode, PairedBatch, nothing_judged
+from pytest_perfguard.plugin.modes.base import MeasuringPlan, PairedBatch, PairingMode
 from pytest_perfguard.plugin.options import revision_name, run_settings
 
 
-class AgainstMode(Mode):
-    """The revision is found and checked before anything runs; it is checked out when the ordinary tests are done."""
+class AgainstMode(PairingMode):
+    """Find and check the revision before any test runs, and check it out when the ordinary tests have run."""
 
     name = "against"
     may_fall_back = False
@@ -26,32 +26,21 @@ class AgainstMode(Mode):
         super().__init__(config)
         self.revision = find_revision(config.rootpath, revision_name(config))
         check_usable(self.revision)
-
-    def header(self) -> list[str]:
-        settings = run_settings(self.config)
-        lines = [
+        self.against = self.revision.label
+        self.title = f"perfguard: measured side by side with {self.revision.label}"
+        threshold = run_settings(config).threshold
+        self.header = [
             f"perfguard: this tree against {self.revision.label}, {PAIR_LOOKS[0]} to {MAX_PAIRS} pairs of processes per test, "
-            f"threshold {settings.threshold:.1%}"
+            f"threshold {threshold:.1%}"
         ]
         if not CpuAffinity().is_supported:
-            lines.append(
-                "perfguard: processes cannot be pinned to a CPU here, so that only changes of more than "
-                f"{max(settings.threshold, UNPINNED_THRESHOLD):.0%} can be told"
+            self.header.append(
+                "perfguard: processes cannot be pinned to a CPU here, so only changes of more than "
+                f"{max(threshold, UNPINNED_THRESHOLD):.0%} can be detected"
             )
-        return lines
 
-    def measured_alone(self, nodeid: str) -> bool:
-        return False
+    def plan(self, tests: Sequence[MeasuredTest]) -> MeasuringPlan:
+        return MeasuringPlan({}, [])
 
-    def handovers(self, subjects: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> Iterator[PairedBatch]:
-        if subjects:
-            yield PairedBatch(self.revision, list(subjects))
-
-    def title(self) -> str:
-        return f"perfguard: measured side by side with {self.revision.label}"
-
-    def against(self) -> str:
-        return self.revision.label
-
-    def nothing_judged(self, comparisons: Sequence[Comparison]) -> str:
-        return nothing_judged(comparisons)
+    def batches(self, tests: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> list[PairedBatch]:
+        return [PairedBatch(self.revision, list(tests))] if tests else []

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from pytest_perfguard.core.tool_errors import BatchClosed, BatchError, BatchSizeError
 from pytest_perfguard.tools.batches.state import (
-    BATCHES_WAITING,
+    MAX_BATCHES_WAITING,
     BatchLimits,
     BatchQueue,
     BatchStats,
-    WrongSize,
+    WrongResultCount,
     raisable,
 )
 
@@ -40,7 +40,7 @@ class BatchWorker:
         if self.closed or (self.queue.closed and not INSIDE.get()):
             raise BatchClosed(self.kind, "the processor is closed")
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """Process what waits now."""
         raise NotImplementedError
 
@@ -54,7 +54,7 @@ class BatchWorker:
 
     def batch_error(self, error: BaseException) -> BaseException:
         """What all callers of a failed batch get."""
-        if isinstance(error, WrongSize):
+        if isinstance(error, WrongResultCount):
             return BatchSizeError(self.kind, str(error))
         if isinstance(error, Exception):
             return raisable(error)
@@ -75,8 +75,8 @@ class BatchBase:
     ) -> None:
         self._make = make
         self._max_queue = max_queue
-        self._limits = BatchLimits(max_size, max_delay, max_queue or BATCHES_WAITING * max_size, concurrency)
-        self._lanes: dict[str, Any] = {}
+        self._limits = BatchLimits(max_size, max_delay, max_queue or MAX_BATCHES_WAITING * max_size, concurrency)
+        self._workers: dict[str, Any] = {}
         self._closed = False
         for kind, processor in processors.items():
             self.register(kind, processor)
@@ -94,20 +94,20 @@ class BatchBase:
         """Add a kind; what is not given is as for all."""
         if self._closed:
             raise BatchClosed(kind, "the processor is closed")
-        if kind in self._lanes:
+        if kind in self._workers:
             raise ValueError(f"a processor for {kind!r} is registered already")
         if max_queue is None and self._max_queue is None and max_size is not None:
-            max_queue = BATCHES_WAITING * max_size
+            max_queue = MAX_BATCHES_WAITING * max_size
         given = {"max_size": max_size, "max_delay": max_delay, "max_queue": max_queue, "concurrency": concurrency}
         changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self._lanes[kind] = self._make(kind, processor, replace(self._limits, **changed))
+        self._workers[kind] = self._make(kind, processor, replace(self._limits, **changed))
 
     def stats(self, kind: str | None = None) -> BatchStats:
         """The numbers of this moment: of one kind, or of all together."""
         if kind is not None:
-            stats: BatchStats = self._lane(kind).stats()
+            stats: BatchStats = self._worker(kind).stats()
             return stats
-        return sum((lane.stats() for lane in list(self._lanes.values())), BatchStats())
+        return sum((lane.stats() for lane in list(self._workers.values())), BatchStats())
 
     def statistics(self) -> dict[str, float]:
         """Those of all kinds as numbers by name: `monitor.watch("batch", processor.statistics)`."""
@@ -115,16 +115,16 @@ class BatchBase:
 
     def flush(self) -> None:
         """Do not wait for full batches: what is queued now is due now."""
-        for lane in list(self._lanes.values()):
-            lane.hurry()
+        for lane in list(self._workers.values()):
+            lane.flush()
 
     relieve = flush
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {', '.join(self._lanes) or 'without kinds'}>"
+        return f"<{type(self).__name__} {', '.join(self._workers) or 'without kinds'}>"
 
-    def _lane(self, kind: str) -> Any:
-        lane = self._lanes.get(kind)
+    def _worker(self, kind: str) -> Any:
+        lane = self._workers.get(kind)
         if lane is None:
-            raise BatchError(kind, f"no processor is registered (there are: {', '.join(self._lanes) or 'none'})")
+            raise BatchError(kind, f"no processor is registered (there are: {', '.join(self._workers) or 'none'})")
         return lane

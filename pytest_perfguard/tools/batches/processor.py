@@ -15,7 +15,7 @@ from typing import Any, Final
 from pytest_perfguard.core.tool_errors import BatchTimeout
 from pytest_perfguard.tools.batches.base import BatchBase
 from pytest_perfguard.tools.batches.state import MAX_DELAY, MAX_SIZE
-from pytest_perfguard.tools.batches.worker import Deadline, ThreadLane
+from pytest_perfguard.tools.batches.worker import Deadline, ThreadWorker
 
 _log = logging.getLogger("perfguard.batch")
 
@@ -54,11 +54,11 @@ class BatchProcessor(BatchBase):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
-            lambda kind, processor, own: ThreadLane(kind, processor, own, clock),
+            lambda kind, processor, own: ThreadWorker(kind, processor, own, clock),
             processors, max_size, max_delay, max_queue, concurrency,
         )  # fmt: skip
         _open.add(self)
-        weakref.finalize(self, _close, self._lanes).atexit = False
+        weakref.finalize(self, _close, self._workers).atexit = False
 
     def submit(self, kind: str, item: Any, timeout: float | None = None) -> Future[Any]:
         """The future result of an item. Waits for room in the queue, at most `timeout` seconds.
@@ -69,7 +69,7 @@ class BatchProcessor(BatchBase):
             no processor is registered for that kind.
         BatchTimeout, BatchClosed
         """
-        lane: ThreadLane = self._lane(kind)
+        lane: ThreadWorker = self._worker(kind)
         return lane.submit(item, timeout)
 
     def process(self, kind: str, item: Any, timeout: float | None = None) -> Any:
@@ -109,7 +109,7 @@ class BatchProcessor(BatchBase):
         """
         self._closed = True
         deadline = Deadline(timeout)
-        lanes = list(self._lanes.values())
+        lanes = list(self._workers.values())
         for lane in lanes:
             lane.close()
         if any(lane.works_here() for lane in lanes):
@@ -133,7 +133,7 @@ class BatchProcessor(BatchBase):
 _open: Final[weakref.WeakSet[BatchProcessor]] = weakref.WeakSet()
 
 
-def _close(lanes: dict[str, ThreadLane]) -> None:
+def _close(lanes: dict[str, ThreadWorker]) -> None:
     """Nobody has the processor any more: its threads do what waits, and end."""
     for lane in list(lanes.values()):
         lane.close()

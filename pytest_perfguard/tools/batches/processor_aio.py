@@ -15,9 +15,9 @@ from pytest_perfguard.tools.batches.state import (
     MAX_SIZE,
     BatchLimits,
     BatchQueue,
-    Entry,
-    outcomes,
-    settle,
+    QueuedItem,
+    checked_results,
+    set_results,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class AsyncBatchProcessor(BatchBase):
         max_queue: int | None = None,
         concurrency: int = 1,
     ) -> None:
-        super().__init__(TaskLane, processors, max_size, max_delay, max_queue, concurrency)
+        super().__init__(TaskWorker, processors, max_size, max_delay, max_queue, concurrency)
 
     async def submit(self, kind: str, item: Any, timeout: float | None = None) -> asyncio.Future[Any]:
         """The future result of an item. Waits for room in the queue, at most `timeout` seconds.
@@ -56,7 +56,7 @@ class AsyncBatchProcessor(BatchBase):
             no processor is registered for that kind, or the processor lives in another event loop.
         BatchTimeout, BatchClosed
         """
-        lane: TaskLane = self._lane(kind)
+        lane: TaskWorker = self._worker(kind)
         return await lane.submit(item, timeout)
 
     async def process(self, kind: str, item: Any, timeout: float | None = None) -> Any:
@@ -90,7 +90,7 @@ class AsyncBatchProcessor(BatchBase):
     async def close(self) -> None:
         """Process what waits, and take nothing more. Called by a processor it does not wait."""
         self._closed = True
-        lanes = list(self._lanes.values())
+        lanes = list(self._workers.values())
         for lane in lanes:
             lane.close()
         if INSIDE.get():
@@ -110,7 +110,7 @@ class AsyncBatchProcessor(BatchBase):
         await self.close()
 
 
-class TaskLane(BatchWorker):
+class TaskWorker(BatchWorker):
     """The queue of one kind, a timer for what waits, and a task for each batch in progress."""
 
     def __init__(self, kind: str, processor: AsyncProcessor, limits: BatchLimits) -> None:
@@ -137,19 +137,19 @@ class TaskLane(BatchWorker):
             raise BatchTimeout(self.kind, self.full_text(timeout))
         return future
 
-    def offer(self, item: Any) -> tuple[Entry, bool]:
+    def offer(self, item: Any) -> tuple[QueuedItem, bool]:
         """Take an item; False: it waits for room, and `entry.admit` is to be set at once."""
         loop = self._own_loop()
         self.check_open()
-        entry = Entry(item, loop.create_future())
+        entry = QueuedItem(item, loop.create_future())
         there = self.queue.offer(entry, loop.time())
         if there and (self._timer is None or self.queue.queued >= self.queue.limits.full):
             self._pump()
         return entry, there
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """Process what waits now; from any thread."""
-        self.queue.hurry()
+        self.queue.flush()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._pump)
 
@@ -215,7 +215,7 @@ class TaskLane(BatchWorker):
         self._timer = None
         self._pump()
 
-    async def _run(self, batch: list[Entry]) -> None:
+    async def _run(self, batch: list[QueuedItem]) -> None:
         import asyncio
 
         INSIDE.set(True)
@@ -224,14 +224,14 @@ class TaskLane(BatchWorker):
             results = self.processor([entry.item for entry in batch])
             if inspect.isawaitable(results):
                 results = await results
-            listed = outcomes(results, len(batch))
+            listed = checked_results(results, len(batch))
         except BaseException as error:
             failed = True
-            settle(batch, [self.batch_error(error)] * len(batch))
+            set_results(batch, [self.batch_error(error)] * len(batch))
             if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise
         else:
-            errors = settle(batch, listed)
+            errors = set_results(batch, listed)
         finally:
             self.queue.done(failed=failed, item_errors=errors)
             with contextlib.suppress(RuntimeError):  # the loop may be ending

@@ -15,7 +15,7 @@ _log = logging.getLogger("perfguard.batch")
 MAX_SIZE: Final = 50
 MAX_DELAY: Final = 0.1
 #: Batches that may wait for their turn, before callers must.
-BATCHES_WAITING: Final = 10
+MAX_BATCHES_WAITING: Final = 10
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class BatchLimits:
 
     max_size: int = MAX_SIZE
     max_delay: float = MAX_DELAY
-    max_queue: int = BATCHES_WAITING * MAX_SIZE
+    max_queue: int = MAX_BATCHES_WAITING * MAX_SIZE
     concurrency: int = 1
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class BatchStats:
         return BatchStats(**{**total, "largest": max(self.largest, other.largest)})
 
 
-class Entry:
+class QueuedItem:
     """An item on its way. `future` is the caller's, of threads or of asyncio; `admit` is called once it has waited for room."""
 
     __slots__ = ("admit", "future", "item", "since")
@@ -97,34 +97,34 @@ class BatchQueue:
         self.limits = limits
         self.closed = False
         self.running = 0
-        self._queue: deque[Entry] = deque()
-        self._outside: deque[Entry] = deque()
-        self._hurry = 0
+        self._queue: deque[QueuedItem] = deque()
+        self._waiting: deque[QueuedItem] = deque()
+        self._flush_count = 0
         self._counts = dict.fromkeys(
             ("items", "batches", "failures", "item_errors", "cancelled", "refused", "largest"), 0
         )
 
-    def offer(self, entry: Entry, now: float) -> bool:
+    def offer(self, entry: QueuedItem, now: float) -> bool:
         """Take an item; False: there is no room, and `entry.admit` is called once there is."""
-        if len(self._queue) < self.limits.max_queue and not self._outside:
+        if len(self._queue) < self.limits.max_queue and not self._waiting:
             entry.since = now
             self._queue.append(entry)
             return True
-        self._outside.append(entry)
+        self._waiting.append(entry)
         return False
 
-    def withdraw(self, entry: Entry, why: Literal["refused", "cancelled"] = "refused") -> bool:
+    def withdraw(self, entry: QueuedItem, why: Literal["refused", "cancelled"] = "refused") -> bool:
         """Somebody does not wait for room any more; False: it has come in meanwhile."""
         try:
-            self._outside.remove(entry)
+            self._waiting.remove(entry)
         except ValueError:
             return False
         self._counts[why] += 1
         return True
 
-    def take_back(self, entry: Entry) -> None:
+    def take_back(self, entry: QueuedItem) -> None:
         """Forget an item that came last, since nobody can process it."""
-        for items in (self._queue, self._outside):
+        for items in (self._queue, self._waiting):
             if entry in items:
                 items.remove(entry)
 
@@ -132,21 +132,21 @@ class BatchQueue:
         """Seconds until a batch is due, 0 for now; None: nothing waits, or as many batches run as may."""
         if not self._queue or self.running >= self.limits.concurrency:
             return None
-        if len(self._queue) >= self.limits.full or self._hurry or self.closed:
+        if len(self._queue) >= self.limits.full or self._flush_count or self.closed:
             return 0.0
         return max(0.0, self._queue[0].since + self.limits.max_delay - now)
 
-    def take(self, now: float) -> list[Entry]:
+    def take(self, now: float) -> list[QueuedItem]:
         """The next batch, without those whose caller is gone; `done` must follow unless it is empty."""
-        batch: list[Entry] = []
+        batch: list[QueuedItem] = []
         while self._queue and len(batch) < self.limits.max_size:
             entry = self._queue.popleft()
-            self._hurry = max(0, self._hurry - 1)
+            self._flush_count = max(0, self._flush_count - 1)
             if entry.begin():
                 batch.append(entry)
             else:
                 self._counts["cancelled"] += 1
-        self._let_in(now)
+        self._admit_waiting(now)
         if batch:
             self.running += 1
             self._counts["batches"] += 1
@@ -160,9 +160,9 @@ class BatchQueue:
         self._counts["failures"] += failed
         self._counts["item_errors"] += item_errors
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """What is in the queue now is due now."""
-        self._hurry = len(self._queue)
+        self._flush_count = len(self._queue)
 
     @property
     def queued(self) -> int:
@@ -172,25 +172,25 @@ class BatchQueue:
     @property
     def idle(self) -> bool:
         """Is there nothing to do?"""
-        return not self._queue and not self._outside and not self.running
+        return not self._queue and not self._waiting and not self.running
 
     def stats(self) -> BatchStats:
         """The numbers of this moment."""
-        return BatchStats(**self._counts, queued=len(self._queue), waiting=len(self._outside), running=self.running)
+        return BatchStats(**self._counts, queued=len(self._queue), waiting=len(self._waiting), running=self.running)
 
-    def _let_in(self, now: float) -> None:
-        while self._outside and len(self._queue) < self.limits.max_queue:
-            entry = self._outside.popleft()
+    def _admit_waiting(self, now: float) -> None:
+        while self._waiting and len(self._queue) < self.limits.max_queue:
+            entry = self._waiting.popleft()
             entry.since = now
             self._queue.append(entry)
             entry.admit()
 
 
-class WrongSize(ValueError):
+class WrongResultCount(ValueError):
     """A processor returned something else than one result for each item."""
 
 
-def outcomes(results: Any, expected: int) -> list[Any]:
+def checked_results(results: Any, expected: int) -> list[Any]:
     """What a processor returned, as a list of as many results as it was given items.
 
     Raises
@@ -198,15 +198,17 @@ def outcomes(results: Any, expected: int) -> list[Any]:
     WrongSize
     """
     if isinstance(results, str | bytes | Mapping | Set) or not isinstance(results, Iterable):
-        raise WrongSize(f"the processor returned a {type(results).__name__}, not a list with one result for each item")
+        raise WrongResultCount(
+            f"the processor returned a {type(results).__name__}, not a list with one result for each item"
+        )
     listed = list(islice(results, expected + 1))
     if len(listed) != expected:
         count = len(results) if isinstance(results, Sized) else "another number of"
-        raise WrongSize(f"the processor returned {count} results for {expected} items")
+        raise WrongResultCount(f"the processor returned {count} results for {expected} items")
     return listed
 
 
-def settle(batch: list[Entry], results: list[Any]) -> int:
+def set_results(batch: list[QueuedItem], results: list[Any]) -> int:
     """Give each caller its own result, unless it went away; returns how many of the results are errors."""
     for entry, result in zip(batch, results, strict=True):
         try:

@@ -12,7 +12,14 @@ from typing import Any, Final
 from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.tool_errors import BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchWorker
-from pytest_perfguard.tools.batches.state import BatchLimits, BatchQueue, BatchStats, Entry, outcomes, settle
+from pytest_perfguard.tools.batches.state import (
+    BatchLimits,
+    BatchQueue,
+    BatchStats,
+    QueuedItem,
+    checked_results,
+    set_results,
+)
 
 #: Seconds after which a thread without work ends.
 _IDLE: Final = 10.0
@@ -32,7 +39,7 @@ class Deadline:
         return None if self._end == math.inf else max(0.0, self._end - time.monotonic())
 
 
-class ThreadEntry(Entry):
+class ThreadItem(QueuedItem):
     """An item of a thread."""
 
     def begin(self) -> bool:
@@ -41,7 +48,7 @@ class ThreadEntry(Entry):
         return here
 
 
-class ThreadLane(BatchWorker):
+class ThreadWorker(BatchWorker):
     """The queue of one kind, and its threads, which come with work and go without."""
 
     def __init__(
@@ -65,7 +72,7 @@ class ThreadLane(BatchWorker):
     def submit(self, item: Any, timeout: float | None) -> Future[Any]:
         """Take an item as soon as there is room."""
         future: Future[Any] = Future()
-        entry, gate = ThreadEntry(item, future), threading.Lock()
+        entry, gate = ThreadItem(item, future), threading.Lock()
         entry.admit = gate.release
         with self._changed:
             self.check_open()
@@ -77,10 +84,10 @@ class ThreadLane(BatchWorker):
             self._enter(entry, gate, timeout)
         return future
 
-    def hurry(self) -> None:
+    def flush(self) -> None:
         """Process what waits now."""
         with self._changed:
-            self.queue.hurry()
+            self.queue.flush()
             self._changed.notify_all()
 
     def stats(self) -> BatchStats:
@@ -118,7 +125,7 @@ class ThreadLane(BatchWorker):
         for thread in threads:
             thread.join(deadline.left())
 
-    def _enter(self, entry: Entry, gate: threading.Lock, timeout: float | None) -> None:
+    def _enter(self, entry: QueuedItem, gate: threading.Lock, timeout: float | None) -> None:
         try:
             entered = gate.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
         except BaseException:  # Ctrl-C
@@ -131,7 +138,7 @@ class ThreadLane(BatchWorker):
                 if self.queue.withdraw(entry):
                     raise BatchTimeout(self.kind, self.full_text(timeout))
 
-    def _wake(self, entry: Entry | None = None) -> None:
+    def _wake(self, entry: QueuedItem | None = None) -> None:
         """See to it that a thread looks at the queue; where none can be had, `entry` is not taken."""
         self._changed.notify()
         if len(self._threads) < self.queue.limits.concurrency:
@@ -163,7 +170,7 @@ class ThreadLane(BatchWorker):
             self._run(batch)
         return batch is not None
 
-    def _next(self) -> list[Entry] | None:
+    def _next(self) -> list[QueuedItem] | None:
         """The next batch, waited for."""
         with self._changed:
             while not self._over():
@@ -182,15 +189,15 @@ class ThreadLane(BatchWorker):
     def _over(self) -> bool:
         return self.queue.closed and self.queue.idle
 
-    def _run(self, batch: list[Entry]) -> None:
+    def _run(self, batch: list[QueuedItem]) -> None:
         failed, errors = False, 0
         try:
-            results = outcomes(self.processor([entry.item for entry in batch]), len(batch))
+            results = checked_results(self.processor([entry.item for entry in batch]), len(batch))
         except BaseException as error:
             failed = True
-            settle(batch, [self.batch_error(error)] * len(batch))
+            set_results(batch, [self.batch_error(error)] * len(batch))
         else:
-            errors = settle(batch, results)
+            errors = set_results(batch, results)
         finally:
             with self._changed:
                 self.queue.done(failed=failed, item_errors=errors)

@@ -15,7 +15,7 @@ from pytest_perfguard.tools.streams.chunks import Chunker, size_of
 from pytest_perfguard.tools.streams.state import (
     CHUNK_BYTES,
     CONCURRENCY,
-    ERRORS_KEPT,
+    MAX_ERRORS,
     MAX_MEMORY,
     Chunk,
     StreamProgress,
@@ -135,7 +135,7 @@ class StreamBase:
                 raise problem
             del result  # it is the caller's now
 
-    def _cutter(self) -> Chunker:
+    def _chunker(self) -> Chunker:
         return Chunker(self._chunk_items, self._chunk_bytes, self._weigh)
 
     def _fate_of(self, run: StreamRun, chunk: Chunk, error: BaseException) -> StreamError | None:
@@ -145,7 +145,7 @@ class StreamBase:
             return problem
         with contextlib.suppress(RuntimeError):  # a frame that still runs
             traceback.clear_frames(error.__traceback__)  # they hold the chunk
-        if len(run.errors) < ERRORS_KEPT:
+        if len(run.errors) < MAX_ERRORS:
             run.errors.append(problem)
         return None
 

@@ -72,7 +72,7 @@ class StreamProcessor(StreamBase):
 
         executor = ThreadPoolExecutor(self._concurrency, thread_name_prefix="perfguard-stream")
         try:
-            yield from self._results(run, chunks(source, self._cutter(), self._chunk_bytes), executor.submit)
+            yield from self._results(run, chunks(source, self._chunker(), self._chunk_bytes), executor.submit)
         finally:
             executor.shutdown(cancel_futures=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_perfguard.tools.streams.base import StreamBase, StreamRun, StreamSummary
 from pytest_perfguard.tools.streams.chunks import chunks_async
-from pytest_perfguard.tools.streams.tasks import Reader, Work
+from pytest_perfguard.tools.streams.tasks import ChunkReader, ChunkTasks
 
 
 class AsyncStreamProcessor(StreamBase):
@@ -47,8 +47,8 @@ class AsyncStreamProcessor(StreamBase):
         return run.summary()
 
     async def _results(self, run: StreamRun, source: Any) -> AsyncGenerator[Any, None]:
-        reader = Reader(chunks_async(source, self._cutter(), self._chunk_bytes))
-        work = Work(self._process, self._concurrency)
+        reader = ChunkReader(chunks_async(source, self._chunker(), self._chunk_bytes))
+        work = ChunkTasks(self._process, self._concurrency)
         try:
             async for result in self._read_and_processed(run, reader, work):
                 yield result
@@ -59,7 +59,9 @@ class AsyncStreamProcessor(StreamBase):
             finally:
                 await work.close()
 
-    async def _read_and_processed(self, run: StreamRun, reader: Reader, work: Work) -> AsyncGenerator[Any, None]:
+    async def _read_and_processed(
+        self, run: StreamRun, reader: ChunkReader, work: ChunkTasks
+    ) -> AsyncGenerator[Any, None]:
         import asyncio
 
         window = run.window

@@ -10,7 +10,7 @@ CHUNK_BYTES: Final = 64 * 1024
 MAX_MEMORY: Final = 100_000_000
 CONCURRENCY: Final = 3
 #: Errors that are kept where they are collected; the others are counted.
-ERRORS_KEPT: Final = 100
+MAX_ERRORS: Final = 100
 
 
 class Chunk(NamedTuple):

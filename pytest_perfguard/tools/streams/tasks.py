@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class Reader:
+class ChunkReader:
     """Reads one chunk whenever it is wanted, all in one task: what the source keeps in its context stays together."""
 
     def __init__(self, source: AsyncGenerator[Chunk, None]) -> None:
@@ -85,7 +85,7 @@ class Reader:
             del chunk
 
 
-class Work:
+class ChunkTasks:
     """The chunks in progress: coroutine functions in tasks, plain functions in threads of this stream's own."""
 
     def __init__(self, process: Callable[[Any], Any], concurrency: int) -> None:

@@ -55,7 +55,7 @@ def test_queries_under_load_while_the_server_kills_connections(postgresql):
                 try:
                     with pool.connection() as connection:
                         (answer,) = connection.execute("select %s::int + 1", [number + turn]).fetchone()
-                        (answered if answer == number + turn + 1 else wrong).append(answer)
+                    (answered if answer == number + turn + 1 else wrong).append(answer)  # after its commit
                 except psycopg.OperationalError as error:
                     hit.append(error)
 
@@ -89,14 +89,47 @@ def test_a_killed_idle_connection_is_replaced_before_it_is_lent(postgresql):
         assert pool.stats().destroyed >= 1  # the other one may still be idle
 
 
-def test_what_was_not_committed_is_rolled_back(postgresql):
+def test_a_block_without_an_error_is_committed_and_one_with_an_error_rolled_back(postgresql):
     with psycopg_pool(postgresql, min_size=1, max_size=1, timeout=LONG) as pool:
         with pool.connection() as connection:
             connection.execute("create temporary table t (a int)")
-            connection.commit()
             connection.execute("insert into t values (1)")
+        with pytest.raises(KeyError), pool.connection() as connection:
+            connection.execute("insert into t values (2)")
+            raise KeyError
+        connection = pool.acquire()
+        connection.execute("insert into t values (3)")
+        pool.release(connection)
         with pool.connection() as connection:
-            assert connection.execute("select count(*) from t").fetchone() == (0,)
+            assert connection.execute("select a from t").fetchall() == [(1,)]
+
+
+def test_asyncio_commits_and_rolls_back_in_the_same_way(postgresql):
+    async def main():
+        async with async_psycopg_pool(postgresql, min_size=1, max_size=1, timeout=LONG) as pool:
+            async with pool.connection() as connection:
+                await connection.execute("create temporary table t (a int)")
+                await connection.execute("insert into t values (1)")
+            with pytest.raises(KeyError):
+                async with pool.connection() as connection:
+                    await connection.execute("insert into t values (2)")
+                    raise KeyError
+            async with pool.connection() as connection:
+                return await (await connection.execute("select a from t")).fetchall()
+
+    assert asyncio.run(main()) == [(1,)]
+
+
+def test_a_session_that_is_ended_before_its_commit_is_an_error(postgresql):
+    import psycopg
+
+    name = "perfguard_commit"
+    with psycopg_pool(named(postgresql, name), min_size=1, max_size=1, timeout=LONG) as pool:
+        with pytest.raises(psycopg.OperationalError), pool.connection() as connection:
+            connection.execute("create temporary table t (a int)")
+            kill(postgresql, backends(postgresql, name))
+        with pool.connection() as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_a_server_that_goes_away_and_comes_back(proxy_to_postgresql, postgresql):

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 import time
-import weakref
-from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import check_sizes, lock_timeout, wait_limit
-from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
-from pytest_perfguard.tools.pools.items import Actions, NotInUse, PooledItem, Waiter, caller_stack
+from pytest_perfguard.tools.pools.items import NotInUse, PooledItem, Waiter, caller_stack
+from pytest_perfguard.tools.pools.maintenance import MAX_JOIN, ThreadedMaintenance
 from pytest_perfguard.tools.pools.object_pool import remaining
 
 C = TypeVar("C")
 
-#: Seconds that `close` waits for the maintenance thread.
-MAX_JOIN: Final = 5.0
 #: Seconds that `wait` waits by default.
 WAIT: Final = 30.0
 
 _log = logging.getLogger("perfguard.pool")
 
 
-class ConnectionPool(ConnectionPoolBase[C]):
+class ConnectionPool(ThreadedMaintenance[C]):
     """Lends connections and takes them back. Safe to use from several threads.
 
     `with pool.connection() as connection:`, or `acquire()` and `release(connection)`. Connections are made in background
@@ -78,24 +73,6 @@ class ConnectionPool(ConnectionPoolBase[C]):
     clock
         seconds, for tests.
     """
-
-    def _prepare(self) -> None:
-        for call in (
-            *self._connects.values(), self._configure, self._check, self._reset, self._commit, self._close,
-        ):  # fmt: skip
-            if inspect.iscoroutinefunction(call):
-                raise TypeError(f"{call!r} is a coroutine function: use AsyncConnectionPool")
-        self._renew_threads()
-
-    def begin_anew(self) -> None:
-        """Forget all connections without closing them, in a forked child: they belong to the parent process."""
-        super().begin_anew()
-        self._renew_threads()
-
-    def open(self) -> None:
-        """Begin to connect; a second call does nothing."""
-        if self._maintenance is None:
-            self._step(self._start_maintenance)
 
     def wait(self, timeout: float | None = WAIT) -> None:
         """Open the pool and wait until `min_size` connections have been made, at most `timeout` seconds.
@@ -173,12 +150,6 @@ class ConnectionPool(ConnectionPoolBase[C]):
         """
         return ConnectionLease(self, timeout)
 
-    def check(self) -> None:
-        """Check all idle connections now; broken ones are closed and replaced."""
-        if self._check is not None:
-            for item in self._read(lambda: list(self._state.idle)):
-                self._check_idle(self._check, item)
-
     def resize(self, min_size: int, max_size: int) -> None:
         """Change the sizes. Connections in use beyond the maximum are closed when they are released."""
         check_sizes(min_size, max_size)
@@ -227,31 +198,6 @@ class ConnectionPool(ConnectionPoolBase[C]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _renew_threads(self) -> None:
-        self._wake = threading.Event()
-        self._changed = threading.Condition()
-        """Notified when a connection was made or came back by the slow path, and when the pool is closed."""
-        self._maintenance: threading.Thread | None = None
-
-    def _start_maintenance(self) -> None:
-        if self._maintenance is not None or self._state.closed:
-            return
-        self._maintenance = threading.Thread(
-            target=_maintain, args=(weakref.ref(self), self._wake), name=f"perfguard-{self._state.name}", daemon=True
-        )
-        # The thread sleeps: the end of the pool must wake it.
-        weakref.finalize(self, self._wake.set)
-        self._maintenance.start()
-
-    def _wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
-        seconds = wait_limit(timeout, None)
-        with self._changed:
-            return self._changed.wait_for(holds, None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
-
-    def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
 
     def _checked_item(self, item: PooledItem[C] | None, seconds: float | None) -> PooledItem[C]:
         """Return this item if it passes the check; else, or without an item, wait for another."""
@@ -331,105 +277,6 @@ class ConnectionPool(ConnectionPoolBase[C]):
         finally:
             self.release(connection, broken=not fine)
 
-    def _checkin(self, item: PooledItem[C], *, broken: bool) -> None:
-        self._returned(self._step(partial(self._state.checkin, item, self._clock(), broken=broken)))
-
-    def _returned(self, actions: Actions[C]) -> None:
-        """Act after a release. The thread that releases to a closed pool closes the connection: the program may be ending."""
-        if not self._state.closed:
-            self._do(actions)
-        else:
-            self._end_all(actions.close)
-        self._notify()
-
-    def _do(self, actions: Actions[C]) -> None:
-        self._log_messages(actions)
-        for target in actions.connect:
-            try:
-                self._in_background(self._connect, target)
-            except RuntimeError as error:  # no thread can be started
-                more, _report = self._connect_failed(target, error)
-                self._do(more)
-        for item in actions.close:
-            try:
-                self._in_background(self._end, item)
-            except RuntimeError:
-                self._end(item)
-
-    def _in_background(self, work: Callable[[Any], object], argument: object) -> None:
-        name = f"perfguard-{self._state.name}-{work.__name__.strip('_')}"
-        threading.Thread(target=work, args=(argument,), name=name, daemon=True).start()
-
-    def _connect(self, target: str) -> None:
-        try:
-            actions = self._connected(target, self._new_connection(target))
-        except BaseException as error:
-            actions, report = self._connect_failed(target, error)
-            self._wake.set()  # to try again
-            if report and self._reconnect_failed is not None:
-                self._report(self._reconnect_failed)
-        self._do(actions)
-        self._notify()
-
-    def _new_connection(self, target: str) -> C:
-        connection = cast("Callable[[], C]", self._connects[target])()
-        if self._configure is not None:
-            try:
-                self._configure(connection)
-            except BaseException:
-                self._passes(self._close, connection, "could not be closed")
-                raise
-        return connection
-
-    def _report(self, reconnect_failed: Callable[[Any], object]) -> None:
-        try:
-            reconnect_failed(self)
-        except Exception:
-            _log.exception("%s: reconnect_failed raised an error", self._state.name)
-
-    def _end_all(self, items: list[PooledItem[C]]) -> None:
-        """Close all items; what ends the program, such as SystemExit, is raised after the last one."""
-        interrupt: BaseException | None = None
-        for item in items:
-            try:
-                self._end(item)
-            except BaseException as error:
-                interrupt = interrupt or error
-        if interrupt is not None:
-            raise interrupt
-
-    def _end(self, item: PooledItem[C]) -> None:
-        self._passes(self._close, item.obj, "could not be closed")
-
-    def _passes(self, call: Callable[[C], object], connection: C, problem: str) -> bool:
-        """Return whether the call succeeds and does not return False."""
-        try:
-            return call(connection) is not False
-        except Exception as error:
-            self._log_failed(problem, error)
-            return False
-
-    def _maintain(self) -> float | None:
-        """Do what is due; return the seconds until more is, or None where the pool is closed."""
-        now = self._clock()
-        if self._state.closed:
-            return None
-        self._do(self._step(self._state.tick, now))
-        if now >= self._next_check:
-            self.check()
-            self._next_check = self._clock() + self._check_interval
-        now = self._clock()
-        return self._read(lambda: self._seconds_to_next(now))
-
-    def _check_idle(self, check: Callable[[C], object], item: PooledItem[C]) -> None:
-        if not self._step(self._state.take_for_check, item):
-            return
-        passed = False
-        try:
-            passed = self._passes(check, item.obj, "is broken")
-        finally:
-            self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=not passed)))
-
 
 class ConnectionLease(Generic[C]):
     """A connection that is borrowed for a `with` block."""
@@ -448,13 +295,3 @@ class ConnectionLease(Generic[C]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool._end_block(self._connection, failed=kind is not None)
-
-
-def _maintain(reference: weakref.ref[ConnectionPool[Any]], wake: threading.Event) -> None:
-    while (pool := reference()) is not None:
-        seconds = pool._maintain()
-        if seconds is None:
-            return
-        del pool  # else this thread keeps the pool alive while it sleeps
-        wake.wait(seconds)
-        wake.clear()

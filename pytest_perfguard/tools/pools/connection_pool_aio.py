@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import check_sizes, wait_limit
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
 from pytest_perfguard.tools.pools.connection_pool import WAIT
+from pytest_perfguard.tools.pools.event_loop import LoopBound, awaited, waker
 from pytest_perfguard.tools.pools.items import Actions, NotInUse, PooledItem, Waiter, caller_stack
 from pytest_perfguard.tools.pools.object_pool import remaining
-from pytest_perfguard.tools.pools.object_pool_aio import LoopBound, awaited, waker
+
+if TYPE_CHECKING:
+    import asyncio
 
 C = TypeVar("C")
 
@@ -34,6 +36,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
     """
 
     def _prepare(self) -> None:
+        self._bind()
         self._renew_tasks()
 
     def begin_anew(self) -> None:
@@ -58,7 +61,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
 
     async def acquire(self, timeout: float | None = -1) -> C:
         """Borrow a connection, as `ConnectionPool.acquire`. The time limit covers its check."""
-        if self._loop is not asyncio.get_running_loop():
+        if self._loop is not self._running_loop():
             self._enter_loop(self.name)
         now = self._clock()
         item = self._step(self._state.checkout, now)
@@ -70,7 +73,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
 
     async def release(self, connection: C, *, broken: bool = False) -> None:
         """Return a connection to the pool, as `ConnectionPool.release`."""
-        if self._loop is not asyncio.get_running_loop():
+        if self._loop is not self._running_loop():
             self._enter_loop(self.name)
         now = self._clock()
         if not broken and self._reset is None and self._step(self._state.fast_release, connection, now):
@@ -120,6 +123,8 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
 
     async def close(self) -> None:
         """Stop lending and close idle connections, as `ConnectionPool.close`. The pool's tasks have ended afterwards."""
+        import asyncio
+
         self._enter_loop(self.name)
         self._returned(self._step(self._state.close))
         tasks = {*self._connecting, *({self._maintenance} if self._maintenance is not None else set())}
@@ -151,6 +156,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         await self.close()
 
     def _renew_tasks(self) -> None:
+
         self._connecting: set[asyncio.Task[Any]] = set()
         self._closing: set[asyncio.Task[Any]] = set()
         self._maintenance: asyncio.Task[Any] | None = None
@@ -164,11 +170,15 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         self._renew_tasks()
 
     def _start(self) -> None:
+        import asyncio
+
         if self._maintenance is None and not self._state.closed:
             self._wake = asyncio.Event()
             self._maintenance = asyncio.ensure_future(self._maintain(self._wake))
 
     async def _wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
+        import asyncio
+
         seconds = wait_limit(timeout, None)
         deadline = None if seconds is None else time.monotonic() + seconds
         while not holds():
@@ -208,6 +218,8 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
     async def _passes_in_time(
         self, check: Callable[[C], object], connection: C, deadline: float | None, seconds: float | None
     ) -> bool:
+        import asyncio
+
         work = self._passes(check, connection, "is broken")
         if deadline is None:
             return await work
@@ -218,6 +230,8 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
             raise PoolTimeout(self._state.name, f"the check of a connection did not end within {seconds:g} s") from None
 
     async def _wait(self, deadline: float | None, seconds: float | None, *, first: bool) -> PooledItem[C]:
+        import asyncio
+
         served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter: Waiter[C] = Waiter(waker(served))
         start = self._clock()
@@ -268,11 +282,15 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
 
     async def _closed_all(self) -> None:
         """Wait for the connections that are being closed."""
+        import asyncio
+
         while self._closing:
             await asyncio.gather(*(asyncio.shield(task) for task in self._closing), return_exceptions=True)
 
     def _do(self, actions: Actions[C]) -> None:
         """Act in the pool's event loop, from any thread."""
+        import asyncio
+
         self._log_messages(actions)
         if not actions.connect and not actions.close:
             return
@@ -289,6 +307,8 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
             self._in_background(self._end(item), self._closing)
 
     def _in_background(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[Any]]) -> None:
+        import asyncio
+
         task = asyncio.ensure_future(work)
         tasks.add(task)  # the loop itself holds tasks weakly
         task.add_done_callback(tasks.discard)
@@ -337,6 +357,8 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
 
     async def _maintain(self, wake: asyncio.Event) -> None:
         """Do what is due, until the pool is closed."""
+        import asyncio
+
         while not self._state.closed:
             now = self._clock()
             self._do(self._step(self._state.tick, now))

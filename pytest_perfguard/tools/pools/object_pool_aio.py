@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pytest_perfguard.core.tool_errors import PoolClosed, PoolError, PoolTimeout
+from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import wait_limit
+from pytest_perfguard.tools.pools.event_loop import LoopBound, awaited, waker
 from pytest_perfguard.tools.pools.items import AlreadyPooled, NotInUse, PooledItem, Waiter, caller_stack, short_repr
 from pytest_perfguard.tools.pools.object_pool import MAX_SIZE, TIMEOUT, ObjectPoolBase, remaining
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
 _log = logging.getLogger("perfguard.pool")
-
-
-class LoopBound:
-    """Binds a pool to an event loop. What a closed loop has left behind is dropped; another open loop is refused."""
-
-    _loop: asyncio.AbstractEventLoop | None = None
-
-    def _enter_loop(self, name: str) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is loop:
-            return
-        if self._loop is not None and not self._loop.is_closed():
-            raise PoolError(name, "the pool belongs to another event loop that is still open: make a pool for each")
-        stale, self._loop = self._loop is not None, loop
-        if stale:
-            self._drop_all()
-
-    def _drop_all(self) -> None:
-        """Forget all objects: they were bound to a loop that has been closed."""
-        raise NotImplementedError
 
 
 class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
@@ -64,6 +47,7 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
             create, reset=reset, destroy=destroy, initial=initial, max_size=max_size, timeout=timeout, name=name,
             trace=trace,
         )  # fmt: skip
+        self._bind()
         self._missing = self._initial
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -89,7 +73,7 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
     async def acquire(self, timeout: float | None = -1) -> T:
         """Borrow an object, as `ObjectPool.acquire`. The time limit covers its creation."""
-        if self._loop is not asyncio.get_running_loop():
+        if self._loop is not self._running_loop():
             self._enter_loop(self.name)
         if self._missing:
             self._fill()
@@ -102,7 +86,7 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
     async def release(self, obj: T) -> None:
         """Return an object to the pool, as `ObjectPool.release`."""
-        if self._loop is not asyncio.get_running_loop():
+        if self._loop is not self._running_loop():
             self._enter_loop(self.name)
         try:
             if self._reset is None:
@@ -141,6 +125,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
     async def close(self) -> None:
         """Destroy the idle objects, and the others as they are released. Waiting borrowers get `PoolClosed`."""
+        import asyncio
+
         self._enter_loop(self.name)
         items = self._step(self._state.close)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -174,6 +160,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
                 self._in_background(self._create_spare())
 
     async def _create_spare(self) -> None:
+        import asyncio
+
         await self._adopt_result(asyncio.ensure_future(self._created()))
 
     async def _created(self) -> T:
@@ -181,6 +169,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
         return created
 
     async def _wait(self, seconds: float | None) -> PooledItem[T]:
+        import asyncio
+
         deadline = None if seconds is None else time.monotonic() + seconds
         served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter: Waiter[T] = Waiter(waker(served))
@@ -202,6 +192,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
         return waiter.item
 
     async def _made(self, waiter: Waiter[T], deadline: float | None, seconds: float | None) -> PooledItem[T]:
+        import asyncio
+
         try:
             created = self._create()
         except BaseException:
@@ -218,6 +210,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
     async def _in_time(self, task: asyncio.Task[T], deadline: float | None, seconds: float | None) -> T:
         """Return the created object. Where the borrower leaves first, the pool takes the object in when it is there."""
+        import asyncio
+
         try:
             await asyncio.wait([task], timeout=remaining(deadline))
         except BaseException:  # cancelled
@@ -259,6 +253,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
         return PoolTimeout(self._state.name, self._read(lambda: self._state.timeout_text(seconds or 0.0)))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        import asyncio
+
         task = asyncio.ensure_future(work)
         self._tasks.add(task)  # the loop itself holds tasks weakly
         task.add_done_callback(self._tasks.discard)
@@ -281,6 +277,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
     async def _end_all(self, items: list[PooledItem[T]]) -> None:
         """Destroy all items, also where this task is cancelled; what ends the program is raised after the last one."""
+        import asyncio
+
         if items:
             errors = await asyncio.shield(asyncio.gather(*(self._caught(self._end(item)) for item in items)))
             for error in errors:
@@ -336,25 +334,3 @@ class Destroyed:
         if self._done is not None:
             yield from self._done.__await__()
         return self.number
-
-
-def waker(future: asyncio.Future[None]) -> Callable[[], None]:
-    """Return a function that wakes the task that waits for this future, from any thread."""
-    loop = future.get_loop()
-
-    def wake() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    def wake_from_anywhere() -> None:
-        if asyncio._get_running_loop() is loop:
-            wake()
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(wake)
-
-    return wake_from_anywhere
-
-
-async def awaited(result: Any) -> Any:
-    """Return a result, awaited where it is awaitable."""
-    return await result if isinstance(result, Awaitable) else result

@@ -66,7 +66,7 @@ class PoolBase:
 
     def _renew_lock(self) -> None:
         self._lock = threading.RLock()
-        self._inside = False
+        self._inside = self._draining = False
         self._deferred: deque[Callable[[], object]] = deque()
 
     def _step(self, call: Callable[..., R], *arguments: Any) -> R:
@@ -106,11 +106,19 @@ class PoolBase:
         )
 
     def _run_deferred(self) -> None:
-        """Release what finalizers released during a step of this thread."""
-        while not self._inside and self._deferred:
+        """Release what finalizers released during a step. A release within a release is left to the outer loop."""
+        while self._deferred and not self._inside and not self._draining:
+            self._draining = True
+            try:
+                self._drain_deferred()
+            finally:
+                self._draining = False
+
+    def _drain_deferred(self) -> None:
+        while not self._inside:
             try:
                 call = self._deferred.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError:
                 return
             try:
                 call()

@@ -77,10 +77,9 @@ def handler(number, frame):
         return
     handling = True
     try:
-        with block():
+        with block(timeout=0.01):  # the interrupted thread may be starting the thread that connects
             served += 1
-    except PoolTimeout as error:
-        assert "signal handler" in str(error), error
+    except PoolTimeout:
         refused += 1
     pool.stats()
     handling = False

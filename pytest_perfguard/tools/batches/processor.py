@@ -281,7 +281,8 @@ class ThreadWorker(BatchWorker):
             queued.admit = gate.release
             try:
                 self._in_step = True
-                accepted = self._offer(queued)
+                # A thread of this worker would wait for itself.
+                accepted = self._offer(queued, force=self.works_here())
             finally:
                 self._in_step = False
         self._take_deferred()
@@ -330,8 +331,8 @@ class ThreadWorker(BatchWorker):
         for thread in threads:
             thread.join(deadline.left())
 
-    def _offer(self, queued: QueuedItem) -> bool:
-        accepted = self.queue.offer(queued, self._clock())
+    def _offer(self, queued: QueuedItem, *, force: bool = False) -> bool:
+        accepted = self.queue.offer(queued, self._clock(), force=force)
         if self.queue.queued in (1, self.queue.limits.full) or not self._threads:
             self._wake(queued)
         return accepted
@@ -344,7 +345,7 @@ class ThreadWorker(BatchWorker):
                     return
                 try:
                     self._in_step = True
-                    self._offer(self._deferred.popleft())
+                    self._offer(self._deferred.popleft(), force=True)
                 except IndexError:  # another thread was faster
                     return
                 finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from types import TracebackType
@@ -81,7 +82,7 @@ class AsyncBatchProcessor(BatchBase):
     async def process_many(
         self, kind: str, items: Iterable[Any], timeout: float | None = None, *, return_exceptions: bool = False
     ) -> list[Any]:
-        """Return the results of several items in their order; wait for each at most `timeout` seconds.
+        """Return the results of several items in their order; wait for them at most `timeout` seconds.
 
         With `return_exceptions`, errors are results; without, the first error is raised and the other items are withdrawn.
 
@@ -91,13 +92,19 @@ class AsyncBatchProcessor(BatchBase):
         """
         import asyncio
 
-        tasks = [asyncio.ensure_future(self.process(kind, item, timeout)) for item in items]
+        end = None if timeout is None else time.monotonic() + timeout
+        futures: list[asyncio.Future[Any]] = []
         try:
-            return await asyncio.gather(*tasks, return_exceptions=return_exceptions)
+            for item in items:
+                futures.append(await self.submit(kind, item, _left(end)))
+            if futures and end is not None:
+                _done, pending = await asyncio.wait(futures, timeout=_left(end))
+                for future in pending:
+                    future.set_exception(BatchTimeout(kind, f"no result within {timeout:g} s"))
+            return await asyncio.gather(*futures, return_exceptions=return_exceptions)
         except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for future in futures:
+                future.cancel()
             raise
 
     async def close(self) -> None:
@@ -164,8 +171,8 @@ class TaskWorker(BatchWorker):
             self.check_open()
         queued = QueuedItem(item, loop.create_future())
         accepted = queue.offer(queued, loop.time())
-        if accepted and (self._timer is None or queue.queued >= self._full):
-            self._pump()
+        if queue.running < self._concurrency and (self._timer is None or queue.queued >= self._full):
+            self._pump()  # else the end of a running batch begins the next
         return queued, accepted
 
     async def wait_for_room(self, queued: QueuedItem, timeout: float | None) -> None:
@@ -222,7 +229,7 @@ class TaskWorker(BatchWorker):
         closed = self.queue.closed
         self.queue = BatchQueue(self.queue.limits)
         self.queue.closed = closed
-        self._full = self.queue.limits.full
+        self._full, self._concurrency = self.queue.limits.full, self.queue.limits.concurrency
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -282,3 +289,7 @@ class TaskWorker(BatchWorker):
             self.queue.done(failed=failed, item_errors=errors)
             with contextlib.suppress(RuntimeError):  # the loop may be ending
                 self._pump()
+
+
+def _left(end: float | None) -> float | None:
+    return None if end is None else max(0.0, end - time.monotonic())

@@ -110,9 +110,9 @@ class BatchQueue:
             ("items", "batches", "failures", "item_errors", "cancelled", "refused", "largest"), 0
         )
 
-    def offer(self, item: QueuedItem, now: float) -> bool:
-        """Take an item; False: there is no room, and `item.admit` is called once there is."""
-        if len(self._queue) < self.limits.max_queue and not self._waiting:
+    def offer(self, item: QueuedItem, now: float, *, force: bool = False) -> bool:
+        """Take an item; False: there is no room, and `item.admit` is called once there is. `force`: take it in any case."""
+        if force or (len(self._queue) < self.limits.max_queue and not self._waiting):
             item.since = now
             self._queue.append(item)
             return True
@@ -145,14 +145,14 @@ class BatchQueue:
     def take(self, now: float) -> list[QueuedItem]:
         """Return the next batch, without cancelled items. `done` must follow unless it is empty."""
         batch: list[QueuedItem] = []
-        while self._queue and len(batch) < self.limits.max_size:
-            item = self._queue.popleft()
-            if self._flush_count:
-                self._flush_count -= 1
+        queue, before = self._queue, len(self._queue)
+        while queue and len(batch) < self.limits.max_size:
+            item = queue.popleft()
             if item.begin():
                 batch.append(item)
             else:
                 self._counts["cancelled"] += 1
+        self._flush_count = max(0, self._flush_count - before + len(queue))
         self._admit_waiting(now)
         if batch:
             self.running += 1
@@ -238,15 +238,14 @@ def set_results(batch: list[QueuedItem], results: list[Any]) -> int:
     """Set each caller's result, unless the caller has left; return the number of results that are errors."""
     errors = 0
     for item, result in zip(batch, results, strict=True):
-        is_error = isinstance(result, BaseException)
-        errors += is_error
+        future = item.future
         try:
-            if item.future.done():
-                continue
-            if is_error:
-                item.future.set_exception(raisable(result))
-            else:
-                item.future.set_result(result)
+            if isinstance(result, BaseException):
+                errors += 1
+                if not future.done():
+                    future.set_exception(raisable(result))
+            elif not future.done():
+                future.set_result(result)
         except BaseException:  # of a callback: it must not affect the other callers
             _log.exception("a callback of the result of %r failed", item.item)
     return errors

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from pytest_perfguard.tools.caches.remote import AsyncRedisCache, RedisCache
     from pytest_perfguard.tools.monitor.memory import MemoryManager
     from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
-    from pytest_perfguard.tools.pools.connections import ConnectionPool
-    from pytest_perfguard.tools.pools.connections_aio import AsyncConnectionPool
+    from pytest_perfguard.tools.pools.connection_pool import ConnectionPool
+    from pytest_perfguard.tools.pools.connection_pool_aio import AsyncConnectionPool
     from pytest_perfguard.tools.pools.drivers import async_psycopg_pool, dbapi_pool, psycopg_pool, redis_pool
-    from pytest_perfguard.tools.pools.objects import ObjectPool
-    from pytest_perfguard.tools.pools.objects_aio import AsyncObjectPool
+    from pytest_perfguard.tools.pools.object_pool import ObjectPool
+    from pytest_perfguard.tools.pools.object_pool_aio import AsyncObjectPool
     from pytest_perfguard.tools.startup.import_budget import ImportGroup
     from pytest_perfguard.tools.startup.imports import import_report
     from pytest_perfguard.tools.startup.lazy import LazyModuleLoader
@@ -103,9 +103,9 @@ __all__ = [
 _HOMES = {
     "AlertError": "pytest_perfguard.core.errors",
     "AsyncBatchProcessor": "pytest_perfguard.tools.batches.processor_aio",
-    "AsyncConnectionPool": "pytest_perfguard.tools.pools.connections_aio",
+    "AsyncConnectionPool": "pytest_perfguard.tools.pools.connection_pool_aio",
     "AsyncMultiLevelCache": "pytest_perfguard.tools.caches.levels",
-    "AsyncObjectPool": "pytest_perfguard.tools.pools.objects_aio",
+    "AsyncObjectPool": "pytest_perfguard.tools.pools.object_pool_aio",
     "AsyncRedisCache": "pytest_perfguard.tools.caches.remote",
     "AsyncStreamProcessor": "pytest_perfguard.tools.streams.processor_aio",
     "BatchClosed": "pytest_perfguard.core.tool_errors",
@@ -116,7 +116,7 @@ _HOMES = {
     "CacheError": "pytest_perfguard.core.tool_errors",
     "CacheValueError": "pytest_perfguard.core.tool_errors",
     "CannotCheck": "pytest_perfguard.core.errors",
-    "ConnectionPool": "pytest_perfguard.tools.pools.connections",
+    "ConnectionPool": "pytest_perfguard.tools.pools.connection_pool",
     "DiskCache": "pytest_perfguard.tools.caches.disk",
     "ExpressionError": "pytest_perfguard.core.errors",
     "ImportBudgetError": "pytest_perfguard.core.tool_errors",
@@ -129,7 +129,7 @@ _HOMES = {
     "MissingExtra": "pytest_perfguard.core.errors",
     "MultiLevelCache": "pytest_perfguard.tools.caches.levels",
     "NotLent": "pytest_perfguard.core.tool_errors",
-    "ObjectPool": "pytest_perfguard.tools.pools.objects",
+    "ObjectPool": "pytest_perfguard.tools.pools.object_pool",
     "PerfguardError": "pytest_perfguard.core.errors",
     "PerformanceMonitor": "pytest_perfguard.tools.monitor.monitor",
     "PoolClosed": "pytest_perfguard.core.tool_errors",

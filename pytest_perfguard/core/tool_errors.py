@@ -1,19 +1,20 @@
-"""The errors of the tools that tests and services use directly: pools, caches, batches, streams, start-up, `benchmark`.
+"""Errors of the tools that tests and services use directly: pools, caches, batches, streams, start-up, `benchmark`.
 
 PerfguardError
-|-- PoolError            a pool cannot do what it is asked to
-|   |-- PoolTimeout      nothing came free within the time
+|-- PoolError            an operation of a pool failed
+|   |-- PoolTimeout      no object became available within the time limit
+|   |   `-- TooManyWaiting   as many borrowers wait as the pool allows
 |   |-- PoolClosed       the pool is closed, or is being closed
-|   `-- NotLent          something was given back that this pool has not lent
-|-- CacheError           a cache cannot do what it is asked to
-|   `-- CacheValueError  a key or a value that the cache could not give back as it is
+|   `-- NotLent          a released object is not in use
+|-- CacheError           an operation of a cache failed
+|   `-- CacheValueError  a key or a value cannot be stored and restored unchanged
 |-- BatchError           a batch cannot be processed
-|   |-- BatchTimeout     no result, or no room in the queue, within the time
+|   |-- BatchTimeout     no result, or no room in the queue, within the time limit
 |   |-- BatchClosed      the processor is closed
-|   `-- BatchSizeError   the processor returned another number of results than it was given items
+|   `-- BatchSizeError   the number of results differs from the number of items
 |-- StreamError          a chunk of a stream could not be processed
 |-- StartupError         a step of a program's start failed
-|-- ImportBudgetError    an import loads or costs more than it may
+|-- ImportBudgetError    an import loads too many modules or costs too much
 |-- BenchmarkFileError   a file of pytest-benchmark cannot be read
 `-- FixtureAlreadyUsed   a second measurement with the fixture `benchmark`; a RuntimeError
 """
@@ -27,7 +28,7 @@ from pytest_perfguard.core.errors import PerfguardError
 
 
 class PoolError(PerfguardError):
-    """The pool `pool` cannot do what it is asked to; `problem` says why."""
+    """An operation of the pool `pool` failed; `problem` is the reason."""
 
     def __init__(self, pool: str, problem: str) -> None:
         self.pool = pool
@@ -38,19 +39,23 @@ class PoolError(PerfguardError):
 
 
 class PoolTimeout(PoolError, TimeoutError):
-    """Nothing came free within the time."""
+    """No object became available within the time limit."""
+
+
+class TooManyWaiting(PoolTimeout):
+    """As many borrowers wait as the pool allows (`max_waiting`): this one was refused at once."""
 
 
 class PoolClosed(PoolError):
-    """The pool is closed, or lends nothing any more because it is being closed."""
+    """The pool is closed, or is being closed and has stopped lending."""
 
 
 class NotLent(PoolError, ValueError):
-    """Something was given back that the pool has not lent: it is not the pool's, or was given back already."""
+    """A released object is not in use: it is not the pool's, or was released already."""
 
 
 class CacheError(PerfguardError):
-    """The cache `cache` cannot do what it is asked to; `problem` says why."""
+    """An operation of the cache `cache` failed; `problem` is the reason."""
 
     def __init__(self, cache: str, problem: str) -> None:
         self.cache = cache
@@ -61,11 +66,11 @@ class CacheError(PerfguardError):
 
 
 class CacheValueError(CacheError, TypeError):
-    """A key or a value cannot be kept such that it comes back as it is."""
+    """A key or a value cannot be stored and restored unchanged."""
 
 
 class BatchError(PerfguardError):
-    """The batch `kind` cannot be processed; `problem` says why."""
+    """A batch of the kind `kind` cannot be processed; `problem` is the reason."""
 
     def __init__(self, kind: str, problem: str) -> None:
         self.kind = kind
@@ -76,7 +81,7 @@ class BatchError(PerfguardError):
 
 
 class BatchTimeout(BatchError, TimeoutError):
-    """No result, or no room in the queue, within the time."""
+    """No result, or no room in the queue, within the time limit."""
 
 
 class BatchClosed(BatchError):
@@ -84,7 +89,7 @@ class BatchClosed(BatchError):
 
 
 class BatchSizeError(BatchError):
-    """The processor returned another number of results than it was given items: whose they are cannot be known."""
+    """The number of results differs from the number of items, so that no result can be assigned."""
 
 
 class StreamError(PerfguardError):
@@ -104,9 +109,9 @@ class StreamError(PerfguardError):
 
 
 class StartupError(PerfguardError):
-    """The step `step` of a program's start failed, or cannot be done; `problem` says why.
+    """The step `step` of a program's start failed, or cannot run; `problem` is the reason.
 
-    `report` is a `StartupReport` of all that was done, where something was.
+    `report` is the `StartupReport` of the steps that ran, or None.
     """
 
     def __init__(self, step: str, problem: str) -> None:
@@ -119,7 +124,7 @@ class StartupError(PerfguardError):
 
 
 class ImportBudgetError(PerfguardError, AssertionError):
-    """Importing `module` loads or costs more than it may: one of the `lines` for each budget that was passed."""
+    """Importing `module` exceeds its budgets: `lines` has one line for each."""
 
     def __init__(self, module: str, lines: Sequence[str]) -> None:
         self.module = module
@@ -130,7 +135,7 @@ class ImportBudgetError(PerfguardError, AssertionError):
 
 
 class BenchmarkFileError(PerfguardError):
-    """The file `path` does not hold what pytest-benchmark writes; `problem` says what is wrong."""
+    """The file `path` is not one that pytest-benchmark wrote; `problem` is the reason."""
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
@@ -141,7 +146,7 @@ class BenchmarkFileError(PerfguardError):
 
 
 class FixtureAlreadyUsed(PerfguardError, RuntimeError):
-    """The fixture of one test has one measurement; it was used before, in the way that `before` names."""
+    """A test makes one measurement with the fixture; `before` names the first."""
 
     def __init__(self, before: str) -> None:
         self.before = before

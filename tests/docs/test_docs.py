@@ -115,7 +115,7 @@ def test_the_examples_of_the_page_on_the_monitor_run(pytester):
 def test_the_examples_of_the_page_on_pools_run(pytester):
     example, drivers = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "pools.md").read_text(), re.DOTALL)
     pytester.makepyfile(example + drivers)
-    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=4)
 
 
 def test_the_examples_of_the_page_on_caches_run(pytester):
@@ -131,9 +131,9 @@ def test_the_examples_of_the_page_on_start_up_run(pytester):
 
 
 def test_the_examples_of_the_page_on_batches_and_streams_run(pytester):
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "processing.md").read_text(), re.DOTALL)
-    pytester.makepyfile(example)
-    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=3)
+    example, cache = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "processing.md").read_text(), re.DOTALL)
+    pytester.makepyfile(example + cache)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=4)
 
 
 def test_the_examples_of_the_page_on_benchmarks_run(pytester):

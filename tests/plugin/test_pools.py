@@ -151,7 +151,7 @@ def test_leaking(conn_pool, memory_watch):
     with pytest.raises(AssertionError, match="connections of db per call"):
         memory_watch.check(pool.acquire)
     for lent in pool.not_returned():
-        pool.release(lent.thing)
+        pool.release(lent.obj)
 """
     )
     project.run(short=False).assert_outcomes(passed=1)

@@ -1,1 +1,1 @@
-"""Batch processors: requests of many callers, handled many at a time."""
+"""Batch processors: items of many callers, processed many at a time."""

@@ -1,4 +1,4 @@
-"""What both batch processors have in common: kinds, their lanes, and what is said of them."""
+"""Kinds, limits and statistics that both batch processors share."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from typing import Any, Final
 
 from pytest_perfguard.core.tool_errors import BatchClosed, BatchError, BatchSizeError
 from pytest_perfguard.tools.batches.state import (
-    BATCHES_WAITING,
+    MAX_BATCHES_WAITING,
     BatchLimits,
     BatchQueue,
     BatchStats,
-    WrongSize,
+    QueuedItem,
+    WrongResultCount,
+    checked_results,
+    merge_equal,
     raisable,
 )
 
-#: Is this code a processor at work? What it submits in its turn is taken until all is done.
+#: Whether this code runs within a processor. Items that it submits are accepted until all work is done.
 INSIDE: Final[ContextVar[bool]] = ContextVar("perfguard_inside_a_batch", default=False)
 
 
 class BatchWorker:
-    """The queue and the processor of one kind. Not to be used by itself."""
+    """Base class of the queue and the processor of one kind."""
 
     def __init__(self, kind: str, processor: Callable[[list[Any]], Any], limits: BatchLimits) -> None:
         self.kind = kind
@@ -31,7 +34,7 @@ class BatchWorker:
         self.closed = False
 
     def check_open(self) -> None:
-        """Refuse whoever comes too late.
+        """Refuse items after the end.
 
         Raises
         ------
@@ -40,21 +43,36 @@ class BatchWorker:
         if self.closed or (self.queue.closed and not INSIDE.get()):
             raise BatchClosed(self.kind, "the processor is closed")
 
-    def hurry(self) -> None:
-        """Process what waits now."""
+    def flush(self) -> None:
+        """Process the queued items now."""
         raise NotImplementedError
 
     def stats(self) -> BatchStats:
-        """The numbers of this moment."""
+        """Return the statistics of this moment."""
         return self.queue.stats()
 
+    def items_of(self, batch: list[QueuedItem]) -> tuple[list[Any], list[int] | None]:
+        """Return the items for the processor, and where equal ones were merged the place of each caller's item."""
+        items = [queued.item for queued in batch]
+        return merge_equal(items) if self.queue.limits.merge else (items, None)
+
+    def results_of(self, returned: Any, items: list[Any], places: list[int] | None) -> list[Any]:
+        """Return one result for each caller.
+
+        Raises
+        ------
+        WrongResultCount
+        """
+        results = checked_results(returned, len(items))
+        return results if places is None else [results[place] for place in places]
+
     def full_text(self, timeout: float | None) -> str:
-        """Who found no room."""
+        """Return the problem of a caller that found no room."""
         return f"no room in the queue within {timeout or 0:g} s: {self.queue.limits.max_queue} items wait"
 
     def batch_error(self, error: BaseException) -> BaseException:
-        """What all callers of a failed batch get."""
-        if isinstance(error, WrongSize):
+        """Return the error for all callers of a failed batch."""
+        if isinstance(error, WrongResultCount):
             return BatchSizeError(self.kind, str(error))
         if isinstance(error, Exception):
             return raisable(error)
@@ -62,7 +80,7 @@ class BatchWorker:
 
 
 class BatchBase:
-    """Not to be used by itself."""
+    """Base class of the batch processors."""
 
     def __init__(
         self,
@@ -72,11 +90,13 @@ class BatchBase:
         max_delay: float,
         max_queue: int | None,
         concurrency: int,
+        merge: bool,
     ) -> None:
         self._make = make
         self._max_queue = max_queue
-        self._limits = BatchLimits(max_size, max_delay, max_queue or BATCHES_WAITING * max_size, concurrency)
-        self._lanes: dict[str, Any] = {}
+        max_queue = MAX_BATCHES_WAITING * max_size if max_queue is None else max_queue
+        self._limits = BatchLimits(max_size, max_delay, max_queue, concurrency, merge)
+        self._workers: dict[str, Any] = {}
         self._closed = False
         for kind, processor in processors.items():
             self.register(kind, processor)
@@ -90,41 +110,49 @@ class BatchBase:
         max_delay: float | None = None,
         max_queue: int | None = None,
         concurrency: int | None = None,
+        merge: bool | None = None,
     ) -> None:
-        """Add a kind; what is not given is as for all."""
+        """Add a kind. Limits that are not given are those of the whole processor."""
         if self._closed:
             raise BatchClosed(kind, "the processor is closed")
-        if kind in self._lanes:
+        if kind in self._workers:
             raise ValueError(f"a processor for {kind!r} is registered already")
+        if not callable(processor):
+            raise TypeError(f"the processor for {kind!r} is {processor!r}: give a function that takes a list of items")
         if max_queue is None and self._max_queue is None and max_size is not None:
-            max_queue = BATCHES_WAITING * max_size
-        given = {"max_size": max_size, "max_delay": max_delay, "max_queue": max_queue, "concurrency": concurrency}
+            max_queue = MAX_BATCHES_WAITING * max_size
+        given = {
+            "max_size": max_size, "max_delay": max_delay, "max_queue": max_queue, "concurrency": concurrency,
+            "merge": merge,
+        }  # fmt: skip
         changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        self._lanes[kind] = self._make(kind, processor, replace(self._limits, **changed))
+        self._workers[kind] = self._make(kind, processor, replace(self._limits, **changed))
 
     def stats(self, kind: str | None = None) -> BatchStats:
-        """The numbers of this moment: of one kind, or of all together."""
+        """Return the statistics of one kind, or of all kinds together."""
         if kind is not None:
-            stats: BatchStats = self._lane(kind).stats()
+            stats: BatchStats = self._worker(kind).stats()
             return stats
-        return sum((lane.stats() for lane in list(self._lanes.values())), BatchStats())
+        return sum((worker.stats() for worker in list(self._workers.values())), BatchStats())
 
     def statistics(self) -> dict[str, float]:
-        """Those of all kinds as numbers by name: `monitor.watch("batch", processor.statistics)`."""
+        """Return the statistics of all kinds as a mapping: `monitor.watch("batch", processor.statistics)`."""
         return asdict(self.stats())
 
     def flush(self) -> None:
-        """Do not wait for full batches: what is queued now is due now."""
-        for lane in list(self._lanes.values()):
-            lane.hurry()
+        """Process the queued items now, without waiting for full batches."""
+        for worker in list(self._workers.values()):
+            worker.flush()
 
-    relieve = flush
+    #: Called by a `MemoryManager` when memory is short.
+    free_memory = relieve = flush
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {', '.join(self._lanes) or 'without kinds'}>"
+        return f"<{type(self).__name__} {', '.join(self._workers) or 'without kinds'}>"
 
-    def _lane(self, kind: str) -> Any:
-        lane = self._lanes.get(kind)
-        if lane is None:
-            raise BatchError(kind, f"no processor is registered (there are: {', '.join(self._lanes) or 'none'})")
-        return lane
+    def _worker(self, kind: str) -> Any:
+        worker = self._workers.get(kind)
+        if worker is None:
+            known = ", ".join(map(str, self._workers)) or "none"
+            raise BatchError(kind, f"no processor is registered (there are: {known})")
+        return worker

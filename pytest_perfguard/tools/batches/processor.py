@@ -1,21 +1,38 @@
-"""`BatchProcessor`: what many threads ask for one by one, done many at a time."""
+"""`BatchProcessor`: items of many threads, processed many at a time."""
 
 from __future__ import annotations
 
 import atexit
+import inspect
 import logging
+import math
+import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
 from typing import Any, Final
 
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.tool_errors import BatchTimeout
-from pytest_perfguard.tools.batches.base import BatchBase
-from pytest_perfguard.tools.batches.state import MAX_DELAY, MAX_SIZE
-from pytest_perfguard.tools.batches.worker import Deadline, ThreadLane
+from pytest_perfguard.tools.batches.base import INSIDE, BatchBase, BatchWorker
+from pytest_perfguard.tools.batches.state import (
+    MAX_DELAY,
+    MAX_SIZE,
+    BatchLimits,
+    BatchQueue,
+    BatchStats,
+    QueuedItem,
+    set_results,
+)
+
+#: Seconds after which a thread without work ends.
+MAX_IDLE: Final = 10.0
+#: Maximum seconds of one wait: the system limits it.
+MAX_WAIT: Final = 3600.0
 
 _log = logging.getLogger("perfguard.batch")
 
@@ -23,22 +40,26 @@ Processor = Callable[[list[Any]], Sequence[Any]]
 
 
 class BatchProcessor(BatchBase):
-    """Gathers items of one kind into batches, has them processed, and gives each caller its own result. For threads.
+    """Collects items of one kind into batches, processes them, and returns to each caller its own result. For threads.
 
-    A batch is due when it is full, or when its oldest item has waited for `max_delay`. The processor of a kind gets a list of
-    items and returns as many results, in their order. A result that is an exception is raised at that one caller; what the
-    processor itself raises, at all of them. Use it as a context manager, or `close()` it: then what waits is processed.
+    A batch is due when it is full, or when its oldest item has waited for `max_delay`. The processor of a kind takes a list
+    of items and returns as many results in the same order. A result that is an exception is raised at its caller; an
+    exception that the processor raises, at all callers of the batch. Use it as a context manager, or call `close()`: both
+    process the queued items. A forked child starts without the items and threads of its parent.
 
     Parameters
     ----------
     processors
-        functions by kind. More can be added by `register`.
+        functions by kind. `register` adds more.
     max_size, max_delay
-        items, and seconds.
+        maximum number of items of a batch, and maximum seconds that an item waits for it.
     max_queue
-        items of a kind that may wait; whoever comes then waits for room. 10 batches by default.
+        items of a kind that may wait; further callers wait for room. By default 10 batches.
     concurrency
-        batches of a kind at the same time.
+        batches of a kind that run at the same time.
+    merge
+        process equal items of a batch once: their callers share the result. Items are equal where they compare equal and
+        have the same type.
     clock
         seconds, for tests.
     """
@@ -51,17 +72,18 @@ class BatchProcessor(BatchBase):
         max_delay: float = MAX_DELAY,
         max_queue: int | None = None,
         concurrency: int = 1,
+        merge: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
-            lambda kind, processor, own: ThreadLane(kind, processor, own, clock),
-            processors, max_size, max_delay, max_queue, concurrency,
+            lambda kind, processor, own: ThreadWorker(kind, processor, own, clock),
+            processors, max_size, max_delay, max_queue, concurrency, merge,
         )  # fmt: skip
         _open.add(self)
-        weakref.finalize(self, _close, self._lanes).atexit = False
+        weakref.finalize(self, _close, self._workers).atexit = False
 
     def submit(self, kind: str, item: Any, timeout: float | None = None) -> Future[Any]:
-        """The future result of an item. Waits for room in the queue, at most `timeout` seconds.
+        """Return the future result of an item. Wait for room in the queue, at most `timeout` seconds.
 
         Raises
         ------
@@ -69,39 +91,57 @@ class BatchProcessor(BatchBase):
             no processor is registered for that kind.
         BatchTimeout, BatchClosed
         """
-        lane: ThreadLane = self._lane(kind)
-        return lane.submit(item, timeout)
+        worker: ThreadWorker = self._worker(kind)
+        return worker.submit(item, timeout)
 
     def process(self, kind: str, item: Any, timeout: float | None = None) -> Any:
-        """The result of an item; waits for it at most `timeout` seconds.
+        """Return the result of an item; wait for it at most `timeout` seconds.
 
         Raises
         ------
         BatchTimeout
-            the item is then taken back, if its batch has not begun.
+            the item is withdrawn, unless its batch has begun.
         BatchSizeError
-            the processor returned another number of results than it was given items.
-        BatchError, BatchClosed, and what the processor raises
+            the number of results differs from the number of items.
+        BatchError, BatchClosed, and the errors of the processor
         """
-        begun = time.monotonic()
-        future = self.submit(kind, item, timeout)
-        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
+        deadline = Deadline(timeout)
+        return self._result(kind, self.submit(kind, item, timeout), deadline)
+
+    def process_many(
+        self, kind: str, items: Iterable[Any], timeout: float | None = None, *, return_exceptions: bool = False
+    ) -> list[Any]:
+        """Return the results of several items in their order; wait for them at most `timeout` seconds.
+
+        With `return_exceptions`, errors are results; without, the first error is raised and the other items are withdrawn.
+
+        Raises
+        ------
+        BatchTimeout, BatchSizeError, BatchError, BatchClosed, and the errors of the processor
+        """
+        deadline = Deadline(timeout)
+        futures: list[Future[Any]] = []
+        results: list[Any] = []
         try:
-            return future.result(left)
-        except FutureTimeout:
-            if not future.cancel():  # it has come meanwhile, or is being processed
-                if future.done():
-                    return future.result()
-                _log.debug("batch %s: nobody waits any more for an item that is being processed", kind)
-            raise BatchTimeout(kind, f"no result within {timeout:g} s") from None
+            for item in items:
+                futures.append(self.submit(kind, item, deadline.left()))
+            for future in futures:
+                try:
+                    results.append(self._result(kind, future, deadline))
+                except Exception as error:
+                    if not return_exceptions:
+                        raise
+                    results.append(error)
         except BaseException:
-            future.cancel()  # Ctrl-C while it waited
+            for future in futures:
+                future.cancel()
             raise
+        return results
 
     def close(self, timeout: float | None = None) -> None:
-        """Process what waits, take nothing more, and end the threads; waits for that at most `timeout` seconds.
+        """Process the queued items, accept no more, and end the threads; wait for that at most `timeout` seconds.
 
-        What processors submit in their turn meanwhile is processed, too. Called by a processor it does not wait.
+        Items that processors submit meanwhile are processed, too. A call by a processor does not wait.
 
         Raises
         ------
@@ -109,16 +149,16 @@ class BatchProcessor(BatchBase):
         """
         self._closed = True
         deadline = Deadline(timeout)
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.close()
-        if any(lane.works_here() for lane in lanes):
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.close()
+        if any(worker.works_here() for worker in workers):
             return
-        while not all(lane.idle() for lane in lanes):  # one lane's batch may submit to another one
-            for lane in lanes:
-                lane.wait_until_idle(deadline)
-        for lane in lanes:
-            lane.end(deadline)
+        while not all(worker.idle() for worker in workers):  # a batch of one kind may submit to another kind
+            for worker in workers:
+                worker.wait_until_idle(deadline)
+        for worker in workers:
+            worker.end(deadline)
 
     def __enter__(self) -> BatchProcessor:
         return self
@@ -128,18 +168,275 @@ class BatchProcessor(BatchBase):
     ) -> None:
         self.close()
 
+    def _result(self, kind: str, future: Future[Any], deadline: Deadline) -> Any:
+        if self._worker(kind).in_step():
+            future.cancel()
+            raise BatchTimeout(
+                kind,
+                "process was called by a finalizer or a signal handler while its thread changed the queue: use submit",
+            )
+        try:
+            return future.result(deadline.left())
+        except FutureTimeout:
+            if not future.cancel():  # the result is there, or the batch has begun
+                if future.done():
+                    return future.result()
+                _log.debug("batch %s: no caller waits any more for an item that is being processed", kind)
+            raise BatchTimeout(kind, f"no result within {deadline.timeout:g} s") from None
+        except BaseException:
+            future.cancel()  # Ctrl-C while it waited
+            raise
 
-#: At the end of the program what waits is processed, too.
+
+#: Processors whose queued items are processed at the end of the program.
 _open: Final[weakref.WeakSet[BatchProcessor]] = weakref.WeakSet()
 
 
-def _close(lanes: dict[str, ThreadLane]) -> None:
-    """Nobody has the processor any more: its threads do what waits, and end."""
-    for lane in list(lanes.values()):
-        lane.close()
+def _close(workers: dict[str, ThreadWorker]) -> None:
+    """Let the threads of a processor that no code refers to process the queued items, and end."""
+    for worker in list(workers.values()):
+        worker.close()
 
 
 @atexit.register
 def _close_all() -> None:
     for processor in list(_open):
         processor.close()
+
+
+class Deadline:
+    """A time limit of so many seconds from now; None: no limit."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self._end = math.inf if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Return the remaining seconds; None: no limit."""
+        return None if self._end == math.inf else max(0.0, self._end - time.monotonic())
+
+
+class ThreadItem(QueuedItem):
+    """A submitted item of a thread."""
+
+    __slots__ = ()
+
+    def begin(self) -> bool:
+        """Return whether the caller still waits. From now on the future cannot be cancelled."""
+        here: bool = self.future.set_running_or_notify_cancel()
+        return here
+
+
+class ThreadWorker(BatchWorker):
+    """The queue of one kind, and its threads, which start with work and end without.
+
+    A finalizer or a signal handler may submit an item while its own thread changes the queue. Such an item is taken in
+    after that step.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        processor: Callable[[list[Any]], Sequence[Any]],
+        limits: BatchLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(kind, processor, limits)
+        if inspect.iscoroutinefunction(processor):
+            raise TypeError(f"{processor!r} is a coroutine function: use AsyncBatchProcessor")
+        self._clock = clock
+        self.begin_anew()
+        register_at_fork(self)
+
+    def begin_anew(self) -> None:
+        """Forget items and threads: in a forked child they belong to the parent process."""
+        closed = self.queue.closed
+        self.queue = BatchQueue(self.queue.limits)
+        self.queue.closed = closed
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._in_step = False
+        self._deferred: deque[QueuedItem] = deque()
+        self._threads: set[threading.Thread] = set()
+
+    def in_step(self) -> bool:
+        """Return whether this thread is changing the queue: a finalizer or a signal handler has interrupted it."""
+        if not self._in_step or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._in_step
+        finally:
+            self._lock.release()
+
+    def submit(self, item: Any, timeout: float | None) -> Future[Any]:
+        """Take an item as soon as there is room."""
+        future: Future[Any] = Future()
+        queued, gate = ThreadItem(item, future), threading.Lock()
+        with self._changed:
+            self.check_open()
+            if self._in_step:
+                self._deferred.append(queued)
+                return future
+            gate.acquire()
+            queued.admit = gate.release
+            try:
+                self._in_step = True
+                # A thread of this worker would wait for itself.
+                accepted = self._offer(queued, force=self.works_here())
+            finally:
+                self._in_step = False
+        self._take_deferred()
+        if not accepted:
+            self._wait_for_room(queued, gate, timeout)
+        return future
+
+    def flush(self) -> None:
+        """Process the queued items now."""
+        with self._changed:
+            self.queue.flush()
+            self._changed.notify_all()
+
+    def stats(self) -> BatchStats:
+        """Return the statistics of this moment."""
+        with self._changed:
+            return self.queue.stats()
+
+    def close(self) -> None:
+        """Accept items of running processors only, and wait for no full batch."""
+        with self._changed:
+            self.queue.closed = True
+            self._changed.notify_all()
+
+    def works_here(self) -> bool:
+        """Return whether the calling thread is one of the worker's."""
+        return threading.current_thread() in self._threads
+
+    def idle(self) -> bool:
+        """Return whether no item waits and no batch runs."""
+        with self._changed:
+            return self.queue.idle
+
+    def wait_until_idle(self, deadline: Deadline) -> None:
+        """Wait until all batches are done."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.queue.idle, deadline.left()):
+                raise BatchTimeout(self.kind, f"not all batches were done within {deadline.timeout or 0:g} s")
+
+    def end(self, deadline: Deadline) -> None:
+        """Accept nothing more, and wait for the threads."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(deadline.left())
+
+    def _offer(self, queued: QueuedItem, *, force: bool = False) -> bool:
+        accepted = self.queue.offer(queued, self._clock(), force=force)
+        if self.queue.queued in (1, self.queue.limits.full) or not self._threads:
+            self._wake(queued)
+        return accepted
+
+    def _take_deferred(self) -> None:
+        """Take in the items that finalizers submitted during a step of this thread."""
+        while self._deferred:
+            with self._changed:
+                if self._in_step:
+                    return
+                try:
+                    self._in_step = True
+                    self._offer(self._deferred.popleft(), force=True)
+                except IndexError:  # another thread was faster
+                    return
+                finally:
+                    self._in_step = False
+
+    def _wait_for_room(self, queued: QueuedItem, gate: threading.Lock, timeout: float | None) -> None:
+        try:
+            admitted = gate.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+        except BaseException:  # Ctrl-C
+            with self._changed:
+                if not self.queue.withdraw(queued, "cancelled"):
+                    queued.future.cancel()
+            raise
+        if not admitted:
+            with self._changed:
+                if self.queue.withdraw(queued):
+                    raise BatchTimeout(self.kind, self.full_text(timeout))
+
+    def _wake(self, queued: QueuedItem | None = None) -> None:
+        """Let a thread look at the queue; where none can be started, `queued` is not taken."""
+        self._changed.notify()
+        if len(self._threads) < self.queue.limits.concurrency:
+            thread = threading.Thread(target=self._work, name=f"perfguard-batch-{self.kind}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if self._threads:
+                    return  # it takes longer
+                if queued is not None:
+                    self.queue.take_back(queued)
+                raise
+            self._threads.add(thread)
+
+    def _work(self) -> None:
+        INSIDE.set(True)
+        try:
+            while self._work_once():
+                pass
+        finally:
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+                self._changed.notify_all()
+
+    def _work_once(self) -> bool:
+        """Process one batch; return False where the thread is not needed any more."""
+        batch = self._next()
+        self._take_deferred()
+        if batch is not None:
+            self._run(batch)
+        return batch is not None
+
+    def _next(self) -> list[QueuedItem] | None:
+        """Return the next batch once it is due; None: the thread is not needed any more."""
+        with self._changed:
+            while not self._over():
+                self._take_deferred()
+                wait = self.queue.due(self._clock())
+                if wait == 0:
+                    if batch := self._take():
+                        return batch
+                    self._changed.notify_all()  # all items were cancelled
+                elif (
+                    not self._changed.wait(MAX_IDLE if wait is None else min(wait, MAX_WAIT)) and not self.queue.queued
+                ):
+                    return None
+            return None
+
+    def _take(self) -> list[QueuedItem]:
+        try:
+            self._in_step = True
+            batch = self.queue.take(self._clock())
+            if self.queue.queued:
+                self._wake()  # the other items may be due for another thread
+            return batch
+        finally:
+            self._in_step = False
+
+    def _over(self) -> bool:
+        return self.queue.closed and self.queue.idle
+
+    def _run(self, batch: list[QueuedItem]) -> None:
+        failed, errors = False, 0
+        try:
+            items, places = self.items_of(batch)
+            results = self.results_of(self.processor(items), items, places)
+        except BaseException as error:
+            failed = True
+            set_results(batch, [self.batch_error(error)] * len(batch))
+        else:
+            errors = set_results(batch, results)
+        finally:
+            with self._changed:
+                self.queue.done(failed=failed, item_errors=errors)
+                self._changed.notify_all()

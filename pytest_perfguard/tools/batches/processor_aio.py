@@ -1,39 +1,35 @@
-"""`AsyncBatchProcessor`: what many tasks ask for one by one, done many at a time."""
+"""`AsyncBatchProcessor`: items of many tasks, processed many at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.tool_errors import BatchError, BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchBase, BatchWorker
-from pytest_perfguard.tools.batches.state import (
-    MAX_DELAY,
-    MAX_SIZE,
-    BatchLimits,
-    BatchQueue,
-    Entry,
-    outcomes,
-    settle,
-)
+from pytest_perfguard.tools.batches.state import MAX_DELAY, MAX_SIZE, BatchLimits, BatchQueue, QueuedItem, set_results
 
 if TYPE_CHECKING:
     import asyncio
 
-#: Seconds after which a timer looks again, however long it is to wait.
-_LONGEST: Final = 3600.0
+#: Maximum seconds of one timer.
+MAX_TIMER: Final = 3600.0
 
 AsyncProcessor = Callable[[list[Any]], Sequence[Any] | Awaitable[Sequence[Any]]]
 
 
 class AsyncBatchProcessor(BatchBase):
-    """`BatchProcessor` for the tasks of one event loop: the same, awaited. Processors may be coroutine functions.
+    """`BatchProcessor` for the tasks of one event loop. Processors may be coroutine functions.
 
-    The parameters are those of `BatchProcessor`. A cancelled caller takes its item along if its batch has not begun, and does no
-    harm to the others.
+    The parameters are those of `BatchProcessor`. A cancelled caller withdraws its item if its batch has not begun, and does
+    not affect the others. A batch runs in an empty context of its own: it sees the context variables of no caller. Items
+    of a loop that has been closed are dropped.
     """
 
     def __init__(
@@ -44,62 +40,86 @@ class AsyncBatchProcessor(BatchBase):
         max_delay: float = MAX_DELAY,
         max_queue: int | None = None,
         concurrency: int = 1,
+        merge: bool = False,
     ) -> None:
-        super().__init__(TaskLane, processors, max_size, max_delay, max_queue, concurrency)
+        super().__init__(TaskWorker, processors, max_size, max_delay, max_queue, concurrency, merge)
 
     async def submit(self, kind: str, item: Any, timeout: float | None = None) -> asyncio.Future[Any]:
-        """The future result of an item. Waits for room in the queue, at most `timeout` seconds.
+        """Return the future result of an item. Wait for room in the queue, at most `timeout` seconds.
 
         Raises
         ------
         BatchError
-            no processor is registered for that kind, or the processor lives in another event loop.
+            no processor is registered for that kind, or the processor belongs to another event loop.
         BatchTimeout, BatchClosed
         """
-        lane: TaskLane = self._lane(kind)
-        return await lane.submit(item, timeout)
+        worker: TaskWorker = self._worker(kind)
+        queued, accepted = worker.offer(item)
+        if not accepted:
+            await worker.wait_for_room(queued, timeout)
+        future: asyncio.Future[Any] = queued.future
+        return future
 
     async def process(self, kind: str, item: Any, timeout: float | None = None) -> Any:
-        """The result of an item; waits for it at most `timeout` seconds.
+        """Return the result of an item; wait for it at most `timeout` seconds.
 
         Raises
         ------
         BatchTimeout
-            the item is then taken back, if its batch has not begun.
+            the item is withdrawn, unless its batch has begun.
         BatchSizeError
-            the processor returned another number of results than it was given items.
-        BatchError, BatchClosed, and what the processor raises
+            the number of results differs from the number of items.
+        BatchError, BatchClosed, and the errors of the processor
+        """
+        worker: TaskWorker = self._workers.get(kind) or self._worker(kind)
+        if timeout is None:
+            queued, accepted = worker.offer(item)
+            if not accepted:
+                await worker.wait_for_room(queued, None)
+            return await queued.future
+        return await self._process_in_time(worker, item, timeout)
+
+    async def process_many(
+        self, kind: str, items: Iterable[Any], timeout: float | None = None, *, return_exceptions: bool = False
+    ) -> list[Any]:
+        """Return the results of several items in their order; wait for them at most `timeout` seconds.
+
+        With `return_exceptions`, errors are results; without, the first error is raised and the other items are withdrawn.
+
+        Raises
+        ------
+        BatchTimeout, BatchSizeError, BatchError, BatchClosed, and the errors of the processor
         """
         import asyncio
 
-        if timeout is None:
-            return await (await self.submit(kind, item))
-        begun = asyncio.get_running_loop().time()
-        future = await self.submit(kind, item, timeout)
-        left = timeout - (asyncio.get_running_loop().time() - begun)
+        end = None if timeout is None else time.monotonic() + timeout
+        futures: list[asyncio.Future[Any]] = []
         try:
-            done, _ = await asyncio.wait([future], timeout=max(0.0, left))
-        except asyncio.CancelledError:
-            future.cancel()
+            for item in items:
+                futures.append(await self.submit(kind, item, _left(end)))
+            if futures and end is not None:
+                _done, pending = await asyncio.wait(futures, timeout=_left(end))
+                for future in pending:
+                    future.set_exception(BatchTimeout(kind, f"no result within {timeout:g} s"))
+            return await asyncio.gather(*futures, return_exceptions=return_exceptions)
+        except BaseException:
+            for future in futures:
+                future.cancel()
             raise
-        if not done:
-            future.cancel()
-            raise BatchTimeout(kind, f"no result within {timeout:g} s")
-        return future.result()
 
     async def close(self) -> None:
-        """Process what waits, and take nothing more. Called by a processor it does not wait."""
+        """Process the queued items, and accept no more. A call by a processor does not wait."""
         self._closed = True
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.close()
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.close()
         if INSIDE.get():
             return
-        while not all(lane.queue.idle for lane in lanes):  # one lane's batch may submit to another one
-            for lane in lanes:
-                await lane.wait_until_idle()
-        for lane in lanes:
-            lane.end()
+        while not all(worker.queue.idle for worker in workers):  # a batch of one kind may submit to another kind
+            for worker in workers:
+                await worker.wait_until_idle()
+        for worker in workers:
+            worker.end()
 
     async def __aenter__(self) -> AsyncBatchProcessor:
         return self
@@ -109,103 +129,135 @@ class AsyncBatchProcessor(BatchBase):
     ) -> None:
         await self.close()
 
-
-class TaskLane(BatchWorker):
-    """The queue of one kind, a timer for what waits, and a task for each batch in progress."""
-
-    def __init__(self, kind: str, processor: AsyncProcessor, limits: BatchLimits) -> None:
-        super().__init__(kind, processor, limits)
-        self._begin_anew(None)
-
-    async def submit(self, item: Any, timeout: float | None) -> asyncio.Future[Any]:
-        """Take an item as soon as there is room."""
+    @staticmethod
+    async def _process_in_time(worker: TaskWorker, item: Any, timeout: float) -> Any:
         import asyncio
 
-        entry, there = self.offer(item)
-        future: asyncio.Future[Any] = entry.future
-        if there:
-            return future
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry.admit = lambda: None if room.done() else room.set_result(None)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        queued, accepted = worker.offer(item)
+        if not accepted:
+            await worker.wait_for_room(queued, timeout)
+        future: asyncio.Future[Any] = queued.future
+        try:
+            done, _ = await asyncio.wait([future], timeout=max(0.0, timeout - (loop.time() - begun)))
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        if not done:
+            future.cancel()
+            raise BatchTimeout(worker.kind, f"no result within {timeout:g} s")
+        return future.result()
+
+
+class TaskWorker(BatchWorker):
+    """The queue of one kind, a timer for its oldest item, and a task for each batch in progress."""
+
+    def __init__(self, kind: str, processor: AsyncProcessor, limits: BatchLimits) -> None:
+        from asyncio import get_running_loop
+
+        super().__init__(kind, processor, limits)
+        self._running_loop = get_running_loop
+        self._renew(None)
+        register_at_fork(self)
+
+    def offer(self, item: Any) -> tuple[QueuedItem, bool]:
+        """Take an item; False: there is no room, and `wait_for_room` must be awaited at once."""
+        loop = self._running_loop()
+        if loop is not self._loop:
+            self._enter_loop()
+        queue = self.queue
+        if queue.closed:
+            self.check_open()
+        queued = QueuedItem(item, loop.create_future())
+        accepted = queue.offer(queued, loop.time())
+        if queue.running < self._concurrency and (self._timer is None or queue.queued >= self._full):
+            self._pump()  # else the end of a running batch begins the next
+        return queued, accepted
+
+    async def wait_for_room(self, queued: QueuedItem, timeout: float | None) -> None:
+        """Wait until an item is admitted to the queue.
+
+        Raises
+        ------
+        BatchTimeout
+        """
+        import asyncio
+
+        room: asyncio.Future[None] = self._running_loop().create_future()
+        queued.admit = lambda: None if room.done() else room.set_result(None)
         try:
             await asyncio.wait([room], timeout=timeout)
         except asyncio.CancelledError:
-            if not self.queue.withdraw(entry, "cancelled"):
-                future.cancel()
+            if not self.queue.withdraw(queued, "cancelled"):
+                queued.future.cancel()
             raise
-        if not room.done() and self.queue.withdraw(entry):
+        if not room.done() and self.queue.withdraw(queued):
             raise BatchTimeout(self.kind, self.full_text(timeout))
-        return future
 
-    def offer(self, item: Any) -> tuple[Entry, bool]:
-        """Take an item; False: it waits for room, and `entry.admit` is to be set at once."""
-        loop = self._own_loop()
-        self.check_open()
-        entry = Entry(item, loop.create_future())
-        there = self.queue.offer(entry, loop.time())
-        if there and (self._timer is None or self.queue.queued >= self.queue.limits.full):
-            self._pump()
-        return entry, there
-
-    def hurry(self) -> None:
-        """Process what waits now; from any thread."""
-        self.queue.hurry()
+    def flush(self) -> None:
+        """Process the queued items now. Safe to call from any thread."""
+        self.queue.flush()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._pump)
 
     def close(self) -> None:
-        """Take items from processors at work only, and wait for no full batch."""
+        """Accept items of running processors only, and wait for no full batch."""
         self.queue.closed = True
         if self._loop is not None:
-            self._own_loop()
+            self._enter_loop()
             self._pump()
 
     async def wait_until_idle(self) -> None:
         """Wait until all batches are done."""
         while not self.queue.idle:
-            done = self._own_loop().create_future()
+            done = self._running_loop().create_future()
             self._idle.append(done)
             await done
 
     def end(self) -> None:
-        """Take nothing any more."""
+        """Accept nothing more."""
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
 
-    def _begin_anew(self, loop: asyncio.AbstractEventLoop | None) -> None:
+    def begin_anew(self) -> None:
+        """Forget items and tasks: in a forked child they belong to the parent process."""
+        self._renew(None)
+
+    def _renew(self, loop: asyncio.AbstractEventLoop | None) -> None:
         closed = self.queue.closed
         self.queue = BatchQueue(self.queue.limits)
         self.queue.closed = closed
+        self._full, self._concurrency = self.queue.limits.full, self.queue.limits.concurrency
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
 
-    def _own_loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
+    def _enter_loop(self) -> None:
+        loop = self._running_loop()
         if self._loop is not loop:
             if self._loop is not None and not self._loop.is_closed():
                 raise BatchError(self.kind, "the processor belongs to another event loop: make one for each")
-            self._begin_anew(loop)  # what a loop that has ended left behind, nobody waits for
-        return loop
+            self._renew(loop)  # no caller waits for the items of a closed loop
 
     def _pump(self) -> None:
-        """Begin what is due, and see to it that what is not is looked at in time."""
-        loop = self._own_loop()
+        """Begin the batches that are due, and set a timer for the others."""
+        self._enter_loop()
+        loop = self._running_loop()
         while (wait := self.queue.due(loop.time())) is not None:
             if wait > 0:
-                if self._timer is None:  # one that is due earlier will look again
-                    self._timer = loop.call_later(min(wait, _LONGEST), self._on_time)
+                if self._timer is None:  # an earlier timer looks again
+                    self._timer = loop.call_later(min(wait, MAX_TIMER), self._on_time)
                 break
             batch = self.queue.take(loop.time())
             if batch:
-                task = loop.create_task(self._run(batch))
+                # In an empty context: which caller fills a batch or starts its timer is a matter of chance.
+                task = Context().run(loop.create_task, self._run(batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-        if self.queue.idle:
+        if self._idle and self.queue.idle:
             for done in self._idle:
                 if not done.done():
                     done.set_result(None)
@@ -215,24 +267,29 @@ class TaskLane(BatchWorker):
         self._timer = None
         self._pump()
 
-    async def _run(self, batch: list[Entry]) -> None:
+    async def _run(self, batch: list[QueuedItem]) -> None:
         import asyncio
 
         INSIDE.set(True)
         failed, errors = False, 0
         try:
-            results = self.processor([entry.item for entry in batch])
-            if inspect.isawaitable(results):
-                results = await results
-            listed = outcomes(results, len(batch))
+            items, places = self.items_of(batch)
+            returned = self.processor(items)
+            if inspect.isawaitable(returned):
+                returned = await returned
+            results = self.results_of(returned, items, places)
         except BaseException as error:
             failed = True
-            settle(batch, [self.batch_error(error)] * len(batch))
+            set_results(batch, [self.batch_error(error)] * len(batch))
             if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise
         else:
-            errors = settle(batch, listed)
+            errors = set_results(batch, results)
         finally:
             self.queue.done(failed=failed, item_errors=errors)
             with contextlib.suppress(RuntimeError):  # the loop may be ending
                 self._pump()
+
+
+def _left(end: float | None) -> float | None:
+    return None if end is None else max(0.0, end - time.monotonic())

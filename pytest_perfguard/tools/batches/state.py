@@ -1,11 +1,11 @@
-"""What a batch's queue decides. Pure: no threads, no loop, no clock."""
+"""Queue of the items of one kind, and the results of a batch. Pure: no threads, no loop, no clock."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Set, Sized
+from collections.abc import Callable, Hashable, Iterable, Mapping, Set, Sized
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Final, Literal
@@ -14,18 +14,20 @@ _log = logging.getLogger("perfguard.batch")
 
 MAX_SIZE: Final = 50
 MAX_DELAY: Final = 0.1
-#: Batches that may wait for their turn, before callers must.
-BATCHES_WAITING: Final = 10
+#: Default of `max_queue`, in batches.
+MAX_BATCHES_WAITING: Final = 10
 
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """When a batch is due, and how much may wait and run."""
+    """When a batch is due, and how many items wait and run."""
 
     max_size: int = MAX_SIZE
     max_delay: float = MAX_DELAY
-    max_queue: int = BATCHES_WAITING * MAX_SIZE
+    max_queue: int = MAX_BATCHES_WAITING * MAX_SIZE
     concurrency: int = 1
+    merge: bool = False
+    """Whether equal items of a batch are processed once."""
 
     def __post_init__(self) -> None:
         for name in ("max_size", "max_queue", "concurrency"):
@@ -36,36 +38,36 @@ class BatchLimits:
 
     @property
     def full(self) -> int:
-        """Items at which a batch is due."""
+        """Return the number of items at which a batch is due."""
         return min(self.max_size, self.max_queue)
 
 
 @dataclass(frozen=True)
 class BatchStats:
-    """The numbers of one kind, or of all."""
+    """Statistics of one kind, or of all."""
 
     items: int = 0
-    """That were taken into batches."""
+    """Items that were taken into batches."""
     batches: int = 0
     failures: int = 0
-    """Batches whose processor failed."""
+    """Batches whose processor raised an error."""
     item_errors: int = 0
-    """Single items that the processor returned an error for."""
+    """Items whose result was an error."""
     cancelled: int = 0
-    """Items whose caller went away before their batch began."""
+    """Items that were cancelled before their batch began."""
     refused: int = 0
-    """Items that found no room in the queue within their time."""
+    """Items that found no room in the queue within their time limit."""
     queued: int = 0
     waiting: int = 0
-    """Callers who wait for room in the queue."""
+    """Callers that wait for room in the queue."""
     running: int = 0
     """Batches in progress."""
     largest: int = 0
-    """Items of the largest batch."""
+    """Number of items of the largest batch."""
 
     @property
     def mean_size(self) -> float:
-        """Items per batch; NaN before the first."""
+        """Return the number of items per batch; NaN before the first batch."""
         return self.items / self.batches if self.batches else math.nan
 
     def __add__(self, other: BatchStats) -> BatchStats:
@@ -74,79 +76,84 @@ class BatchStats:
         return BatchStats(**{**total, "largest": max(self.largest, other.largest)})
 
 
-class Entry:
-    """An item on its way. `future` is the caller's, of threads or of asyncio; `admit` is called once it has waited for room."""
+def _nothing() -> None:
+    pass
+
+
+class QueuedItem:
+    """A submitted item. `future` is the caller's, of threads or of asyncio; `admit` is called when room becomes free."""
 
     __slots__ = ("admit", "future", "item", "since")
 
-    def __init__(self, item: Any, future: Any, admit: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, item: Any, future: Any, admit: Callable[[], object] = _nothing) -> None:
         self.item = item
         self.future = future
         self.admit = admit
         self.since = 0.0
 
     def begin(self) -> bool:
-        """Is its caller still there? Asked once, when its batch begins."""
+        """Return whether the caller still waits. Called once, when the batch begins."""
         return not self.future.cancelled()
 
 
 class BatchQueue:
-    """The items of one kind that wait for their batch, and behind them those that wait for room, in the order of their coming."""
+    """Items of one kind that wait for their batch, and behind them those that wait for room, in the order of arrival."""
 
     def __init__(self, limits: BatchLimits) -> None:
         self.limits = limits
         self.closed = False
         self.running = 0
-        self._queue: deque[Entry] = deque()
-        self._outside: deque[Entry] = deque()
-        self._hurry = 0
+        self._queue: deque[QueuedItem] = deque()
+        self._waiting: deque[QueuedItem] = deque()
+        self._flush_count = 0
         self._counts = dict.fromkeys(
             ("items", "batches", "failures", "item_errors", "cancelled", "refused", "largest"), 0
         )
 
-    def offer(self, entry: Entry, now: float) -> bool:
-        """Take an item; False: there is no room, and `entry.admit` is called once there is."""
-        if len(self._queue) < self.limits.max_queue and not self._outside:
-            entry.since = now
-            self._queue.append(entry)
+    def offer(self, item: QueuedItem, now: float, *, force: bool = False) -> bool:
+        """Take an item; False: there is no room, and `item.admit` is called once there is. `force`: take it in any case."""
+        if force or (len(self._queue) < self.limits.max_queue and not self._waiting):
+            item.since = now
+            self._queue.append(item)
             return True
-        self._outside.append(entry)
+        self._waiting.append(item)
         return False
 
-    def withdraw(self, entry: Entry, why: Literal["refused", "cancelled"] = "refused") -> bool:
-        """Somebody does not wait for room any more; False: it has come in meanwhile."""
+    def withdraw(self, item: QueuedItem, why: Literal["refused", "cancelled"] = "refused") -> bool:
+        """Remove an item that waits for room; False: it has been admitted."""
         try:
-            self._outside.remove(entry)
+            self._waiting.remove(item)
         except ValueError:
             return False
         self._counts[why] += 1
         return True
 
-    def take_back(self, entry: Entry) -> None:
-        """Forget an item that came last, since nobody can process it."""
-        for items in (self._queue, self._outside):
-            if entry in items:
-                items.remove(entry)
+    def take_back(self, item: QueuedItem) -> None:
+        """Remove the item that was offered last, since no thread can process it."""
+        for items in (self._queue, self._waiting):
+            if item in items:
+                items.remove(item)
 
     def due(self, now: float) -> float | None:
-        """Seconds until a batch is due, 0 for now; None: nothing waits, or as many batches run as may."""
+        """Return the seconds until a batch is due, 0 for now; None: no item waits, or `concurrency` batches run."""
         if not self._queue or self.running >= self.limits.concurrency:
             return None
-        if len(self._queue) >= self.limits.full or self._hurry or self.closed:
+        if len(self._queue) >= self.limits.full or self._flush_count or self.closed:
             return 0.0
         return max(0.0, self._queue[0].since + self.limits.max_delay - now)
 
-    def take(self, now: float) -> list[Entry]:
-        """The next batch, without those whose caller is gone; `done` must follow unless it is empty."""
-        batch: list[Entry] = []
-        while self._queue and len(batch) < self.limits.max_size:
-            entry = self._queue.popleft()
-            self._hurry = max(0, self._hurry - 1)
-            if entry.begin():
-                batch.append(entry)
+    def take(self, now: float) -> list[QueuedItem]:
+        """Return the next batch, without cancelled items. `done` must follow unless it is empty."""
+        batch: list[QueuedItem] = []
+        queue, before = self._queue, len(self._queue)
+        while queue and len(batch) < self.limits.max_size:
+            item = queue.popleft()
+            if item.begin():
+                batch.append(item)
             else:
                 self._counts["cancelled"] += 1
-        self._let_in(now)
+        self._flush_count = max(0, self._flush_count - before + len(queue))
+        self._admit_waiting(now)
         if batch:
             self.running += 1
             self._counts["batches"] += 1
@@ -155,74 +162,97 @@ class BatchQueue:
         return batch
 
     def done(self, *, failed: bool = False, item_errors: int = 0) -> None:
-        """A batch has ended."""
+        """Record the end of a batch."""
         self.running -= 1
         self._counts["failures"] += failed
         self._counts["item_errors"] += item_errors
 
-    def hurry(self) -> None:
-        """What is in the queue now is due now."""
-        self._hurry = len(self._queue)
+    def flush(self) -> None:
+        """Make all queued items due now."""
+        self._flush_count = len(self._queue)
 
     @property
     def queued(self) -> int:
-        """Items that wait for their batch."""
+        """Return the number of items that wait for their batch."""
         return len(self._queue)
 
     @property
     def idle(self) -> bool:
-        """Is there nothing to do?"""
-        return not self._queue and not self._outside and not self.running
+        """Return whether no item waits and no batch runs."""
+        return not self._queue and not self._waiting and not self.running
 
     def stats(self) -> BatchStats:
-        """The numbers of this moment."""
-        return BatchStats(**self._counts, queued=len(self._queue), waiting=len(self._outside), running=self.running)
+        """Return the statistics of this moment."""
+        return BatchStats(**self._counts, queued=len(self._queue), waiting=len(self._waiting), running=self.running)
 
-    def _let_in(self, now: float) -> None:
-        while self._outside and len(self._queue) < self.limits.max_queue:
-            entry = self._outside.popleft()
-            entry.since = now
-            self._queue.append(entry)
-            entry.admit()
-
-
-class WrongSize(ValueError):
-    """A processor returned something else than one result for each item."""
+    def _admit_waiting(self, now: float) -> None:
+        while self._waiting and len(self._queue) < self.limits.max_queue:
+            item = self._waiting.popleft()
+            item.since = now
+            self._queue.append(item)
+            item.admit()
 
 
-def outcomes(results: Any, expected: int) -> list[Any]:
-    """What a processor returned, as a list of as many results as it was given items.
+class WrongResultCount(ValueError):
+    """A processor did not return one result for each item."""
+
+
+def merge_equal(items: list[Any]) -> tuple[list[Any], list[int]]:
+    """Return the distinct items, and for each item its place among them.
+
+    Items are equal where they compare equal and have the same type: 1, 1.0 and True are three. Unhashable items are distinct.
+    """
+    distinct: list[Any] = []
+    places: dict[tuple[type, Hashable], int] = {}
+    found = []
+    for item in items:
+        try:
+            place = places.setdefault((type(item), item), len(distinct))
+        except TypeError:
+            place = len(distinct)
+        if place == len(distinct):
+            distinct.append(item)
+        found.append(place)
+    return distinct, found
+
+
+def checked_results(results: Any, expected: int) -> list[Any]:
+    """Return the results of a processor as a list of the expected length.
 
     Raises
     ------
-    WrongSize
+    WrongResultCount
     """
     if isinstance(results, str | bytes | Mapping | Set) or not isinstance(results, Iterable):
-        raise WrongSize(f"the processor returned a {type(results).__name__}, not a list with one result for each item")
+        raise WrongResultCount(
+            f"the processor returned a {type(results).__name__}, not a list with one result for each item"
+        )
     listed = list(islice(results, expected + 1))
     if len(listed) != expected:
         count = len(results) if isinstance(results, Sized) else "another number of"
-        raise WrongSize(f"the processor returned {count} results for {expected} items")
+        raise WrongResultCount(f"the processor returned {count} results for {expected} items")
     return listed
 
 
-def settle(batch: list[Entry], results: list[Any]) -> int:
-    """Give each caller its own result, unless it went away; returns how many of the results are errors."""
-    for entry, result in zip(batch, results, strict=True):
+def set_results(batch: list[QueuedItem], results: list[Any]) -> int:
+    """Set each caller's result, unless the caller has left; return the number of results that are errors."""
+    errors = 0
+    for item, result in zip(batch, results, strict=True):
+        future = item.future
         try:
-            if entry.future.done():
-                continue
             if isinstance(result, BaseException):
-                entry.future.set_exception(raisable(result))
-            else:
-                entry.future.set_result(result)
-        except BaseException:  # of a callback: the other callers must not suffer for it
-            _log.exception("a callback of the result of %r failed", entry.item)
-    return sum(isinstance(result, BaseException) for result in results)
+                errors += 1
+                if not future.done():
+                    future.set_exception(raisable(result))
+            elif not future.done():
+                future.set_result(result)
+        except BaseException:  # of a callback: it must not affect the other callers
+            _log.exception("a callback of the result of %r failed", item.item)
+    return errors
 
 
 def raisable(error: BaseException) -> BaseException:
-    """The error as a future can hold it: StopIteration would end whoever waits for it."""
+    """Return the error in a form that a future accepts: StopIteration would end the waiting coroutine."""
     if not isinstance(error, StopIteration):
         return error
     instead = RuntimeError(f"the processor raised {error!r}")

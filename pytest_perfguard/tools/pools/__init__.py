@@ -1,1 +1,1 @@
-"""Pools of objects and of connections: what is decided knows no thread, no loop and no clock; two thin shells obey it."""
+"""Pools of objects and of connections, for threads and for asyncio. Pure state machines decide; thin shells act."""

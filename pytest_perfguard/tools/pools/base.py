@@ -1,43 +1,196 @@
-"""What all pools say of themselves."""
+"""Lock, fork handling and introspection that all pools share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from pytest_perfguard.tools.pools.items import Lent, lent_things
+from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
+from pytest_perfguard.core.tool_errors import NotLent, PoolError, PoolTimeout
+from pytest_perfguard.tools.pools.items import BorrowedItem, NotInUse, borrowed_items, not_lent
+
+R = TypeVar("R")
+
+_log: Final = logging.getLogger("perfguard.pool")
 
 
 class PoolBase:
-    """Not to be used by itself."""
+    """Base class of the pools.
+
+    The lock can be held when the interpreter runs a finalizer or a signal handler in the same thread. Code that such a
+    call runs must not change the state in the middle of a step: what it releases is queued and taken in after the step.
+    """
 
     _state: Any
-    _guard: AbstractContextManager[object]
-    """The lock under which the state is read, where there is one."""
+
+    def __init__(self) -> None:
+        self._parents_objects: dict[int, object] = {}
+        self._renew_lock()
+        register_at_fork(self)
 
     def stats(self) -> Any:
-        """The numbers of this moment: a dataclass."""
+        """Return the statistics of this moment, a dataclass."""
         raise NotImplementedError
 
     def statistics(self) -> Mapping[str, float]:
-        """The same as a mapping: `monitor.watch("db.pool", pool.statistics)`."""
+        """Return the statistics as a mapping: `monitor.watch("db.pool", pool.statistics)`."""
         return asdict(self.stats())
 
-    def not_returned(self) -> list[Lent]:
-        """What is lent just now, and who took it where the pool traces."""
-        with self._guard:
-            return lent_things(self._state.lent.values())
+    def not_returned(self) -> list[BorrowedItem]:
+        """Return the objects in use, with the stacks of their borrowers where the pool traces."""
+        return borrowed_items(self._read(lambda: list(self._state.in_use.values())))
 
     @property
     def name(self) -> str:
-        """What errors call the pool."""
+        """Return the name of the pool in errors and logs."""
         name: str = self._state.name
         return name
 
     @property
     def closed(self) -> bool:
-        """Does it lend nothing any more?"""
+        """Return whether the pool has stopped lending."""
         closed: bool = self._state.closed
         return closed
+
+    def begin_anew(self) -> None:
+        """Forget all objects without closing them, in a forked child: they belong to the parent process."""
+        self._parents_objects = {id(item.obj): item.obj for item in self._state.in_use.values()}
+        keep_unclosed(item.obj for item in (*self._state.idle, *self._state.in_use.values()))
+        self._state = self._state.empty()
+        self._renew_lock()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
+        self._inside = self._draining = False
+        self._deferred: deque[Callable[[], object]] = deque()
+
+    def _step(self, call: Callable[..., R], *arguments: Any) -> R:
+        """Run one step of the state under the lock.
+
+        Raises
+        ------
+        PoolTimeout
+            this thread is in the middle of another step: a finalizer or a signal handler called the pool.
+        """
+        try:
+            with self._lock:
+                if self._inside:
+                    raise self._nested()
+                try:
+                    self._inside = True
+                    return call(*arguments)
+                finally:
+                    self._inside = False
+        finally:
+            if self._deferred:
+                self._run_deferred()
+
+    def _read(self, call: Callable[[], R]) -> R:
+        """Read the state under the lock; within a step of the same thread, as it is then."""
+        if self._inside:
+            with self._lock:
+                if self._inside:
+                    return call()
+        return self._step(call)
+
+    def _nested(self) -> PoolTimeout:
+        return PoolTimeout(
+            self.name,
+            "acquire was called by a finalizer or a signal handler while its thread was changing the pool; "
+            "call it from ordinary code, or release only",
+        )
+
+    def _run_deferred(self) -> None:
+        """Release what finalizers released during a step. A release within a release is left to the outer loop."""
+        while self._deferred and not self._inside and not self._draining:
+            self._draining = True
+            try:
+                self._drain_deferred()
+            finally:
+                self._draining = False
+
+    def _drain_deferred(self) -> None:
+        while not self._inside:
+            try:
+                call = self._deferred.popleft()
+            except IndexError:
+                return
+            try:
+                call()
+            except BaseException:  # as the interpreter does in a finalizer: the thread has other work
+                _log.exception("%s: an object that a finalizer released could not be taken back", self.name)
+
+    def _is_parents(self, obj: object) -> bool:
+        """Return, once for each, whether an object was lent by the parent process: its release changes nothing here."""
+        return self._parents_objects.pop(id(obj), None) is not None
+
+    def _not_lent(self, obj: object, error: NotInUse) -> NotLent:
+        return not_lent(self.name, obj, idle=error.idle)
+
+    def _already_pooled(self, create: object, role: str) -> PoolError:
+        name = getattr(create, "__qualname__", None) or repr(create)
+        return PoolError(
+            self.name, f"{role}={name} returned an object that the pool holds already; return a new one at each call"
+        )
+
+
+def wait_limit(timeout: float | None, default: float | None) -> float | None:
+    """Return for how many seconds to wait; -1 stands for the pool's default, None for no limit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `timeout` is not a number.
+    """
+    seconds = default if timeout == -1 else timeout
+    if seconds is None or seconds == math.inf:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"timeout is {seconds!r}: give seconds, or None for no limit")
+    if math.isnan(seconds):
+        raise ValueError("timeout is nan: give seconds, or None for no limit")
+    return max(0.0, seconds)
+
+
+def lock_timeout(seconds: float | None) -> float:
+    """Return seconds as the locks of the standard library take them."""
+    return -1 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+
+
+def initial_size(initial: int | None, default: int, max_size: int) -> int:
+    """Return the number of objects to start with: the given one, or the default where the pool may become so large."""
+    if initial is None:
+        initial = min(default, max_size) if isinstance(max_size, int) else default
+    check_sizes(initial, max_size)
+    return initial
+
+
+def check_sizes(minimum: int, maximum: int) -> None:
+    """Refuse sizes that make no pool.
+
+    Raises
+    ------
+    ValueError
+    """
+    whole = all(isinstance(size, int) and not isinstance(size, bool) for size in (minimum, maximum))
+    if not whole or not 0 <= minimum <= maximum or maximum < 1:
+        raise ValueError(
+            f"sizes {minimum!r} and {maximum!r}: the first is an integer of at least 0 and at most the second, which is "
+            "at least 1"
+        )
+
+
+def check_callable(name: str, call: object, *, required: bool = False) -> None:
+    """Refuse a parameter that cannot be called.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not callable(call) and (required or call is not None):
+        raise TypeError(f"{name} is {call!r}: give a function{'' if required else ' or None'}")

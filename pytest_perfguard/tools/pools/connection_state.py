@@ -1,18 +1,28 @@
-"""What a connection pool decides: who gets which connection, which are made, checked, closed. No thread, no loop, no clock.
+"""State machine of a connection pool: which borrower gets which connection, which are made, checked and closed.
 
-Each call is one step under the shell's lock, and returns what the shell must do outside of it. Borrowers are served in the
-order in which they came. A connection that is being made counts, and is made while others lend and return.
+No thread, loop or clock. Each call is one step under the shell's lock, and returns the actions that the shell must take
+outside of the lock. Borrowers are served in the order of their arrival. A connection in the making counts towards the
+size, and is made while others are borrowed and released.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from pytest_perfguard.core.tool_errors import PoolClosed
-from pytest_perfguard.tools.pools.items import Actions, Limits, PooledItem, Waiter, not_lent, sorted_out
+from pytest_perfguard.core.tool_errors import PoolClosed, TooManyWaiting
+from pytest_perfguard.tools.pools.items import (
+    Actions,
+    AlreadyPooled,
+    Limits,
+    NotInUse,
+    PooledItem,
+    Waiter,
+    split_expired,
+)
 from pytest_perfguard.tools.pools.targets import Targets
 
 C = TypeVar("C")
@@ -21,226 +31,295 @@ C = TypeVar("C")
 class ConnectionState(Generic[C]):
     """The connections of one pool and its borrowers."""
 
-    def __init__(self, name: str, limits: Limits, targets: Iterable[str], random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        targets: Iterable[str],
+        random: Callable[[], float],
+        max_waiting: int = 0,
+    ) -> None:
         self.name = name
         self.limits = limits
+        self.max_waiting = max_waiting
+        """Maximum number of waiting borrowers; 0: no limit."""
         self.targets = Targets(targets, random)
         self._single = len(self.targets.by_name) == 1
         self._random = random
         self.closed = False
         self.idle: list[PooledItem[C]] = []
-        """The one that was used last is last."""
-        self.lent: dict[int, PooledItem[C]] = {}
+        """The most recently used item is last."""
+        self.in_use: dict[int, PooledItem[C]] = {}
         """By identity of the connection."""
-        self.checking: set[int] = set()
-        """Identities of those that are out for a check, and not lent."""
+        self.checking: dict[int, PooledItem[C]] = {}
+        """Connections that are being checked or reset: neither idle nor in use."""
         self.waiting: OrderedDict[Waiter[C], None] = OrderedDict()
         self.connecting = 0
         self._too_large = False
-        self.created = self.destroyed = self.acquisitions = self.timeouts = 0
+        self.created = self.destroyed = self.acquisitions = self.timeouts = self.failed = 0
+
+    def empty(self) -> ConnectionState[C]:
+        """Return a state without connections and borrowers: that of a forked child, or of the next event loop."""
+        names = list(self.targets.by_name)
+        state: ConnectionState[C] = ConnectionState(self.name, self.limits, names, self._random, self.max_waiting)
+        state.closed = self.closed
+        return state
 
     @property
     def size(self) -> int:
-        return len(self.idle) + len(self.lent) + len(self.checking) + self.connecting
+        return len(self.idle) + len(self.in_use) + len(self.checking) + self.connecting
 
     @property
-    def all_back(self) -> bool:
-        """Is nothing lent, nor out for a check?"""
-        return not self.lent and not self.checking
+    def filled(self) -> bool:
+        """Return whether the minimum number of connections has been made."""
+        return self.size - self.connecting >= self.limits.min_size
 
-    def quick(self, now: float) -> PooledItem[C] | None:
-        """Lend an idle connection, where there is one and nobody waits; of several targets one of the least used."""
+    @property
+    def all_returned(self) -> bool:
+        """Return whether no connection is in use or being checked."""
+        return not self.in_use and not self.checking
+
+    def checkout(self, now: float) -> PooledItem[C] | None:
+        """Lend an idle connection where there is one and no borrower waits; of several targets, one of the least used."""
         if not self.idle or self.waiting or self.closed:
             return None
-        entry = self.idle.pop() if self._single else self._pop_least_used()
-        if entry.dies <= now:
-            self.idle.append(entry)  # for `tick` to close
+        item = self.idle.pop() if self._single else self._pop_least_used()
+        if item.expires_at <= now:
+            self.idle.append(item)  # for `tick` to close
             return None
         # `_lend`, in place: a call would take as long as the rest.
-        self.acquisitions = entry.number = self.acquisitions + 1
-        entry.lent = True
-        self.lent[id(entry.thing)] = entry
-        entry.target.in_use += 1
-        return entry
+        self.acquisitions = item.number = self.acquisitions + 1
+        item.in_use = True
+        self.in_use[id(item.obj)] = item
+        item.target.in_use += 1
+        return item
 
-    def join(self, ticket: Waiter[C], now: float, *, first: bool = False) -> Actions[C]:
-        """Serve the ticket now or let it wait, `first` in the queue if it has waited already; or PoolClosed is raised."""
+    def request(self, waiter: Waiter[C], now: float, *, first: bool = False) -> Actions[C]:
+        """Serve the waiter now or let it wait, `first` in the queue if it has waited already.
+
+        Raises
+        ------
+        PoolClosed
+        TooManyWaiting
+        """
         if self.closed:
             raise PoolClosed(self.name, "the pool is closed")
-        self.waiting[ticket] = None
+        self.waiting[waiter] = None
         if first:
-            self.waiting.move_to_end(ticket, last=False)
-        return self.tick(now)
+            self.waiting.move_to_end(waiter, last=False)
+        actions = self.tick(now)
+        if self.max_waiting and len(self.waiting) > self.max_waiting and not first:
+            del self.waiting[waiter]
+            self.failed += 1
+            raise TooManyWaiting(self.name, f"{self.max_waiting} borrowers wait already (max_waiting)")
+        return actions
 
-    def give_up(self, ticket: Waiter[C], now: float, *, timed_out: bool = False) -> Actions[C]:
-        """The borrower no longer wants to wait; a connection that it was given meanwhile is handed on."""
+    def cancel(self, waiter: Waiter[C], now: float, *, timed_out: bool = False) -> Actions[C]:
+        """Remove a waiter. A connection that it was given meanwhile is passed on."""
         self.timeouts += timed_out
-        if ticket.entry is not None:
-            return self.come_back(ticket.entry.thing, now)
-        self.waiting.pop(ticket, None)
+        if waiter.item is not None:
+            return self.release(waiter.item.obj, now)
+        self.waiting.pop(waiter, None)
         return Actions()
 
-    def quick_return(self, thing: C, now: float) -> bool:
-        """Take back a connection that nobody waits for and that may stay."""
-        entry = self.lent.get(id(thing))
-        if entry is None or self.waiting or self.closed or entry.dies <= now or self._too_large:
+    def time_out(self, waiter: Waiter[C]) -> bool:
+        """Remove a waiter whose time is over; False: it was served at the last moment, or the pool has been closed."""
+        if waiter.item is not None or self.closed:
             return False
-        del self.lent[id(thing)]
-        entry.target.in_use -= 1
-        entry.lent, entry.stack = False, ()
-        entry.idle_since = now
-        self.idle.append(entry)
+        self.cancel(waiter, 0.0, timed_out=True)
         return True
 
-    def come_back(self, thing: C, now: float, *, broken: bool = False) -> Actions[C]:
-        """A connection is given back, as `take_out` and `put_back`."""
-        return self.put_back(self.take_out(thing), now, broken=broken)
+    def fast_release(self, obj: C, now: float) -> bool:
+        """Take back a connection that no borrower waits for and that may stay; False: use `release`."""
+        item = self.in_use.get(id(obj))
+        if item is None or self.waiting or self.closed or item.expires_at <= now or self._too_large:
+            return False
+        del self.in_use[id(obj)]
+        item.target.in_use -= 1
+        item.in_use, item.stack = False, ()
+        item.idle_since = now
+        self.idle.append(item)
+        return True
 
-    def take_out(self, thing: C) -> PooledItem[C]:
-        """A connection is given back; it is nobody's until `put_back` says how it is; or NotLent is raised."""
-        entry = self.lent.pop(id(thing), None)
-        if entry is None:
-            raise not_lent(self.name, thing, self.idle)
-        entry.target.in_use -= 1
-        entry.lent, entry.stack = False, ()
-        self.checking.add(id(thing))
-        return entry
+    def release(self, obj: C, now: float, *, broken: bool = False) -> Actions[C]:
+        """Take a connection back: `begin_release`, then `checkin`."""
+        return self.checkin(self.begin_release(obj), now, broken=broken)
 
-    def put_back(self, entry: PooledItem[C], now: float, *, broken: bool) -> Actions[C]:
-        """It goes to whoever waits, to the idle ones, or is closed and replaced."""
-        self.checking.discard(id(entry.thing))
-        return self._settle(entry, now, broken=broken)
+    def begin_release(self, obj: C) -> PooledItem[C]:
+        """Take a connection from its borrower. `checkin` must follow.
 
-    def connected(self, target: str, thing: C, now: float) -> Actions[C]:
-        """A connection was made."""
+        Raises
+        ------
+        NotInUse
+        """
+        item = self.in_use.pop(id(obj), None)
+        if item is None:
+            raise NotInUse(any(item.obj is obj for item in self.idle))
+        item.target.in_use -= 1
+        item.in_use, item.stack = False, ()
+        self.checking[id(obj)] = item
+        return item
+
+    def checkin(self, item: PooledItem[C], now: float, *, broken: bool) -> Actions[C]:
+        """Give the connection to the first waiter, keep it, or close and replace it."""
+        self.checking.pop(id(item.obj), None)
+        return self._place(item, now, broken=broken)
+
+    def connected(self, target: str, obj: C, now: float) -> Actions[C]:
+        """Take in a new connection.
+
+        Raises
+        ------
+        AlreadyPooled
+            `not_connected` must follow.
+        """
+        if id(obj) in self.in_use or id(obj) in self.checking or any(item.obj is obj for item in self.idle):
+            raise AlreadyPooled
         self.connecting -= 1
         self.created += 1
         self.targets.by_name[target].connecting -= 1
-        self.targets.succeeded(target)
+        recovered = self.targets.succeeded(target)
         lifetime = self.limits.max_lifetime * (1 - self.limits.jitter * self._random())
-        return self._settle(PooledItem(thing, now, now + lifetime, self.targets.by_name[target]), now)
+        actions = self._place(PooledItem(obj, now, now + lifetime, self.targets.by_name[target]), now)
+        if recovered:
+            actions.log.append((logging.INFO, f"{target} can be connected to again"))
+        return actions
 
     def not_connected(self, target: str, now: float, problem: str) -> Actions[C]:
-        """Making one failed: the target is left alone for a while, another one may do."""
+        """Record a failed attempt: the target is skipped for a while, and another one is tried."""
         self.connecting -= 1
         self.targets.by_name[target].connecting -= 1
         self.targets.by_name[target].connections -= 1
-        self.targets.failed(target, now, problem)
-        return self.tick(now)
+        first = self.targets.failed(target, now, problem)
+        actions = self.tick(now)
+        if first:
+            actions.log.append((logging.WARNING, f"{target} cannot be connected to: {problem}"))
+        return actions
 
-    def take_for_check(self, entry: PooledItem[C]) -> bool:
-        """Take an idle connection out for a check: it is nobody's until `checked` says how it is. False: it is lent or gone."""
-        if entry not in self.idle:
+    def take_for_check(self, item: PooledItem[C]) -> bool:
+        """Take an idle connection out for a check. `checked` must follow; False: it is in use or gone."""
+        if item not in self.idle:
             return False
-        self.idle.remove(entry)
-        self.checking.add(id(entry.thing))
+        self.idle.remove(item)
+        self.checking[id(item.obj)] = item
         return True
 
-    def checked(self, entry: PooledItem[C], now: float, *, broken: bool) -> Actions[C]:
-        """How a check came out; to be checked is not to be used."""
-        since = entry.idle_since
-        todo = self.put_back(entry, now, broken=broken)
-        if not entry.lent:
-            entry.idle_since = since
-        return todo
+    def checked(self, item: PooledItem[C], now: float, *, broken: bool) -> Actions[C]:
+        """Take a checked connection back. A check does not count as use."""
+        since = item.idle_since
+        actions = self.checkin(item, now, broken=broken)
+        if not item.in_use:
+            item.idle_since = since
+        return actions
 
     def tick(self, now: float) -> Actions[C]:
-        """Close what is too old, or idle for too long; connect for those who wait, and up to the minimum."""
-        todo: Actions[C] = Actions()
+        """Serve waiters, close what is too old or idle for too long, and connect for waiters and up to the minimum."""
+        actions: Actions[C] = Actions()
         self._too_large = self.size > self.limits.max_size
-        self._serve(now, todo)
-        self._expire(now, todo)
+        self._serve(now, actions)
+        self._expire(now, actions)
         while self._wants_more():
-            target = self.targets.pick(now, spare=self.size + 1 < self.limits.max_size)
+            target = self.targets.pick(
+                now,
+                spare=self.size + 1 < self.limits.max_size,
+                urgent=bool(self.waiting),
+                max_connecting=self.limits.max_connecting,
+            )
             if target is None:
                 break
             target.connections += 1
             target.connecting += 1
             self.connecting += 1
-            todo.connect.append(target.name)
-        return todo
+            actions.connect.append(target.name)
+        return actions
 
     def next_tick(self, now: float) -> float | None:
-        """When `tick` will have something to do by itself; None: not before something happens."""
-        times = [entry.dies for entry in self.idle]
+        """Return the time at which `tick` has work without a further event; None: there is none."""
+        times = [item.expires_at for item in self.idle]
         if self.size > self.limits.min_size:
-            times += [entry.idle_since + self.limits.max_idle for entry in self.idle]
-        if self._wants_more() and (retry := self.targets.next_retry(now)) is not None:
+            times += [item.idle_since + self.limits.max_idle for item in self.idle]
+        if self._wants_more() and (retry := self.targets.next_retry(now, urgent=bool(self.waiting))) is not None:
             times.append(retry)
         return min(times, default=None)
 
     def resize(self, min_size: int, max_size: int, now: float) -> Actions[C]:
-        """Other sizes from now on; what is lent beyond them is closed when it comes back."""
+        """Change the sizes. Connections in use beyond the maximum are closed when they are released."""
         self.limits = replace(self.limits, min_size=min_size, max_size=max_size)
         return self.tick(now)
 
     def shrink(self, size: int) -> Actions[C]:
-        """Close idle connections until at most `size` are left, those that were used last, and the minimum in all."""
-        todo: Actions[C] = Actions()
-        while len(self.idle) > size and self.size > self.limits.min_size:
-            self._retire(self.idle.pop(0), todo)
-        return todo
+        """Close the least recently used idle connections until at most `size` are left, or the minimum in all."""
+        actions: Actions[C] = Actions()
+        while len(self.idle) > max(0, size) and self.size > self.limits.min_size:
+            self._retire(self.idle.pop(0), actions)
+        return actions
+
+    def replace_all(self, now: float) -> Actions[C]:
+        """Close the idle connections and make new ones. Those in use are closed when they are released."""
+        for item in (*self.idle, *self.in_use.values(), *self.checking.values()):
+            item.expires_at = min(item.expires_at, now)
+        return self.tick(now)
 
     def close(self) -> Actions[C]:
-        """Lend nothing any more: who waits is woken up with nothing, the idle ones are closed, the others as they come."""
+        """Stop lending, wake all waiters with nothing, and close the idle connections."""
         self.closed = True
-        for ticket in self.waiting:
-            ticket.call()
+        for waiter in self.waiting:
+            waiter.wake()
         self.waiting.clear()
-        todo: Actions[C] = Actions()
-        for entry in self.idle:
-            self._retire(entry, todo)
+        actions: Actions[C] = Actions()
+        for item in self.idle:
+            self._retire(item, actions)
         self.idle = []
-        return todo
+        return actions
 
     def _wants_more(self) -> bool:
         if self.closed or self.size >= self.limits.max_size:
             return False
         return self.targets.promising < len(self.waiting) or self.size < self.limits.min_size
 
-    def _settle(self, entry: PooledItem[C], now: float, *, broken: bool = False) -> Actions[C]:
-        """An entry that is nobody's: keep it, or retire it."""
-        todo: Actions[C] = Actions()
-        if broken or self.closed or entry.dies <= now or self.size >= self.limits.max_size:
-            self._retire(entry, todo)
+    def _place(self, item: PooledItem[C], now: float, *, broken: bool = False) -> Actions[C]:
+        """Keep a connection that is neither idle nor in use, or retire it."""
+        actions: Actions[C] = Actions()
+        if broken or self.closed or item.expires_at <= now or self.size >= self.limits.max_size:
+            self._retire(item, actions)
         else:
-            entry.idle_since = now
-            self.idle.append(entry)
+            item.idle_since = now
+            self.idle.append(item)
         more = self.tick(now)
-        return Actions(more.connect, todo.close + more.close)
+        return Actions(more.connect, actions.close + more.close)
 
-    def _serve(self, now: float, todo: Actions[C]) -> None:
-        """Give idle connections to those who wait."""
+    def _serve(self, now: float, actions: Actions[C]) -> None:
+        """Lend idle connections to the waiters."""
         while self.waiting and self.idle:
-            entry = self._pop_least_used()
-            if entry.dies <= now:
-                self._retire(entry, todo)
+            item = self._pop_least_used()
+            if item.expires_at <= now:
+                self._retire(item, actions)
                 continue
-            ticket, _none = self.waiting.popitem(last=False)
-            self._lend(entry)
-            ticket.entry = entry
-            ticket.call()
+            waiter, _none = self.waiting.popitem(last=False)
+            self._lend(item)
+            waiter.item = item
+            waiter.wake()
 
-    def _lend(self, entry: PooledItem[C]) -> None:
+    def _lend(self, item: PooledItem[C]) -> None:
         self.acquisitions += 1
-        entry.number = self.acquisitions
-        entry.lent = True
-        self.lent[id(entry.thing)] = entry
-        entry.target.in_use += 1
+        item.number = self.acquisitions
+        item.in_use = True
+        self.in_use[id(item.obj)] = item
+        item.target.in_use += 1
 
     def _pop_least_used(self) -> PooledItem[C]:
-        """The idle connection used last among those of the least used target."""
+        """Return the most recently used idle connection of the target with the fewest in use."""
         if self._single:
             return self.idle.pop()
         places = range(len(self.idle))
         return self.idle.pop(max(places, key=lambda place: (-self.idle[place].target.in_use, place)))
 
-    def _expire(self, now: float, todo: Actions[C]) -> None:
-        self.idle, gone = sorted_out(self.idle, now, self.limits, self.size)
-        for entry in gone:
-            self._retire(entry, todo)
+    def _expire(self, now: float, actions: Actions[C]) -> None:
+        self.idle, expired = split_expired(self.idle, now, self.limits, self.size)
+        for item in expired:
+            self._retire(item, actions)
 
-    def _retire(self, entry: PooledItem[C], todo: Actions[C]) -> None:
+    def _retire(self, item: PooledItem[C], actions: Actions[C]) -> None:
         self.destroyed += 1
-        entry.target.connections -= 1
-        todo.close.append(entry)
+        item.target.connections -= 1
+        actions.close.append(item)

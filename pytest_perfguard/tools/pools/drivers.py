@@ -1,4 +1,4 @@
-"""Pools for drivers that are much used: each a few lines, to be copied where something else is wanted."""
+"""Ready-made pools for common drivers. Each is a few lines, to be copied where another set-up is needed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_perfguard.core.errors import MissingExtra
-from pytest_perfguard.tools.pools.connections import ConnectionPool
-from pytest_perfguard.tools.pools.connections_aio import AsyncConnectionPool
+from pytest_perfguard.tools.pools.connection_pool import ConnectionPool
+from pytest_perfguard.tools.pools.connection_pool_aio import AsyncConnectionPool
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,16 +18,21 @@ C = TypeVar("C")
 
 
 def dbapi_pool(connect: Callable[[], C], **options: Any) -> ConnectionPool[C]:
-    """For any driver with Python's DB-API: `dbapi_pool(partial(sqlite3.connect, "app.db", check_same_thread=False))`.
+    """Return a pool for a driver with Python's DB-API: `dbapi_pool(partial(sqlite3.connect, "app.db", check_same_thread=False))`.
 
-    What was not committed is rolled back when a connection comes back; `select 1` is the check. `options` are those of
-    `ConnectionPool`.
+    A block `with pool.connection()` without an error is committed. What is not committed when a connection is returned, by
+    an error or by `release`, is rolled back. The check is `select 1`. `options` are those of `ConnectionPool`;
+    `commit=None` leaves committing to the block.
     """
-    return ConnectionPool(connect, **{"check": _select_1, "reset": _rollback, "name": "database pool", **options})
+    return ConnectionPool(
+        connect, **{"check": _select_1, "reset": _rollback, "commit": _commit, "name": "database pool", **options}
+    )
 
 
 def psycopg_pool(conninfo: str, **options: Any) -> ConnectionPool[psycopg.Connection[Any]]:
-    """For PostgreSQL by psycopg 3 (extra `psycopg`), with a time limit of 5 s to connect unless `conninfo` has one.
+    """Return a pool for PostgreSQL by psycopg 3 (extra `psycopg`); connecting takes at most 5 s unless `conninfo` has a limit.
+
+    Transactions end as with `psycopg_pool`: a block without an error is committed, one with an error rolled back.
 
     Raises
     ------
@@ -35,20 +40,20 @@ def psycopg_pool(conninfo: str, **options: Any) -> ConnectionPool[psycopg.Connec
     """
     driver = _psycopg()
     connect = partial(driver.Connection.connect, _with_limit(driver, conninfo))
-    return ConnectionPool(connect, **{"check": _ping, "reset": _rollback, "name": "PostgreSQL pool", **options})
+    defaults = {"check": _ping, "reset": _rollback, "commit": _commit, "name": "PostgreSQL pool"}
+    return ConnectionPool(connect, **{**defaults, **options})
 
 
 def async_psycopg_pool(conninfo: str, **options: Any) -> AsyncConnectionPool[psycopg.AsyncConnection[Any]]:
-    """The same for asyncio."""
+    """Return the same pool for asyncio."""
     driver = _psycopg()
     connect = partial(driver.AsyncConnection.connect, _with_limit(driver, conninfo))
-    return AsyncConnectionPool(
-        connect, **{"check": _ping_async, "reset": _rollback, "name": "PostgreSQL pool", **options}
-    )
+    defaults = {"check": _ping_async, "reset": _rollback, "commit": _commit_async, "name": "PostgreSQL pool"}
+    return AsyncConnectionPool(connect, **{**defaults, **options})
 
 
 def redis_pool(url: str, **options: Any) -> ConnectionPool[redis.Redis]:
-    """For Redis by redis-py (extra `redis`): clients with one connection each, checked by PING.
+    """Return a pool for Redis by redis-py (extra `redis`): clients with one connection each, checked by PING.
 
     Raises
     ------
@@ -93,7 +98,7 @@ def _select_1(connection: Any) -> None:
 
 
 def _ping(connection: Any) -> None:
-    """Ask the server, outside of the transaction that an error may have left, and without leaving one open."""
+    """Query the server outside of a transaction that an error may have left, and leave none open."""
     connection.rollback()
     connection.execute("select 1")
     connection.rollback()
@@ -107,6 +112,27 @@ async def _ping_async(connection: Any) -> None:
 
 def _rollback(connection: Any) -> object:
     return connection.rollback()
+
+
+def _commit(connection: Any) -> None:
+    """Commit, unless the block itself has closed the connection."""
+    if _closed_by_the_block(connection):
+        return
+    try:
+        connection.commit()
+    except Exception as error:  # sqlite3 does not report otherwise that a connection is closed
+        if type(error).__name__ != "ProgrammingError" or "closed database" not in str(error):
+            raise
+
+
+async def _commit_async(connection: Any) -> None:
+    if not _closed_by_the_block(connection):
+        await connection.commit()
+
+
+def _closed_by_the_block(connection: Any) -> bool:
+    """Return whether a connection was closed in order: one that broke has lost its transaction, which must be an error."""
+    return bool(getattr(connection, "closed", False)) and not getattr(connection, "broken", False)
 
 
 def _redis_ping(client: Any) -> object:

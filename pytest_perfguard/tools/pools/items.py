@@ -1,7 +1,8 @@
-"""The nouns of pools: an entry is one pooled thing, a ticket one borrower who waits."""
+"""Pooled items, waiting borrowers, and the actions that a pool's state requests."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,119 +13,141 @@ from pytest_perfguard.core.tool_errors import NotLent
 from pytest_perfguard.tools.pools.targets import Target
 
 T = TypeVar("T")
-#: Of objects, which come from nowhere.
+#: Target of plain objects.
 NO_TARGET: Final = Target("")
-
-#: Frames of a borrower that are remembered.
-FRAMES: Final = 8
+#: Stack frames of a borrower that are recorded.
+MAX_FRAMES: Final = 8
+MAX_REPR: Final = 200
 _OWN: Final = __name__.rpartition(".")[0]
 
-#: Where a borrower stood: (file, line, function), the innermost first.
+#: Where an object was acquired: (file, line, function), the innermost frame first.
 Stack = tuple[tuple[str, int, str], ...]
 
 
 class PooledItem(Generic[T]):
-    """One thing of a pool, idle or lent."""
+    """One object of a pool, idle or in use."""
 
-    __slots__ = ("dies", "idle_since", "lent", "number", "stack", "target", "thing")
+    __slots__ = ("expires_at", "idle_since", "in_use", "number", "obj", "stack", "target")
 
-    def __init__(self, thing: T, now: float = 0.0, dies: float = float("inf"), target: Target = NO_TARGET) -> None:
-        self.thing = thing
+    def __init__(self, obj: T, now: float = 0.0, expires_at: float = math.inf, target: Target = NO_TARGET) -> None:
+        self.obj = obj
         self.target = target
-        self.dies = dies
-        """When it is too old to be lent again, on the pool's clock."""
+        self.expires_at = expires_at
+        """Time on the pool's clock after which the object is not lent any more."""
         self.idle_since = now
-        self.lent = False
+        self.in_use = False
         self.number = 0
-        """Of the acquisition that has it."""
+        """Number of the acquisition that holds the object."""
         self.stack: Stack = ()
-        """Of who took it, where that is kept."""
+        """Stack of the borrower, where the pool traces."""
 
 
 class Waiter(Generic[T]):
-    """A borrower who waits. `call` wakes it up, once `entry` is set, or once it may make one itself."""
+    """A waiting borrower. `wake` is called once `item` is set, once the borrower may create, or when the pool closes."""
 
-    __slots__ = ("call", "entry", "may_create")
+    __slots__ = ("item", "may_create", "wake")
 
-    def __init__(self, call: Callable[[], object]) -> None:
-        self.call = call
-        self.entry: PooledItem[T] | None = None
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self.wake = wake
+        self.item: PooledItem[T] | None = None
         self.may_create = False
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes, and seconds."""
+    """Sizes of a connection pool, and durations in seconds."""
 
     min_size: int
     max_size: int
     max_idle: float
     max_lifetime: float
     jitter: float
-    """Lifetimes are shortened by up to this share, so that connections do not all end at once."""
+    """Share by which lifetimes are shortened at random, so that connections do not expire all at once."""
+    max_connecting: int = sys.maxsize
+    """Connections that are made to one target at the same time."""
 
 
 @dataclass
 class Actions(Generic[T]):
-    """What the shell must do, outside of the lock."""
+    """Work that a step of the state requests. The shell does it outside of the lock."""
 
     connect: list[str] = field(default_factory=list)
-    """A connection to each of these targets; then `connected` or `not_connected`."""
+    """Targets: connect to each, then call `connected` or `not_connected`."""
     close: list[PooledItem[T]] = field(default_factory=list)
+    log: list[tuple[int, str]] = field(default_factory=list)
+    """(level, message) of the logging module."""
 
 
 @dataclass(frozen=True)
-class Lent:
-    """One thing that has not come back yet."""
+class BorrowedItem:
+    """One object that has not been released yet."""
 
-    thing: object
+    obj: object
     number: int
-    """Of its acquisition: later ones have larger numbers."""
+    """Number of its acquisition: later acquisitions have larger numbers."""
     stack: Stack
-    """Of who took it; () where the pool does not trace."""
+    """Stack of the borrower; () where the pool does not trace."""
 
     def lines(self) -> list[str]:
-        """What it is and where it was taken."""
+        """Return the object's repr and the lines that acquired it."""
         frames = [f"    taken at {file}:{line} in {function}" for file, line, function in self.stack]
-        return [f"{self.thing!r:.200}", *frames]
+        return [short_repr(self.obj), *frames]
 
 
-def not_lent(pool: str, thing: object, idle: Iterable[PooledItem[T]]) -> NotLent:
-    """The error that says why something cannot be given back."""
-    known = any(entry.thing is thing for entry in idle)
-    what = "was given back already" if known else "is not one that this pool has lent"
-    return NotLent(pool, f"{thing!r:.200} {what}")
+class NotInUse(Exception):
+    """Internal: a released object is not in use. `idle` is true where the pool holds it already."""
+
+    def __init__(self, idle: bool) -> None:
+        self.idle = idle
 
 
-def sorted_out(
+class AlreadyPooled(Exception):
+    """Internal: a created object is in the pool already."""
+
+
+def not_lent(pool: str, obj: object, *, idle: bool) -> NotLent:
+    """Return the error for an object that cannot be released. It calls the object's repr: not under a lock."""
+    problem = "was given back already" if idle else "is not one that this pool has lent"
+    return NotLent(pool, f"{short_repr(obj)} {problem}")
+
+
+def short_repr(obj: object) -> str:
+    """Return at most 200 characters of an object's repr, or its type where the repr fails."""
+    try:
+        return f"{obj!r:.{MAX_REPR}}"
+    except Exception:
+        return f"<{type(obj).__name__} at {id(obj):#x}>"
+
+
+def split_expired(
     idle: Iterable[PooledItem[T]], now: float, limits: Limits, size: int
 ) -> tuple[list[PooledItem[T]], list[PooledItem[T]]]:
-    """(those of the idle that stay, those that are too old, idle for too long beyond the minimum, or too many).
+    """Return (idle items to keep, idle items that are too old, idle for too long beyond the minimum, or too many).
 
-    The one that has been idle for longest comes first; `size` counts the others of the pool, too.
+    The item that has been idle for longest comes first. `size` counts all items of the pool.
     """
-    kept, gone = [], []
-    for entry in idle:
-        unused = size > limits.min_size and now - entry.idle_since >= limits.max_idle
-        if entry.dies <= now or unused or size > limits.max_size:
-            gone.append(entry)
+    kept, expired = [], []
+    for item in idle:
+        unused = size > limits.min_size and now - item.idle_since >= limits.max_idle
+        if item.expires_at <= now or unused or size > limits.max_size:
+            expired.append(item)
             size -= 1
         else:
-            kept.append(entry)
-    return kept, gone
+            kept.append(item)
+    return kept, expired
 
 
-def lent_things(entries: Iterable[PooledItem[T]]) -> list[Lent]:
-    """These entries for a reader, in the order in which they were taken."""
-    ordered = sorted(entries, key=lambda entry: entry.number)
-    return [Lent(entry.thing, entry.number, entry.stack) for entry in ordered]
+def borrowed_items(items: Iterable[PooledItem[T]]) -> list[BorrowedItem]:
+    """Return the items in the order of their acquisition."""
+    ordered = sorted(items, key=lambda item: item.number)
+    return [BorrowedItem(item.obj, item.number, item.stack) for item in ordered]
 
 
 def caller_stack() -> Stack:
-    """The frames of whoever called the pool, without the pool's own."""
+    """Return the frames of the pool's caller, without the pool's own."""
     frame: FrameType | None = sys._getframe(1)
     stack: list[tuple[str, int, str]] = []
-    while frame is not None and len(stack) < FRAMES:
+    while frame is not None and len(stack) < MAX_FRAMES:
         if not str(frame.f_globals.get("__name__")).startswith(_OWN):
             stack.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""The threads behind `ConnectionPool`: those that connect and close, and the one that looks after the idle connections."""
+"""Background threads of `ConnectionPool`: they connect, close, check idle connections and keep the minimum."""
 
 from __future__ import annotations
 
@@ -7,83 +7,97 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+from pytest_perfguard.tools.pools.base import wait_limit
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
 from pytest_perfguard.tools.pools.items import Actions, PooledItem
 
 C = TypeVar("C")
 
-#: Seconds that a closing pool waits for the thread that looks after it.
-PATIENCE: Final = 5.0
+#: Seconds that `close` waits for the maintenance thread.
+MAX_JOIN: Final = 5.0
 
 _log = logging.getLogger("perfguard.pool")
 
 
-class ThreadedUpkeep(ConnectionPoolBase[C]):
-    """Does outside of the lock what the state wants done. Not to be used by itself."""
+class ThreadedMaintenance(ConnectionPoolBase[C]):
+    """Base class that takes the actions of the state in threads."""
 
     def _prepare(self) -> None:
-        for connect in self._connects.values():
-            self._refuse_coroutines(connect)
-        for call in (self._check, self._reset, self._close):
-            self._refuse_coroutines(call)
-        self._lock = threading.Lock()
-        self._guard = self._lock
-        self._all_back = threading.Event()
-        self._wake = threading.Event()
-        self._keeper: threading.Thread | None = None
+        for call in (
+            *self._connects.values(), self._configure, self._check, self._reset, self._commit, self._close,
+        ):  # fmt: skip
+            if inspect.iscoroutinefunction(call):
+                raise TypeError(f"{call!r} is a coroutine function: use AsyncConnectionPool")
+        self._renew_threads()
 
-    @staticmethod
-    def _refuse_coroutines(call: object) -> None:
-        if inspect.iscoroutinefunction(call):
-            raise TypeError(f"{call!r} is a coroutine function: use AsyncConnectionPool")
+    def begin_anew(self) -> None:
+        """Forget all connections without closing them, in a forked child: they belong to the parent process."""
+        super().begin_anew()
+        self._renew_threads()
 
     def open(self) -> None:
-        """Begin to connect; nothing happens the second time."""
-        with self._lock:
-            if self._keeper is not None or self._state.closed:
-                return
-            arguments = weakref.ref(self), self._wake
-            self._keeper = threading.Thread(
-                target=_keep, args=arguments, name=f"perfguard-{self._state.name}", daemon=True
-            )
-            # The pool's end wakes its keeper up, which would sleep on.
-            weakref.finalize(self, self._wake.set)
-            self._keeper.start()
+        """Begin to connect; a second call does nothing."""
+        if self._maintenance is None:
+            self._step(self._start_maintenance)
 
-    def _put_back(self, entry: PooledItem[C], *, broken: bool) -> None:
-        """What was taken out goes back, or is closed."""
-        with self._lock:
-            todo = self._state.put_back(entry, self._clock(), broken=broken)
-        self._returned(todo)
+    def check(self) -> None:
+        """Check all idle connections now; broken ones are closed and replaced."""
+        if self._check is not None:
+            for item in self._read(lambda: list(self._state.idle)):
+                self._check_idle(self._check, item)
 
-    def _returned(self, todo: Actions[C]) -> None:
-        """Do what is to be done after something has come back; of a closed pool in this thread, since a program that is
-        about to end waits for no other."""
-        with self._lock:
-            closed, all_back = self._state.closed, self._state.all_back
-        if not closed:
-            self._do(todo)
+    def _renew_threads(self) -> None:
+        self._wake = threading.Event()
+        self._changed = threading.Condition()
+        """Notified when a connection was made or came back by the slow path, and when the pool is closed."""
+        self._maintenance: threading.Thread | None = None
+
+    def _start_maintenance(self) -> None:
+        if self._maintenance is not None or self._state.closed:
             return
-        for entry in todo.close:
-            self._end(entry)
-        if all_back:
-            self._all_back.set()
+        self._maintenance = threading.Thread(
+            target=_maintain, args=(weakref.ref(self), self._wake), name=f"perfguard-{self._state.name}", daemon=True
+        )
+        # The thread sleeps: the end of the pool must wake it.
+        weakref.finalize(self, self._wake.set)
+        self._maintenance.start()
 
-    def _do(self, todo: Actions[C]) -> None:
-        for target in todo.connect:
+    def _wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
+        seconds = wait_limit(timeout, None)
+        with self._changed:
+            return self._changed.wait_for(holds, None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _checkin(self, item: PooledItem[C], *, broken: bool) -> None:
+        self._returned(self._step(partial(self._state.checkin, item, self._clock(), broken=broken)))
+
+    def _returned(self, actions: Actions[C]) -> None:
+        """Act after a release. The thread that releases to a closed pool closes the connection: the program may be ending."""
+        if not self._state.closed:
+            self._do(actions)
+        else:
+            self._end_all(actions.close)
+        self._notify()
+
+    def _do(self, actions: Actions[C]) -> None:
+        self._log_messages(actions)
+        for target in actions.connect:
             try:
                 self._in_background(self._connect, target)
-            except RuntimeError as error:  # no more threads to be had
-                with self._lock:
-                    more = self._state.not_connected(target, self._clock(), str(error))
+            except RuntimeError as error:  # no thread can be started
+                more, _report = self._connect_failed(target, error)
                 self._do(more)
-        for entry in todo.close:
+        for item in actions.close:
             try:
-                self._in_background(self._end, entry)
+                self._in_background(self._end, item)
             except RuntimeError:
-                self._end(entry)
+                self._end(item)
 
     def _in_background(self, work: Callable[[Any], object], argument: object) -> None:
         name = f"perfguard-{self._state.name}-{work.__name__.strip('_')}"
@@ -91,59 +105,78 @@ class ThreadedUpkeep(ConnectionPoolBase[C]):
 
     def _connect(self, target: str) -> None:
         try:
-            connection = cast("Callable[[], C]", self._connects[target])()
+            actions = self._connected(target, self._new_connection(target))
         except BaseException as error:
-            with self._lock:
-                todo = self._state.not_connected(target, self._clock(), f"{type(error).__name__}: {error}")
+            actions, report = self._connect_failed(target, error)
             self._wake.set()  # to try again
-        else:
-            with self._lock:
-                todo = self._state.connected(target, connection, self._clock())
-        self._do(todo)
+            if report and self._reconnect_failed is not None:
+                self._report(self._reconnect_failed)
+        self._do(actions)
+        self._notify()
 
-    def _end(self, entry: PooledItem[C]) -> None:
-        self._passes(self._close, entry.thing, "could not be closed")
+    def _new_connection(self, target: str) -> C:
+        connection = cast("Callable[[], C]", self._connects[target])()
+        if self._configure is not None:
+            try:
+                self._configure(connection)
+            except BaseException:
+                self._passes(self._close, connection, "could not be closed")
+                raise
+        return connection
+
+    def _report(self, reconnect_failed: Callable[[Any], object]) -> None:
+        try:
+            reconnect_failed(self)
+        except Exception:
+            _log.exception("%s: reconnect_failed raised an error", self._state.name)
+
+    def _end_all(self, items: list[PooledItem[C]]) -> None:
+        """Close all items; what ends the program, such as SystemExit, is raised after the last one."""
+        interrupt: BaseException | None = None
+        for item in items:
+            try:
+                self._end(item)
+            except BaseException as error:
+                interrupt = interrupt or error
+        if interrupt is not None:
+            raise interrupt
+
+    def _end(self, item: PooledItem[C]) -> None:
+        self._passes(self._close, item.obj, "could not be closed")
 
     def _passes(self, call: Callable[[C], object], connection: C, problem: str) -> bool:
-        """Does the call go well with the connection, and not return False?"""
+        """Return whether the call succeeds and does not return False."""
         try:
             return call(connection) is not False
         except Exception as error:
-            _log.info("%s: a connection %s: %s: %s", self._state.name, problem, type(error).__name__, error)
+            self._log_failed(problem, error)
             return False
 
-    def _look_after(self) -> float | None:
-        """What is due; returns the seconds until more is, or None where the pool is closed."""
+    def _maintain(self) -> float | None:
+        """Do what is due; return the seconds until more is, or None where the pool is closed."""
         now = self._clock()
-        with self._lock:
-            if self._state.closed:
-                return None
-            todo = self._state.tick(now)
-            due = self._check is not None and now >= self._next_check
-            idle = list(self._state.idle) if due else []
-        self._do(todo)
-        for entry in idle:
-            self._check_idle(entry)
-        with self._lock:
-            now = self._clock()
-            if now >= self._next_check:
-                self._next_check = now + self._check_interval
-            return self._sleep(now)
+        if self._state.closed:
+            return None
+        self._do(self._step(self._state.tick, now))
+        if now >= self._next_check:
+            self.check()
+            self._next_check = self._clock() + self._check_interval
+        now = self._clock()
+        return self._read(lambda: self._seconds_to_next(now))
 
-    def _check_idle(self, entry: PooledItem[C]) -> None:
-        with self._lock:
-            if not self._state.take_for_check(entry):
-                return
-        check = cast("Callable[[C], object]", self._check)
-        fine = self._passes(check, entry.thing, "is broken")
-        with self._lock:
-            todo = self._state.checked(entry, self._clock(), broken=not fine)
-        self._returned(todo)
+    def _check_idle(self, check: Callable[[C], object], item: PooledItem[C]) -> None:
+        if not self._step(self._state.take_for_check, item):
+            return
+        passed = False
+        try:
+            passed = self._passes(check, item.obj, "is broken")
+        finally:
+            self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=not passed)))
 
 
-def _keep(reference: weakref.ref[ThreadedUpkeep[Any]], wake: threading.Event) -> None:
+def _maintain(reference: weakref.ref[ThreadedMaintenance[Any]], wake: threading.Event) -> None:
     while (pool := reference()) is not None:
-        seconds = pool._look_after()
+        seconds = pool._maintain()
         if seconds is None:
             return
         del pool  # else this thread keeps the pool alive while it sleeps

@@ -1,37 +1,38 @@
-"""What an object pool decides: who gets which object, who may make one, who waits. No thread, no loop, no clock.
+"""State machine of an object pool: which borrower gets which object, may create one, or waits. No thread, loop or clock.
 
-Each call is one step under the shell's lock. Borrowers are served in the order in which they came: an object that comes
-back, or room for a new one, goes to whoever waits the longest.
+Each call is one step under the shell's lock. Borrowers are served in the order of their arrival: a released object, or
+room for a new one, goes to the borrower that has waited for longest.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed
-from pytest_perfguard.tools.pools.items import PooledItem, Waiter, not_lent
+from pytest_perfguard.tools.pools.items import AlreadyPooled, NotInUse, PooledItem, Waiter
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ObjectPoolStats:
-    """Numbers of an object pool. `size` counts those that are being made, too."""
+    """Statistics of an object pool. `size` includes the objects that are being created."""
 
     size: int
     idle: int
     in_use: int
     waiting: int
     created: int
-    """Ever."""
+    """Since the pool was made; so are `reused`, `destroyed`, `acquisitions`, `timeouts`, `high_water`."""
     reused: int
     destroyed: int
     acquisitions: int
     timeouts: int
     high_water: int
-    """The most that were in use at one time."""
+    """Largest number of objects in use at one time."""
 
 
 class ObjectState(Generic[T]):
@@ -42,32 +43,39 @@ class ObjectState(Generic[T]):
         self.max_size = max_size
         self.closed = False
         self.idle: list[PooledItem[T]] = []
-        self.lent: dict[int, PooledItem[T]] = {}
+        """The most recently used item is last."""
+        self.in_use: dict[int, PooledItem[T]] = {}
         """By identity of the object."""
         self.waiting: deque[Waiter[T]] = deque()
         self.making = 0
+        self._ids: set[int] = set()
         self.created = self.destroyed = self.acquisitions = self.reused = self.timeouts = self.high_water = 0
+
+    def empty(self) -> ObjectState[T]:
+        """Return a state without objects and borrowers: that of a forked child, or of the next event loop."""
+        state: ObjectState[T] = ObjectState(self.name, self.max_size)
+        state.closed = self.closed
+        return state
 
     @property
     def size(self) -> int:
-        return len(self.idle) + len(self.lent) + self.making
+        return len(self.idle) + len(self.in_use) + self.making
 
-    def add(self, entry: PooledItem[T]) -> None:
-        """One more, to begin with."""
-        self.created += 1
-        self.idle.append(entry)
-
-    def quick(self) -> PooledItem[T] | None:
-        """Lend an idle object, where there is one: nobody waits then."""
+    def checkout(self) -> PooledItem[T] | None:
+        """Lend an idle object, where there is one. No borrower waits then."""
         if not self.idle or self.closed:
             return None
-        entry = self.idle.pop()
+        item = self.idle.pop()
         self.reused += 1
-        self._assign(entry)
-        return entry
+        # `_assign`, in place: a call would take as long as the rest.
+        self.acquisitions = item.number = self.acquisitions + 1
+        self.in_use[id(item.obj)] = item
+        if len(self.in_use) > self.high_water:
+            self.high_water = len(self.in_use)
+        return item
 
-    def take(self, ticket: Waiter[T]) -> None:
-        """Serve the ticket now, with an object or the permission to make one; or let it wait.
+    def request(self, waiter: Waiter[T]) -> None:
+        """Serve the waiter now, with an object or the permission to create one; or let it wait.
 
         Raises
         ------
@@ -75,113 +83,178 @@ class ObjectState(Generic[T]):
         """
         if self.closed:
             raise PoolClosed(self.name, "the pool is closed")
-        if (entry := self.quick()) is not None:
-            ticket.entry = entry
-            ticket.call()
+        if (item := self.checkout()) is not None:
+            waiter.item = item
+            waiter.wake()
         elif self.size < self.max_size and not self.waiting:
-            self._permit(ticket)
+            self._permit(waiter)
         else:
-            self.waiting.append(ticket)
+            self.waiting.append(waiter)
 
-    def made(self, entry: PooledItem[T], ticket: Waiter[T]) -> None:
-        """The ticket that was permitted to make an object has made this one, and takes it."""
-        self.making -= 1
-        self.created += 1
-        self._assign(entry)
-        ticket.entry, ticket.may_create = entry, False
+    def reserve(self) -> bool:
+        """Take room for an object that no borrower has requested; False: there is none."""
+        if self.closed or self.size >= self.max_size:
+            return False
+        self.making += 1
+        return True
 
-    def not_made(self) -> None:
-        """Making one failed: the next one may try."""
-        self.making -= 1
-        self._use_room()
-
-    def come_back(self, thing: T) -> PooledItem[T]:
-        """An object is given back; it is nobody's until `keep` or `drop` says what becomes of it.
+    def made(self, item: PooledItem[T], waiter: Waiter[T]) -> None:
+        """Lend the object that a permitted waiter has created.
 
         Raises
         ------
-        NotLent
+        AlreadyPooled
+            the object is in the pool already. The room is free again.
         """
-        entry = self.lent.pop(id(thing), None)
-        if entry is None:
-            raise not_lent(self.name, thing, self.idle)
-        self.making += 1  # it still takes its place
-        return entry
-
-    def keep(self, entry: PooledItem[T]) -> bool:
-        """Give it to whoever waits, or keep it; False: there is no place for it, and it is to be destroyed."""
+        self._register(item)
         self.making -= 1
-        if self.closed or self.size >= self.max_size:
-            self.destroyed += 1
-            return False
-        if self.waiting:
-            ticket = self.waiting.popleft()
-            self.reused += 1
-            self._assign(entry)
-            ticket.entry = entry
-            ticket.call()
-            return True
-        self.idle.append(entry)
-        return True
+        self._assign(item)
+        waiter.item, waiter.may_create = item, False
 
-    def drop(self) -> None:
-        """What came back is no longer fit: its room goes to whoever waits."""
+    def adopt(self, item: PooledItem[T]) -> bool:
+        """Take in a created object that no borrower waits for any more; False: it must be destroyed.
+
+        Raises
+        ------
+        AlreadyPooled
+        """
+        self._register(item)
+        return self.end_release(item)
+
+    def not_made(self) -> None:
+        """Record that creating an object failed: the next waiter may try."""
         self.making -= 1
-        self.destroyed += 1
         self._use_room()
 
-    def give_up(self, ticket: Waiter[T], *, timed_out: bool = False) -> PooledItem[T] | None:
-        """The borrower no longer wants to wait. An object that it was given meanwhile is handed on by `come_back`, or
-        returned here where it must be destroyed."""
-        self.timeouts += timed_out
-        if ticket.may_create:
-            self.not_made()
-        elif ticket.entry is not None:
-            entry = self.come_back(ticket.entry.thing)
-            return None if self.keep(entry) else entry
-        elif ticket in self.waiting:  # else the pool was closed
-            self.waiting.remove(ticket)
+    def begin_release(self, obj: T) -> PooledItem[T]:
+        """Take an object from its borrower. `end_release` or `discard` must follow.
+
+        Raises
+        ------
+        NotInUse
+        """
+        item = self.in_use.pop(id(obj), None)
+        if item is None:
+            raise NotInUse(any(item.obj is obj for item in self.idle))
+        self.making += 1  # it still occupies its place
+        return item
+
+    def end_release(self, item: PooledItem[T]) -> bool:
+        """Give the object to the first waiter, or keep it; False: there is no place, and it must be destroyed."""
+        self.making -= 1
+        if self.closed or self.size >= self.max_size:
+            self._forget(item)
+            return False
+        if self.waiting:
+            waiter = self.waiting.popleft()
+            self.reused += 1
+            self._assign(item)
+            waiter.item = item
+            waiter.wake()
+            return True
+        self.idle.append(item)
+        return True
+
+    def release(self, obj: T) -> PooledItem[T] | None:
+        """Take an object back that needs no reset; return its item where it must be destroyed.
+
+        Raises
+        ------
+        NotInUse
+        """
+        if self.waiting or self.closed or (item := self.in_use.pop(id(obj), None)) is None:
+            item = self.begin_release(obj)
+            return None if self.end_release(item) else item
+        self.idle.append(item)
         return None
 
+    def discard(self, item: PooledItem[T]) -> None:
+        """Drop a released object that cannot be used again; its room goes to the first waiter."""
+        self.making -= 1
+        self._forget(item)
+        self._use_room()
+
+    def cancel(self, waiter: Waiter[T], *, timed_out: bool = False) -> PooledItem[T] | None:
+        """Remove a waiter. An object that it was given meanwhile is passed on, or returned where it must be destroyed."""
+        self.timeouts += timed_out
+        if waiter.may_create:
+            self.not_made()
+        elif waiter.item is not None:
+            return self.release(waiter.item.obj)
+        elif waiter in self.waiting:  # else the pool was closed
+            self.waiting.remove(waiter)
+        return None
+
+    def time_out(self, waiter: Waiter[T]) -> bool:
+        """Remove a waiter whose time is over; False: it was served at the last moment."""
+        if waiter.item is not None or waiter.may_create or self.closed:
+            return False
+        self.cancel(waiter, timed_out=True)
+        return True
+
     def shrink(self, size: int) -> list[PooledItem[T]]:
-        """Keep at most so many idle objects, those that were used last; the others are to be destroyed."""
-        cut = max(0, len(self.idle) - size)
-        gone, self.idle = self.idle[:cut], self.idle[cut:]
-        self.destroyed += len(gone)
-        return gone
+        """Keep at most `size` idle objects, the most recently used; return the others, which must be destroyed."""
+        cut = max(0, len(self.idle) - max(0, size))
+        removed, self.idle = self.idle[:cut], self.idle[cut:]
+        for item in removed:
+            self._forget(item)
+        return removed
 
     def close(self) -> list[PooledItem[T]]:
-        """Lend nothing any more; who waits is woken up with nothing. The idle objects are to be destroyed."""
+        """Stop lending and wake all waiters with nothing; return the idle objects, which must be destroyed."""
         self.closed = True
-        for ticket in self.waiting:
-            ticket.call()
+        for waiter in self.waiting:
+            waiter.wake()
         self.waiting.clear()
         return self.shrink(0)
 
     def timeout_text(self, seconds: float) -> str:
-        """What is said to who has waited in vain."""
+        """Return the problem of a borrower that waited in vain."""
         return (
-            f"nothing came free within {seconds:g} s: {len(self.lent)} of {self.max_size} are in use, "
+            f"nothing came free within {seconds:g} s: {len(self.in_use)} of {self.max_size} are in use, "
             f"{len(self.waiting)} others wait"
         )
 
     def stats(self) -> ObjectPoolStats:
+        """Return the statistics of this moment."""
         return ObjectPoolStats(
-            self.size, len(self.idle), len(self.lent), len(self.waiting), self.created, self.reused, self.destroyed,
+            self.size, len(self.idle), len(self.in_use), len(self.waiting), self.created, self.reused, self.destroyed,
             self.acquisitions, self.timeouts, self.high_water,
         )  # fmt: skip
 
-    def _assign(self, entry: PooledItem[T]) -> None:
-        self.acquisitions += 1
-        entry.number = self.acquisitions
-        self.lent[id(entry.thing)] = entry
-        if len(self.lent) > self.high_water:
-            self.high_water = len(self.lent)
+    def add(self, items: Iterable[PooledItem[T]]) -> None:
+        """Take in the objects that the pool starts with.
 
-    def _permit(self, ticket: Waiter[T]) -> None:
+        Raises
+        ------
+        AlreadyPooled
+        """
+        for item in items:
+            self.making += 1
+            self._register(item)
+            self.making -= 1
+            self.idle.append(item)
+
+    def _register(self, item: PooledItem[T]) -> None:
+        if id(item.obj) in self._ids:
+            self.not_made()
+            raise AlreadyPooled
+        self._ids.add(id(item.obj))
+        self.created += 1
+
+    def _forget(self, item: PooledItem[T]) -> None:
+        self._ids.discard(id(item.obj))
+        self.destroyed += 1
+
+    def _assign(self, item: PooledItem[T]) -> None:
+        self.acquisitions = item.number = self.acquisitions + 1
+        self.in_use[id(item.obj)] = item
+        self.high_water = max(self.high_water, len(self.in_use))
+
+    def _permit(self, waiter: Waiter[T]) -> None:
         self.making += 1
-        ticket.may_create = True
-        ticket.call()
+        waiter.may_create = True
+        waiter.wake()
 
     def _use_room(self) -> None:
         if self.waiting and self.size < self.max_size:

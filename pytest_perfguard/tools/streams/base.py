@@ -1,4 +1,4 @@
-"""What both stream processors have in common: how a stream is cut, and what becomes of errors."""
+"""Parameters, statistics and error handling that both stream processors share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.tool_errors import StreamError
 from pytest_perfguard.tools.streams.chunks import Chunker, size_of
 from pytest_perfguard.tools.streams.state import (
     CHUNK_BYTES,
     CONCURRENCY,
-    ERRORS_KEPT,
+    MAX_ERRORS,
     MAX_MEMORY,
     Chunk,
     StreamProgress,
@@ -27,39 +28,39 @@ OnError = Literal["stop", "collect"]
 
 @dataclass(frozen=True)
 class StreamSummary:
-    """What became of a stream."""
+    """Result of one stream."""
 
     progress: StreamProgress
     errors: tuple[StreamError, ...]
-    """Of chunks that failed, where they are collected; the first 100."""
+    """Errors of the first 100 chunks that failed, with `on_error="collect"`."""
 
 
 class StreamRun:
-    """One stream on its way."""
+    """One stream in progress."""
 
-    def __init__(self, window: Window, clock: Callable[[], float], tell: Callable[[StreamProgress], object]) -> None:
+    def __init__(self, window: Window, clock: Callable[[], float], report: Callable[[StreamProgress], object]) -> None:
         self.window = window
         self.errors: list[StreamError] = []
         self._clock = clock
         self._begun = clock()
-        self._tell = tell
+        self._report = report
 
     def progress(self) -> StreamProgress:
-        """So far."""
+        """Return the progress so far."""
         return self.window.progress(self._clock() - self._begun)
 
     def finished(self, chunk: Chunk, result: Any, error: BaseException | None) -> None:
-        """A chunk has been processed."""
+        """Record a processed chunk."""
         self.window.finished(chunk.number, result, error)
-        self._tell(self.progress())
+        self._report(self.progress())
 
     def summary(self) -> StreamSummary:
-        """At the end, when nothing is held any more."""
+        """Return the summary after the end, when no chunk is in memory."""
         return StreamSummary(replace(self.progress(), held=0), tuple(self.errors))
 
 
 class StreamBase:
-    """Not to be used by itself."""
+    """Base class of the stream processors."""
 
     def __init__(
         self,
@@ -79,9 +80,16 @@ class StreamBase:
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value!r}: it must be at least 1")
         if max_memory < chunk_bytes:
-            raise ValueError(f"max_memory ({max_memory!r}) is below chunk_bytes ({chunk_bytes!r}): no chunk would fit")
+            raise ValueError(
+                f"max_memory is {max_memory!r}: it must be at least chunk_bytes ({chunk_bytes!r}), else no chunk would fit"
+            )
         if on_error not in ("stop", "collect"):
             raise ValueError(f"on_error is {on_error!r}: it must be 'stop' or 'collect'")
+        if not callable(process):
+            raise TypeError(f"process is {process!r}: give a function that takes a chunk")
+        # Loaded here, not by the threads that run streams: a fork during an import leaves its lock held in the child.
+        import concurrent.futures.thread  # noqa: F401
+
         self.summary: StreamSummary | None = None
         self._process = process
         self._chunk_items = chunk_items
@@ -93,24 +101,31 @@ class StreamBase:
         self._progress = progress
         self._weigh = weigh
         self._clock = clock
-        self._lock = threading.Lock()
-        self._runs: set[StreamRun] = set()
         self._done = StreamProgress()
+        self.begin_anew()
+        register_at_fork(self)
+
+    def begin_anew(self) -> None:
+        """Forget the streams in progress: in a forked child they belong to the parent process."""
+        self._lock = threading.RLock()  # a finalizer may call `statistics` while its own thread holds it
+        self._runs: set[StreamRun] = set()
 
     def statistics(self) -> dict[str, float]:
-        """Of all streams so far as numbers by name: `monitor.watch("stream", processor.statistics)`."""
+        """Return the statistics of all streams so far as a mapping: `monitor.watch("stream", processor.statistics)`."""
         with self._lock:
             total, runs = self._done, list(self._runs)
         for run in runs:
             total = _sum(total, run.progress())
         return asdict(total)
 
-    def relieve(self) -> None:
-        """Finish and deliver what has been read before reading on. `MemoryManager` calls this when memory is short."""
+    def free_memory(self) -> None:
+        """Process and deliver the chunks in memory before reading on. A `MemoryManager` calls this when memory is short."""
         with self._lock:
             runs = list(self._runs)
         for run in runs:
-            run.window.relieved = True
+            run.window.paused = True
+
+    relieve = free_memory
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[StreamRun]:
@@ -127,25 +142,25 @@ class StreamBase:
                 self._done = _sum(self._done, self.summary.progress)
 
     def _delivered(self, run: StreamRun) -> Iterator[Any]:
-        """The results whose turn it is."""
+        """Yield the results that are due."""
         for chunk, result, error in run.window.deliverable():
             if error is None:
                 yield result
-            elif (problem := self._fate_of(run, chunk, error)) is not None:
+            elif (problem := self._error_to_raise(run, chunk, error)) is not None:
                 raise problem
-            del result  # it is the caller's now
+            del result  # else it stays in memory until the next one
 
-    def _cutter(self) -> Chunker:
+    def _chunker(self) -> Chunker:
         return Chunker(self._chunk_items, self._chunk_bytes, self._weigh)
 
-    def _fate_of(self, run: StreamRun, chunk: Chunk, error: BaseException) -> StreamError | None:
-        """The error to raise now; None: it is kept for the summary."""
+    def _error_to_raise(self, run: StreamRun, chunk: Chunk, error: BaseException) -> StreamError | None:
+        """Return the error to raise now; None: it is kept for the summary."""
         problem = StreamError(chunk.number, chunk.first, error)
         if self._on_error == "stop" or not isinstance(error, Exception):
             return problem
         with contextlib.suppress(RuntimeError):  # a frame that still runs
             traceback.clear_frames(error.__traceback__)  # they hold the chunk
-        if len(run.errors) < ERRORS_KEPT:
+        if len(run.errors) < MAX_ERRORS:
             run.errors.append(problem)
         return None
 

@@ -1,4 +1,4 @@
-"""Streams cut into chunks: by bytes, or by a number of items."""
+"""Chunks of a stream: by bytes, or by a number of items."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Final
 
 from pytest_perfguard.tools.streams.state import Chunk
 
-#: Of the list that an item stands in.
+#: Bytes of a reference in a list.
 _POINTER: Final = 8
 
 
 def size_of(item: Any) -> int:
-    """Bytes of memory that an item takes, as far as Python says it of the object alone."""
+    """Return the bytes of memory of an item and its reference, without the objects that it refers to."""
     own = item.nbytes if isinstance(item, memoryview) else 0
     return own + sys.getsizeof(item) + _POINTER
 
 
 class Chunker:
-    """Gathers items until they make a chunk."""
+    """Collects items until they fill a chunk."""
 
     def __init__(self, chunk_items: int | None, chunk_bytes: int, weigh: Callable[[Any], int]) -> None:
         self._chunk_items = chunk_items
@@ -32,8 +32,8 @@ class Chunker:
         self._number = self._first = 0
 
     def add(self, item: Any) -> list[Chunk]:
-        """The chunks that are full before this item, or with it."""
-        weight = max(1, self._weigh(item))  # of endless nothings there would be no chunk
+        """Add an item; return the chunks that are full before it, or with it."""
+        weight = max(1, self._weigh(item))  # else an endless stream of empty items would never fill a chunk
         full = [self.rest()] if self._items and self._weight + weight > self._chunk_bytes else []
         self._items.append(item)
         self._weight += weight
@@ -42,14 +42,14 @@ class Chunker:
         return full
 
     def block(self, block: Any) -> list[Chunk]:
-        """What was read of a file at once; nothing at its end."""
+        """Return the chunk of a block that was read from a file; no chunk at its end."""
         if block is None:
-            raise BlockingIOError("the file has nothing to read just now: give one that blocks")
+            raise BlockingIOError("the file has nothing to read and does not block: give a file in blocking mode")
         self._items, self._weight = block, len(block)
         return [self.rest()] if len(block) else []
 
     def rest(self) -> Chunk:
-        """What has been gathered so far."""
+        """Return the items so far as a chunk, and begin the next."""
         count = len(self._items)
         chunk = Chunk(self._number, self._first, count, self._weight, self._items)
         self._number += 1
@@ -58,50 +58,50 @@ class Chunker:
         return chunk
 
     def last(self) -> list[Chunk]:
-        """What is left at the end."""
+        """Return the remaining items at the end of the stream as a chunk, if there are any."""
         return [self.rest()] if self._items else []
 
 
-def chunks(source: Any, cutter: Chunker, chunk_bytes: int) -> Iterator[Chunk]:
-    """The chunks of a file, which are what it reads, or of an iterable, which are lists of items.
+def chunks(source: Any, chunker: Chunker, chunk_bytes: int) -> Iterator[Chunk]:
+    """Yield the chunks of a file, which are the blocks that it reads, or of an iterable, which are lists of items.
 
-    A chunk stands in a list that it is taken out of, so that nothing here keeps it while it is processed.
+    Each chunk is removed from its list, so that no reference here keeps it in memory while it is processed.
     """
     source = _opened(source)
     if hasattr(source, "read") and not _is_text(source):
-        while cut := cutter.block(source.read(chunk_bytes)):
-            yield cut.pop()
+        while filled := chunker.block(source.read(chunk_bytes)):
+            yield filled.pop()
         return
     for item in source:
-        cut = cutter.add(item)
-        while cut:
-            yield cut.pop(0)
-    yield from cutter.last()
+        filled = chunker.add(item)
+        while filled:
+            yield filled.pop(0)
+    yield from chunker.last()
 
 
-async def chunks_async(source: Any, cutter: Chunker, chunk_bytes: int) -> AsyncGenerator[Chunk, None]:
-    """The same of an asynchronous iterable, of a reader whose `read` is awaited, or of whatever `chunks` takes."""
+async def chunks_async(source: Any, chunker: Chunker, chunk_bytes: int) -> AsyncGenerator[Chunk, None]:
+    """Yield the chunks of an asynchronous iterable, of a reader with an asynchronous `read`, or of a source for `chunks`."""
     if hasattr(source, "__aiter__") and (_is_text(source) or not hasattr(source, "read")):
         async for item in source:
-            cut = cutter.add(item)
-            while cut:
-                yield cut.pop(0)
-        for chunk in cutter.last():
+            filled = chunker.add(item)
+            while filled:
+                yield filled.pop(0)
+        for chunk in chunker.last():
             yield chunk
     elif inspect.iscoroutinefunction(getattr(source, "read", None)):
-        while cut := cutter.block(await source.read(chunk_bytes)):
-            yield cut.pop()
+        while filled := chunker.block(await source.read(chunk_bytes)):
+            yield filled.pop()
     else:
-        for chunk in chunks(source, cutter, chunk_bytes):
+        for chunk in chunks(source, chunker, chunk_bytes):
             yield chunk
 
 
 def _opened(source: Any) -> Any:
     if isinstance(source, str):
-        raise TypeError(f"{source!r:.60} is text: give an open file, or a list of items")
+        raise TypeError(f"{source!r:.60} is a string: give an open file, or a list of items")
     return io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
 
 
 def _is_text(file: Any) -> bool:
-    """Of a text file the items are its lines: a block would end within one."""
+    """Return whether a file has text: its items are lines, which a block would split."""
     return hasattr(file, "encoding")

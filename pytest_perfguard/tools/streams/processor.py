@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 class StreamProcessor(StreamBase):
-    """Reads a stream chunk by chunk, processes several at a time in threads, and delivers the results.
+    """Reads a stream chunk by chunk, processes several chunks at a time in threads, and delivers the results.
 
-    `for result in processor.run(source):`, or `processor.drain(source)` where there are no results to look at. It reads on only
-    while there is room: whoever takes the results slowly slows the reading down. The source is read by whoever takes the results, so
-    that a result that is finished while the source keeps it waiting comes when the source goes on.
+    `for result in processor.run(source):`, or `processor.drain(source)` where the results are not needed. It reads on only
+    while there is room: a slow consumer of the results slows down the reading. The source is read in the consumer's thread.
+    A result that is ready while the source blocks is delivered when the source goes on.
 
     Parameters
     ----------
     process
-        called with a chunk: what a binary file reads at once, or a list of the items of an iterable (of a text file: lines).
+        function of one chunk: a block of a binary file, or a list of items of an iterable (lines of a text file).
     chunk_bytes, chunk_items
-        a chunk ends at so many bytes, or items, whichever comes first.
+        maximum bytes, or items, of a chunk, whichever comes first.
     max_memory
-        bytes that all chunks may take together, from their reading to the delivery of their result.
+        maximum bytes of all chunks together, from reading a chunk to the delivery of its result.
     concurrency
         chunks that are processed at the same time.
     ordered
-        deliver in the order of the stream; otherwise as they are done.
+        deliver results in the order of the stream; otherwise in the order in which they are ready.
     on_error
-        "stop": the first chunk that fails ends the stream, with a `StreamError`. "collect": the others go on, and
-        `processor.summary.errors` has them.
+        "stop": the first chunk that fails ends the stream with a `StreamError`. "collect": the stream goes on, and
+        `processor.summary.errors` has the errors.
     progress
-        called with a `StreamProgress` after each chunk, in the thread that takes the results.
+        called with a `StreamProgress` after each chunk, in the consumer's thread.
     weigh
         bytes of an item; by default the length of bytes and text, and `sys.getsizeof` of all else.
     clock
@@ -45,18 +45,18 @@ class StreamProcessor(StreamBase):
     """
 
     def run(self, source: Any) -> Iterator[Any]:
-        """The results for a binary or text file, or any iterable, as they come.
+        """Yield the results for a binary or text file, or any iterable.
 
         Raises
         ------
         StreamError
-            a chunk failed; what `source` itself raises is raised as it is.
+            a chunk failed. Errors of `source` itself are raised unchanged.
         """
         with self._begun() as run:
             yield from self._processed(run, source)
 
     def drain(self, source: Any) -> StreamSummary:
-        """Process all, and forget the results.
+        """Process the whole stream and drop the results; return the summary.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class StreamProcessor(StreamBase):
 
         executor = ThreadPoolExecutor(self._concurrency, thread_name_prefix="perfguard-stream")
         try:
-            yield from self._results(run, chunks(source, self._cutter(), self._chunk_bytes), executor.submit)
+            yield from self._results(run, chunks(source, self._chunker(), self._chunk_bytes), executor.submit)
         finally:
             executor.shutdown(cancel_futures=True)
 
@@ -81,7 +81,7 @@ class StreamProcessor(StreamBase):
 
         window, more = run.window, True
         futures: dict[Future[Any], Chunk] = {}
-        waiting: list[Chunk] = []  # one that turned out to be too large for what is in memory just now
+        waiting: list[Chunk] = []  # a chunk that is too large for the free memory
         while more or futures or waiting:
             reads = more and not waiting and window.may_read(self._chunk_bytes)
             if reads:

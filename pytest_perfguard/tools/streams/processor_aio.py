@@ -1,4 +1,4 @@
-"""`AsyncStreamProcessor`: the same for asyncio."""
+"""`AsyncStreamProcessor`: a long stream in chunks, for asyncio."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 from pytest_perfguard.tools.streams.base import StreamBase, StreamRun, StreamSummary
 from pytest_perfguard.tools.streams.chunks import chunks_async
-from pytest_perfguard.tools.streams.tasks import Reader, Work
+from pytest_perfguard.tools.streams.tasks import ChunkReader, ChunkTasks
 
 
 class AsyncStreamProcessor(StreamBase):
     """`StreamProcessor` for asyncio: `async for result in processor.run(source):`.
 
-    The source may be an asynchronous iterable, an object whose `read` is awaited, such as `asyncio.StreamReader`, or whatever
-    `StreamProcessor` takes. `process` is a coroutine function; a plain one is called in a thread. The parameters are
-    those of `StreamProcessor`.
+    The source may be an asynchronous iterable, an object with an asynchronous `read`, such as `asyncio.StreamReader`, or a
+    source for `StreamProcessor`. `process` is a coroutine function; a plain function is called in a thread. The parameters
+    are those of `StreamProcessor`.
     """
 
     async def run(self, source: Any) -> AsyncGenerator[Any, None]:
-        """The results as they come.
+        """Yield the results.
 
         Raises
         ------
         StreamError
-            a chunk failed; what `source` itself raises is raised as it is.
+            a chunk failed. Errors of `source` itself are raised unchanged.
         """
         with self._begun() as run:
             async with contextlib.aclosing(self._results(run, source)) as results:
@@ -34,7 +34,7 @@ class AsyncStreamProcessor(StreamBase):
                     del result
 
     async def drain(self, source: Any) -> StreamSummary:
-        """Process all, and forget the results.
+        """Process the whole stream and drop the results; return the summary.
 
         Raises
         ------
@@ -47,8 +47,8 @@ class AsyncStreamProcessor(StreamBase):
         return run.summary()
 
     async def _results(self, run: StreamRun, source: Any) -> AsyncGenerator[Any, None]:
-        reader = Reader(chunks_async(source, self._cutter(), self._chunk_bytes))
-        work = Work(self._process, self._concurrency)
+        reader = ChunkReader(chunks_async(source, self._chunker(), self._chunk_bytes))
+        work = ChunkTasks(self._process, self._concurrency)
         try:
             async for result in self._read_and_processed(run, reader, work):
                 yield result
@@ -59,20 +59,22 @@ class AsyncStreamProcessor(StreamBase):
             finally:
                 await work.close()
 
-    async def _read_and_processed(self, run: StreamRun, reader: Reader, work: Work) -> AsyncGenerator[Any, None]:
+    async def _read_and_processed(
+        self, run: StreamRun, reader: ChunkReader, work: ChunkTasks
+    ) -> AsyncGenerator[Any, None]:
         import asyncio
 
         window = run.window
         while not reader.at_end or work.tasks:
             if reader.waiting is None and window.may_read(self._chunk_bytes):
-                reader.want()
+                reader.request()
             if reader.waiting is not None and window.may_start(reader.waiting.weight):
                 window.started(reader.waiting)
-                work.begin(reader.taken())
+                work.begin(reader.take())
                 continue
-            arriving = [reader.arrived] if reader.wanted else []
+            arriving = [reader.arrived] if reader.requested else []
             await asyncio.wait([*arriving, *work.tasks], return_when=asyncio.FIRST_COMPLETED)
-            reader.look()
+            reader.collect()
             for chunk, result, error in work.finished():
                 run.finished(chunk, result, error)
             for result in self._delivered(run):

@@ -1,4 +1,4 @@
-"""The tasks of an asynchronous stream: one that reads, and one for each chunk in progress."""
+"""Tasks of an asynchronous stream: one that reads, and one for each chunk in progress."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class Reader:
-    """Reads one chunk whenever it is wanted, all in one task: what the source keeps in its context stays together."""
+class ChunkReader:
+    """Reads one chunk on request, always in the same task: the source sees one context."""
 
     def __init__(self, source: AsyncGenerator[Chunk, None]) -> None:
         import asyncio
@@ -22,36 +22,37 @@ class Reader:
         self._go = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.at_end = False
-        self.wanted = False
+        self.requested = False
         self.waiting: Chunk | None = None
-        """What has been read and is not processed yet."""
+        """The chunk that was read and is not processed yet."""
         self.arrived: asyncio.Future[Chunk | None]
 
-    def want(self) -> None:
-        """Read on, unless that is under way or the source is at its end."""
+    def request(self) -> None:
+        """Request the next chunk, unless it is requested already or the source is at its end."""
         import asyncio
 
-        if self.wanted or self.at_end:
+        if self.requested or self.at_end:
             return
-        self.wanted = True
+        self.requested = True
         loop = asyncio.get_running_loop()
         self.arrived = loop.create_future()
         self._go.set()
         if self._task is None:
             self._task = loop.create_task(self._read())
 
-    def look(self) -> None:
-        """Has something arrived? What the source raised is raised here."""
-        if self.wanted and self.arrived.done():
-            self.wanted = False
+    def collect(self) -> None:
+        """Take in the chunk that has arrived, if there is one. An error of the source is raised here."""
+        if self.requested and self.arrived.done():
+            self.requested = False
             self.waiting = self.arrived.result()
             self.at_end = self.waiting is None
             del self.arrived
 
-    def taken(self) -> Chunk:
-        """What was waiting."""
-        assert self.waiting is not None
+    def take(self) -> Chunk:
+        """Return the chunk that waits."""
         chunk, self.waiting = self.waiting, None
+        if chunk is None:
+            raise RuntimeError("no chunk waits")
         return chunk
 
     async def close(self) -> None:
@@ -75,7 +76,7 @@ class Reader:
                 instead = asyncio.CancelledError() if isinstance(error, asyncio.CancelledError) else error
                 if not self.arrived.done():
                     self.arrived.set_exception(instead)
-                    self.arrived.exception()  # told, whether or not somebody looks
+                    self.arrived.exception()  # retrieved here: the consumer may have left
                 if isinstance(error, asyncio.CancelledError):
                     raise
                 return
@@ -85,8 +86,8 @@ class Reader:
             del chunk
 
 
-class Work:
-    """The chunks in progress: coroutine functions in tasks, plain functions in threads of this stream's own."""
+class ChunkTasks:
+    """Chunks in progress: coroutine functions in tasks, plain functions in threads of this stream."""
 
     def __init__(self, process: Callable[[Any], Any], concurrency: int) -> None:
         from concurrent.futures import ThreadPoolExecutor
@@ -97,14 +98,14 @@ class Work:
         self.tasks: dict[asyncio.Task[Any], Chunk] = {}
 
     def begin(self, chunk: Chunk) -> None:
-        """Process it."""
+        """Process a chunk."""
         import asyncio
 
         task = asyncio.get_running_loop().create_task(self._processed(chunk.content))
         self.tasks[task] = chunk._replace(content=None)
 
     def finished(self) -> Iterator[tuple[Chunk, Any, BaseException | None]]:
-        """What has ended since the last look."""
+        """Yield the chunks that are done, with their results and errors."""
         import asyncio
 
         for task in [task for task in self.tasks if task.done()]:
@@ -112,7 +113,7 @@ class Work:
             yield self.tasks.pop(task), None if error is not None else task.result(), error
 
     async def close(self) -> None:
-        """Cancel what is in progress, and wait for it: nobody can end a thread."""
+        """Cancel the chunks in progress, and wait for them: a thread cannot be interrupted."""
         import asyncio
 
         for task in self.tasks:

@@ -389,10 +389,10 @@ def test_a_second_batch_begins_beside_a_long_one():
 def test_limits_of_a_kind_keep_what_was_said_for_all():
     batch = BatchProcessor({}, max_queue=5)
     batch.register("double", double, max_size=20)
-    assert batch._lanes["double"].queue.limits.max_queue == 5
+    assert batch._workers["double"].queue.limits.max_queue == 5
     other = BatchProcessor({})
     other.register("double", double, max_size=20)
-    assert other._lanes["double"].queue.limits.max_queue == 200
+    assert other._workers["double"].queue.limits.max_queue == 200
 
 
 @pytest.mark.parametrize("processor", [lambda items: next(iter([])), lambda items: [StopIteration()] * len(items)])

@@ -10,7 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_perfguard.tools.batches.state import BatchLimits, BatchQueue, BatchStats, Entry, WrongSize, outcomes
+from pytest_perfguard.tools.batches.state import (
+    BatchLimits,
+    BatchQueue,
+    BatchStats,
+    QueuedItem,
+    WrongResultCount,
+    checked_results,
+)
 
 
 class Queueing(RuleBasedStateMachine):
@@ -26,7 +33,7 @@ class Queueing(RuleBasedStateMachine):
 
     @rule()
     def offer(self):
-        entry = Entry(self.came, Future())
+        entry = QueuedItem(self.came, Future())
         entry.admit = lambda: self.admitted(entry)
         self.came += 1
         if self.queue.offer(entry, self.now):
@@ -38,7 +45,7 @@ class Queueing(RuleBasedStateMachine):
 
     def admitted(self, entry):
         assert self.outside.pop(0) is entry  # in their turn
-        self.let_in.append(entry)
+        self.admitted_now.append(entry)
 
     @rule(which=st.integers(0, 20))
     def cancel(self, which):
@@ -58,14 +65,14 @@ class Queueing(RuleBasedStateMachine):
         self.now += seconds
 
     @rule()
-    def hurry(self):
-        self.queue.hurry()
+    def flush(self):
+        self.queue.flush()
 
     @precondition(lambda self: self.queue.due(self.now) == 0)
     @rule()
     def take(self):
         limits = self.queue.limits
-        self.let_in = []
+        self.admitted_now = []
         expected, seen = [], list(self.inside)
         while seen and len(expected) < limits.max_size:
             entry = seen.pop(0)
@@ -75,7 +82,7 @@ class Queueing(RuleBasedStateMachine):
                 expected.append(entry)
         batch = self.queue.take(self.now)
         assert batch == expected
-        self.inside = seen + self.let_in
+        self.inside = seen + self.admitted_now
         if batch:
             self.running.append(batch)
         assert len(self.running) <= limits.concurrency
@@ -115,7 +122,7 @@ TestQueueing = Queueing.TestCase
 def queued(*items, limits=None):
     queue = BatchQueue(limits or BatchLimits(3, 10.0))
     for now, item in enumerate(items):
-        queue.offer(Entry(item, Future()), float(now))
+        queue.offer(QueuedItem(item, Future()), float(now))
     return queue
 
 
@@ -129,11 +136,11 @@ def test_a_batch_is_due_when_it_is_full_or_old():
 
 def test_what_hurries_does_not_hurry_those_who_come_later():
     queue = queued("a", limits=BatchLimits(2, 10.0))
-    queue.hurry()
+    queue.flush()
     assert queue.due(1.0) == 0.0
     assert [entry.item for entry in queue.take(1.0)] == ["a"]
     queue.done()
-    queue.offer(Entry("b", Future()), 2.0)
+    queue.offer(QueuedItem("b", Future()), 2.0)
     assert queue.due(2.0) == 10.0
 
 
@@ -148,12 +155,12 @@ def test_the_defaults_are_fifty_items_and_a_tenth_of_a_second():
 
 @pytest.mark.parametrize("results", [None, 3, "ab", b"ab", {1: 2, 3: 4}, {1, 2}, [1], [1, 2, 3], object()])
 def test_anything_but_one_result_for_each_item_is_an_error(results):
-    with pytest.raises(WrongSize, match="the processor returned"):
-        outcomes(results, 2)
+    with pytest.raises(WrongResultCount, match="the processor returned"):
+        checked_results(results, 2)
 
 
 def test_any_iterable_of_the_right_length_will_do():
-    assert outcomes((number for number in (1, 2)), 2) == [1, 2]
+    assert checked_results((number for number in (1, 2)), 2) == [1, 2]
 
 
 def test_statistics_of_several_kinds_add_up():

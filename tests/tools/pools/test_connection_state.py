@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_perfguard.core.tool_errors import NotLent, PoolClosed
+from pytest_perfguard.core.tool_errors import PoolClosed
 from pytest_perfguard.tools.pools.connection_state import ConnectionState
-from pytest_perfguard.tools.pools.items import Limits, Waiter
-from pytest_perfguard.tools.pools.targets import FIRST_PAUSE, MOST_PAUSE, Targets
+from pytest_perfguard.tools.pools.items import Limits, NotInUse, Waiter
+from pytest_perfguard.tools.pools.targets import MAX_PAUSE, MIN_PAUSE, Targets
 
 
 class Connection:
@@ -22,7 +22,7 @@ class Connection:
 class Borrower:
     def __init__(self):
         self.woken = 0
-        self.ticket = Waiter(self.wake)
+        self.waiter = Waiter(self.wake)
 
     def wake(self):
         self.woken += 1
@@ -43,24 +43,24 @@ class Machine(RuleBasedStateMachine):
     def do(self, todo):
         self.connecting += todo.connect
         for entry in todo.close:
-            assert id(entry.thing) not in self.closed, "closed twice"
-            self.closed.add(id(entry.thing))
+            assert id(entry.obj) not in self.closed, "closed twice"
+            self.closed.add(id(entry.obj))
             self.kept = [*getattr(self, "kept", []), entry]  # so that no identity is given out again
         while self.queue and self.queue[0].woken:
             borrower = self.queue.pop(0)
-            assert (borrower.woken, borrower.ticket.entry.lent) == (1, True)
+            assert (borrower.woken, borrower.waiter.item.in_use) == (1, True)
             self.holding.append(borrower)
         assert not [borrower for borrower in self.queue if borrower.woken], "served out of turn"
 
     @rule()
     def borrow(self):
         borrower = Borrower()
-        borrower.ticket.entry = self.state.quick(self.now)
-        if borrower.ticket.entry is not None:
+        borrower.waiter.item = self.state.checkout(self.now)
+        if borrower.waiter.item is not None:
             self.holding.append(borrower)
             return
         self.queue.append(borrower)
-        self.do(self.state.join(borrower.ticket, self.now))
+        self.do(self.state.request(borrower.waiter, self.now))
 
     @precondition(lambda self: self.connecting)
     @rule(data=st.data(), works=st.booleans())
@@ -77,23 +77,23 @@ class Machine(RuleBasedStateMachine):
     def give_back(self, data, broken):
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
-        thing = borrower.ticket.entry.thing
-        if broken or not self.state.quick_return(thing, self.now):
-            self.do(self.state.come_back(thing, self.now, broken=broken))
+        thing = borrower.waiter.item.obj
+        if broken or not self.state.fast_release(thing, self.now):
+            self.do(self.state.release(thing, self.now, broken=broken))
 
     @precondition(lambda self: self.queue)
     @rule(data=st.data())
     def time_out(self, data):
         borrower = data.draw(st.sampled_from(self.queue))
         self.queue.remove(borrower)
-        self.do(self.state.give_up(borrower.ticket, self.now, timed_out=True))
+        self.do(self.state.cancel(borrower.waiter, self.now, timed_out=True))
 
     @precondition(lambda self: self.holding)
     @rule(data=st.data())
     def cancelled_after_being_served(self, data):
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
-        self.do(self.state.give_up(borrower.ticket, self.now))
+        self.do(self.state.cancel(borrower.waiter, self.now))
 
     @precondition(lambda self: self.holding)
     @rule(data=st.data())
@@ -101,10 +101,10 @@ class Machine(RuleBasedStateMachine):
         """The borrower goes back to the front of the queue."""
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
-        self.do(self.state.come_back(borrower.ticket.entry.thing, self.now, broken=True))
+        self.do(self.state.release(borrower.waiter.item.obj, self.now, broken=True))
         again = Borrower()
         self.queue.insert(0, again)
-        self.do(self.state.join(again.ticket, self.now, first=True))
+        self.do(self.state.request(again.waiter, self.now, first=True))
 
     @precondition(lambda self: self.state.idle)
     @rule(data=st.data())
@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.now += seconds
         self.do(self.state.tick(self.now))
-        assert not [entry for entry in self.state.idle if entry.dies <= self.now]
+        assert not [entry for entry in self.state.idle if entry.expires_at <= self.now]
 
     @rule(sizes=st.tuples(st.integers(0, 3), st.integers(1, 4)))
     def resize(self, sizes):
@@ -137,10 +137,10 @@ class Machine(RuleBasedStateMachine):
         places = [len(state.idle), len(self.holding), len(self.checking), len(self.connecting)]
         assert state.size == sum(places)
         assert state.connecting == len(self.connecting)
-        lent = {id(borrower.ticket.entry.thing) for borrower in self.holding}
-        assert lent == set(state.lent)
+        lent = {id(borrower.waiter.item.obj) for borrower in self.holding}
+        assert lent == set(state.in_use)
         assert len(lent) == len(self.holding), "lent twice"
-        assert not lent & {id(entry.thing) for entry in state.idle}
+        assert not lent & {id(entry.obj) for entry in state.idle}
         assert not lent & self.closed
 
     @invariant()
@@ -164,7 +164,7 @@ class Machine(RuleBasedStateMachine):
     def targets_know_their_connections(self):
         total = sum(target.connections for target in self.state.targets.by_name.values())
         assert total == self.state.size
-        assert sum(target.in_use for target in self.state.targets.by_name.values()) == len(self.state.lent)
+        assert sum(target.in_use for target in self.state.targets.by_name.values()) == len(self.state.in_use)
 
 
 Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
@@ -203,25 +203,25 @@ def test_idle_connections_are_closed_down_to_the_minimum_the_oldest_first():
     state = state_of(least=1)
     first, second, third = connected(state, 3)
     for _ in range(3):
-        state.quick(5)
+        state.checkout(5)
     for thing in (second, third, first):
-        assert state.quick_return(thing, 5)
+        assert state.fast_release(thing, 5)
     assert state.next_tick(5) == 15
-    assert [entry.thing for entry in state.tick(15).close] == [second, third]
+    assert [entry.obj for entry in state.tick(15).close] == [second, third]
 
 
 def test_lifetimes_differ_by_the_jitter():
     state = ConnectionState("pool", Limits(0, 3, 10.0, 100.0, 0.1), ["a"], iter([0.0, 1.0, 0.5]).__next__)
     connected(state, 3)
-    assert [entry.dies for entry in state.idle] == [100, 90, 95]
+    assert [entry.expires_at for entry in state.idle] == [100, 90, 95]
 
 
 def test_one_that_is_too_old_is_not_lent():
     state = state_of()
     connected(state, 1)
-    assert state.quick(100) is None
+    assert state.checkout(100) is None
     borrower = Borrower()
-    todo = state.join(borrower.ticket, 100)
+    todo = state.request(borrower.waiter, 100)
     assert (len(todo.close), todo.connect, borrower.woken) == (1, ["a"], 0)
 
 
@@ -233,7 +233,7 @@ def test_a_new_connection_goes_to_the_target_with_the_fewest():
 def test_of_several_targets_the_least_used_one_lends():
     state = state_of(most=4, targets=("a", "b"))
     connected(state, 4)
-    lent = [state.quick(1).target.name for _ in range(4)]
+    lent = [state.checkout(1).target.name for _ in range(4)]
     assert sorted(lent[:2]) == ["a", "b"]
     assert sorted(lent[2:]) == ["a", "b"]
 
@@ -246,11 +246,11 @@ def test_an_unhealthy_target_is_left_out_and_tried_again():
     state.connected("b", Connection(), 0)
     state.connected("b", Connection(), 0)
     borrowers = [Borrower() for _ in range(3)]
-    todo = [state.join(borrower.ticket, FIRST_PAUSE * 2).connect for borrower in borrowers]
+    todo = [state.request(borrower.waiter, MIN_PAUSE * 2).connect for borrower in borrowers]
     assert todo == [[], [], ["a", "b"]]  # it is tried, and nobody waits for that alone
     state.connected("b", Connection(), 1)
     assert [borrower.woken for borrower in borrowers] == [1, 1, 1]
-    assert state.join(Borrower().ticket, 1).connect == []
+    assert state.request(Borrower().waiter, 1).connect == []
     assert state.resize(0, 5, 1).connect == ["b"]
 
 
@@ -260,10 +260,10 @@ def test_pauses_double_up_to_the_most_and_end_with_a_success():
     for _ in range(12):
         targets.failed("a", 0, "refused")
         pauses.append(targets.next_retry(0))
-    assert pauses[:3] == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
-    assert pauses[-1] == MOST_PAUSE
+    assert pauses[:3] == [MIN_PAUSE, 2 * MIN_PAUSE, 4 * MIN_PAUSE]
+    assert pauses[-1] == MAX_PAUSE
     assert targets.pick(1, spare=True) is None
-    assert targets.pick(MOST_PAUSE, spare=False).name == "a"
+    assert targets.pick(MAX_PAUSE, spare=False).name == "a"
     targets.succeeded("a")
     assert (targets.pick(0, spare=True).name, targets.problems()) == ("a", "")
 
@@ -281,27 +281,27 @@ def test_a_failed_target_is_tried_by_one_connection_at_a_time():
 def test_a_smaller_pool_closes_what_is_beyond_it():
     state = state_of(most=3)
     connected(state, 3)
-    lent = state.quick(0)
+    lent = state.checkout(0)
     assert len(state.resize(0, 1, 0).close) == 2
     borrower = Borrower()
-    state.join(borrower.ticket, 0)
-    assert state.come_back(lent.thing, 0).close == []
+    state.request(borrower.waiter, 0)
+    assert state.release(lent.obj, 0).close == []
     assert borrower.woken == 1
 
 
 def test_a_closed_pool_wakes_who_waits_and_closes_what_comes_back():
     state = state_of(most=1)
     (thing,) = connected(state, 1)
-    state.quick(0)
+    state.checkout(0)
     borrower = Borrower()
-    state.join(borrower.ticket, 0)
+    state.request(borrower.waiter, 0)
     assert state.close().close == []
-    assert (borrower.woken, borrower.ticket.entry) == (1, None)
+    assert (borrower.woken, borrower.waiter.item) == (1, None)
     with pytest.raises(PoolClosed):
-        state.join(Borrower().ticket, 0)
-    assert [entry.thing for entry in state.come_back(thing, 0).close] == [thing]
-    with pytest.raises(NotLent):
-        state.come_back(thing, 0)
+        state.request(Borrower().waiter, 0)
+    assert [entry.obj for entry in state.release(thing, 0).close] == [thing]
+    with pytest.raises(NotInUse):
+        state.release(thing, 0)
 
 
 def test_pressure_closes_idle_ones_down_to_the_minimum():

@@ -7,17 +7,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_perfguard.core.tool_errors import NotLent, PoolClosed
-from pytest_perfguard.tools.pools.items import PooledItem, Waiter
+from pytest_perfguard.core.tool_errors import PoolClosed
+from pytest_perfguard.tools.pools.items import AlreadyPooled, NotInUse, PooledItem, Waiter, not_lent
 from pytest_perfguard.tools.pools.object_state import ObjectState
 
 
 class Borrower:
-    """A ticket, and whether it was woken up."""
+    """A waiter, and whether it was woken up."""
 
     def __init__(self):
         self.woken = 0
-        self.ticket = Waiter(self.wake)
+        self.waiter = Waiter(self.wake)
 
     def wake(self):
         self.woken += 1
@@ -31,7 +31,7 @@ class Machine(RuleBasedStateMachine):
         self.max_size = max_size
         self.state = ObjectState("pool", max_size)
         for _ in range(min(initial, max_size)):
-            self.state.add(PooledItem(object()))
+            self.state.add([PooledItem(object())])
         self.holding = []
         """Borrowers that have an object."""
         self.making = []
@@ -42,14 +42,14 @@ class Machine(RuleBasedStateMachine):
         while self.queue and self.queue[0].woken:
             borrower = self.queue.pop(0)
             assert borrower.woken == 1
-            (self.making if borrower.ticket.may_create else self.holding).append(borrower)
+            (self.making if borrower.waiter.may_create else self.holding).append(borrower)
         assert not [borrower for borrower in self.queue if borrower.woken], "served out of turn"
 
     @rule()
     def take(self):
         borrower = Borrower()
         self.queue.append(borrower)
-        self.state.take(borrower.ticket)
+        self.state.request(borrower.waiter)
         self.sort_out()
 
     @precondition(lambda self: self.making)
@@ -58,7 +58,7 @@ class Machine(RuleBasedStateMachine):
         borrower = data.draw(st.sampled_from(self.making))
         self.making.remove(borrower)
         if works:
-            self.state.made(PooledItem(object()), borrower.ticket)
+            self.state.made(PooledItem(object()), borrower.waiter)
             self.holding.append(borrower)
         else:
             self.state.not_made()
@@ -69,13 +69,13 @@ class Machine(RuleBasedStateMachine):
     def give_back(self, data, fit):
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
-        entry = self.state.come_back(borrower.ticket.entry.thing)
-        self.state.keep(entry) if fit else self.state.drop()
-        with pytest.raises(NotLent):
-            if not any(other.ticket.entry is entry for other in (*self.holding, *self.queue)):
-                self.state.come_back(entry.thing)
+        item = self.state.begin_release(borrower.waiter.item.obj)
+        self.state.end_release(item) if fit else self.state.discard(item)
+        with pytest.raises(NotInUse):
+            if not any(other.waiter.item is item for other in (*self.holding, *self.queue)):
+                self.state.begin_release(item.obj)
             else:
-                raise NotLent("pool", "handed on at once")
+                raise NotInUse(idle=False)  # passed on at once
         self.sort_out()
 
     @precondition(lambda self: self.queue)
@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
     def time_out(self, data):
         borrower = data.draw(st.sampled_from(self.queue))
         self.queue.remove(borrower)
-        assert self.state.give_up(borrower.ticket, timed_out=True) is None
+        assert self.state.cancel(borrower.waiter, timed_out=True) is None
         self.sort_out()
 
     @precondition(lambda self: self.holding or self.making)
@@ -92,7 +92,7 @@ class Machine(RuleBasedStateMachine):
         """The wake-up and the cancellation crossed: what it was given is handed on."""
         borrower = data.draw(st.sampled_from(self.holding + self.making))
         (self.holding if borrower in self.holding else self.making).remove(borrower)
-        self.state.give_up(borrower.ticket)
+        self.state.cancel(borrower.waiter)
         self.sort_out()
 
     @rule(size=st.integers(0, 4))
@@ -107,10 +107,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lent_twice(self):
-        lent = [id(borrower.ticket.entry.thing) for borrower in self.holding]
+        lent = [id(borrower.waiter.item.obj) for borrower in self.holding]
         assert len(set(lent)) == len(lent)
-        assert set(lent) == set(self.state.lent)
-        assert not set(lent) & {id(entry.thing) for entry in self.state.idle}
+        assert set(lent) == set(self.state.in_use)
+        assert not set(lent) & {id(entry.obj) for entry in self.state.idle}
 
     @invariant()
     def nobody_waits_for_what_is_there(self):
@@ -132,20 +132,39 @@ TestObjectState = Machine.TestCase
 def test_a_closed_pool_wakes_who_waits_and_lends_nothing():
     state = ObjectState("pool", 1)
     first, second = Borrower(), Borrower()
-    state.take(first.ticket)
-    state.made(PooledItem("thing"), first.ticket)
-    state.take(second.ticket)
+    state.request(first.waiter)
+    state.made(PooledItem("thing"), first.waiter)
+    state.request(second.waiter)
     assert state.close() == []
-    assert (second.woken, second.ticket.entry, second.ticket.may_create) == (1, None, False)
+    assert (second.woken, second.waiter.item, second.waiter.may_create) == (1, None, False)
     with pytest.raises(PoolClosed, match="pool: the pool is closed"):
-        state.take(Borrower().ticket)
-    assert state.keep(state.come_back("thing")) is False  # to be destroyed
+        state.request(Borrower().waiter)
+    assert state.release("thing").obj == "thing"  # to be destroyed
 
 
-def test_what_is_not_the_pools_is_told_from_what_came_back_already():
+def test_an_object_that_is_not_the_pools_is_distinguished_from_one_released_already():
     state = ObjectState("pool", 1)
-    state.add(PooledItem("thing"))
-    with pytest.raises(NotLent, match="'thing' was given back already"):
-        state.come_back("thing")
-    with pytest.raises(NotLent, match="'other' is not one that this pool has lent"):
-        state.come_back("other")
+    state.add([PooledItem("thing")])
+    with pytest.raises(NotInUse) as caught:
+        state.release("thing")
+    assert str(not_lent("pool", "thing", idle=caught.value.idle)) == "pool: 'thing' was given back already"
+    with pytest.raises(NotInUse) as caught:
+        state.release("other")
+    problem = "pool: 'other' is not one that this pool has lent"
+    assert str(not_lent("pool", "other", idle=caught.value.idle)) == problem
+
+
+def test_an_object_that_is_in_the_pool_already_is_refused_and_its_room_is_free_again():
+    state = ObjectState("pool", 3)
+    thing = object()
+    state.add([PooledItem(thing)])
+    borrower = Borrower()
+    assert state.checkout().obj is thing
+    state.request(borrower.waiter)
+    with pytest.raises(AlreadyPooled):
+        state.made(PooledItem(thing), borrower.waiter)
+    assert (state.size, state.stats().created) == (1, 1)
+    assert state.reserve()
+    with pytest.raises(AlreadyPooled):
+        state.adopt(PooledItem(thing))
+    assert state.size == 1

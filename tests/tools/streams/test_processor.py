@@ -8,6 +8,7 @@ import functools
 import gc
 import io
 import operator
+import os
 import threading
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_perfguard import AsyncStreamProcessor, MemoryManager, StreamError, StreamProcessor
+from tests.tools.programs import run_program
 
 
 class Async:
@@ -313,13 +315,13 @@ def test_nothing_is_lost_of_a_file_that_does_not_block(make):
         def read(self, size):
             return None
 
-    with pytest.raises(BlockingIOError, match="give one that blocks"):
+    with pytest.raises(BlockingIOError, match="give a file in blocking mode"):
         make(len).drain(Hesitant())
 
 
 def test_bytes_are_a_file_and_text_is_refused(make):
     assert list(make(bytes, chunk_bytes=2).run(b"abc")) == [b"ab", b"c"]
-    with pytest.raises(TypeError, match="is text: give an open file"):
+    with pytest.raises(TypeError, match="is a string: give an open file"):
         make(list).drain("abc")
 
 
@@ -422,3 +424,45 @@ def test_falsy_errors_are_errors(make):
 
     processor = make(fail, chunk_items=1, on_error="collect")
     assert processor.drain([1, 2]).progress.errors == 2
+
+
+def test_statistics_within_a_locked_step_do_not_hang():
+    """As a finalizer would call them."""
+    processor = StreamProcessor(len, chunk_items=1)
+    with processor._lock:
+        assert processor.statistics()["chunks"] == 0
+        processor.free_memory()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_of_a_busy_parent_do_not_hang():
+    program = """
+    import os, signal, threading
+    from pytest_perfguard import StreamProcessor
+    stream = StreamProcessor(len, chunk_items=2)
+    def busy():
+        while True:
+            stream.drain(range(5)), stream.statistics()
+    for _ in range(3):
+        threading.Thread(target=busy, daemon=True).start()
+    counts = {"fine": 0, "wrong": 0, "hangs": 0}
+    for _ in range(60):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            stream.statistics(), stream.free_memory()
+            os._exit(0 if list(stream.run(range(5))) == [2, 2, 1] else 1)
+        status = os.waitpid(child, 0)[1]
+        counts["hangs" if os.WIFSIGNALED(status) else "wrong" if os.WEXITSTATUS(status) else "fine"] += 1
+    print(counts)
+    os._exit(0)
+    """
+    assert run_program(program, timeout=120) == "{'fine': 60, 'wrong': 0, 'hangs': 0}"
+
+
+@pytest.mark.parametrize("kind", [StreamProcessor, AsyncStreamProcessor])
+def test_odd_parameters_are_refused(kind):
+    with pytest.raises(TypeError, match="process is None: give a function that takes a chunk"):
+        kind(None)
+    with pytest.raises(ValueError, match="max_memory is 1: it must be at least chunk_bytes"):
+        kind(len, max_memory=1)

@@ -417,19 +417,36 @@ def test_a_cancelled_borrower_loses_no_connection(server):
     asyncio.run(main())
 
 
-def test_sqlite_rolls_back_what_was_not_committed(tmp_path):
+def test_sqlite_commits_a_block_without_an_error_and_rolls_back_everything_else(tmp_path):
     connect = partial(sqlite3.connect, tmp_path / "app.db", check_same_thread=False)
     with dbapi_pool(connect, max_size=1, min_size=1, timeout=LONG) as pool:
         with pool.connection() as connection:
             connection.execute("create table t (a)")
-            connection.commit()
             connection.execute("insert into t values (1)")
+        with pytest.raises(KeyError), pool.connection() as connection:
+            connection.execute("insert into t values (2)")
+            raise KeyError
+        connection = pool.acquire()
+        connection.execute("insert into t values (3)")
+        pool.release(connection)
         with pool.connection() as connection:
-            assert connection.execute("select count(*) from t").fetchone() == (0,)
+            assert connection.execute("select a from t").fetchall() == [(1,)]
         with pool.connection() as connection:
             connection.close()
-        with pool.connection() as connection:  # another one: the check told
+        with pool.connection() as connection:  # another one: the check failed
             assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_a_commit_that_fails_is_raised_and_the_connection_is_checked(server):
+    def commit(connection):
+        connection.fine = False
+        raise OSError("gone")
+
+    with threaded(server, commit=commit) as pool:
+        with pytest.raises(OSError, match="gone"), pool.connection() as connection:
+            pass
+        eventually(lambda: connection not in server.open)
+        assert pool.stats().in_use == 0
 
 
 def test_a_release_that_is_cancelled_in_its_reset_loses_nothing(server):

@@ -25,6 +25,9 @@ class RangeLocks:
     """
 
     def __init__(self, path: Path) -> None:
+        import fcntl  # now: a child that is forked while another thread imports waits for that for ever
+
+        self._fcntl = fcntl
         self._path = path
         self._lock = threading.RLock()  # reentrant: a finalizer may use a cache
         self._held: dict[int, Flight | None] = {}
@@ -47,8 +50,7 @@ class RangeLocks:
         CacheError
             if the computation that holds the lock waits for the caller, through another cache on the same file.
         """
-        import fcntl
-
+        fcntl = self._fcntl
         offset = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> (64 - _BITS)
         with self._lock:
             self._open()
@@ -68,8 +70,7 @@ class RangeLocks:
         return lambda: self._unlock(offset, pid)
 
     def _unlock(self, offset: int, pid: int) -> None:
-        import fcntl
-
+        fcntl = self._fcntl
         with self._lock:
             if pid == os.getpid():  # otherwise the parent holds it
                 fcntl.lockf(self._files[-1], fcntl.LOCK_UN, 1, offset)

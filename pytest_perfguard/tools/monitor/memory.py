@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.units import format_size
 from pytest_perfguard.tools.monitor.memory_policy import GROWTH_SAMPLES, Action, MemoryLimits, Repetition, actions
-from pytest_perfguard.tools.monitor.memory_sample import MemorySample, read_memory
+from pytest_perfguard.tools.monitor.memory_sample import MemorySample, imported_psutil, read_memory
 from pytest_perfguard.tools.monitor.system import running_loop
 from pytest_perfguard.tools.monitor.ticker import Ticker, Ticking
 
@@ -114,6 +114,7 @@ class MemoryManager(Ticking):
         self._limits = MemoryLimits(growth_limit, collect_above, clear_above)
         self._repetition = Repetition(self._limits)
         self._read = read
+        imported_psutil()
         self._ticker = Ticker(self.sample, interval, "perfguard-memory")
         self._lock = threading.RLock()  # reentrant: a finalizer may unregister its object
         self._samples: deque[MemorySample] = deque(maxlen=SAMPLES_KEPT)

@@ -6,7 +6,7 @@ import gc
 import sys
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 #: Bytes of one memory block of Python on average, for an estimate.
 BLOCK_BYTES: Final = 64
@@ -39,10 +39,16 @@ class MemorySample:
         return self.heap_used + (self.heap_mapped or 0) + BLOCK_BYTES * self.blocks
 
 
-def read_memory() -> MemorySample:
-    """Return the current memory of this process."""
+def imported_psutil() -> Any:
+    """Return psutil. Called before threads need it: a child that is forked during an import waits for it for ever."""
     import psutil
 
+    return psutil
+
+
+def read_memory() -> MemorySample:
+    """Return the current memory of this process."""
+    psutil = imported_psutil()
     heap_info = getattr(psutil, "heap_info", None)
     heap = heap_info() if heap_info is not None else None
     return MemorySample(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable
 from types import MethodType, TracebackType
-from typing import TypeVar
-
-from pytest_perfguard.core.fork import register_at_fork
+from typing import Final, TypeVar
 
 _Self = TypeVar("_Self", bound="Ticking")
 
@@ -36,7 +35,7 @@ class Ticker:
         self._current = [self._stopped]
         # The thread would sleep until the end of its interval.
         weakref.finalize(method.__self__, _set_all, self._current)
-        register_at_fork(self)
+        _tickers.add(self)
 
     @property
     def running(self) -> bool:
@@ -54,7 +53,7 @@ class Ticker:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def begin_anew(self) -> None:
+    def restart_in_child(self) -> None:
         """Start a thread in a forked child if the parent had one; threads are not copied."""
         had_thread, self._thread = self._thread is not None and not self._stopped.is_set(), None
         self._stopped = self._current[0] = threading.Event()
@@ -111,3 +110,16 @@ def _tick(method: weakref.WeakMethod[Callable[[], object]], interval: float, sto
         except Exception:
             _log.exception("%s failed; it is tried again in %g s", getattr(call, "__qualname__", call), interval)
         del call  # the thread would keep the object alive while it waits
+
+
+_tickers: Final[weakref.WeakSet[Ticker]] = weakref.WeakSet()
+
+
+def _restart_all() -> None:
+    for ticker in list(_tickers):
+        ticker.restart_in_child()
+
+
+# Registered after the hook of `core.fork`, and therefore called after it: a thread must not meet locks of the parent.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -17,10 +19,15 @@ from pytest_perfguard.core.fork import register_at_fork
 
 _log = logging.getLogger("perfguard.startup")
 
+#: Seconds that a fork waits for imports in other threads.
+FORK_TIMEOUT: Final = 5.0
+
 #: Names that test runners and other tools look for in every object of a module. They do not import the module behind a stand-in.
 PROBED: Final = frozenset(
     {
-        "__bases__", "__code__", "__func__", "__isabstractmethod__", "__self__", "__signature__", "__test__", "__wrapped__",
+        "__bases__", "__code__", "__func__", "__globals__", "__isabstractmethod__", "__partialmethod__", "__pytest_wrapped__",
+        "__self__", "__signature__", "__test__", "__wrapped__", "_fixture_function", "_fixture_function_marker",
+        "_get_wrapped_function", "_is_coroutine_mark", "_is_coroutine_marker", "_mock_methods", "_mock_name", "_mock_new_name",
         "_pytestfixturefunction", "is_hypothesis_test", "pytest_mock_example_attribute_that_shouldnt_exist", "pytestmark",
     }
 )  # fmt: skip
@@ -57,10 +64,13 @@ class LazyModuleLoader:
         self._clock = clock
         self._lock = threading.RLock()  # reentrant: a finalizer may load a module
         self._modules: dict[str, ModuleType] = {}
-        self._in_progress: set[str] = set()
+        self._imported = threading.Condition(self._lock)
+        self._in_progress: dict[str, int] = {}
+        """The modules that are being imported, with the threads that import them."""
         self._loads: list[Load] = []
         self._preloading: threading.Thread | None = None
         register_at_fork(self)
+        _loaders.add(self)
 
     def load(self, name: str) -> ModuleType:
         """Return the module, imported now if necessary.
@@ -161,9 +171,16 @@ class LazyModuleLoader:
     def begin_anew(self) -> None:
         """Reset in a forked child: threads that were importing are not there."""
         self._lock = threading.RLock()
-        self._in_progress = set()
+        self._imported = threading.Condition(self._lock)
+        self._in_progress = {}
         if self._preloading is not None and not self._preloading.is_alive():
             self._preloading = None
+
+    def wait_for_imports(self, timeout: float) -> None:
+        """Wait for the imports of other threads, but not for ever: they may need the calling thread."""
+        own = threading.get_ident()
+        with self._lock:
+            self._imported.wait_for(lambda: all(thread == own for thread in self._in_progress.values()), timeout)
 
     def __repr__(self) -> str:
         return f"<LazyModuleLoader {len(self._modules)} loaded>"
@@ -173,7 +190,7 @@ class LazyModuleLoader:
             if name in self._modules:  # loaded by another thread since
                 return self._modules[name]
             first = name not in self._in_progress
-            self._in_progress.add(name)
+            self._in_progress.setdefault(name, threading.get_ident())
         if not first:
             # As an import statement does it: Python's own locks, one per module, prevent deadlocks also between modules that import one
             # another. `import_module` would raise an error there.
@@ -190,7 +207,8 @@ class LazyModuleLoader:
         finally:
             with self._lock:
                 self._loads.append(Load(name, self._clock() - begun, error, preloaded))
-                self._in_progress.discard(name)
+                self._in_progress.pop(name, None)
+                self._imported.notify_all()
 
     def _preload(self) -> None:
         for name in self.critical:
@@ -229,3 +247,16 @@ class LazyModule(ModuleType):
     def __repr__(self) -> str:
         # `vars` would import the module, and a log line must not.
         return f"<stand-in for module {ModuleType.__getattribute__(self, '_perfguard_name')!r}>"
+
+
+_loaders: Final[weakref.WeakSet[LazyModuleLoader]] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    # A child inherits Python's lock of a module that another thread imports, and would wait for it for ever.
+    for loader in list(_loaders):
+        loader.wait_for_imports(FORK_TIMEOUT)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)

@@ -1,4 +1,4 @@
-"""Measurement points: the calls of a test that are measured, and how they are handed to whoever measures."""
+"""Measurement points: the calls of a test that are measured, and the interface of the server that measures them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class SpeedClaim(NamedTuple):
-    """`name` is faster than `rival`, by a factor of `by` at least."""
+    """The claim that `name` is faster than `rival` by at least the factor `by`."""
 
     name: str
     rival: str
@@ -20,9 +20,9 @@ class SpeedClaim(NamedTuple):
 
 
 class PointServer(Protocol):
-    """Serves measurement points: calls as often as it needs, returns what the first call returned.
+    """Serves measurement points: makes a call as often as the measurement needs, and returns the first result.
 
-    `setup` is called untimed before every round; by default the marker's own is.
+    `setup` is called untimed before every round; by default the marker's own setup is.
     """
 
     def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object: ...
@@ -43,7 +43,7 @@ class PointServer(Protocol):
 
 
 class CallOnce:
-    """Where nothing is measured: each call is made once."""
+    """Serves measurement points where nothing is measured: makes each call once."""
 
     def measure(self, call: Callable[[], object], label: str, setup: Callable[[], object] | None = None) -> object:
         if setup is not None:
@@ -77,7 +77,7 @@ class CallOnce:
 
 
 class NamedCall(Generic[R]):
-    """A call of a test with a name of its own, made by `perf_monitor.named(...)`."""
+    """A call of a test with a name, made by `perf_monitor.named(...)`."""
 
     def __init__(self, server: PointServer, name: str, call: Callable[[], R]) -> None:
         self._server = server
@@ -85,28 +85,28 @@ class NamedCall(Generic[R]):
         self.name = name
 
     def measure(self) -> R:
-        """`perf_monitor.measure` under this name: `time:NAME`."""
+        """Measure the call under this name, as `perf_monitor.measure` does: `time:NAME`."""
         return cast(R, self._server.measure(self._call, self.name))
 
     async def measure_async(self) -> Any:
-        """`perf_monitor.measure_async` under this name."""
+        """Measure the call under this name, as `perf_monitor.measure_async` does."""
         return await self._server.measure_async(cast("Callable[[], Awaitable[object]]", self._call), self.name)
 
     def faster_than(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
-        """Claim that this takes less time than `rival`; judged in every measuring mode, and fails the test if it is not so.
+        """Claim that this call takes less time than `rival`. Every measuring mode judges the claim; a false one fails the test.
 
-        The two are called in turn in one process, in slices of half a millisecond, and the process is the unit of
-        inference: one is asked after the other until their mean ratio is clear (docs/monitor.md).
+        Both calls are made in turn in one process, in slices of half a millisecond. The process is the unit of inference: further
+        processes follow until the mean ratio is clear (docs/monitor.md).
 
         Parameters
         ----------
         by
-            by how much at least: `"20%"` less time, or a factor such as 1.5.
+            the minimum difference: `"20%"` less time, or a factor such as 1.5.
         """
         self._server.measure_claim(self._call, rival._call, self._claim(rival, by))
 
     async def faster_than_async(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
-        """`faster_than` for two coroutine functions, inside the running event loop."""
+        """Make the claim of `faster_than` for two coroutine functions, in the running event loop."""
         mine = cast("Callable[[], Awaitable[object]]", self._call)
         theirs = cast("Callable[[], Awaitable[object]]", rival._call)
         await self._server.measure_claim_async(mine, theirs, self._claim(rival, by))
@@ -119,11 +119,11 @@ class NamedCall(Generic[R]):
 
 
 def factor_of(by: str | float) -> float:
-    """`"20%"` less time is a factor of 1.25; a number is the factor itself."""
+    """Return a factor: 1.25 for `"20%"` less time; a number is the factor itself."""
     if isinstance(by, str):
         share = parse_percent(by)
         if not share < 1:
-            raise ValueError(f"by is {by!r}: nothing takes 100 % less time or more")
+            raise ValueError(f"by is {by!r}: no call takes 100 % less time or more")
         return 1 / (1 - share)
     if not 1 <= by < float("inf"):
         raise ValueError(f"by is {by!r}: give a factor of at least 1, or a percentage such as '20%'")
@@ -131,7 +131,7 @@ def factor_of(by: str | float) -> float:
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """What a function is called; an object that can be called goes by its class."""
+    """Return the name of a function; of another callable object, the name of its class."""
     while isinstance(function, partial):
         function = function.func
     return getattr(function, "__name__", type(function).__name__)

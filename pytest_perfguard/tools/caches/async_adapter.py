@@ -1,4 +1,4 @@
-"""Caches for threads, used by tasks as well."""
+"""Use caches for threads from tasks."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pytest_perfguard.tools.caches.get_or_compute import Computing, Plain
-from pytest_perfguard.tools.caches.get_or_compute_aio import AsyncComputing
+from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache, LocalCache
 from pytest_perfguard.tools.caches.level import Missing, Release
 from pytest_perfguard.tools.caches.levels import AsyncMultiLevelCache, MultiLevelCache
-from pytest_perfguard.tools.caches.sansio import Steps
+from pytest_perfguard.tools.caches.sansio import Calls
 
 
-def twin_of(cache: Computing) -> AsyncComputing:
-    """The same cache for tasks; what is changed by the one, the other does not overwrite with what it computes."""
+def async_view(cache: ComputingCache) -> AsyncComputingCache:
+    """Return the same cache for tasks. A modification through one of the two invalidates computations of the other."""
     if isinstance(cache, MultiLevelCache):
-        twin: AsyncComputing = AsyncMultiLevelCache(cache.levels)
-    elif isinstance(cache, Plain):
-        twin = _Twin(cache)
+        view: AsyncComputingCache = AsyncMultiLevelCache.sharing_levels(cache)
+    elif isinstance(cache, LocalCache):
+        view = _AsyncView(cache)
     else:
-        return AsyncMultiLevelCache([cache])  # a server's client for threads
-    twin._fresh = cache._fresh
-    return twin
+        return AsyncMultiLevelCache([cache])  # a client of a server
+    view.share_reads(cache)
+    return view
 
 
-class _Twin(AsyncComputing):
-    """A memory or a disk cache for tasks; a disk is asked in a thread."""
+class _AsyncView(AsyncComputingCache):
+    """A memory or a disk cache for tasks. Calls that wait for a disk are made in a thread."""
 
-    def __init__(self, cache: Plain) -> None:
+    def __init__(self, cache: LocalCache) -> None:
         super().__init__()
         self._cache = cache
 
@@ -39,24 +38,35 @@ class _Twin(AsyncComputing):
         self._flights.forget(key)
         return await self._call(self._cache.delete, key)
 
-    def again(self, key: Any) -> Steps[Any]:
-        value = yield partial(self._call, self._cache._peek, key)
-        return value
+    async def clear(self) -> Any:
+        self._flights.forget_all()
+        clear: Any = self._cache.clear  # type: ignore[attr-defined]
+        return await self._call(clear)
 
-    def claiming(self, key: Any) -> Steps[Release | Missing | None]:
-        release = yield from self._cache.claiming(key)  # which does not block
-        return release
+    def peek(self, key: Any) -> Calls[Any]:
+        return self._in_thread(self._cache.peek(key))
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Steps[None]:
-        yield partial(self._call, self._cache._store, key, value, ttl)
+    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+        return self._cache.leasing(key)  # does not block; a cancelled task would lose the lease that a thread returned
 
-    def removal(self, key: Any) -> Steps[bool]:
-        gone: bool = yield partial(self._call, self._cache._remove, key)
-        return gone
+    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
+        return self._in_thread(self._cache.store(key, value, ttl))
 
-    async def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+    def removal(self, key: Any) -> Calls[bool]:
+        return self._in_thread(self._cache.removal(key))
+
+    def _in_thread(self, calls: Calls[Any]) -> Calls[Any]:
+        """Make each call of a generator in a thread if the cache blocks."""
+        result: Any = None
+        try:
+            while True:
+                result = yield partial(self._call, calls.send(result))
+        except StopIteration as end:
+            return end.value
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if not self._cache.blocking:
-            return method(*arguments)
+            return function(*arguments)
         import asyncio
 
-        return await asyncio.to_thread(method, *arguments)
+        return await asyncio.to_thread(function, *arguments)

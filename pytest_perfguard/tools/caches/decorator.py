@@ -1,95 +1,210 @@
-"""`cached`: a function whose results are kept."""
+"""`cached`: a decorator that keeps the results of a function in a cache."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from types import NoneType
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import CacheValueError
-from pytest_perfguard.tools.caches.async_adapter import twin_of
-from pytest_perfguard.tools.caches.get_or_compute import Computing
-from pytest_perfguard.tools.caches.get_or_compute_aio import AsyncComputing
-from pytest_perfguard.tools.caches.level import DEFAULT
+from pytest_perfguard.tools.caches.async_adapter import async_view
+from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache, ThreadComputation
+from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, checked_ttl
+from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
 from pytest_perfguard.tools.caches.memory import MemoryCache
 from pytest_perfguard.tools.caches.serializers import JSON
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Makes the key of a call from its arguments.
+#: Returns the key of a call from its arguments.
 MakeKey = Callable[..., Any]
+
+#: Types whose values differ if they compare unequal.
+_DISTINCT: Final = frozenset({int, str, bytes, bool, NoneType})
+
+
+class CacheInfo(NamedTuple):
+    """Statistics of a cached function, as those of `functools.lru_cache`."""
+
+    hits: int
+    misses: int
+    maxsize: float | None
+    currsize: int | None
+    """None where the cache does not know it without a search."""
 
 
 def cached(
-    cache: Computing | AsyncComputing, ttl: float | None = DEFAULT, *, key: MakeKey | None = None
+    cache: ComputingCache | AsyncComputingCache, ttl: float | None = DEFAULT, *, key: MakeKey | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Keep what a function returns, for `ttl` seconds; of many who call it at the same time, one computes.
+    """Keep the results of a function for `ttl` seconds. Concurrent calls with the same arguments share one computation.
 
-    For functions, and for coroutine functions, for which a cache for threads will do as well.
+    For functions, other callable objects and coroutine functions. The latter work with a cache for threads as well.
 
     Parameters
     ----------
     key
-        makes the key from the function's arguments. By default it is made of the function and all arguments: for a `MemoryCache`
-        they must be hashable; for others it is the function's name, and they must be plain data (text, numbers, lists, mappings
-        with text as keys).
+        returns the key of a call from its arguments. By default the key consists of the function and all arguments, whose types
+        count: f(1), f(1.0) and f(True) are three calls. For a `MemoryCache` arguments must be hashable. For other caches they must
+        be plain data (text, numbers, lists, mappings with text as keys), and the function is identified by its name.
+
+    Raises
+    ------
+    TypeError
+        for a generator function, whose result could be used only once; for an object that cannot be called; for a cache for asyncio
+        and a function that is not a coroutine function.
+    CacheValueError
+        if the function has no name of its own, and the cache needs one.
 
     Notes
     -----
-    `function.forget(*args, **kwargs)` deletes the result of such a call (it is a coroutine for coroutine functions), and
-    `function.cache` is the cache. Of a method `self` is an argument: give a `key` that says what it means.
+    The decorated function has `forget(*args, **kwargs)`, which deletes the result of such a call, `cache_info()`, `cache_clear()`,
+    which clears the whole cache, and `cache`. For coroutine functions `forget` and `cache_clear` are to be awaited. For a method
+    `self` is an argument: give a `key` that identifies the object.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        is_async = _is_async(function)
         used: Any = cache
-        if inspect.iscoroutinefunction(function):
-            used = twin_of(cache) if isinstance(cache, Computing) else cache
-        elif not isinstance(cache, Computing):
-            raise TypeError(f"{function!r} is no coroutine function, and {cache!r} is for those: use MultiLevelCache")
-        make = key or _key_maker(cache, function)
+        if is_async:
+            used = async_view(cache) if isinstance(cache, ComputingCache) else cache
+        elif not isinstance(cache, ComputingCache):
+            raise TypeError(
+                f"{function!r} is not a coroutine function, but {cache!r} is for those: use MultiLevelCache"
+            )
+        checked_ttl(ttl, None)
+        make_key = key or _key_maker(cache, function)
+        hits, misses = AtomicCounter(), AtomicCounter()
+        wrap = _async_wrapper if is_async else _thread_wrapper
+        result: Any = wrap(used, ttl, function, make_key, hits.add, misses.add)
 
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return used.get_or_compute(make(*args, **kwargs), functools.partial(function, *args, **kwargs), ttl)
+        def cache_info() -> CacheInfo:
+            size = len(cast(Any, cache)) if hasattr(cache, "__len__") else None
+            return CacheInfo(hits.value(), misses.value(), getattr(cache, "maxsize", None), size)
 
-        result: Any = wrapper
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def async_wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return await wrapper(*args, **kwargs)
-
-            result = async_wrapper
         result.cache = used
-        result.forget = lambda *args, **kwargs: used.delete(make(*args, **kwargs))
+        result.cache_key = make_key
+        result.cache_info = cache_info
+        result.cache_clear = used.clear
+        result.forget = lambda *args, **kwargs: used.delete(make_key(*args, **kwargs))
         return cast("Callable[P, R]", result)
 
     return decorate
 
 
+def _thread_wrapper(
+    cache: Any, ttl: float | None, function: Callable[..., Any], make_key: MakeKey, hit: Any, miss: Any
+) -> Callable[..., Any]:
+    get = cache.get
+
+    @functools.wraps(function, updated=())
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = make_key(*args, **kwargs)
+        value = get(key, MISSING)
+        if value is not MISSING:
+            hit()
+            return value
+        miss()
+        computation = ThreadComputation(cache, key, ttl)
+        if not computation.begin():
+            return computation.value
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            computation.fail(error)
+            raise
+        return computation.finish(value)
+
+    return wrapper
+
+
+def _async_wrapper(
+    cache: Any, ttl: float | None, function: Callable[..., Any], make_key: MakeKey, hit: Any, miss: Any
+) -> Callable[..., Any]:
+    @functools.wraps(function, updated=())
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = make_key(*args, **kwargs)
+        was_hit = True
+
+        def compute() -> Any:
+            nonlocal was_hit
+            was_hit = False
+            return function(*args, **kwargs)
+
+        value = await cache.get_or_compute(key, compute, ttl)
+        (hit if was_hit else miss)()
+        return value
+
+    return wrapper
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Return whether calls must be awaited; raise TypeError for objects whose calls cannot be cached."""
+    if isinstance(function, classmethod | property) or not callable(function):
+        raise TypeError(f"{function!r} cannot be called: put @cached below @classmethod or @property")
+    called = function
+    while isinstance(called, functools.partial):
+        called = called.func
+    kinds = [called] if inspect.isroutine(called) or inspect.isclass(called) else [called, type(called).__call__]
+    if any(inspect.isgeneratorfunction(kind) or inspect.isasyncgenfunction(kind) for kind in kinds):
+        raise TypeError(f"{function!r} is a generator function, whose result can be used only once: return a list")
+    return any(map(inspect.iscoroutinefunction, kinds))
+
+
 def _key_maker(cache: object, function: Callable[..., Any]) -> MakeKey:
     if isinstance(cache, MemoryCache):
-        return functools.partial(_hashable_key, function)
+        return functools.partial(_hashable_key, _FunctionMark(function))
     called, arguments, keywords = _unbound(function)
     if not hasattr(called, "__qualname__"):
-        raise CacheValueError(repr(called), "it has no name that another process knows it by; give cached() a key=")
+        raise CacheValueError(
+            repr(called), "it has no name that identifies it in another process; give cached() a key="
+        )
     name = f"{called.__module__}.{called.__qualname__}"
     if "<" in name:
         raise CacheValueError(name, "other functions have this name, too; give cached() a key=")
     return functools.partial(_text_key, name, *arguments, **keywords)
 
 
+class _FunctionMark:
+    """Stands for one decorated function in its keys, whatever the function compares equal to."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._name = getattr(function, "__qualname__", type(function).__qualname__)
+
+    def __repr__(self) -> str:
+        return self._name
+
+
 def _unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    """Return the function of a `functools.partial`, and what is bound: arguments like those of a call."""
+    """Return the function of a `functools.partial`, and its arguments, which are like those of a call."""
     if isinstance(function, functools.partial):
         return function.func, function.args, function.keywords
     return function, (), {}
 
 
-def _hashable_key(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    return (function, args, *sorted(kwargs.items())) if kwargs else (function, args)
+def _hashable_key(mark: _FunctionMark, /, *args: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        names = tuple(sorted(kwargs))
+        args = (*args, names, *(kwargs[name] for name in names))
+    kinds = tuple(map(type, args))
+    return (mark, args, kinds) if _DISTINCT.issuperset(kinds) else (mark, args, tuple(map(_kind, args)))
+
+
+def _kind(value: Any) -> Any:
+    """Return the type of a value, also inside of tuples: 1, 1.0 and True compare equal, and so do 0.0 and -0.0."""
+    kind = type(value)
+    if kind is tuple:
+        return tuple(map(_kind, value))
+    if kind is frozenset:
+        return frozenset((element, _kind(element)) for element in value)
+    if kind is float:
+        return kind, math.copysign(1, value)
+    return kind
 
 
 def _text_key(name: str, /, *args: Any, **kwargs: Any) -> str:

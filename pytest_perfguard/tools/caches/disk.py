@@ -3,60 +3,70 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from sqlite3 import Connection
 from types import TracebackType
 from typing import Any, Final
 
-from pytest_perfguard.core.tool_errors import CacheError, CacheValueError
-from pytest_perfguard.tools.caches.disk_file import DiskFile
-from pytest_perfguard.tools.caches.disk_tables import DISCARD, GET, SET, cost_of, make_room, totals_of
-from pytest_perfguard.tools.caches.get_or_compute import Plain
-from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Found, LevelStats, Release, checked_bound, checked_ttl
-from pytest_perfguard.tools.caches.serializers import JSON, Serializer
+from pytest_perfguard.core.tool_errors import CacheError
+from pytest_perfguard.tools.caches.database import Database, UnwritableDisk
+from pytest_perfguard.tools.caches.entries_table import DISCARD, GET, INSERT, SET, TOTALS, change, cost_of, evict
+from pytest_perfguard.tools.caches.get_or_compute import LocalCache
+from pytest_perfguard.tools.caches.keys import decode_key, encode_key
+from pytest_perfguard.tools.caches.level import (
+    DEFAULT,
+    MISSING,
+    CachedValue,
+    LevelStats,
+    Release,
+    checked_bound,
+    checked_ttl,
+)
+from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
+from pytest_perfguard.tools.caches.serializers import JSON, Serializer, encoded
 
 MAXSIZE: Final = 10_000
 MAX_BYTES: Final = 256_000_000
 TTL: Final = 3_600.0
 
 #: Hits whose time of use is not in the file yet.
-_UNWRITTEN: Final = 256
+MAX_UNWRITTEN: Final = 256
+#: Bytes of a value after which the log, which has its size, is copied at once.
+LARGE: Final = 1_000_000
+#: Seconds between two searches for all expired entries, each of which reads the whole table.
+EXPIRY_INTERVAL: Final = 10.0
 
-#: Bytes of a value after which the log is written back at once, since it is as large.
-_LARGE: Final = 1_000_000
 
-_log = logging.getLogger("perfguard.cache")
+class DiskCache(LocalCache):
+    """Keep entries in a folder, in one SQLite database. Safe for threads and processes, at a fork, and after a kill at any moment.
 
+    An entry that cannot be read is a miss and is removed; a broken file is moved aside with a warning. The least recently used
+    entries are evicted. Each process writes the times of its last 256 hits with its next change.
 
-class DiskCache(Plain):
-    """Keeps entries in a folder, in one SQLite database. Safe for threads and processes, and after a kill at any moment.
-
-    Keys are text. An entry that cannot be read is a miss, and is removed; a broken file is moved aside with a warning. What is used
-    least goes first; the order among the last 256 hits of each process is written down with its next change.
+    Keys are plain data: text, bytes, numbers, None, and tuples of these. Keys of different types differ: 1, 1.0, True and "1".
 
     Parameters
     ----------
     folder
-        made if need be. Nobody else may write there if the serializer trusts what it reads, as pickle does.
+        created if necessary. Nobody else may write there if the serializer trusts its input, as pickle does.
     maxsize, max_bytes
-        the most entries, and the most bytes that they take of the disk; the log adds up to some megabytes.
+        the maximum number of entries, and of bytes that they take on the disk. The log adds up to some megabytes.
     ttl
-        seconds that an entry lives where `set` does not say; None: for ever.
+        seconds that an entry lives unless `set` gives another time; None: no limit.
     serializer
-        anything with `dumps` and `loads`; JSON by default, which refuses what would not come back as it is.
+        any object with `dumps` and `loads`; by default JSON, which refuses values that would come back changed.
     clock
-        seconds since 1970, for tests.
+        returns seconds since 1970, for tests.
 
     Raises
     ------
     CacheError
-        the folder cannot be used.
+        if the folder cannot be used.
     """
 
     blocking = True
@@ -75,76 +85,190 @@ class DiskCache(Plain):
         self.maxsize = checked_bound("maxsize", maxsize)
         self.max_bytes = checked_bound("max_bytes", max_bytes)
         self.ttl = checked_ttl(ttl, None)
-        self.folder = Path(folder)
+        self.folder = Path(os.fsdecode(folder))
+        self._place = str(self.folder)
         self._serializer = serializer
         self._clock = clock
-        self._file = DiskFile(self.folder)
-        self._lock = threading.Lock()
+        self._database = Database(self.folder)
+        self._lock = threading.RLock()
         self._used: dict[bytes, float] = {}
+        self._expiry_searched = -EXPIRY_INTERVAL
         self._counts = dict.fromkeys(("hits", "misses", "evictions", "expirations", "refusals", "corrupt"), 0)
+        self._unreadable_log, self._refused_log = RateLimitedLog(), RateLimitedLog()
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key that was set and has not expired, or `default`."""
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of a key that was set and has not expired, or `default`."""
         found = self.lookup(key)
         return default if found is None else found.value
 
-    def lookup(self, key: str) -> Found | None:
-        """The value and the seconds it has left; None if there is nothing."""
+    def lookup(self, key: Any) -> CachedValue | None:
+        """Return the value and its remaining seconds, or None."""
         name = self._name(key)
         found = self._read(name)
-        self._count("misses" if found is None else "hits")
-        if found is not None:
-            self._used[name] = self._clock()
-            if len(self._used) >= _UNWRITTEN:
-                self._try_to_write(self._write_uses)
+        if found is None:
+            self._count("misses")
+            return None
+        self._count("hits")
+        self._used[name] = self._clock()
+        if len(self._used) >= MAX_UNWRITTEN:
+            self._try_to_write(self._write_uses)
         return found
 
-    def set(self, key: str, value: Any, ttl: float | None = DEFAULT) -> None:
-        """Keep a value for `ttl` seconds, None for ever; by default as long as the cache says.
+    def set(self, key: Any, value: Any, ttl: float | None = DEFAULT, *, tag: Any = None) -> None:
+        """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values.
+
+        `evict(tag)` removes all entries with this tag. If the value cannot be kept, neither is the older one.
 
         Raises
         ------
         CacheValueError
-            the serializer cannot keep such a value.
+            if the serializer refuses the value.
         CacheError
-            the disk is full, or busy for too long.
+            if the disk is full, or busy for too long.
         """
         with self._changing(key):
-            self._store(key, value, ttl)
+            self._store(key, value, ttl, tag)
 
-    def delete(self, key: str) -> bool:
-        """Forget a key; was there anything?"""
+    def add(self, key: Any, value: Any, ttl: float | None = DEFAULT, *, tag: Any = None) -> bool:
+        """Set a value only if the key has none, and return whether it was set."""
+        row, now = self._row(key, value, ttl, tag), self._clock()
+
+        def insert(connection: Connection) -> bool:
+            connection.execute("delete from entries where key = ? and expires <= ?", (row[0], now))
+            return self._write(connection, row, f"{INSERT} on conflict (key) do nothing")
+
+        with self._changing(key):
+            return self._database.do(insert, write=True)
+
+    def increment(self, key: Any, delta: float = 1, default: float = 0) -> Any:
+        """Add `delta` to the number of a key, by default to `default`, and return the sum. The time to live stays.
+
+        Safe among processes: no increment is lost.
+        """
+        name = self._name(key)
+        sql = "update entries set value = ?, crc = ?, used = ?, cost = ? where key = ? and value = ? and expires is ?"
+        with self._changing(key):
+            while True:
+                row = self._current_row(name)
+                if row is None:
+                    if self.add(key, default + delta):
+                        return default + delta
+                    continue  # another process was faster
+                total = self._serializer.loads(row[0]) + delta
+                data = encoded(self._serializer, total, self._place)
+                new = data, zlib.crc32(data), self._clock(), cost_of(name, data), name, row[0], row[2]
+                if self._database.do(change(sql, new), write=True):
+                    return total
+
+    incr = increment
+
+    def touch(self, key: Any, ttl: float | None = DEFAULT) -> bool:
+        """Give a key a new time to live, and return whether it was there."""
+        name, seconds, now = self._name(key), checked_ttl(ttl, self.ttl), self._clock()
+        sql = "update entries set expires = ? where key = ? and (expires is null or expires > ?)"
+        expires = None if seconds is None else now + seconds
+        return self._database.do(change(sql, (expires, name, now)), write=True) > 0
+
+    def delete(self, key: Any) -> bool:
+        """Remove a key and return whether it was there. On a full disk the whole cache is removed, if need be."""
         with self._changing(key):
             return self._remove(key)
 
+    def pop(self, key: Any, default: Any = None) -> Any:
+        """Remove a key and return its value, or `default`. Of several processes one gets the value."""
+        name = self._name(key)
+        with self._changing(key):
+            row = self._current_row(name)
+            if row is None or not self._database.do(change(DISCARD, (name, *row[1:])), write=True):
+                return default
+            self._used.pop(name, None)
+            return self._serializer.loads(row[0])
+
+    def evict(self, tag: Any) -> int:
+        """Remove all entries with a tag, and return their number."""
+        return self._remove_all("delete from entries where tag = ?", (encode_key(tag, self._place),))
+
+    def expire(self) -> int:
+        """Remove all expired entries, and return their number."""
+        removed = self._remove_all("delete from entries where expires <= ?", (self._clock(),))
+        self._count("expirations", removed)
+        return removed
+
     def clear(self) -> None:
-        """Forget everything; the statistics go on."""
-        with self._changing_all():
-            self._file.do(lambda connection: connection.execute("delete from entries"), write=True)
+        """Remove all entries; the statistics go on."""
+        self._remove_all("delete from entries", ())
         self._used.clear()
 
+    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """Return the values of several keys, in their order."""
+        return [self.get(key, default) for key in keys]
+
+    def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT, *, tag: Any = None) -> None:
+        """Set several pairs of key and value in one transaction."""
+        given = list(pairs)
+        rows = [self._row(key, value, ttl, tag) for key, value in given]
+        with contextlib.ExitStack() as stack:
+            for key, _value in given:
+                stack.enter_context(self._changing(key))
+            self._database.do(lambda connection: [self._write(connection, row, SET) for row in rows], write=True)
+
+    def memoize(self, ttl: float | None = DEFAULT, *, key: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """Return a decorator that keeps the results of a function here: `cached(cache, ttl, key=key)`."""
+        from pytest_perfguard.tools.caches.decorator import cached
+
+        return cached(self, ttl, key=key)
+
     def stats(self) -> LevelStats:
-        """The numbers of this moment: entries and bytes of all processes, the other counts of this one."""
-        entries, cost = self._file.do(totals_of)
+        """Return the current statistics: entries and bytes of all processes, the other counts of this one."""
+        entries, cost = self._database.fetch(TOTALS, ())
         with self._lock:
             return LevelStats(entries, cost, **self._counts)
 
     def size_on_disk(self) -> int:
-        """Bytes of the files."""
-        return self._file.size()
+        """Return the bytes of the files."""
+        return self._database.size()
 
     def close(self) -> None:
-        """Write down what was used last, and close the file; the cache may be used again."""
+        """Write the times of the last hits, and close the file. The cache may be used again."""
         if self._used:
             self._try_to_write(self._write_uses)
-        self._file.close()
+        self._database.close()
 
-    def claim(self, key: str) -> Release | None:
-        """The right to compute a key among all processes that use the folder; None while another one has it."""
-        return self._file.try_lock(self._name(key))
+    def lease(self, key: Any) -> Release | None:
+        """Take the right to compute a key among all processes that use the folder.
+
+        Return its release function, or None if another process holds it. The system releases it when the process ends.
+        """
+        return self._database.try_lock(self._name(key))
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.set(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def __contains__(self, key: Any) -> bool:
+        """Return whether a key is there, without counting a hit or a miss."""
+        return self._current_row(self._name(key)) is not None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Visit the keys that have not expired, as they are now."""
+        sql, now = "select key from entries where expires is null or expires > ?", self._clock()
+        rows = self._database.do(lambda connection: connection.execute(sql, (now,)).fetchall())
+        return (decode_key(name) for (name,) in rows)
 
     def __len__(self) -> int:
         return self.stats().entries
+
+    def __bool__(self) -> bool:
+        return True
 
     def __enter__(self) -> DiskCache:
         return self
@@ -157,13 +281,17 @@ class DiskCache(Plain):
     def __repr__(self) -> str:
         return f"<DiskCache {self.folder}>"
 
-    def _name(self, key: str) -> bytes:
-        if not isinstance(key, str):
-            raise CacheValueError(str(self.folder), f"the key {key!r} is no text")
-        return key.encode(errors="surrogatepass")
+    def begin_anew(self) -> None:
+        """Reset in a forked child."""
+        super().begin_anew()
+        self._lock = threading.RLock()
+        self._used = {}
 
-    def _read(self, name: bytes) -> Found | None:
-        row = self._file.do(lambda connection: connection.execute(GET, (name,)).fetchone())
+    def _name(self, key: Any) -> bytes:
+        return encode_key(key, self._place)
+
+    def _read(self, name: bytes) -> CachedValue | None:
+        row = self._database.fetch(GET, (name,))
         if row is None:
             return None
         data, crc, expires, _used = row
@@ -173,60 +301,95 @@ class DiskCache(Plain):
             return None
         try:
             if zlib.crc32(data) != crc:
-                raise ValueError("its bytes have changed")  # noqa: TRY301 - one way out for all that is wrong with it
-            return Found(self._serializer.loads(data), left)
+                raise ValueError("its bytes have changed")  # noqa: TRY301 - handled like all other errors of reading
+            return CachedValue(self._serializer.loads(data), left)
         except Exception as error:
-            _log.warning("%s: the entry %r cannot be read and is removed: %s", self.folder, name, error)
+            self._unreadable_log.warning("%s: the entry %r cannot be read and is removed: %s", self._place, name, error)
             self._discard(name, "corrupt", row)
             return None
 
-    def _store(self, key: str, value: Any, ttl: float | None) -> None:
-        name, seconds = self._name(key), checked_ttl(ttl, self.ttl)
-        data = self._serializer.dumps(value)
-        expires = None if seconds is None else self._clock() + seconds
-        row = name, data, zlib.crc32(data), expires, self._clock(), cost_of(name, data)
-        self._file.do(lambda connection: self._write(connection, row), write=True)
-        if len(data) > _LARGE:
-            self._file.do(lambda connection: connection.execute("pragma wal_checkpoint(truncate)").fetchall())
+    def _current_row(self, name: bytes) -> Any:
+        """Return (value, crc, expires, used) of an entry that has not expired, or None."""
+        row = self._database.fetch(GET, (name,))
+        return None if row is None or (row[2] is not None and row[2] <= self._clock()) else row
 
-    def _write(self, connection: Connection, row: tuple[Any, ...]) -> None:
-        name, cost = row[0], row[-1]
+    def _row(self, key: Any, value: Any, ttl: float | None, tag: Any) -> tuple[Any, ...]:
+        name, seconds = self._name(key), checked_ttl(ttl, self.ttl)
+        data = encoded(self._serializer, value, self._place)
+        now = self._clock()
+        expires = None if seconds is None else now + seconds
+        label = None if tag is None else encode_key(tag, self._place)
+        return name, data, zlib.crc32(data), expires, now, cost_of(name, data), label
+
+    def _store(self, key: Any, value: Any, ttl: float | None, tag: Any = None) -> None:
+        row = self._row(key, value, ttl, tag)
+        try:
+            self._database.do(lambda connection: self._write(connection, row, SET), write=True)
+        except UnwritableDisk:
+            with contextlib.suppress(CacheError):
+                self._remove(key)
+            raise
+        if len(row[1]) > LARGE:
+            self._database.do(lambda connection: connection.execute("pragma wal_checkpoint(truncate)").fetchall())
+
+    def _write(self, connection: Connection, row: tuple[Any, ...], sql: str) -> bool:
+        name, cost = row[0], row[5]
         if cost > self.max_bytes:
             self._count("refusals")
+            self._refused_log.warning("%s: an entry of %d bytes exceeds max_bytes and is not kept", self._place, cost)
             connection.execute("delete from entries where key = ?", (name,))
-            return
-        connection.execute(SET, row)
+            return False
+        written = connection.execute(sql, row).rowcount > 0
         self._used.pop(name, None)
         self._make_room(connection)
+        return written
 
-    def _remove(self, key: str) -> bool:
-        sql, name = "delete from entries where key = ?", self._name(key)
-        return self._file.do(lambda connection: connection.execute(sql, (name,)).rowcount > 0, write=True)
+    def _remove(self, key: Any) -> bool:
+        name = self._name(key)
+        self._used.pop(name, None)
+        return self._remove_or_discard("delete from entries where key = ?", (name,)) > 0
+
+    def _remove_all(self, sql: str, arguments: tuple[Any, ...]) -> int:
+        with self._changing_all():
+            return self._remove_or_discard(sql, arguments)
+
+    def _remove_or_discard(self, sql: str, arguments: tuple[Any, ...]) -> int:
+        """Remove entries; if the disk does not accept even that, remove the file: an outdated entry must not stay."""
+        try:
+            return self._database.do(change(sql, arguments), write=True)
+        except UnwritableDisk:
+            entries = int(self._database.fetch(TOTALS, ())[0])
+            self._database.discard()
+            return entries
 
     def _discard(self, name: bytes, reason: str, row: tuple[Any, ...]) -> None:
-        """Remove an entry that is of no use, unless it was replaced meanwhile."""
+        """Remove an unusable entry, unless it was replaced meanwhile."""
         self._count(reason)
-        self._try_to_write(lambda connection: connection.execute(DISCARD, (name, *row[1:])))
+        self._used.pop(name, None)
+        self._try_to_write(change(DISCARD, (name, *row[1:])))
 
     def _try_to_write(self, action: Callable[[Connection], object]) -> None:
-        """What reading leaves to be written can wait, where the disk is full or busy."""
+        """Write a consequence of reading. It can wait if the disk is full or busy."""
         with contextlib.suppress(CacheError):
-            self._file.do(action, write=True)
+            self._database.do(action, write=True)
 
-    def _peek(self, key: str) -> Any:
+    def _peek(self, key: Any) -> Any:
         found = self._read(self._name(key))
         return MISSING if found is None else found.value
 
     def _make_room(self, connection: Connection) -> None:
-        if not self._too_much(connection):
+        if not self._exceeds(connection):
             return
         self._write_uses(connection)
-        gone = connection.execute("delete from entries where expires <= ?", (self._clock(),)).rowcount
-        self._count("expirations", gone)
-        self._count("evictions", make_room(connection, self._too_much))
+        now = self._clock()
+        if not 0 <= now - self._expiry_searched < EXPIRY_INTERVAL:
+            self._expiry_searched = now
+            removed = connection.execute("delete from entries where expires <= ?", (now,)).rowcount
+            self._count("expirations", removed)
+        self._count("evictions", evict(connection, self._exceeds))
 
-    def _too_much(self, connection: Connection) -> bool:
-        entries, cost = totals_of(connection)
+    def _exceeds(self, connection: Connection) -> bool:
+        entries, cost = connection.execute(TOTALS).fetchone()
         return bool(entries > self.maxsize or cost > self.max_bytes)
 
     def _write_uses(self, connection: Connection) -> None:
@@ -234,11 +397,6 @@ class DiskCache(Plain):
         rows = [(when, name) for name, when in list(used.items())]
         connection.executemany("update entries set used = max(used, ?) where key = ?", rows)
 
-    def _count(self, name: str, more: int = 1) -> None:
+    def _count(self, name: str, number: int = 1) -> None:
         with self._lock:
-            self._counts[name] += more
-
-    def begin_anew(self) -> None:
-        """In a child process after a fork."""
-        super().begin_anew()
-        self._lock = threading.Lock()
+            self._counts[name] += number

@@ -1,203 +1,341 @@
-"""`get_or_compute`: what is not there is computed, by one of all who want it."""
+"""`get_or_compute`: return a cached value, or compute it once for all concurrent callers. For threads and for tasks."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, Protocol
 
 from pytest_perfguard.core.fork import register_at_fork
-from pytest_perfguard.tools.caches.invalidation import Freshness, Token
+from pytest_perfguard.tools.caches.invalidation import ReadToken, ReadTracker
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Missing, Release, checked_ttl
-from pytest_perfguard.tools.caches.sansio import Steps, run
-from pytest_perfguard.tools.caches.single_flight import Flights
+from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
+from pytest_perfguard.tools.caches.sansio import Calls, run, run_async
+from pytest_perfguard.tools.caches.single_flight import AsyncSingleFlight, SingleFlight, ThreadFlight
 
-_log = logging.getLogger("perfguard.cache")
+#: Seconds between two checks whether another process has computed the value: the first pause and the longest one.
+FIRST_PAUSE: Final = 0.002
+MAX_PAUSE: Final = 0.05
 
-#: Seconds between two looks whether another process is done: the first, and the longest.
-_FIRST_LOOK: Final = 0.002
-_LAST_LOOK: Final = 0.05
+#: Objects that yield their values once: kept in a cache, they would be empty for the next caller.
+_ONE_SHOT: Final = (GeneratorType, AsyncGeneratorType, map, filter, zip, enumerate, reversed)
 
 
 class Computable(Protocol):
-    """What `compute` needs of a cache; each is one step, or several."""
+    """The operations of a cache that a computation needs, as generators of calls."""
 
-    def again(self, key: Any) -> Steps[Any]:
-        """The value or MISSING, without being a hit or a miss."""
+    def peek(self, key: Any) -> Calls[Any]:
+        """Return the value or MISSING, without counting a hit or a miss."""
 
-    def claiming(self, key: Any) -> Steps[Release | Missing | None]:
-        """The right to compute a key among all processes; None while another one has it; MISSING: nobody can be asked."""
+    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+        """Take the lease of a key: the right to compute it, among all processes that share the cache.
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Steps[None]:
+        None: another process holds it. MISSING: leases are unavailable at present.
+        """
+
+    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
         """Keep a value."""
 
-    def removal(self, key: Any) -> Steps[bool]:
-        """Forget it; was there anything?"""
+    def removal(self, key: Any) -> Calls[bool]:
+        """Remove a key and return whether it was there."""
 
 
-def compute(
-    cache: Computable,
-    fresh: Freshness,
-    key: Hashable,
-    function: Callable[[], Any],
-    ttl: float | None,
-    sleep: Callable[[float], object],
-) -> Steps[Any]:
-    """Compute a value and keep it, unless somebody was quicker, or changes it meanwhile."""
-    release, pause = (yield from cache.claiming(key)), _FIRST_LOOK
-    while release is None:
-        yield partial(sleep, pause)
-        pause = min(2 * pause, _LAST_LOOK)
-        value = yield from cache.again(key)
+class Computation:
+    """The computation of one key: take the lease, look again, compute, keep the value, release the lease."""
+
+    __slots__ = ("_cache", "_key", "_log", "_reads", "_release", "_token", "_ttl")
+
+    def __init__(self, cache: Any, key: Any, ttl: float | None) -> None:
+        self._cache: Computable = cache
+        self._reads: ReadTracker = cache._reads
+        self._log: RateLimitedLog = cache._not_kept_log
+        self._key = key
+        self._ttl = ttl
+        self._release: Release = nothing_to_release
+        self._token: ReadToken | None = None
+
+    def prepare(self, sleep: Callable[[float], object]) -> Calls[Any]:
+        """Take the lease. Return the value that another process has computed meanwhile, or MISSING."""
+        lease, pause = (yield from self._cache.leasing(self._key)), FIRST_PAUSE
+        while lease is None:
+            yield partial(sleep, pause)
+            pause = min(2 * pause, MAX_PAUSE)
+            value = yield from self._cache.peek(self._key)
+            if value is not MISSING:
+                return value
+            lease = yield from self._cache.leasing(self._key)
+        if lease is not MISSING:
+            self._release = lease
+        self._token = self._reads.begin(self._key)
+        value = yield from self._cache.peek(self._key)
         if value is not MISSING:
-            return value
-        release = yield from cache.claiming(key)
-    if release is MISSING:
-        release = nothing_to_release
-    try:
-        value = yield from _computed(cache, fresh, key, function, ttl)
-    except GeneratorExit:  # given up from outside, such as with its event loop: nobody makes calls any more
-        _released_now(release)
-        raise
-    except BaseException:
-        yield release
-        raise
-    yield release
-    return value
+            yield from self.release()
+        return value
 
-
-def _computed(
-    cache: Computable, fresh: Freshness, key: Hashable, function: Callable[[], Any], ttl: float | None
-) -> Steps[Any]:
-    with fresh.reading(key) as token:
-        value = yield from cache.again(key)
-        if value is MISSING:
-            value = yield function
+    def keep(self, value: Any) -> Calls[None]:
+        """Keep the computed value, unless its key was modified meanwhile, and release the lease."""
+        if self._token is not None:
+            store = self._cache.store(self._key, value, self._ttl)
             try:
-                yield from keep(token, cache.store(key, value, ttl), cache.removal(key))
+                yield from keep_if_valid(self._token, store, self._cache.removal(self._key))
             except Exception as error:
-                _log.warning("what was computed for %r could not be kept: %s", key, error)
-    return value
+                self._log.warning("the value computed for %r could not be kept: %s", self._key, error)
+        yield from self.release()
+
+    def release(self) -> Calls[None]:
+        """Release the lease, with or without a value."""
+        release = self._ended()
+        if release is not nothing_to_release:
+            yield release
+
+    def release_now(self) -> None:
+        """Release the lease where no calls can be awaited any more, such as after the end of the event loop."""
+        result = self._ended()()
+        if inspect.iscoroutine(result):
+            result.close()  # the lease will expire
+
+    def _ended(self) -> Release:
+        if self._token is not None:
+            self._reads.end(self._key, self._token)
+            self._token = None
+        release, self._release = self._release, nothing_to_release
+        return release
 
 
-def keep(token: Token, store: Steps[None], removal: Steps[bool]) -> Steps[None]:
-    """Keep what was read, unless it was changed meanwhile."""
-    if token.fresh:
+def keep_if_valid(token: ReadToken, store: Calls[None], removal: Calls[bool]) -> Calls[None]:
+    """Keep a value that was read, unless its key was modified meanwhile."""
+    if token.valid:
         yield from store
-        if not token.fresh:  # whoever changed it may have come to this level before us
+        if not token.valid:  # the modification may have reached this level before the value did
             yield from removal
 
 
-def _released_now(release: Release) -> None:
-    result = release()
-    if inspect.iscoroutine(result):
-        result.close()  # nobody can await it: the lease will end
-
-
-class Changing:
-    """A cache whose readings are spoiled by changes. Not to be used by itself."""
+class InvalidatingCache:
+    """A cache whose modifications invalidate reads and computations in progress. Base of all caches."""
 
     _flights: Any
 
     def __init__(self) -> None:
-        self._fresh = Freshness()
+        self._reads = ReadTracker()
+        self._not_kept_log = RateLimitedLog()
         register_at_fork(self)
 
     @contextlib.contextmanager
     def _changing(self, key: Any) -> Iterator[None]:
-        """A change by anybody but `get_or_compute`: the block makes it."""
-        with self._fresh.changing(key):
+        """Mark a key as being modified for the duration of the block."""
+        with self._reads.changing(key):
             self._flights.forget(key)
             yield
 
     @contextlib.contextmanager
     def _changing_all(self) -> Iterator[None]:
-        with self._fresh.changing():
+        with self._reads.changing():
             self._flights.forget_all()
             yield
 
+    def share_reads(self, cache: InvalidatingCache) -> None:
+        """Invalidate reads in progress together with another cache that has the same content."""
+        self._reads = cache._reads
+
     def begin_anew(self) -> None:
-        """In a child process after a fork: locks may have been held, and what is under way is the parent's."""
-        self._fresh.begin_anew()
+        """Reset in a forked child: other threads may have held locks, and computations belong to the parent."""
+        self._reads.begin_anew()
         self._flights.begin_anew()
 
 
-class Computing(Changing):
-    """A `Computable` for threads. Not to be used by itself."""
+class ThreadComputation(Computation):
+    """A computation by the calling thread. The caller makes the call between `begin` and `finish` in its own frame.
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The value, or `default`."""
-        raise NotImplementedError
+    So a recursive function needs two frames per level: as many levels fit as with `functools.lru_cache`.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._flights = Flights()
+    __slots__ = ("_flight", "_flights", "value")
 
-    def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
-        """The value; where there is none, what `function()` returns, which is then kept for `ttl` seconds.
+    def __init__(self, cache: ComputingCache, key: Any, ttl: float | None) -> None:
+        super().__init__(cache, key, ttl)
+        self._flights: SingleFlight = cache._flights
+        self._flight: ThreadFlight
+        self.value: Any = MISSING
 
-        Of all who ask for a key at the same time one computes it, and the others wait for that: threads of this process,
-        and other processes where a level of the cache is shared with them. What the function raises goes to all who
-        wait, and is not remembered. What is set or deleted meanwhile is not overwritten.
+    def begin(self) -> bool:
+        """Return whether the caller must compute the value; otherwise `value` is the result of another thread or process.
 
         Raises
         ------
         CacheError
-            the function asks, by whatever detour, for what it computes.
+            if the computation in progress waits for this one.
         """
-        cache: Any = self
-        value = cache.get(key, MISSING)
+        flight, is_own = self._flights.join(self._key)
+        if not is_own:
+            self.value = self._flights.wait(flight)
+            return False
+        self._flight = flight
+        try:
+            self.value = run(self.prepare(time.sleep))
+        except BaseException as error:
+            self.fail(error)
+            raise
+        if self.value is MISSING:
+            return True
+        self._flights.finish(flight, self.value)
+        return False
+
+    def finish(self, value: Any) -> Any:
+        """Keep the value, pass it to waiting threads, and return it.
+
+        Raises
+        ------
+        TypeError
+            if the value must be awaited, or can be iterated only once.
+        """
+        try:
+            refuse_unkeepable(value)
+            run(self.keep(value))
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self._flights.finish(self._flight, value)
+        return value
+
+    def fail(self, error: BaseException) -> None:
+        """Release the lease, and pass the error to waiting threads."""
+        try:
+            run(self.release())
+        finally:
+            self._flights.fail(self._flight, error)
+
+
+class ComputingCache(InvalidatingCache):
+    """A cache for threads with `get_or_compute`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flights: SingleFlight = SingleFlight()
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value, or `default`."""
+        raise NotImplementedError
+
+    def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
+        """Return the value of a key, or the result of `function()`, which is then kept for `ttl` seconds.
+
+        Concurrent callers of one key share one call: threads of this process, and other processes that share a level of the
+        cache. An error of the function is raised in all of them and is not kept. A value that is set or deleted meanwhile is
+        not overwritten.
+
+        Raises
+        ------
+        CacheError
+            if the function asks, directly or through others, for the key that it computes.
+        TypeError
+            if the result must be awaited, or can be iterated only once, such as a generator.
+        """
+        value = self.get(key, MISSING)
         if value is not MISSING:
             return value
         checked_ttl(ttl, None)
-        plain = partial(_not_awaitable, function)
-        return self._flights.run(key, lambda: run(compute(cache, self._fresh, key, plain, ttl, time.sleep)))
+        computation = ThreadComputation(self, key, ttl)
+        if not computation.begin():
+            return computation.value
+        try:
+            value = function()
+        except BaseException as error:
+            computation.fail(error)
+            raise
+        return computation.finish(value)
 
 
-def _not_awaitable(function: Callable[[], Any]) -> Any:
-    value = function()
+class AsyncComputingCache(InvalidatingCache):
+    """A cache for tasks with `get_or_compute`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._flights: AsyncSingleFlight = AsyncSingleFlight()
+
+    async def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value, or `default`."""
+        raise NotImplementedError
+
+    async def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
+        """Return the value of a key, or the result of `function()`, awaited, which is then kept for `ttl` seconds.
+
+        Concurrent callers of one key share one call: tasks of this event loop, and other processes that share a level of the
+        cache. An error of the function is raised in all of them and is not kept. A cancelled caller does not affect the
+        others; when all are cancelled, the function is, too.
+        """
+        value = await self.get(key, MISSING)
+        if value is not MISSING:
+            return value
+        checked_ttl(ttl, None)
+        return await self._flights.run(key, partial(self._computed, key, function, ttl))
+
+    async def _computed(self, key: Any, function: Callable[[], Any], ttl: float | None) -> Any:
+        import asyncio
+
+        computation = Computation(self, key, ttl)
+        try:
+            value = await run_async(computation.prepare(asyncio.sleep))
+            if value is not MISSING:
+                return value
+            value = function()
+            if inspect.isawaitable(value):
+                value = await value
+            refuse_unkeepable(value)
+        except GeneratorExit:  # the event loop has ended
+            computation.release_now()
+            raise
+        except BaseException:
+            await run_async(computation.release())
+            raise
+        await run_async(computation.keep(value))
+        return value
+
+
+def refuse_unkeepable(value: Any) -> None:
+    """Raise TypeError for a result that must be awaited, or that only one caller could use."""
+    if isinstance(value, _ONE_SHOT):
+        raise TypeError(f"the result {value!r} can be iterated only once: return a list or a tuple")
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()
-        raise TypeError(f"{function!r} returned {value!r}, which is to be awaited: use a cache for asyncio")
-    return value
+        raise TypeError(f"the result {value!r} must be awaited: use a cache for asyncio")
 
 
-class Plain(Computing):
-    """A cache of plain functions, which are one step each. Not to be used by itself."""
+class LocalCache(ComputingCache):
+    """A cache whose operations are plain functions, one call each."""
 
     blocking: bool
-    """Does it wait for a disk or the like?"""
+    """Whether operations wait for a disk or the like."""
 
     def delete(self, key: Any) -> bool:
-        """Forget a key; was there anything?"""
+        """Remove a key and return whether it was there."""
         raise NotImplementedError
 
-    def again(self, key: Any) -> Steps[Any]:
-        """The value or MISSING, without being a hit or a miss."""
+    def peek(self, key: Any) -> Calls[Any]:
+        """Return the value or MISSING, without counting a hit or a miss."""
         value = yield partial(self._peek, key)
         return value
 
-    def claiming(self, key: Any) -> Steps[Release | Missing | None]:
-        """The right to compute a key among all processes."""
-        release: Release | Missing | None = yield partial(self.claim, key)
+    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+        """Take the lease of a key."""
+        release: Release | Missing | None = yield partial(self.lease, key)
         return release
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Steps[None]:
+    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
         """Keep a value."""
         yield partial(self._store, key, value, ttl)
 
-    def removal(self, key: Any) -> Steps[bool]:
-        """Forget it; was there anything?"""
-        gone: bool = yield partial(self._remove, key)
-        return gone
+    def removal(self, key: Any) -> Calls[bool]:
+        """Remove a key and return whether it was there."""
+        removed: bool = yield partial(self._remove, key)
+        return removed
 
-    def claim(self, key: Any) -> Release | None:
-        """The right to compute a key among all processes, to be given back; None while another one has it."""
+    def lease(self, key: Any) -> Release | None:
+        """Take the right to compute a key among all processes. Return its release function, or None if it is taken."""
         return nothing_to_release
 
     def _peek(self, key: Any) -> Any:
@@ -211,4 +349,4 @@ class Plain(Computing):
 
 
 def nothing_to_release() -> None:
-    """Gives back what nobody else could take."""
+    """Release the lease of a key that other processes cannot compute."""

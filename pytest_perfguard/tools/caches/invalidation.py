@@ -1,4 +1,4 @@
-"""What is being read or computed while somebody changes it must not be kept."""
+"""Discard a value that was read or computed while its key was being modified."""
 
 from __future__ import annotations
 
@@ -10,50 +10,60 @@ from collections.abc import Hashable, Iterator
 _ALL = object()
 
 
-class Token:
-    """One reading of a key."""
+class ReadToken:
+    """One read of a key. `valid` becomes False when the key is modified during the read."""
 
-    __slots__ = ("fresh",)
+    __slots__ = ("valid",)
 
-    def __init__(self, fresh: bool) -> None:
-        self.fresh = fresh
+    def __init__(self, valid: bool) -> None:
+        self.valid = valid
 
 
-class Freshness:
-    """The readings under way, by key. Safe to use from several threads.
+class ReadTracker:
+    """The reads in progress, by key. Safe to use from several threads.
 
-    Who keeps what it has read asks `token.fresh` before and afterwards, and takes it back if it is not. Whoever changes a value spoils
-    its readings: those that are under way, and those that begin before the change is done.
+    A reader that keeps a value checks `token.valid` before and afterwards, and removes the value again if the token has become
+    invalid. A modification invalidates the reads of its key that are in progress, and those that begin before it ends.
     """
 
     def __init__(self) -> None:
-        self.tokens: dict[Hashable, list[Token]] = {}
-        """By key; empty while nothing is under way."""
+        self.tokens: dict[Hashable, list[ReadToken]] = {}
+        """By key; empty while no read is in progress."""
         self._changes: dict[Hashable, int] = {}
-        self._lock = threading.Lock()
+        # Reentrant: a key's `__eq__`, or a finalizer, may use the cache in the middle of a lookup.
+        self._lock = threading.RLock()
 
     @contextlib.contextmanager
-    def reading(self, key: Hashable) -> Iterator[Token]:
-        """A reading, from here to the end of the block."""
-        with self._lock:
-            token = Token(key not in self._changes and _ALL not in self._changes)
-            self.tokens.setdefault(key, []).append(token)
+    def reading(self, key: Hashable) -> Iterator[ReadToken]:
+        """Track a read for the duration of the block."""
+        token = self.begin(key)
         try:
             yield token
         finally:
-            with self._lock:
-                tokens = self.tokens.get(key, [])
-                if token in tokens:  # else this is a child process, which began anew
-                    tokens.remove(token)
-                    if not tokens:
-                        del self.tokens[key]
+            self.end(key, token)
+
+    def begin(self, key: Hashable) -> ReadToken:
+        """Begin a read."""
+        with self._lock:
+            token = ReadToken(key not in self._changes and _ALL not in self._changes)
+            self.tokens.setdefault(key, []).append(token)
+            return token
+
+    def end(self, key: Hashable, token: ReadToken) -> None:
+        """End a read."""
+        with self._lock:
+            tokens = self.tokens.get(key, [])
+            if token in tokens:  # a forked child has forgotten the reads of its parent
+                tokens.remove(token)
+                if not tokens:
+                    del self.tokens[key]
 
     @contextlib.contextmanager
     def changing(self, key: Hashable = _ALL) -> Iterator[None]:
-        """A change of a key, or of all, from here to the end of the block."""
+        """Mark a key, or all keys, as being modified for the duration of the block."""
         with self._lock:
             self._changes[key] = self._changes.get(key, 0) + 1
-            self._spoil(key)
+            self._invalidate(key)
         try:
             yield
         finally:
@@ -63,19 +73,19 @@ class Freshness:
                 if not left:
                     del self._changes[key]
 
-    def changed(self, key: Hashable = _ALL) -> None:
-        """A key, or all, was changed by a single operation that nobody sees the midst of."""
+    def invalidate(self, key: Hashable = _ALL) -> None:
+        """Invalidate the reads in progress after an atomic modification of a key, or of all keys."""
         with self._lock:
-            self._spoil(key)
+            self._invalidate(key)
 
     def begin_anew(self) -> None:
-        """In a child process: the readings are the parent's."""
+        """Reset in a forked child: the reads belong to the parent."""
         self.tokens.clear()
         self._changes.clear()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def _spoil(self, key: Hashable) -> None:
-        spoiled = self.tokens.values() if key is _ALL else [self.tokens.get(key, [])]
-        for tokens in spoiled:
+    def _invalidate(self, key: Hashable) -> None:
+        affected = list(self.tokens.values()) if key is _ALL else [self.tokens.get(key, [])]
+        for tokens in affected:
             for token in tokens:
-                token.fresh = False
+                token.valid = False

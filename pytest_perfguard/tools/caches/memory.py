@@ -1,55 +1,40 @@
-"""`MemoryCache`: the last used entries, in this process's memory.
-
-The exact least recently used entry is found without moving entries at each hit. A hit only stamps its entry with the next number
-of a counter. Where room must be made, the entries are sorted by their stamps once, and then go in that order; one whose stamp
-has changed since is younger than all that stand in the order still, and is passed over. When the order is used up, each of its
-entries has been evicted, replaced or hit once: the sort's cost is spread over so many calls. A lock would cost more than all
-this. Threads that write at the same time may hold one entry each too many for a moment, and then evict one each too many.
-"""
+"""`MemoryCache`: the most recently used entries, in the memory of this process."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import threading
 import time
-from collections.abc import Callable, Hashable
-from operator import itemgetter
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from typing import Any, Final
 
-from pytest_perfguard.tools.caches.counter import Counter
-from pytest_perfguard.tools.caches.get_or_compute import Plain
-from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Found, LevelStats, checked_bound, checked_ttl
+from pytest_perfguard.tools.caches.get_or_compute import LocalCache
+from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, CachedValue, LevelStats, checked_bound, checked_ttl
+from pytest_perfguard.tools.caches.lru_entries import CacheEntry, LruEntries, items_of
 
 MAXSIZE: Final = 1_000
 TTL: Final = 60.0
 
 
-class _Entry:
-    __slots__ = ("expires", "key", "stamp", "value", "weight")
+class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
+    """Keep the most recently used entries, each for a limited time. Safe to use from several threads.
 
-    key: Hashable
-    value: Any
-    expires: float
-    weight: float
-    stamp: int
-
-
-class MemoryCache(Plain):
-    """Keeps the most recently used entries, each for a limited time. Safe to use from several threads.
-
-    Reading takes no lock and 0.3 us or so; an expired entry is removed when it is read, or when room is made.
+    Reading takes no lock. An expired entry is removed when it is read, by `expire()`, or soon after room is needed. The mapping
+    protocol works as with cachetools: `cache[key]` raises KeyError, iteration visits the entries that have not expired. Caches
+    compare by identity.
 
     Parameters
     ----------
     maxsize
-        the most that is kept: entries, or the sum of what `weigh` says of them.
+        the bound: entries, or the sum of `getsizeof(value)` over all entries.
     ttl
-        seconds that an entry lives where `set` does not say; None: for ever.
-    weigh
-        the weight of a value, such as `len` for bytes. A value that alone is above `maxsize` is not kept.
+        seconds that an entry lives unless `set` gives another time; None: no limit.
+    getsizeof
+        returns the weight of a value, such as `len` for bytes. A value that alone exceeds `maxsize` is not kept.
     clock
-        seconds, for tests.
+        returns seconds, for tests.
+    weigh
+        the former name of `getsizeof`.
     """
 
     blocking = False
@@ -59,191 +44,263 @@ class MemoryCache(Plain):
         maxsize: float = MAXSIZE,
         ttl: float | None = TTL,
         *,
-        weigh: Callable[[Any], float] | None = None,
+        getsizeof: Callable[[Any], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        weigh: Callable[[Any], float] | None = None,
     ) -> None:
-        super().__init__()
-        self.maxsize = checked_bound("maxsize", maxsize)
+        LocalCache.__init__(self)
         self.ttl = checked_ttl(ttl, None)
+        LruEntries.__init__(self, checked_bound("maxsize", maxsize), getsizeof or weigh, clock)
         self._seconds = math.inf if self.ttl is None else self.ttl
-        self._weigh = weigh
-        self._clock = clock
-        self._lock = threading.RLock()  # a value's finalizer may come back to this cache
-        self._entries: dict[Hashable, _Entry] = {}
-        self._find = self._entries.get
-        self._readings = self._fresh.tokens
+        self._tokens = self._reads.tokens
         self._stamp = itertools.count(1)
-        self._counts = {name: Counter() for name in ("other stamps", "misses", "evictions", "expirations", "refusals")}
         self._written = self._counts["other stamps"].add  # all stamps but these are hits
-        self._order: list[tuple[Hashable, int]] = []  # keys and stamps, the least recently used last
-        self._weight = 0.0  # where `weigh` says it
 
     def get(self, key: Hashable, default: Any = None) -> Any:
-        """The value of a key that was set and has not expired, or `default`."""
+        """Return the value of a key that was set and has not expired, or `default`."""
         entry = self._find(key)
-        if entry is not None and self._clock() < entry.expires:
-            entry.stamp = next(self._stamp)
-            return entry.value
+        if entry is not None:
+            value = entry.value  # before `expires`: a removed entry has lost its value
+            if self._clock() < entry.expires:
+                try:  # noqa: SIM105 - `suppress` would take longer than all the rest
+                    self._touch(key)
+                except KeyError:  # removed by another thread since
+                    pass
+                entry.stamp = next(self._stamp)
+                return value
         self._missed(key)
         return default
 
-    def lookup(self, key: Hashable) -> Found | None:
-        """The value and the seconds it has left; None if there is nothing."""
+    def lookup(self, key: Hashable) -> CachedValue | None:
+        """Return the value and its remaining seconds, or None."""
         entry = self._find(key)
-        left = 0.0 if entry is None else entry.expires - self._clock()
-        if entry is None or left <= 0:
+        if entry is None:
             self._missed(key)
             return None
+        value, left = entry.value, entry.expires - self._clock()
+        if left <= 0:
+            self._missed(key)
+            return None
+        self._touch_quietly(key)
         entry.stamp = next(self._stamp)
-        return Found(entry.value, left if math.isfinite(left) else None)
+        return CachedValue(value, left if math.isfinite(left) else None)
 
     def set(self, key: Hashable, value: Any, ttl: float | None = DEFAULT) -> None:
-        """Keep a value for `ttl` seconds, None for ever; by default as long as the cache says."""
+        """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values."""
         self._store(key, value, ttl)
-        if self._readings:
-            self._changed(key)
+        if self._tokens:
+            self._invalidate(key)
+
+    def delete(self, key: Hashable) -> bool:
+        """Remove a key and return whether it was there."""
+        removed = self._remove(key)
+        self._invalidate(key)
+        return removed
+
+    def clear(self) -> None:
+        """Remove all entries; the statistics go on."""
+        with self._lock:
+            removed = [entry for segment in self._segments for entry in list(segment.values())]
+            for segment in self._segments:
+                segment.clear()
+            self._to_check.clear()
+            self._weight = 0.0
+        self._flights.forget_all()
+        self._reads.invalidate()
+        del removed  # finalizers of values run here, outside of the lock
+
+    free_memory = clear
+    relieve = clear  # the former name
+
+    def multi_get(self, keys: Iterable[Hashable], default: Any = None) -> list[Any]:
+        """Return the values of several keys, in their order."""
+        return [self.get(key, default) for key in keys]
+
+    def multi_set(self, pairs: Iterable[tuple[Hashable, Any]], ttl: float | None = DEFAULT) -> None:
+        """Set several pairs of key and value."""
+        for key, value in pairs:
+            self.set(key, value, ttl)
+
+    def add(self, key: Hashable, value: Any, ttl: float | None = DEFAULT) -> bool:
+        """Set a value only if the key has none, and return whether it was set."""
+        with self._lock:
+            if key in self:
+                return False
+            self.set(key, value, ttl)
+            return True
+
+    def increment(self, key: Hashable, delta: float = 1, default: float = 0) -> Any:
+        """Add `delta` to the number of a key, by default to `default`, and return the sum. The time to live stays."""
+        with self._lock:
+            entry = self._find(key)
+            if entry is None or entry.expires <= self._clock():
+                self.set(key, default + delta)
+                return default + delta
+            entry.value = total = entry.value + delta
+        self._invalidate(key)
+        return total
+
+    def touch(self, key: Hashable, ttl: float | None = DEFAULT) -> bool:
+        """Give a key a new time to live, and return whether it was there."""
+        seconds = self._seconds if ttl == DEFAULT else checked_ttl(ttl, None)
+        with self._lock:
+            entry = self._find(key)
+            if entry is None or entry.expires <= self._clock():
+                return False
+            entry.expires = math.inf if seconds is None else self._clock() + seconds
+            return True
+
+    def expire(self) -> list[tuple[Hashable, Any]]:
+        """Remove all expired entries, and return their keys and values."""
+        with self._lock:
+            now = self._clock()
+            old = [entry for segment in self._segments for entry in list(segment.values()) if entry.expires <= now]
+            pairs = [(entry.key, entry.value) for entry in old]
+            for entry in old:
+                self._drop_expired(entry)
+        for entry in old:
+            entry.empty()
+        return pairs
+
+    def purge(self) -> int:
+        """Remove all expired entries, and return their number."""
+        return len(self.expire())
+
+    def stats(self) -> LevelStats:
+        """Return the current statistics."""
+        with self._lock:
+            counts = {name: counter.value() for name, counter in self._counts.items()}
+            hits = next(self._stamp) - 1 - counts.pop("other stamps")
+            self._written()  # the stamp that was taken by this call
+            return LevelStats(self._number(), self.currsize, hits, **counts)
+
+    # The mapping protocol
+
+    @property
+    def currsize(self) -> float:
+        """The sum of the weights of all entries."""
+        return self._weight if self._getsizeof is not None else float(self._number())
+
+    def getsizeof(self, value: Any) -> float:
+        """Return the weight of a value: 1, unless the cache was given a function for it."""
+        return 1 if self._getsizeof is None else self._getsizeof(value)
+
+    def __getitem__(self, key: Hashable) -> Any:
+        value = self.get(key, MISSING)
+        return value if value is not MISSING else self.__missing__(key)
+
+    def __missing__(self, key: Hashable) -> Any:
+        raise KeyError(key)
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        if self._getsizeof is not None and self._getsizeof(value) > self.maxsize:
+            raise ValueError(f"the value is too large: it weighs more than maxsize, {self.maxsize:g}")
+        self.set(key, value)
+
+    def __delitem__(self, key: Hashable) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether a key is there, without counting a hit or a miss."""
+        entry = self._find(key)
+        return entry is not None and self._clock() < entry.expires
+
+    def __iter__(self) -> Iterator[Hashable]:
+        now = self._clock()
+        with self._lock:
+            pairs = [pair for segment in self._segments for pair in items_of(segment)]
+        return iter([key for key, entry in pairs if now < entry.expires])
+
+    def pop(self, key: Hashable, default: Any = MISSING) -> Any:
+        """Remove a key and return its value, or `default`; raise KeyError if there is neither."""
+        value = self._peek(key)
+        removed = self.delete(key)
+        if value is MISSING or not removed:
+            if default is MISSING:
+                raise KeyError(key)
+            return default
+        return value
+
+    def popitem(self) -> tuple[Hashable, Any]:
+        """Remove the least recently used entry, and return its key and value; raise KeyError if the cache is empty."""
+        with self._lock:
+            while True:
+                entry = self._take_least_recently_used()
+                if entry is None:
+                    raise KeyError("the cache is empty")
+                key, value, expires = entry.key, entry.value, entry.expires
+                entry.empty()
+                if self._clock() < expires:
+                    break
+        self._invalidate(key)
+        return key, value
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __len__(self) -> int:
+        return self._number()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.currsize:g} of {self.maxsize:g})"
+
+    def begin_anew(self) -> None:
+        """Reset in a forked child."""
+        LocalCache.begin_anew(self)
+        LruEntries.begin_anew(self)
+
+    # Operations without invalidation
+
+    def _peek(self, key: Hashable) -> Any:
+        entry = self._find(key)
+        if entry is None:
+            return MISSING
+        value = entry.value
+        return value if self._clock() < entry.expires else MISSING
 
     def _store(self, key: Hashable, value: Any, ttl: float | None) -> None:
         seconds = self._seconds if ttl == DEFAULT else checked_ttl(ttl, None)
-        entry = _Entry()
+        entry = CacheEntry()
         entry.key = key
         entry.value = value
         entry.expires = math.inf if seconds is None else self._clock() + seconds
         entry.stamp = next(self._stamp)
         self._written()
-        if self._weigh is not None:
-            self._store_weighed(entry, self._weigh(value))
+        if self._is_weighed:
+            self._store_weighed(entry)
             return
-        self._entries[key] = entry
-        if len(self._entries) > self.maxsize:
-            self._make_room()
-
-    def _store_weighed(self, entry: _Entry, weight: float) -> None:
-        if not weight >= 0:
-            raise ValueError(f"weigh says {weight!r}: a weight is a number of at least 0")
-        entry.weight = weight
-        with self._lock:
-            old: object = self._pop(entry.key)
-            if weight > self.maxsize:
-                self._counts["refusals"].add()
-            else:
-                self._entries[entry.key] = entry
-                self._weight += weight
-                old = old, self._make_room()
-        del old  # values may end here, with finalizers of their own: outside of the lock
-
-    def delete(self, key: Hashable) -> bool:
-        """Forget a key; was there anything?"""
-        gone = self._remove(key)
-        self._changed(key)
-        return gone
+        entries = self._segments[0]
+        old = entries.get(key)
+        entries[key] = entry
+        self._to_check.append(entry)
+        if old is not None:
+            self._touch_quietly(key)
+            old.empty()
+            self._limit_checks(len(entries))
+        elif len(entries) > self.maxsize:
+            for removed in self._make_room():
+                removed.empty()
 
     def _remove(self, key: Hashable) -> bool:
-        with self._lock:
-            entry = self._pop(key)
-        return entry is not None
+        entry = self._pop(key)
+        if entry is None:
+            return False
+        entry.empty()
+        self._limit_checks(self._number())
+        return True
 
-    def clear(self) -> None:
-        """Forget everything; the statistics go on."""
-        with self._lock:
-            gone = list(self._entries.values())
-            self._entries.clear()
-            self._order = []
-            self._weight = 0.0
-        self._flights.forget_all()
-        self._fresh.changed()
-        del gone
-
-    relieve = clear
-
-    def purge(self) -> int:
-        """Remove what has expired; returns how much that was."""
-        with self._lock:
-            now = self._clock()
-            old = [entry for entry in list(self._entries.values()) if entry.expires <= now]
-            for entry in old:
-                self._expire(entry)
-        return len(old)
-
-    def stats(self) -> LevelStats:
-        """The numbers of this moment."""
-        with self._lock:
-            counts = {name: counter.value() for name, counter in self._counts.items()}
-            hits = next(self._stamp) - 1 - counts.pop("other stamps")
-            self._written()  # the stamp of this look
-            weight = float(len(self._entries)) if self._weigh is None else self._weight
-            return LevelStats(len(self._entries), weight, hits, **counts)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: Hashable) -> bool:
-        """Without being a hit or a miss."""
-        entry = self._find(key)
-        return entry is not None and self._clock() < entry.expires
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.stats().weight:g} of {self.maxsize:g}>"
-
-    def _peek(self, key: Hashable) -> Any:
-        entry = self._find(key)
-        return entry.value if entry is not None and self._clock() < entry.expires else MISSING
+    def _invalidate(self, key: Hashable) -> None:
+        self._flights.forget(key)
+        self._reads.invalidate(key)
 
     def _missed(self, key: Hashable) -> None:
         self._counts["misses"].add()
         entry = self._find(key)
-        if entry is not None and entry.expires <= self._clock():
-            with self._lock:
-                self._expire(entry)
-
-    def _changed(self, key: Hashable) -> None:
-        self._flights.forget(key)
-        self._fresh.changed(key)
-
-    def _expire(self, entry: _Entry) -> None:
-        if self._drop(entry):
-            self._counts["expirations"].add()
-
-    def _drop(self, entry: _Entry) -> bool:
-        """Remove an entry, unless it was replaced."""
-        popped = self._pop(entry.key) if self._entries.get(entry.key) is entry else None
-        if popped is not None and popped is not entry:  # it was, between these two
-            self._entries.setdefault(entry.key, popped)
-            self._weight += 0.0 if self._weigh is None else popped.weight
-        return popped is entry
-
-    def _pop(self, key: Hashable) -> _Entry | None:
-        entry = self._entries.pop(key, None)
-        if entry is not None and self._weigh is not None:
-            self._weight -= entry.weight
-        return entry
-
-    def _make_room(self) -> list[_Entry]:
-        """Remove the least recently used entries until the rest fits; returns them."""
-        entries, gone = self._entries, []
-        while entries and (len(entries) if self._weigh is None else self._weight) > self.maxsize:
-            order = self._order
-            try:
-                key, stamp = order.pop()
-            except IndexError:
-                self._sort(order)
-                continue
-            entry = entries.get(key)
-            if entry is not None and entry.stamp == stamp and self._drop(entry):
-                self._counts["evictions"].add()
-                gone.append(entry)
-        return gone
-
-    def _sort(self, used_up: list[tuple[Hashable, int]]) -> None:
-        with self._lock:
-            if self._order is used_up:  # else another thread has
-                self.purge()
-                stamps = [(entry.key, entry.stamp) for entry in list(self._entries.values())]
-                self._order = sorted(stamps, key=itemgetter(1), reverse=True)
-
-    def begin_anew(self) -> None:
-        """In a child process after a fork."""
-        super().begin_anew()
-        self._lock = threading.RLock()
-        for counter in self._counts.values():
-            counter.begin_anew()
+        if entry is not None and entry.expires <= self._clock() and self._drop_expired(entry):
+            entry.empty()

@@ -1,4 +1,4 @@
-"""Locks between processes, one per key, all in one file: ranges of one byte each, which the system gives back when their process ends."""
+"""Locks between processes, one per key, as byte ranges of one file. The system releases them when their process ends."""
 
 from __future__ import annotations
 
@@ -11,69 +11,73 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.fork import register_at_fork
-from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, check_no_circle
+from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, circular_wait, waits_for_itself
 
-#: Offsets that a key's hash is taken to; those of files end at 2**63.
+#: Bits of a key's hash that are used as the offset of its lock; files end at 2**63.
 _BITS: Final = 62
 
 
 class RangeLocks:
-    """The locks of one file in this process. Safe to use from several threads, and after a fork.
+    """The locks that this process holds in one file. Safe to use from several threads, and after a fork.
 
-    To be had from `range_locks`: closing any descriptor of a file gives back all locks that this process has on it, so there
-    must be one only.
+    Made by `range_locks`: closing any descriptor of a file releases all locks that the process holds on it, so each process must
+    open the file once.
     """
 
     def __init__(self, path: Path) -> None:
+        import fcntl  # now: a child that is forked while another thread imports waits for that for ever
+
+        self._fcntl = fcntl
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant: a finalizer may use a cache
         self._held: dict[int, Flight | None] = {}
-        """By offset: the work that the lock is held for."""
+        """By offset: the computation that holds the lock."""
         self._pid = 0
-        self._files: list[int] = []  # the last is this process's, the others were inherited
+        self._files: list[int] = []  # the last one is open in this process, the others are inherited
         weakref.finalize(self, _close, self._files)
         register_at_fork(self)
 
     def begin_anew(self) -> None:
-        """In a child process: what is held is the parent's, and the lock may have been held by a thread that is not here."""
-        self._lock = threading.Lock()
+        """Reset in a forked child: held locks belong to the parent."""
+        self._lock = threading.RLock()
         self._held = {}
 
     def try_lock(self, key: bytes) -> Callable[[], None] | None:
-        """Take the lock of a key; returns what gives it back, or None where another process or thread has it.
+        """Take the lock of a key. Return its release function, or None if another process or thread holds it.
 
         Raises
         ------
         CacheError
-            the work that has it is the one that asks, by way of another cache on the same file: it would wait for itself.
+            if the computation that holds the lock waits for the caller, through another cache on the same file.
         """
-        import fcntl
-
+        fcntl = self._fcntl
         offset = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> (64 - _BITS)
         with self._lock:
             self._open()
-            if offset in self._held:
-                if (holder := self._held[offset]) is not None:
-                    check_no_circle(holder)
-                return None
-            try:
-                fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
-            except (BlockingIOError, PermissionError):
-                return None
-            self._held[offset] = CURRENT.get()
+            is_held = offset in self._held
+            holder = self._held.get(offset)
+            if not is_held:
+                try:
+                    fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+                except (BlockingIOError, PermissionError):
+                    return None
+                self._held[offset] = CURRENT.get()
             pid = self._pid
+        if is_held:
+            if holder is not None and waits_for_itself(holder):
+                raise circular_wait(holder)
+            return None
         return lambda: self._unlock(offset, pid)
 
     def _unlock(self, offset: int, pid: int) -> None:
-        import fcntl
-
+        fcntl = self._fcntl
         with self._lock:
-            if pid == os.getpid():  # else it was the parent's
+            if pid == os.getpid():  # otherwise the parent holds it
                 fcntl.lockf(self._files[-1], fcntl.LOCK_UN, 1, offset)
                 self._held.pop(offset, None)
 
     def _open(self) -> None:
-        if self._pid != os.getpid():  # the first time, or in a child, to which the parent's locks do not belong
+        if self._pid != os.getpid():  # the first time, or in a child, which does not inherit locks
             self._held.clear()
             self._files.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._pid = os.getpid()
@@ -84,15 +88,28 @@ def _close(files: list[int]) -> None:
         os.close(file)
 
 
-_known: weakref.WeakValueDictionary[Path, RangeLocks] = weakref.WeakValueDictionary()
-_knowing: Final = threading.Lock()
+class _KnownFiles:
+    """The locks of all files in use, shared by the caches on one folder."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._locks: weakref.WeakValueDictionary[Path, RangeLocks] = weakref.WeakValueDictionary()
+        register_at_fork(self)
+
+    def begin_anew(self) -> None:
+        self._lock = threading.RLock()
+
+    def of(self, path: Path) -> RangeLocks:
+        with self._lock:
+            locks = self._locks.get(path)
+            if locks is None:
+                locks = self._locks[path] = RangeLocks(path)
+            return locks
+
+
+_known_files: Final = _KnownFiles()
 
 
 def range_locks(path: Path) -> RangeLocks:
-    """The locks in this file, which all who ask share as long as one of them keeps them."""
-    path = path.resolve()
-    with _knowing:
-        locks = _known.get(path)
-        if locks is None:
-            locks = _known[path] = RangeLocks(path)
-        return locks
+    """Return the locks of a file, the same object as long as one caller keeps it."""
+    return _known_files.of(path.resolve())

@@ -1,88 +1,116 @@
-"""`RedisCache` and `AsyncRedisCache`: entries on a server, shared by machines."""
+"""`RedisCache` and `AsyncRedisCache`: entries on a Redis server, shared by several machines."""
 
 from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from pytest_perfguard.tools.caches.get_or_compute import Computing
-from pytest_perfguard.tools.caches.get_or_compute_aio import AsyncComputing
-from pytest_perfguard.tools.caches.level import DEFAULT, Found, Missing, Release
-from pytest_perfguard.tools.caches.remote_base import RedisBase, redis_package
+from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache
+from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, CachedValue, Missing, Release
+from pytest_perfguard.tools.caches.redis_operations import RedisBase, redis_package
 from pytest_perfguard.tools.caches.sansio import run, run_async
 
+#: Clients for asyncio that were open at a fork. They are kept: to close them would disturb the parent.
+_inherited: Final[list[Any]] = []
 
-class RedisCache(RedisBase, Computing):
-    """Keeps entries in Redis, by redis-py (extra `redis`). Safe to use from several threads.
 
-    A server that is away is a miss and a warning, not a failure: it is then asked again after half a second, and less and less often
-    up to every 30 s. An entry that cannot be read is a miss, and is removed. How much is kept is the server's to say (`maxmemory`).
+class RedisCache(RedisBase, ComputingCache):
+    """Keep entries in Redis, with redis-py (extra `redis`). Safe to use from several threads.
+
+    While the server does not answer, its entries are misses. A warning is logged, and the server is tried again after half a second,
+    then less and less often, up to every 30 s. An entry that cannot be read is a miss and is removed. The server limits the size
+    (`maxmemory`); a value that it refuses is not kept, and neither is the older one.
 
     Parameters
     ----------
     url, client
-        such as "redis://127.0.0.1:6379/0", or a client of redis-py, which is then the caller's to close.
+        such as "redis://127.0.0.1:6379/0"; or a client of redis-py, which the caller closes.
     ttl
-        seconds that an entry lives where `set` does not say; None: for ever.
+        seconds that an entry lives unless `set` gives another time; None: no limit.
     prefix
-        of all keys; `clear` removes what begins with it.
+        of all keys; `clear` removes the keys that begin with it.
     serializer
-        anything with `dumps` and `loads`; JSON by default, which refuses what would not come back as it is. Whoever can write
-        to the server can have code run by one that trusts what it reads, such as pickle.
+        any object with `dumps` and `loads`; by default JSON, which refuses values that would come back changed. With a serializer
+        that trusts its input, such as pickle, anybody who can write to the server can run code here.
     timeout
         seconds for connecting and for each answer, of a client made from `url`.
     lease
-        seconds after which the right to compute a key (`get_or_compute`) is given to somebody else.
+        seconds after which the right to compute a key (`get_or_compute`) passes to another process.
 
     Raises
     ------
     MissingExtra
+        if redis-py is not installed.
     """
 
     blocking = True
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key that was set and has not expired, or `default`."""
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of a key that was set and has not expired, or `default`."""
         found = run(self.looking_up(key))
         return default if found is None else found.value
 
-    def lookup(self, key: str) -> Found | None:
-        """The value and the seconds it has left; None if there is nothing."""
+    def lookup(self, key: Any) -> CachedValue | None:
+        """Return the value and its remaining seconds, or None."""
         return run(self.looking_up(key))
 
-    def set(self, key: str, value: Any, ttl: float | None = DEFAULT) -> None:
-        """Keep a value for `ttl` seconds, None for ever; by default as long as the cache says.
+    def set(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> None:
+        """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values.
 
         Raises
         ------
         CacheValueError
-            the serializer cannot keep such a value.
+            if the serializer refuses the value.
         """
         with self._changing(key):
             run(self.store(key, value, ttl))
 
-    def delete(self, key: str) -> bool:
-        """Forget a key; was there anything?"""
+    def add(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> bool:
+        """Set a value only if the key has none, and return whether it was set."""
+        with self._changing(key):
+            return run(self.adding(key, value, ttl))
+
+    def increment(self, key: Any, delta: int = 1) -> int | None:
+        """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
+        with self._changing(key):
+            return run(self.incrementing(key, delta))
+
+    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """Return the values of several keys, in their order, with one request."""
+        return [default if value is MISSING else value for value in run(self.looking_up_many(list(keys)))]
+
+    def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
+        """Set several pairs of key and value with one request."""
+        given = list(pairs)
+        with contextlib.ExitStack() as stack:
+            for key, _value in given:
+                stack.enter_context(self._changing(key))
+            run(self.storing_many(given, ttl))
+
+    def delete(self, key: Any) -> bool:
+        """Remove a key and return whether it was there."""
         with self._changing(key):
             return run(self.removal(key))
 
     def clear(self) -> None:
-        """Forget everything that begins with the prefix."""
+        """Remove all keys that begin with the prefix."""
         with self._changing_all():
             run(self.clearing())
 
-    def claim(self, key: str) -> Release | Missing | None:
-        """The right to compute a key among all that use the server, for the time of the lease; None while somebody else has it,
-        MISSING where the server is away."""
-        return run(self.claiming(key))
+    def lease(self, key: Any) -> Release | Missing | None:
+        """Take the right to compute a key among all processes that use the server, for the time of the lease.
+
+        Return its release function, None if another process holds it, MISSING if the server is away.
+        """
+        return run(self.leasing(key))
 
     def close(self) -> None:
-        """Close the client, if it was made here."""
-        if self._made is not None:
-            self._made.close()
-            self._made = None
+        """Close the client, if it was made from `url`."""
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
     def _client(self) -> Any:
         if self._given is not None:
@@ -95,60 +123,96 @@ class RedisCache(RedisBase, Computing):
         run(self.releasing(name, token))
 
     def _release_later(self, release: Callable[[], Any]) -> None:
-        with contextlib.suppress(Exception):  # the lease ends in any case
+        with contextlib.suppress(Exception):  # the lease expires in any case
             release()
 
 
-class AsyncRedisCache(RedisBase, AsyncComputing):
-    """`RedisCache` for asyncio: the same, awaited. Each event loop has a client of its own; close it there."""
+class AsyncRedisCache(RedisBase, AsyncComputingCache):
+    """`RedisCache` for asyncio: the same methods, awaited.
+
+    Each event loop has a client of its own; close it there. The client of a loop that has ended is dropped.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._clients: weakref.WeakKeyDictionary[object, Any] = weakref.WeakKeyDictionary()
+        self._clients: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._releasing: set[object] = set()
 
-    async def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key that was set and has not expired, or `default`."""
+    async def get(self, key: Any, default: Any = None) -> Any:
+        """Return the value of a key that was set and has not expired, or `default`."""
         found = await run_async(self.looking_up(key))
         return default if found is None else found.value
 
-    async def lookup(self, key: str) -> Found | None:
-        """The value and the seconds it has left; None if there is nothing."""
+    async def lookup(self, key: Any) -> CachedValue | None:
+        """Return the value and its remaining seconds, or None."""
         return await run_async(self.looking_up(key))
 
-    async def set(self, key: str, value: Any, ttl: float | None = DEFAULT) -> None:
-        """Keep a value for `ttl` seconds, None for ever; by default as long as the cache says.
+    async def set(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> None:
+        """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values.
 
         Raises
         ------
         CacheValueError
-            the serializer cannot keep such a value.
+            if the serializer refuses the value.
         """
         with self._changing(key):
             await run_async(self.store(key, value, ttl))
 
-    async def delete(self, key: str) -> bool:
-        """Forget a key; was there anything?"""
+    async def add(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> bool:
+        """Set a value only if the key has none, and return whether it was set."""
+        with self._changing(key):
+            return await run_async(self.adding(key, value, ttl))
+
+    async def increment(self, key: Any, delta: int = 1) -> int | None:
+        """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
+        with self._changing(key):
+            return await run_async(self.incrementing(key, delta))
+
+    async def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """Return the values of several keys, in their order, with one request."""
+        values = await run_async(self.looking_up_many(list(keys)))
+        return [default if value is MISSING else value for value in values]
+
+    async def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
+        """Set several pairs of key and value with one request."""
+        given = list(pairs)
+        with contextlib.ExitStack() as stack:
+            for key, _value in given:
+                stack.enter_context(self._changing(key))
+            await run_async(self.storing_many(given, ttl))
+
+    async def delete(self, key: Any) -> bool:
+        """Remove a key and return whether it was there."""
         with self._changing(key):
             return await run_async(self.removal(key))
 
     async def clear(self) -> None:
-        """Forget everything that begins with the prefix."""
+        """Remove all keys that begin with the prefix."""
         with self._changing_all():
             await run_async(self.clearing())
 
-    async def claim(self, key: str) -> Release | Missing | None:
-        """The right to compute a key among all that use the server, for the time of the lease; None while somebody else has it,
-        MISSING where the server is away."""
-        return await run_async(self.claiming(key))
+    async def lease(self, key: Any) -> Release | Missing | None:
+        """Take the right to compute a key among all processes that use the server, for the time of the lease.
+
+        Return its release function, None if another process holds it, MISSING if the server is away.
+        """
+        return await run_async(self.leasing(key))
 
     async def close(self) -> None:
-        """Close the client of the running event loop, if it was made here."""
+        """Close the client of the running event loop, if it was made from `url`."""
         import asyncio
 
+        self._drop_clients_of_ended_loops()
         made = self._clients.pop(asyncio.get_running_loop(), None)
         if made is not None:
             await made.aclose()
+
+    def begin_anew(self) -> None:
+        """Reset in a forked child: event loops and their clients belong to the parent."""
+        super().begin_anew()
+        _inherited.extend(self._clients.values())
+        self._clients = weakref.WeakKeyDictionary()
+        self._releasing = set()
 
     def _client(self) -> Any:
         import asyncio
@@ -158,8 +222,13 @@ class AsyncRedisCache(RedisBase, AsyncComputing):
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
+            self._drop_clients_of_ended_loops()
             client = self._clients[loop] = self._new_client(redis_package(asynchronous=True))
         return client
+
+    def _drop_clients_of_ended_loops(self) -> None:
+        for loop in [loop for loop in self._clients if loop.is_closed()]:
+            self._clients.pop(loop, None)
 
     async def _release(self, name: bytes, token: str) -> None:
         await run_async(self.releasing(name, token))

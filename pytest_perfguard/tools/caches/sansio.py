@@ -1,4 +1,4 @@
-"""What caches do, written once as steps: generators that yield calls, made by threads as they are, and awaited by tasks."""
+"""Cache operations without I/O: generators that yield calls, which threads make directly and tasks await."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-#: Yields what is to be called without arguments, and is sent what that returned.
-Steps = Generator[Callable[[], Any], Any, T]
+#: A generator that yields functions without arguments and is sent their results. It returns T.
+Calls = Generator[Callable[[], Any], Any, T]
 
 
-def run(steps: Steps[T]) -> T:
-    """Make the calls."""
-    with contextlib.closing(steps):  # an interrupt between two calls ends them, too
+def run(calls: Calls[T]) -> T:
+    """Make the calls of a generator and return its result."""
+    with contextlib.closing(calls):  # also after an interrupt between two calls
         try:
-            call = next(steps)
+            call = next(calls)
             while True:
                 try:
                     result = call()
-                except BaseException as error:  # the steps clean up, with further steps
-                    call = steps.throw(error)
+                except BaseException as error:  # the generator may clean up with further calls
+                    call = calls.throw(error)
                 else:
-                    call = steps.send(result)
+                    call = calls.send(result)
         except StopIteration as end:
             value: T = end.value
             return value
 
 
-async def run_async(steps: Steps[T]) -> T:
-    """Make the calls, and await what is awaitable."""
-    with contextlib.closing(steps):
+async def run_async(calls: Calls[T]) -> T:
+    """Make the calls of a generator, await awaitable results, and return the generator's result."""
+    with contextlib.closing(calls):
         try:
-            call = next(steps)
+            call = next(calls)
             while True:
                 try:
                     result = call()
                     if inspect.isawaitable(result):
                         result = await result
                 except BaseException as error:
-                    call = steps.throw(error)
+                    call = calls.throw(error)
                 else:
-                    call = steps.send(result)
+                    call = calls.send(result)
         except StopIteration as end:
             value: T = end.value
             return value

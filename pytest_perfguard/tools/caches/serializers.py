@@ -1,64 +1,97 @@
-"""How values become bytes. Anything with `dumps` and `loads` will do, such as the module `pickle` where the user asks for it."""
+"""Serializers turn values into bytes. Any object with `dumps` and `loads` is one, such as the modules `pickle` and `json`."""
 
 from __future__ import annotations
 
 import json
+from types import NoneType
 from typing import Any, Final, Protocol
 
 from pytest_perfguard.core.tool_errors import CacheValueError
 
 
 class Serializer(Protocol):
-    """Makes bytes of values, and values of bytes."""
+    """Converts values to bytes and back."""
 
-    def dumps(self, value: Any, /) -> bytes:
-        """The value as bytes."""
+    def dumps(self, value: Any, /) -> bytes | str:
+        """Return the value as bytes, or as text that is stored as UTF-8."""
 
     def loads(self, data: bytes, /) -> Any:
-        """The value again."""
+        """Return the value that `dumps` has converted."""
 
 
 class JsonSerializer:
-    """JSON, and only of what comes back as it is: a tuple would be a list, and the key 1 of a mapping "1"."""
+    """JSON for values that JSON returns unchanged. A tuple would become a list, and the key 1 of a mapping "1"."""
 
     def dumps(self, value: Any, /) -> bytes:
-        """The value as UTF-8.
+        """Return the value as UTF-8 text.
 
         Raises
         ------
         CacheValueError
+            if JSON cannot represent the value, or would return a different one.
         """
         try:
-            text = json.dumps(value, separators=(",", ":"))
+            text = _encode(value)
+            unchanged = _is_plain(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise CacheValueError("JSON", f"{error}; give the cache a serializer, such as pickle") from None
-        if not _same(value, json.loads(text)):
+        if not unchanged:
             raise CacheValueError(
                 "JSON",
-                f"{_shortened(value)} would come back as {_shortened(json.loads(text))}; give the cache a serializer, such as pickle",
+                f"{_shortened(value)} would come back as {_shortened(json.loads(text))}; "
+                "give the cache a serializer, such as pickle",
             )
         return text.encode()
 
     def loads(self, data: bytes, /) -> Any:
-        """The value again; ValueError if the bytes are no JSON."""
+        """Return the value; raise ValueError if the bytes are not JSON."""
         return json.loads(data)
 
 
 JSON: Final = JsonSerializer()
-_SHOWN: Final = 60
+MAX_SHOWN: Final = 60
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_SCALARS: Final = frozenset({str, int, float, bool, NoneType})
 
 
-def _same(value: Any, back: Any) -> bool:
-    """Is it of the same types throughout? Equal it then is: JSON changes no numbers and no text."""
-    if type(value) is not type(back):
-        return False
-    if type(value) is dict:
-        return value.keys() == back.keys() and all(_same(item, back[key]) for key, item in value.items())
-    if type(value) is list:
-        return all(_same(item, other) for item, other in zip(value, back, strict=True))
-    return True
+def encoded(serializer: Serializer, value: Any, cache: str) -> bytes:
+    """Return the value as bytes.
+
+    Raises
+    ------
+    CacheValueError
+        if the serializer refuses the value, or returns neither bytes nor text.
+    """
+    try:
+        data = serializer.dumps(value)
+    except CacheValueError:
+        raise
+    except Exception as error:  # pickle alone raises PicklingError, TypeError, AttributeError, RecursionError
+        problem = f"the serializer cannot convert {_shortened(value)}: {type(error).__name__}: {error}"
+        raise CacheValueError(cache, problem) from error
+    if isinstance(data, str):
+        return data.encode(errors="surrogatepass")
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    raise CacheValueError(cache, f"the serializer returned {_shortened(data)}, expected bytes")
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether all types are those that JSON returns. JSON changes no numbers and no text of these types."""
+    kind = type(value)
+    if kind is dict:
+        if not all(type(key) is str for key in value):
+            return False
+        value = value.values()
+    elif kind is not list:
+        return kind in _SCALARS
+    return _SCALARS.issuperset(map(type, value)) or all(map(_is_plain, value))
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    try:
+        text = repr(value)
+    except Exception as error:  # a message about a value must not fail because of the value
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -1,21 +1,25 @@
-"""Single flight: of all who want the same at the same time, one works for it. Here for threads."""
+"""Single-flight: concurrent callers of one key share one computation. For threads and for tasks."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future
-from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.tool_errors import CacheError
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
 
 class Flight:
-    """Work for a key. `parent` is the flight in whose work it began; `waits_for` the one that its own work waits for."""
+    """One computation of a key. `parent` is the computation that started it, `waits_for` the one that it waits for."""
 
     __slots__ = ("key", "parent", "waits_for")
 
@@ -25,17 +29,12 @@ class Flight:
         self.waits_for: Flight | None = None
 
 
-#: The flight that the running code works for.
+#: The computation that the running code belongs to.
 CURRENT: Final[ContextVar[Flight | None]] = ContextVar("perfguard_flight", default=None)
 
 
-def check_no_circle(flight: Flight) -> None:
-    """Refuse to wait for a flight that waits, by whatever detour, for the code that asks.
-
-    Raises
-    ------
-    CacheError
-    """
+def waits_for_itself(flight: Flight) -> bool:
+    """Return whether a computation waits, directly or through others, for the running code."""
     own: list[Flight] = []
     current = CURRENT.get()
     while current is not None:
@@ -44,92 +43,211 @@ def check_no_circle(flight: Flight) -> None:
     waited: Flight | None = flight
     while waited is not None:
         if waited in own:
-            raise CacheError("get_or_compute", f"computing {flight.key!r} asks for {flight.key!r} itself")
+            return True
         waited = waited.waits_for
+    return False
+
+
+def circular_wait(flight: Flight) -> CacheError:
+    """Return the error for a computation that would wait for itself."""
+    return CacheError("get_or_compute", f"computing {flight.key!r} asks for {flight.key!r} itself")
 
 
 class ThreadFlight(Flight):
-    """One whose result threads wait for."""
+    """A computation by a thread, for whose result other threads wait."""
 
-    __slots__ = ("future",)
+    __slots__ = ("future", "token")
 
     def __init__(self, key: Hashable) -> None:
         super().__init__(key)
         self.future: Future[Any] = Future()
+        self.token: Token[Flight | None] | None = None
 
 
-class Flights:
-    """The work under way, by key. Safe to use from several threads."""
+class SingleFlight:
+    """The computations in progress, by key. Safe to use from several threads.
+
+    It needs no lock, under which a key's `__eq__` would run: each operation on the dictionary is atomic.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._flights: dict[Hashable, ThreadFlight] = {}
 
-    def run(self, key: Hashable, work: Callable[[], T]) -> T:
-        """What `work()` returns or raises, of the first who came; the others wait for it."""
-        own = ThreadFlight(key)
+    def run(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the result of `compute()` or raise its error; concurrent callers of the key share one call."""
+        flight, is_own = self.join(key)
+        if not is_own:
+            result: T = self.wait(flight)
+            return result
         try:
-            with _circles:  # of all caches, since their flights may wait for one another
-                flight = self._joined(own)
-                if flight is not own:
-                    check_no_circle(flight)
-                if own.parent is not None:
-                    own.parent.waits_for = flight
-            if flight is not own:
-                result: T = flight.future.result()
-                return result
-            return self._fly(own, work)
-        finally:
-            if own.parent is not None:
-                own.parent.waits_for = None
-
-    def forget(self, key: Hashable) -> None:
-        """Who comes from now on begins anew."""
-        with self._lock:
-            self._flights.pop(key, None)
-
-    def forget_all(self) -> None:
-        """The same for all keys."""
-        with self._lock:
-            self._flights.clear()
-
-    def begin_anew(self) -> None:
-        """In a child process: the work is the parent's."""
-        self._flights.clear()
-        self._lock = threading.Lock()
-
-    def _joined(self, own: ThreadFlight) -> ThreadFlight:
-        with self._lock:
-            return self._flights.setdefault(own.key, own)
-
-    def _fly(self, flight: ThreadFlight, work: Callable[[], T]) -> T:
-        token = CURRENT.set(flight)
-        try:
-            value = work()
+            value = compute()
         except BaseException as error:
-            self._land(flight)
-            flight.future.set_exception(_for_others(flight.key, error))
+            self.fail(flight, error)
             raise
-        finally:
-            CURRENT.reset(token)
-        self._land(flight)
-        flight.future.set_result(value)
+        self.finish(flight, value)
         return value
 
-    def _land(self, flight: ThreadFlight) -> None:
-        with self._lock:
-            if self._flights.get(flight.key) is flight:
-                del self._flights[flight.key]
+    def join(self, key: Hashable) -> tuple[ThreadFlight, bool]:
+        """Return the computation of a key, and whether the caller must make it, and then call `finish` or `fail`.
+
+        Raises
+        ------
+        CacheError
+            if the computation in progress waits for the caller.
+        """
+        own = ThreadFlight(key)
+        flight = self._flights.setdefault(key, own)
+        with _waiting:  # of all caches: a computation may wait for one in another cache
+            circular = flight is not own and waits_for_itself(flight)
+            if own.parent is not None and not circular:
+                own.parent.waits_for = flight
+        if circular:
+            raise circular_wait(flight)
+        if flight is own:
+            own.token = CURRENT.set(own)
+        return flight, flight is own
+
+    def wait(self, flight: ThreadFlight) -> Any:
+        """Return the result of another thread's computation, or raise its error."""
+        try:
+            return flight.future.result()
+        finally:
+            _stop_waiting(CURRENT.get())
+
+    def finish(self, flight: ThreadFlight, value: object) -> None:
+        """Pass the result to all waiting threads."""
+        self._end(flight)
+        flight.future.set_result(value)
+
+    def fail(self, flight: ThreadFlight, error: BaseException) -> None:
+        """Pass an error to all waiting threads. An interrupt or an exit concerns only the computing thread."""
+        self._end(flight)
+        if not isinstance(error, Exception):
+            problem = f"computing {flight.key!r} was abandoned because of {type(error).__name__}"
+            error = CacheError("get_or_compute", problem)
+        flight.future.set_exception(error)
+
+    def forget(self, key: Hashable) -> None:
+        """Let callers from now on begin a new computation of the key."""
+        self._flights.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Let callers from now on begin new computations."""
+        self._flights.clear()
+
+    def begin_anew(self) -> None:
+        """Reset in a forked child: the computations belong to the parent."""
+        self._flights = {}
+
+    def _end(self, flight: ThreadFlight) -> None:
+        if flight.token is not None:
+            CURRENT.reset(flight.token)
+            flight.token = None
+        if self._flights.get(flight.key) is flight:
+            removed = self._flights.pop(flight.key, None)
+            if removed is not None and removed is not flight:  # replaced by another thread between the two lines
+                self._flights.setdefault(flight.key, removed)
+        _stop_waiting(flight.parent)
 
 
-_circles: Final = threading.Lock()
+def _stop_waiting(flight: Flight | None) -> None:
+    if flight is not None:
+        flight.waits_for = None
 
-if hasattr(os, "register_at_fork"):  # a child must not find it locked by a thread that it has not
-    os.register_at_fork(before=_circles.acquire, after_in_parent=_circles.release, after_in_child=_circles.release)
+
+class _WaitLock:
+    """The lock of `waits_for` of all computations. Reentrant, and new in a forked child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        register_at_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    def begin_anew(self) -> None:
+        self._lock = threading.RLock()
 
 
-def _for_others(key: Hashable, error: BaseException) -> BaseException:
-    """What those who wait are told: a Ctrl-C or an exit is their own thread's alone."""
-    if isinstance(error, Exception):
-        return error
-    return CacheError("get_or_compute", f"computing {key!r} was given up by {type(error).__name__}")
+class TaskFlight(Flight):
+    """A computation by a task of its own, so that a cancelled caller does not cancel it for the others."""
+
+    __slots__ = ("task", "waiting")
+
+    def __init__(self, key: Hashable, computation: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(key)
+        self.waiting = 0
+        token = CURRENT.set(self)  # the task copies the context
+        try:
+            self.task = loop.create_task(computation)
+        finally:
+            CURRENT.reset(token)
+
+
+class AsyncSingleFlight:
+    """The computations in progress, by event loop and key."""
+
+    def __init__(self) -> None:
+        self._flights: dict[tuple[asyncio.AbstractEventLoop, Hashable], TaskFlight] = {}
+
+    async def run(self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of `compute()` or raise its error; concurrent callers of the key share one call.
+
+        The computation is cancelled when all callers are.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        flight = self._flights.get((loop, key))
+        if flight is None:
+            flight = self._started(key, compute, loop)
+        elif waits_for_itself(flight):
+            raise circular_wait(flight)
+        current = CURRENT.get()
+        if current is not None:
+            current.waits_for = flight
+        flight.waiting += 1
+        try:
+            result: T = await asyncio.shield(flight.task)
+            return result
+        finally:
+            flight.waiting -= 1
+            _stop_waiting(current)
+            if not flight.waiting and not flight.task.done() and not loop.is_closed():
+                self.finish(loop, flight)
+                flight.task.cancel()
+
+    def forget(self, key: Hashable) -> None:
+        """Let callers from now on begin a new computation of the key."""
+        for loop, known in list(self._flights):
+            if known == key:
+                self._flights.pop((loop, known), None)
+
+    def forget_all(self) -> None:
+        """Let callers from now on begin new computations."""
+        self._flights.clear()
+
+    def begin_anew(self) -> None:
+        """Reset in a forked child: the computations belong to the parent."""
+        self._flights = {}
+
+    def finish(self, loop: asyncio.AbstractEventLoop, flight: TaskFlight) -> None:
+        """Remove a computation that has ended, or that no caller waits for."""
+        if self._flights.get((loop, flight.key)) is flight:
+            del self._flights[loop, flight.key]
+
+    def _started(
+        self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop
+    ) -> TaskFlight:
+        for known in [known for known in self._flights if known[0].is_closed()]:
+            with contextlib.suppress(RuntimeError):  # it awaits something at its end, which is impossible by now
+                self._flights.pop(known).task.get_coro().close()  # releases its lease
+        flight = self._flights[loop, key] = TaskFlight(key, compute(), loop)
+        flight.task.add_done_callback(lambda _task: self.finish(loop, flight))
+        return flight
+
+
+_waiting: Final = _WaitLock()

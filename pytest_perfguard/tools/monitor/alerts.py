@@ -1,4 +1,4 @@
-"""Alerts: conditions with what to do when they hold, told once for each series until it has recovered."""
+"""Alerts: conditions with an action, which is taken once for each series until the series has recovered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pytest_perfguard.core.labels import Series
 from pytest_perfguard.tools.monitor.conditions import FIELDS, RATE, Condition, read_condition
 from pytest_perfguard.tools.monitor.registry import Instrument
 
-#: A rate is told over so many seconds at most.
+#: Maximum seconds over which a rate is computed.
 RATE_WINDOW: Final = 60.0
-#: Readings that are kept for a rate, so far apart at least.
+#: Minimum seconds between two readings that are kept for a rate.
 RATE_STEP: Final = 1.0
 
 
 class PerformanceAlert(UserWarning):
-    """What an alert with the action "warn" says."""
+    """The warning of an alert with the action "warn"."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Breach:
     value: float
     limit: float
     text: str
-    """All of it in words."""
+    """The breach in words."""
 
     def __str__(self) -> str:
         return self.text
@@ -42,7 +42,7 @@ Action = Literal["fail", "warn"] | Callable[[Breach], object]
 
 
 class Alert:
-    """One condition over all the series that it is about."""
+    """One condition over all series that it concerns."""
 
     def __init__(self, expression: str, action: Action, *, on_record: bool, clock: Callable[[], float]) -> None:
         if action not in ("fail", "warn") and not callable(action):
@@ -54,26 +54,26 @@ class Alert:
         self._clock = clock
         self._born = clock()
         self._readings: dict[Series, deque[tuple[float, float]]] = {}
-        self._told: set[Series] = set()
+        self._reported: set[Series] = set()
         self._lock = threading.RLock()
 
-    def about(self, made: Instrument) -> bool:
-        """Is it about this series?"""
+    def concerns(self, made: Instrument) -> bool:
+        """Return whether the condition concerns this series."""
         return self.condition.field_of(made.series) is not None
 
     def begin(self, made: Instrument) -> None:
-        """Take note of what a series that is there already has come to: a rate counts from here."""
+        """Note the current value of an existing series: a rate counts from here."""
         if made.kind != "gauge" and self.condition.field_of(made.series) == RATE:
             self._readings[made.series] = deque([(self._born, _level(made))])
 
-    def told(self, instruments: Iterable[Instrument]) -> list[str]:
-        """Every breach since the last time, with the action "fail"; and why it can watch for nothing, if that is so."""
+    def reported(self, instruments: Iterable[Instrument]) -> list[str]:
+        """Return the breaches since the last call of an alert that fails, and a line for a field that its series does not have."""
         with self._lock:
             failures, self._failures = self._failures, []
         return [*failures, *filter(None, map(self._mistake, instruments))]
 
     def _mistake(self, made: Instrument) -> str:
-        """Is the series meant, and a field of it that it has not?"""
+        """Return a line if the condition names a field that this series does not have."""
         name, _dot, last = self.condition.path.rpartition(".")
         field = self.condition.field_of(made.series) or (last if made.series.name == name else None)
         known = set(made.fields()) | {RATE}
@@ -83,13 +83,13 @@ class Alert:
         return f'alert "{self.condition.text.strip()}": {made.series.name} is a {made.kind}, which has {valid}, and no {field}'
 
     def evaluate(self, instruments: Iterable[Instrument]) -> None:
-        """Look at these series, and act on each that has come to be what the alert watches for."""
+        """Evaluate the condition for these series, and act on each new breach."""
         for made in instruments:
             with self._lock:
                 breach = self._breach(made)
-                told = made.series in self._told
-                (self._told.discard if breach is None else self._told.add)(made.series)
-            if breach is not None and not told:
+                is_reported = made.series in self._reported
+                (self._reported.discard if breach is None else self._reported.add)(made.series)
+            if breach is not None and not is_reported:
                 self._act(breach)
 
     def _breach(self, made: Instrument) -> Breach | None:
@@ -103,9 +103,9 @@ class Alert:
         return Breach(str(made.series), field, value, self.condition.limit, text)
 
     def _rate(self, made: Instrument) -> float | None:
-        """Change per second, of a counter, a gauge or the number of records; None until a second has passed."""
+        """Return the change per second of a counter, a gauge or the number of records; None until a second has passed."""
         now, level = self._clock(), _level(made)
-        # What is counted began at nothing when the alert was made; a gauge begins where it was first seen.
+        # A count began at 0 when the alert was made; a gauge begins at its first value.
         first = (now, level) if made.kind == "gauge" else (self._born, 0.0)
         readings = self._readings.setdefault(made.series, deque([first]))
         while len(readings) > 1 and readings[1][0] <= now - RATE_WINDOW:
@@ -114,6 +114,10 @@ class Alert:
         if now - readings[-1][0] >= RATE_STEP:
             readings.append((now, level))
         return (level - before) / (now - at) if now - at >= RATE_STEP else None
+
+    def begin_anew(self) -> None:
+        """Reset in a forked child, where another thread may have held the lock."""
+        self._lock = threading.RLock()
 
     def _act(self, breach: Breach) -> None:
         if self.action == "fail":
@@ -125,6 +129,6 @@ class Alert:
 
 
 def _level(made: Instrument) -> float:
-    """The value, or how many records there were."""
+    """Return the value, or the number of records."""
     fields = made.fields()
     return fields.get("value", fields.get("count", 0.0))

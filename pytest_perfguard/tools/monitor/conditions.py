@@ -1,4 +1,4 @@
-"""What an alert watches for: `db.query{table="users"}.p95 > 200ms`, read into its parts and held against values. Pure."""
+"""Conditions of alerts, such as `db.query{table="users"}.p95 > 200ms`: parse them and evaluate values. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_perfguard.core.errors import ExpressionError, SeriesError
 from pytest_perfguard.core.labels import Series, read_series
 from pytest_perfguard.core.units import DURATIONS, SIZES, format_duration, format_size
 
-#: What can be asked of a counter or a gauge, and of a timer or a histogram.
+#: Fields of counters and gauges, and of timers and histograms.
 FIELDS: Final = ("value", "rate", "count", "sum", "mean", "min", "max", "p50", "p90", "p95", "p99")
 RATE: Final = "rate"
 
@@ -27,22 +27,22 @@ _NUMBER: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*")
 
 @dataclass(frozen=True)
 class Condition:
-    """One comparison. True is what is not wanted."""
+    """One comparison, which is true for unwanted values."""
 
     text: str
     path: str
-    """The name of a series, perhaps with a field behind its last dot."""
+    """The name of a series, which may include a field behind its last dot."""
     labels: tuple[tuple[str, str], ...]
-    """A series must have these, and may have others."""
+    """A series must have these labels, and may have others."""
     field: str
-    """Given behind the labels; "" where there are none, or where `value` is meant."""
+    """The field behind the labels; "" if there are no labels, or for `value`."""
     compare: str
     limit: float
     unit: str
-    """As written."""
+    """As in the expression."""
 
     def field_of(self, series: Series) -> str | None:
-        """What is asked of this series; None: nothing, it is about another one."""
+        """Return the field that the condition compares of this series; None: it concerns another series."""
         if series.matches(self.path, self.labels):
             return self.field or "value"
         name, _dot, last = self.path.rpartition(".")
@@ -51,15 +51,15 @@ class Condition:
         return None
 
     def holds(self, value: float) -> bool:
-        """Is this value what the condition watches for?"""
+        """Return whether the comparison is true for this value."""
         return _OPERATORS[self.compare](value, self.limit)
 
     def describe(self, series: Series, field: str, value: float) -> str:
-        """`db.query{table="users"}.p95 is 231 ms: alert "db.query.p95 > 200ms"`."""
+        """Return a breach in words: `db.query{table="users"}.p95 is 231 ms: alert "db.query.p95 > 200ms"`."""
         return f'{series}.{field} is {self.amount(value)}: alert "{self.text.strip()}"'
 
     def amount(self, value: float) -> str:
-        """A value in the dimension of the limit."""
+        """Return a value as text in the unit of the limit."""
         if self.unit in DURATIONS:
             return format_duration(value)
         if self.unit in SIZES:
@@ -68,12 +68,12 @@ class Condition:
 
 
 def read_condition(text: str) -> Condition:
-    """The condition that the text states.
+    """Parse a condition.
 
     Raises
     ------
     ExpressionError
-        with the column at which it stops making sense.
+        with the column of the first mistake.
     """
     series = _SERIES.match(text)
     if series is None:
@@ -94,8 +94,8 @@ def read_condition(text: str) -> Condition:
         valid = ", ".join(name for name in _UNITS if name)
         raise ExpressionError(text, number.end() + 1, f"unknown unit {unit!r} (valid: {valid}, or none)")
     try:
-        wanted = read_series(series[1] + (series[2] or ""))
+        found = read_series(series[1] + (series[2] or ""))
     except SeriesError as error:
         raise ExpressionError(text, series.start(1) + 1, str(error)) from None
     limit = float(number[1]) * _UNITS[unit]
-    return Condition(text, wanted.name, wanted.labels, series[3].removeprefix("."), compare[1], limit, unit)
+    return Condition(text, found.name, found.labels, series[3].removeprefix("."), compare[1], limit, unit)

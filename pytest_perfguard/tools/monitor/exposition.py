@@ -1,10 +1,10 @@
-"""A monitor's series for others to read: JSON by ourselves, the text formats of Prometheus by prometheus-client."""
+"""Export of a monitor's series: as JSON, and through prometheus-client in the text formats of Prometheus."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_perfguard.core.errors import MissingExtra
@@ -19,33 +19,51 @@ if TYPE_CHECKING:
 Format = Literal["json", "prometheus", "openmetrics"]
 FORMATS: Final[Sequence[Format]] = ("json", "prometheus", "openmetrics")
 
+#: Returns the current instruments.
+Read = Callable[[], Sequence[Instrument]]
+#: Returns the help text of a name, or "".
+Help = Callable[[str], str]
 
-def exported(instruments: Sequence[Instrument], form: Format) -> str:
-    """The text in this format.
+
+def exported(read: Read, form: Format, help_of: Help) -> str:
+    """Return all series as text in this format.
 
     Raises
     ------
     MissingExtra
-        where the format needs a package that is not installed.
+        if the format needs a package that is not installed.
     """
     if form == "json":
-        return json.dumps(as_data(instruments), indent=1, allow_nan=False) + "\n"
+        return json.dumps(as_data(read()), indent=1, allow_nan=False) + "\n"
     if form not in FORMATS:
         raise ValueError(f"unknown format {form!r} (valid: {', '.join(FORMATS)})")
-    try:
-        from prometheus_client import CollectorRegistry, exposition
-        from prometheus_client.openmetrics import exposition as openmetrics
-    except ImportError:
-        raise MissingExtra(f"the {form} format", "prometheus-client", "prometheus") from None
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(instruments))
-    writer = exposition if form == "prometheus" else openmetrics
-    text: bytes = writer.generate_latest(registry)
+    registry = registry_of(read, help_of, f"the {form} format")
+    from prometheus_client import exposition
+    from prometheus_client.openmetrics import exposition as openmetrics
+
+    text: bytes = (exposition if form == "prometheus" else openmetrics).generate_latest(registry)
     return text.decode()
 
 
+def registry_of(read: Read, help_of: Help, purpose: str = "prometheus_registry") -> Any:
+    """Return a `CollectorRegistry` of prometheus-client that reads the instruments at each request.
+
+    Raises
+    ------
+    MissingExtra
+        if prometheus-client is not installed.
+    """
+    try:
+        from prometheus_client import CollectorRegistry
+    except ImportError:
+        raise MissingExtra(purpose, "prometheus-client", "prometheus") from None
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(read, help_of))
+    return registry
+
+
 def as_data(instruments: Sequence[Instrument]) -> list[dict[str, Any]]:
-    """One object per series: name, labels, kind and what is known of it; durations in seconds."""
+    """Return one mapping per series: name, labels, kind and statistics; durations in seconds."""
     return [
         {
             "name": made.series.name,
@@ -58,30 +76,38 @@ def as_data(instruments: Sequence[Instrument]) -> list[dict[str, Any]]:
 
 
 class _Collector:
-    """What prometheus-client asks for the metrics; it escapes and orders them."""
+    """Provides the metrics to prometheus-client, which escapes and orders them."""
 
-    def __init__(self, instruments: Sequence[Instrument]) -> None:
-        self._instruments = instruments
+    def __init__(self, read: Read, help_of: Help) -> None:
+        self._read = read
+        self._help_of = help_of
 
     def collect(self) -> Iterator[Metric]:
         by_name: dict[str, list[Instrument]] = {}
-        for made in self._instruments:
+        for made in self._read():
             by_name.setdefault(made.series.name, []).append(made)
         for name, family in by_name.items():
-            yield _family(name, family)
+            yield _family(name, family, self._help_of(name))
 
 
-def _family(name: str, instruments: Sequence[Instrument]) -> Metric:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+def _family(name: str, instruments: Sequence[Instrument], help_text: str) -> Metric:
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        SummaryMetricFamily,
+    )
 
     first = instruments[0]
-    exposed, text = exposed_name(name, first.kind), f"{first.kind} {name}"
+    exposed, text = exposed_name(name, first.kind), help_text or f"{first.kind} {name}"
+    has_buckets = isinstance(first, Histogram) and first.buckets()
+    distribution = HistogramMetricFamily if has_buckets else SummaryMetricFamily
     kinds = {Counter: CounterMetricFamily, Gauge: GaugeMetricFamily}
-    metric: Metric = kinds.get(type(first), SummaryMetricFamily)(exposed, text)
+    metric: Metric = kinds.get(type(first), distribution)(exposed, text)
     for made in instruments:
         labels = dict(made.series.labels)
         if isinstance(made, Histogram):
-            _add_summary(metric, made, labels)
+            (_add_buckets if has_buckets else _add_summary)(metric, made, labels)
         else:
             metric.add_sample(exposed, labels, made.value)
     return metric
@@ -95,3 +121,13 @@ def _add_summary(metric: Metric, histogram: Histogram, labels: dict[str, str]) -
         metric.add_sample(metric.name, {**labels, "quantile": f"{share:g}"}, getattr(stats, name))
     metric.add_sample(f"{metric.name}_count", labels, stats.count)
     metric.add_sample(f"{metric.name}_sum", labels, stats.sum)
+
+
+def _add_buckets(metric: Metric, histogram: Histogram, labels: dict[str, str]) -> None:
+    count, total = histogram.totals
+    for bound, number in histogram.buckets():
+        metric.add_sample(
+            f"{metric.name}_bucket", {**labels, "le": "+Inf" if math.isinf(bound) else repr(bound)}, number
+        )
+    metric.add_sample(f"{metric.name}_count", labels, count)
+    metric.add_sample(f"{metric.name}_sum", labels, total)

@@ -1,7 +1,7 @@
-"""What records: a counter, a gauge, a histogram. Each is one series, safe to use from several threads.
+"""Counter, gauge, and the base of all instruments. Each is one series, safe to use from several threads.
 
-A lock around every record would cost more than the rest of it. `list.append` is atomic, with a global interpreter lock
-and without one: records are appended, and added up under a lock once there are many of them, or when they are read.
+A lock around every record would cost more than the record itself. `list.append` is atomic, with and without a global interpreter
+lock: records are appended, and added up under a lock when there are many of them, or when they are read.
 """
 
 from __future__ import annotations
@@ -13,46 +13,50 @@ from typing import Any, ClassVar, Final
 
 from pytest_perfguard.core.labels import Series
 
-#: Records that may wait to be added up.
+#: Records that are buffered before they are added up.
 FOLD_AT: Final = 500
 
-#: Called after a record, where somebody watches the series.
+#: Called after a record of a watched series.
 Watcher = Callable[[], object]
 
 
-class Recorded:
-    """What all kinds have in common."""
+class InstrumentBase:
+    """Base of all instruments."""
 
     kind: ClassVar[str]
 
     def __init__(self, series: Series) -> None:
         self.series = series
         self.watchers: list[Watcher] = []
+        # Reentrant: a finalizer or a signal handler may record in the middle of a record.
+        self._lock = threading.RLock()
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher()` after every record from now on."""
         self.watchers.append(watcher)
 
     def wake(self) -> None:
-        """Tell those who watch that there was a record."""
+        """Call the watchers."""
         for watcher in tuple(self.watchers):
             watcher()
 
+    def begin_anew(self) -> None:
+        """Reset in a forked child, where another thread may have held the lock. What was recorded stays."""
+        self._lock = threading.RLock()
 
-class BufferedInstrument(Recorded):
-    """Records that wait to be added up: append to `pending`, and call `flush()` where there are more than `room`."""
+
+class BufferedInstrument(InstrumentBase):
+    """Buffers records: append to `pending`, and call `flush()` when it holds more than `room`."""
 
     def __init__(self, series: Series) -> None:
         super().__init__(series)
         self.pending: list[float] = []
         self.room = FOLD_AT
-        """0 where the series is watched, so that a record looks at one number only."""
-        # It may be taken again by its thread: a finalizer or a signal handler may record in the middle of a record.
-        self._lock = threading.RLock()
+        """0 for a watched series, so that a record checks one number only."""
         self._folding = False
 
     def flush(self) -> None:
-        """Add up what is pending, and tell those who watch."""
+        """Add up the buffered records, and call the watchers."""
         self.fold()
         self.wake()
 
@@ -61,9 +65,9 @@ class BufferedInstrument(Recorded):
         self.room = 0
 
     def fold(self) -> None:
-        """Add up what is pending. The list stays the same one: others append to it meanwhile."""
+        """Add up the buffered records. The list stays the same object: other threads append to it meanwhile."""
         with self._lock:
-            if self._folding:  # what records in the middle of it is seen by the loop
+            if self._folding:  # the loop below takes what is recorded in the middle of it
                 return
             self._folding = True
             try:
@@ -78,8 +82,12 @@ class BufferedInstrument(Recorded):
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Keep the sums, and let go of single records."""
+        """Discard single records; their sums stay."""
         self.fold()
+
+    def begin_anew(self) -> None:
+        super().begin_anew()
+        self._folding = False
 
 
 class Counter(BufferedInstrument):
@@ -92,9 +100,9 @@ class Counter(BufferedInstrument):
         self._total: float = 0
 
     def checked(self, n: float) -> float:
-        """The number, if it can be counted up by."""
+        """Return the number; raise ValueError if a counter cannot grow by it."""
         if not 0 <= n < math.inf:
-            raise ValueError(f"{self.series}: a counter only grows, and cannot be counted up by {n!r}")
+            raise ValueError(f"{self.series}: a counter only grows; {n!r} is not a finite number of at least 0")
         return n if isinstance(n, int) else float(n)
 
     @property
@@ -107,21 +115,21 @@ class Counter(BufferedInstrument):
         self._total += sum(taken)
 
     def fields(self) -> dict[str, float]:
-        """What can be asked of it."""
+        """Return the current values by the names that alerts use."""
         return {"value": self.value}
 
     def state(self) -> dict[str, Any]:
-        """As plain data, for `absorb` in another process."""
+        """Return plain data for `merge` in another process."""
         return {"value": self.value}
 
-    def absorb(self, state: Mapping[str, Any]) -> None:
-        """Take over what another process counted."""
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Add the count of another process."""
         self.pending.append(state["value"])
         self.wake()
 
 
-class Gauge(Recorded):
-    """The latest value of something."""
+class Gauge(InstrumentBase):
+    """The latest value of a quantity."""
 
     kind = "gauge"
 
@@ -129,28 +137,36 @@ class Gauge(Recorded):
         super().__init__(series)
         self._clock = clock
         self._latest = (-math.inf, math.nan)
-        """When, in seconds since the epoch, and what: one object, which is replaced whole."""
+        """Seconds since the epoch, and the value: one object, replaced as a whole."""
 
     @property
     def value(self) -> float:
         return self._latest[1]
 
     def set(self, value: float) -> None:
-        """It is `value` now."""
+        """Record the value that holds from now on."""
         self._latest = (self._clock(), float(value))
         if self.watchers:
             self.wake()
 
+    def add(self, delta: float) -> None:
+        """Change the value by `delta`, from 0 if there is none yet."""
+        with self._lock:
+            value = self._latest[1]
+            self._latest = (self._clock(), delta if math.isnan(value) else value + delta)
+        if self.watchers:
+            self.wake()
+
     def fields(self) -> dict[str, float]:
-        """What can be asked of it."""
+        """Return the current value by the name that alerts use."""
         return {"value": self.value}
 
     def state(self) -> dict[str, Any]:
-        """As plain data, for `absorb` in another process."""
+        """Return plain data for `merge` in another process."""
         at, value = self._latest
         return {"value": value, "at": at}
 
-    def absorb(self, state: Mapping[str, Any]) -> None:
-        """Of two processes' values the later one stays."""
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Keep the later one of two processes' values."""
         self._latest = max(self._latest, (state["at"], state["value"]))
         self.wake()

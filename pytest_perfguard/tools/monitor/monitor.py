@@ -1,8 +1,9 @@
-"""`PerformanceMonitor`: timers, counters, gauges and histograms, what the system tells, alerts. Needs no pytest."""
+"""`PerformanceMonitor`: timers, counters, gauges and histograms, system metrics, alerts. Needs no pytest."""
 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 from pytest_perfguard.core.measurement_points import CallOnce, NamedCall, PointServer, name_of
 from pytest_perfguard.core.originals import CLOCKS
 from pytest_perfguard.tools.monitor.histogram import WINDOW
-from pytest_perfguard.tools.monitor.recorder import Recorder
-from pytest_perfguard.tools.monitor.registry import MOST_SERIES
-from pytest_perfguard.tools.monitor.system import SystemCollector
+from pytest_perfguard.tools.monitor.recorder import MetricRecorder
+from pytest_perfguard.tools.monitor.registry import MAX_SERIES
+from pytest_perfguard.tools.monitor.system import SystemCollector, running_loop
 from pytest_perfguard.tools.monitor.ticker import Ticker, Ticking
 
 if TYPE_CHECKING:
@@ -23,32 +24,34 @@ INTERVAL: Final = 30.0
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_log = logging.getLogger("perfguard")
 
-class PerformanceMonitor(Recorder, Ticking):
-    """Records how long things take, how many there are and how large they are. Safe for threads and event loops.
 
-    A series is a name and labels: `monitor.count("requests", route="/users")`. Both are checked when a series is made.
-    Names are words joined by dots, labels text or whole numbers. A name is of one kind.
+class PerformanceMonitor(MetricRecorder, Ticking):
+    """Record durations, counts and sizes. Safe for threads, event loops, finalizers and forks.
+
+    A series is a name and labels: `monitor.count("requests", route="/users")`. Both are checked when the series is made. Names are
+    words joined by dots, labels are text or whole numbers. All series of a name are of one kind.
 
     Parameters
     ----------
     window
         values that each timer and histogram keeps for its quantiles.
     max_series
-        above so many, a new one is an error: a label must not have a value for every user.
+        maximum number of series. A label must not have a value for every user.
     interval
-        seconds between two looks at the system, once `start()` was called.
+        seconds between two readings of the system metrics after `start()`.
     server
-        what serves measurement points; by default each call is made once.
+        serves measurement points; by default each call is made once.
     clock
-        seconds of a steady clock, for timers and rates.
+        returns seconds of a monotonic clock, for timers and rates.
     """
 
     def __init__(
         self,
         *,
         window: int = WINDOW,
-        max_series: int = MOST_SERIES,
+        max_series: int = MAX_SERIES,
         interval: float = INTERVAL,
         server: PointServer | None = None,
         clock: Callable[[], float] = CLOCKS.perf_counter,
@@ -61,15 +64,15 @@ class PerformanceMonitor(Recorder, Ticking):
     # Measurement points
 
     def measure(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call `function(*args, **kwargs)` and return its result; under a perf mode this call alone is measured.
+        """Call `function(*args, **kwargs)` and return its result; in a perf mode only this call is measured.
 
-        The rest of the test's body is then not timed. In a measuring process the function is called many times; the
-        result is the first call's. It is measured under the function's name: `time:parse`.
+        The rest of the test's body is then not timed. A measuring process calls the function many times and returns the first result.
+        The metric has the function's name: `time:parse`.
 
         Raises
         ------
         TypeError
-            for a coroutine function, of which only the making of the coroutine would be timed.
+            for a coroutine function, whose call only makes a coroutine.
         """
         if inspect.iscoroutinefunction(function):
             raise TypeError(
@@ -79,22 +82,37 @@ class PerformanceMonitor(Recorder, Ticking):
         return cast(R, self._server.measure(partial(function, *args, **kwargs), name_of(function)))
 
     async def measure_async(self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """`measure` for a coroutine function, inside the running event loop: an iteration is one `await`."""
+        """Measure a coroutine function in the running event loop, as `measure` does: an iteration is one `await`."""
         call = partial(function, *args, **kwargs)
         return cast(R, await self._server.measure_async(call, name_of(function)))
 
     def named(self, name: str, function: Callable[..., R], /, *args: object, **kwargs: object) -> NamedCall[R]:
-        """A call with a name of its own, to measure or to compare: `new.measure()`, `new.faster_than(old, by="20%")`."""
+        """Return a call with a name, to measure or to compare: `new.measure()`, `new.faster_than(old, by="20%")`."""
         return NamedCall(self._server, name, partial(function, *args, **kwargs))
 
     # The system
 
+    def start(self) -> None:
+        """Read the system metrics now and then every interval, in a daemon thread that ends with `stop()` or with the monitor.
+
+        In a running event loop its delay and its tasks are measured, too.
+        """
+        if not self.running:
+            loop = running_loop()
+            if loop is not None:
+                self.watch_loop(loop)
+            try:
+                self.collect_system()
+            except Exception:
+                _log.exception("the system metrics could not be read")
+        super().start()
+
     def collect_system(self) -> None:
-        """Read memory, CPU time, threads, open files, garbage collections and the watched loops' delay, now."""
+        """Read memory, CPU time, threads, open files, garbage collections and the delay of the watched loops now."""
         self._system.collect()
 
     def watch_loop(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Measure the delay and the tasks of this loop, by default of the running one, with each look at the system."""
+        """Measure the delay and the tasks of a loop, by default of the running one, whenever the system metrics are read."""
         import asyncio
 
         self._system.watch_loop(loop or asyncio.get_running_loop())

@@ -1,54 +1,57 @@
-"""What a monitor records and how it is read: series, alerts on them, summaries, exports, merging."""
+"""The recording part of a monitor: series, alerts on them, summaries, exports, merging."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MethodType
 from typing import Any
 
 from pytest_perfguard.core.errors import AlertError
+from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.labels import Label, read_series
 from pytest_perfguard.tools.monitor.alerts import Action, Alert
-from pytest_perfguard.tools.monitor.exposition import Format, exported
+from pytest_perfguard.tools.monitor.exposition import Format, exported, registry_of
 from pytest_perfguard.tools.monitor.histogram import Histogram
 from pytest_perfguard.tools.monitor.instruments import Counter, Gauge
 from pytest_perfguard.tools.monitor.registry import Instrument, Registry, TimerSeries
 from pytest_perfguard.tools.monitor.summary import Summary
 from pytest_perfguard.tools.monitor.timers import Timer
 
-#: A source of numbers that is asked when they are wanted: a pool's or a cache's statistics.
+#: Returns numbers by name when they are needed, such as the statistics of a pool or a cache.
 Source = Callable[[], Mapping[str, float]]
-
 
 _log = logging.getLogger("perfguard")
 
 
-class Recorder:
-    """The recording part of `PerformanceMonitor`, which see."""
+class MetricRecorder:
+    """The recording part of `PerformanceMonitor`."""
 
     def __init__(self, *, window: int, max_series: int, clock: Callable[[], float]) -> None:
         if window < 1:
             raise ValueError(f"window is {window!r}: a histogram keeps at least one value")
         self._clock = clock
-        self._registry = Registry(window=window, most=max_series, clock=clock)
+        self._registry = Registry(window=window, max_series=max_series, clock=clock)
         self._registry.on_new = self._watch_new
-        # By what the caller wrote, so that a record costs one look-up: the same labels in another order come twice.
+        # By the caller's arguments, so that a record needs one look-up. Labels in another order are another key. The types belong to
+        # the key because 1 and True compare equal, but are different labels.
         self._counters: dict[object, Counter] = {}
         self._sets: dict[object, Callable[[float], None]] = {}
         self._records: dict[object, Callable[[float], None]] = {}
         self._timings: dict[object, TimerSeries] = {}
         self._alerts: list[Alert] = []
         self.alerting = True
-        """False: alerts are checked for mistakes and then forgotten, as in a measuring process."""
+        """False in a measuring process: alerts are checked for mistakes and not evaluated."""
         self._sources: dict[str, Source | weakref.WeakMethod[Source]] = {}
+        register_at_fork(self)
 
     def timer(self, name: str, /, **labels: Label) -> Timer:
-        """`with monitor.timer("db.query", table="users"):`, or `@monitor.timer("db.query")` on a function."""
-        key = (name, *labels.items()) if labels else name
+        """Return a timer: `with monitor.timer("db.query", table="users"):`, or `@monitor.timer("db.query")` on a function."""
+        key = (name, *labels.items(), *map(type, labels.values())) if labels else name
         try:
             return Timer(self._timings[key])
         except KeyError:
@@ -56,12 +59,16 @@ class Recorder:
             return Timer(self._timings[key])
 
     def start_timer(self, name: str, /, **labels: Label) -> Timer:
-        """A timer that runs already; its `stop()` returns the seconds. For code that cannot nest."""
+        """Return a running timer, whose `stop()` returns the seconds. For code that cannot use a `with` block."""
         return self.timer(name, **labels).start()
 
+    def record_duration(self, name: str, seconds: float, /, **labels: Label) -> None:
+        """Record a duration that was measured elsewhere, in seconds, in the series of a timer."""
+        self._registry.get(TimerSeries, name, labels).record(seconds)
+
     def count(self, name: str, n: float = 1, /, **labels: Label) -> None:
-        """Count `n` more; a counter only grows."""
-        key = (name, *labels.items()) if labels else name
+        """Add `n` to a counter, which only grows."""
+        key = (name, *labels.items(), *map(type, labels.values())) if labels else name
         try:
             counter = self._counters[key]
         except KeyError:
@@ -69,44 +76,76 @@ class Recorder:
         if n != 1:
             n = counter.checked(n)
         pending = counter.pending
-        pending.append(n)  # in place, since a call would take as long as the rest
+        pending.append(n)  # inline: a call would take as long as the rest
         if len(pending) > counter.room:
             counter.flush()
 
     def gauge(self, name: str, value: float, /, **labels: Label) -> None:
-        """It is `value` now."""
-        key = (name, *labels.items()) if labels else name
+        """Record the value that a quantity has from now on."""
+        key = (name, *labels.items(), *map(type, labels.values())) if labels else name
         try:
             put = self._sets[key]
         except KeyError:
             put = self._sets[key] = self._registry.get(Gauge, name, labels).set
         put(value)
 
+    @contextlib.contextmanager
+    def in_progress(self, name: str, /, **labels: Label) -> Iterator[None]:
+        """Count a block as in progress while it runs, in a gauge: `with monitor.in_progress("requests.open"):`."""
+        gauge = self._registry.get(Gauge, name, labels)
+        gauge.add(1)
+        try:
+            yield
+        finally:
+            gauge.add(-1)
+
     def observe(self, name: str, value: float, /, **labels: Label) -> None:
-        """One more value of a distribution, in any unit."""
-        key = (name, *labels.items()) if labels else name
+        """Record one value of a distribution, in any unit."""
+        key = (name, *labels.items(), *map(type, labels.values())) if labels else name
         try:
             record = self._records[key]
         except KeyError:
             record = self._records[key] = self._registry.get(Histogram, name, labels).record
         record(value)
 
-    def watch(self, name: str, source: Source, /) -> None:
-        """Ask `source()` for a mapping of numbers whenever they are wanted, as gauges `name.KEY`.
+    def describe(self, name: str, help_text: str = "", /, *, buckets: Iterable[float] = ()) -> None:
+        """Set the help text of the series of a name, and the buckets of its histograms and timers, for Prometheus.
 
-        Such as `monitor.watch("db.pool", pool.statistics)`. A bound method's object is not kept alive.
+        Parameters
+        ----------
+        buckets
+            upper bounds that grow, of timers in seconds. Values are then exported by bucket, and not as quantiles. Give them before the
+            first record.
+        """
+        self._registry.describe(name, help_text, buckets)
+
+    def remove(self, name: str, /, **labels: Label) -> int:
+        """Remove the series of a name, those with these labels if any are given, and return their number."""
+        removed = self._registry.remove(name, labels)
+        self._forget_instruments()
+        return removed
+
+    def clear(self) -> None:
+        """Remove all series."""
+        self._registry.clear()
+        self._forget_instruments()
+
+    def watch(self, name: str, source: Source, /) -> None:
+        """Call `source()` for a mapping of numbers whenever they are needed, as gauges `name.KEY`.
+
+        Example: `monitor.watch("db.pool", pool.statistics)`. The object of a bound method is not kept alive.
         """
         self._sources[name] = weakref.WeakMethod(source) if isinstance(source, MethodType) else source
 
     def alert(self, expression: str, /, *, action: Action = "fail", on_record: bool = False) -> Alert:
-        """Watch for `db.query.p95 > 200ms`: a series, one of its fields, a comparison with a number.
+        """Add an alert such as `db.query.p95 > 200ms`: a series, one of its fields, a comparison with a number.
 
         Parameters
         ----------
         action
-            "fail": `check()` raises, which a test does at its end; "warn"; or a function of the `Breach`.
+            "fail": `check()` raises, which a test does at its end; "warn"; or a function that is called with the `Breach`.
         on_record
-            look with every record of these series, not only at `check()`. Quantiles then cost a sort of the window each.
+            evaluate at every record of these series, not only at `check()`. For a quantile each record then sorts the window.
 
         Raises
         ------
@@ -115,7 +154,7 @@ class Recorder:
         """
         for known in self._alerts:
             if (known.condition.text, known.action, known.on_record) == (expression, action, on_record):
-                return known  # asked for in a loop
+                return known  # the call is in a loop
         alert = Alert(expression, action, on_record=on_record, clock=self._clock)
         if self.alerting:
             self._alerts.append(alert)
@@ -125,7 +164,7 @@ class Recorder:
         return alert
 
     def check(self) -> None:
-        """Look at every alert.
+        """Evaluate all alerts.
 
         Raises
         ------
@@ -136,14 +175,14 @@ class Recorder:
             raise AlertError(breaches.splitlines())
 
     def breaches(self) -> str:
-        """`check` without raising: its lines, "" where there are none."""
+        """Return the lines that `check` would raise, "" if there are none."""
         instruments = self._pulled() if self._alerts else []
         for alert in self._alerts:
             alert.evaluate(instruments)
-        return "\n".join(line for alert in self._alerts for line in alert.told(instruments))
+        return "\n".join(line for alert in self._alerts for line in alert.reported(instruments))
 
     def summary(self) -> Summary:
-        """All series as they are now; `print` shows a table."""
+        """Return all series as they are now; `print` shows a table."""
         kinds: dict[str, dict[str, Any]] = {"counter": {}, "gauge": {}, "timer": {}, "histogram": {}}
         for made in self._pulled():
             value = made.stats() if isinstance(made, Histogram) else made.value
@@ -152,45 +191,70 @@ class Recorder:
         return Summary(kinds["counter"], kinds["gauge"], kinds["timer"], kinds["histogram"])
 
     def export(self, form: Format = "json", /) -> str:
-        """All series as text: "json", "prometheus" or "openmetrics" (both by prometheus-client)."""
-        return exported(self._pulled(), form)
+        """Return all series as text: "json", "prometheus" or "openmetrics" (both with prometheus-client)."""
+        return exported(self._pulled, form, self._help)
+
+    def prometheus_registry(self) -> Any:
+        """Return a `CollectorRegistry` of prometheus-client whose content is this monitor's at the time of each request.
+
+        For `prometheus_client.make_wsgi_app(registry)`, `make_asgi_app(registry)` and `start_http_server(port, registry=registry)`.
+
+        Raises
+        ------
+        MissingExtra
+            if prometheus-client is not installed.
+        """
+        return registry_of(self._pulled, self._help)
 
     def state(self) -> dict[str, Any]:
-        """All series as plain data that JSON can carry, for `merge` in another process."""
+        """Return all series as plain data that JSON can represent, for `merge` in another process."""
         self._pulled()
         return self._registry.state()
 
-    def merge(self, other: Recorder | Mapping[str, Any]) -> None:
-        """Add what another monitor, or the `state()` of one in another process, has recorded.
+    def merge(self, other: MetricRecorder | Mapping[str, Any]) -> None:
+        """Add the records of another monitor, or of its `state()` in another process.
 
-        Counters add up, of gauges the later value stays, and histograms hold the values of both.
+        Counters add up, of gauges the later value is kept, and histograms hold the values of both.
         """
-        for text, state in (other.state() if isinstance(other, Recorder) else other).items():
-            self._registry.absorb(read_series(text), state)
+        for text, state in (other.state() if isinstance(other, MetricRecorder) else other).items():
+            self._registry.merge(read_series(text), state)
 
     def forget(self) -> None:
-        """Let go of the single values, which quantiles are made of; counts and sums stay."""
+        """Discard the single values, which quantiles need; counts and sums stay."""
         for made in self._registry.all():
             if not isinstance(made, Gauge):
                 made.forget()
 
     def histograms(self) -> list[Histogram]:
-        """The timers' and other histograms, which a measuring process judges as metrics of their own."""
+        """Return the timers' and other histograms, which a measuring process judges as metrics of their own."""
         return [made for made in self._registry.all() if isinstance(made, Histogram)]
 
+    def begin_anew(self) -> None:
+        """Reset all locks in a forked child. It begins with the records of its parent."""
+        self._registry.begin_anew()
+        for alert in self._alerts:
+            alert.begin_anew()
+
+    def _help(self, name: str) -> str:
+        return self._registry.description(name).help
+
+    def _forget_instruments(self) -> None:
+        for known in (self._counters, self._sets, self._records, self._timings):
+            known.clear()
+
     def _pulled(self) -> list[Instrument]:
-        """Every series, with what the sources say now."""
+        """Return all series, with the current numbers of the sources."""
         for name, source in list(self._sources.items()):
-            ask = source() if isinstance(source, weakref.WeakMethod) else source
-            if ask is None:  # its object is gone
+            read = source() if isinstance(source, weakref.WeakMethod) else source
+            if read is None:  # its object is gone
                 del self._sources[name]
                 continue
             try:
-                for key, value in ask().items():
+                for key, value in read().items():
                     if math.isfinite(value):
                         self.gauge(f"{name}.{key}", value)
-            except Exception:  # what it belongs to may be closed
-                _log.exception("%s: %r could not be asked", name, ask)
+            except Exception:  # its object may be closed
+                _log.exception("%s: %r could not be read", name, read)
         return self._registry.all()
 
     def _watch_new(self, made: Instrument) -> None:
@@ -198,5 +262,5 @@ class Recorder:
             self._attach(alert, made)
 
     def _attach(self, alert: Alert, made: Instrument) -> None:
-        if alert.on_record and alert.about(made):
+        if alert.on_record and alert.concerns(made):
             made.watch(partial(alert.evaluate, [made]))

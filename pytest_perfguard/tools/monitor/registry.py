@@ -1,20 +1,22 @@
-"""All series of a monitor: each made once, its name and labels checked then, and found by what a caller wrote."""
+"""All series of a monitor. Each is made once; its name and labels are checked then."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pytest_perfguard.core.errors import SeriesError
 from pytest_perfguard.core.labels import Series, exposed_name, series_of
 from pytest_perfguard.tools.monitor.histogram import Histogram
 from pytest_perfguard.tools.monitor.instruments import Counter, Gauge
 
-#: Series of one monitor. A label with a value per user or per request would fill the memory.
-MOST_SERIES: Final = 1000
+#: Series of one monitor. A label with a value per user or per request would exhaust the memory.
+MAX_SERIES: Final = 1000
 
 Instrument = Counter | Gauge | Histogram
 _I = TypeVar("_I", bound="Counter | Gauge | Histogram")
@@ -25,36 +27,46 @@ class TimerSeries(Histogram):
 
     kind = "timer"
 
-    def __init__(self, series: Series, window: int, clock: Callable[[], float]) -> None:
-        super().__init__(series, window)
+    def __init__(
+        self, series: Series, window: int, clock: Callable[[], float], buckets: tuple[float, ...] = ()
+    ) -> None:
+        super().__init__(series, window, buckets)
         self.clock = clock
 
 
-class Registry:
-    """The series by their identity. Safe to use from several threads."""
+class Description(NamedTuple):
+    """The help text and the buckets of the series of one name."""
 
-    def __init__(self, *, window: int, most: int, clock: Callable[[], float]) -> None:
-        self._lock = threading.Lock()
-        self._most = most
+    help: str = ""
+    buckets: tuple[float, ...] = ()
+
+
+class Registry:
+    """The series by name and labels. Safe to use from several threads."""
+
+    def __init__(self, *, window: int, max_series: int, clock: Callable[[], float]) -> None:
+        self._lock = threading.RLock()  # reentrant: a finalizer may record
+        self._max_series = max_series
         self._made: dict[Series, Instrument] = {}
         self._kinds: dict[str, str] = {}
         self._exposed: dict[str, str] = {}
+        self._descriptions: dict[str, Description] = {}
         self._makers: Mapping[type[Instrument], Callable[[Series], Instrument]] = {
             Counter: Counter,
             Gauge: lambda series: Gauge(series, time.time),
-            Histogram: lambda series: Histogram(series, window),
-            TimerSeries: lambda series: TimerSeries(series, window, clock),
+            Histogram: lambda series: Histogram(series, window, self.description(series.name).buckets),
+            TimerSeries: lambda series: TimerSeries(series, window, clock, self.description(series.name).buckets),
         }
         self.on_new: Callable[[Instrument], None] | None = None
-        """Called with every new one, under no lock."""
+        """Called with every new instrument, without a lock."""
 
     def get(self, kind: type[_I], name: str, labels: Mapping[str, object]) -> _I:
-        """The series of this kind, name and labels; made where there is none.
+        """Return the instrument of this kind, name and labels, made if necessary.
 
         Raises
         ------
         SeriesError
-            where the name is one of another kind, cannot be one, or there are too many.
+            if the name is invalid or belongs to another kind, or if there are too many series.
         """
         series = series_of(name, labels)
         with self._lock:
@@ -67,12 +79,53 @@ class Registry:
         return made
 
     def all(self) -> list[Instrument]:
-        """Every series, sorted."""
+        """Return all instruments, sorted by their series."""
         with self._lock:
             return [self._made[series] for series in sorted(self._made)]
 
-    def absorb(self, series: Series, state: Mapping[str, Any]) -> None:
-        """Add what a series of this identity has recorded in another process."""
+    def describe(self, name: str, help_text: str, buckets: Iterable[float]) -> None:
+        """Set the help text of a name, and the buckets of its histograms and timers.
+
+        Raises
+        ------
+        SeriesError
+            if the name is invalid, or a series of it was recorded without these buckets.
+        ValueError
+            if the bounds do not grow.
+        """
+        bounds = tuple(float(bound) for bound in buckets if bound != math.inf)
+        if any(not low < high for low, high in itertools.pairwise(bounds)):
+            raise ValueError(f"the buckets of {name} are {bounds!r}: give upper bounds that grow")
+        series_of(name, {})
+        with self._lock:
+            if name in self._kinds and self.description(name).buckets != bounds:
+                raise SeriesError(f"{name} was recorded before: give its buckets first")
+            self._descriptions[name] = Description(help_text, bounds)
+
+    def description(self, name: str) -> Description:
+        """Return the help text and the buckets of a name."""
+        return self._descriptions.get(name, Description())
+
+    def remove(self, name: str, labels: Mapping[str, object]) -> int:
+        """Remove the series of a name that have these labels, and return their number."""
+        wanted = series_of(name, labels)
+        with self._lock:
+            gone = [series for series in self._made if series.matches(wanted.name, wanted.labels)]
+            for series in gone:
+                del self._made[series]
+            if not any(series.name == name for series in self._made):
+                self._forget_name(name)
+            return len(gone)
+
+    def clear(self) -> None:
+        """Remove all series."""
+        with self._lock:
+            self._made.clear()
+            self._kinds.clear()
+            self._exposed.clear()
+
+    def merge(self, series: Series, state: Mapping[str, Any]) -> None:
+        """Add the records of a series in another process."""
         labels = dict(series.labels)
         found: Instrument
         match state["kind"]:
@@ -84,25 +137,36 @@ class Registry:
                 found = self.get(TimerSeries, series.name, labels)
             case _:
                 found = self.get(Histogram, series.name, labels)
-        found.absorb(state)
+        found.merge(state)
 
     def state(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all series as plain data."""
         return {str(made.series): {"kind": made.kind, **made.state()} for made in self.all()}
+
+    def begin_anew(self) -> None:
+        """Reset all locks in a forked child. What was recorded stays."""
+        self._lock = threading.RLock()
+        for made in list(self._made.values()):
+            made.begin_anew()
 
     def _make(self, kind: type[Any], series: Series) -> Instrument:
         name = series.name
-        if self._kinds.setdefault(name, kind.kind) != kind.kind:
-            raise SeriesError(f"{name} is a {self._kinds[name]}, and cannot be a {kind.kind} as well")
-        other = self._exposed.setdefault(exposed_name(name, kind.kind), name)
-        if other != name:
-            raise SeriesError(
-                f"{name} and {other} would be one name for Prometheus, {exposed_name(name, kind.kind)}; rename one"
-            )
-        if len(self._made) >= self._most:
+        exposed = exposed_name(name, kind.kind)
+        known_kind, known_name = self._kinds.get(name, kind.kind), self._exposed.get(exposed, name)
+        if known_kind != kind.kind:
+            raise SeriesError(f"{name} is a {known_kind}, and cannot be a {kind.kind} as well")
+        if known_name != name:
+            raise SeriesError(f"{name} and {known_name} would be one name for Prometheus, {exposed}; rename one")
+        if len(self._made) >= self._max_series:
             raise SeriesError(self._too_many())
-        made = self._made[series] = self._makers[kind](series)
-        return made
+        # A refused series leaves nothing behind: names are noted once all is checked.
+        self._kinds[name], self._exposed[exposed] = kind.kind, name
+        return self._made.setdefault(series, self._makers[kind](series))
+
+    def _forget_name(self, name: str) -> None:
+        kind = self._kinds.pop(name, None)
+        if kind is not None:
+            self._exposed.pop(exposed_name(name, kind), None)
 
     def _too_many(self) -> str:
         name, count = Tally(series.name for series in self._made).most_common(1)[0]
@@ -114,5 +178,5 @@ class Registry:
         why = f", whose label {label} has {len(values[label])} values" if label else ""
         return (
             f"there are {len(self._made)} series already, {count} of them of {name}{why}; labels are for a few values "
-            f"each. Give less, or allow more: PerformanceMonitor(max_series=...)"
+            "each. Use fewer, or allow more: PerformanceMonitor(max_series=...)"
         )

@@ -1,4 +1,4 @@
-"""A monitor's series at one moment, for people and for tests."""
+"""Snapshot of a monitor's series, as values and as a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_perfguard.tools.monitor.histogram import HistogramStats
 
 @dataclass(frozen=True)
 class Summary:
-    """Every series by its text, `db.query{table="users"}`. `print` shows a table."""
+    """All series by their text, `db.query{table="users"}`. `print` shows a table."""
 
     counters: Mapping[str, float]
     gauges: Mapping[str, float]

@@ -1,9 +1,10 @@
-"""What the system tells of this process, and what an event loop tells of itself. Written into a monitor's series."""
+"""System metrics: readings of this process and of its event loops, written into a monitor's series."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 Reading = tuple[str, float, dict[str, str]]
 
 
-class Recorder(Protocol):
-    """The part of a monitor that is written to."""
+class MetricSink(Protocol):
+    """The methods of a monitor that system metrics are written with."""
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None: ...
 
@@ -25,34 +26,46 @@ class Recorder(Protocol):
 
 
 class SystemCollector:
-    """Reads the process and its watched event loops into a recorder's series."""
+    """Reads the process and its watched event loops."""
 
-    def __init__(self, recorder: Recorder, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._recorder = recorder
+    def __init__(self, sink: MetricSink, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._sink = sink
         self._clock = clock
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
     def watch_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Measure the delay of this loop as well, from now on; it is not kept alive."""
+        """Measure the delay of this loop from now on. The loop is not kept alive."""
         self._loops.add(loop)
 
     def collect(self) -> None:
-        """Read everything once. What a loop says arrives when it gets round to it, which is what is measured."""
+        """Read everything once. Readings of a loop arrive when it runs the callback, whose delay is measured."""
         for name, value, labels in read_process():
-            self._recorder.gauge(name, value, **labels)
+            self._sink.gauge(name, value, **labels)
         for loop in list(self._loops):
             with contextlib.suppress(RuntimeError):  # it was closed
-                loop.call_soon_threadsafe(self._note_loop, loop, self._clock())
+                loop.call_soon_threadsafe(self._record_loop, loop, self._clock())
 
-    def _note_loop(self, loop: asyncio.AbstractEventLoop, asked: float) -> None:
+    def _record_loop(self, loop: asyncio.AbstractEventLoop, scheduled: float) -> None:
         import asyncio
 
-        self._recorder.observe("asyncio.loop_delay_seconds", self._clock() - asked)
-        self._recorder.gauge("asyncio.tasks", len(asyncio.all_tasks(loop)))
+        self._sink.observe("asyncio.loop_delay_seconds", self._clock() - scheduled)
+        self._sink.gauge("asyncio.tasks", len(asyncio.all_tasks(loop)))
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the running event loop, or None. Does not import asyncio: a program without it has no loop."""
+    if "asyncio" not in sys.modules:
+        return None
+    from asyncio import get_running_loop
+
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def read_process() -> Iterator[Reading]:
-    """What can be had here: a system that does not tell something is asked for the rest."""
+    """Yield the readings that this system provides."""
     import psutil
 
     process = psutil.Process()
@@ -69,7 +82,7 @@ def read_process() -> Iterator[Reading]:
             yield "process.context_switches", switches.involuntary, {"kind": "involuntary"}
     with contextlib.suppress(psutil.Error, AttributeError):
         yield "process.open_fds", process.num_fds(), {}
-    with contextlib.suppress(psutil.Error, AttributeError):  # macOS asks for privileges, containers may refuse it
+    with contextlib.suppress(psutil.Error, AttributeError):  # macOS requires privileges, containers may refuse it
         yield "process.uss_bytes", process.memory_full_info().uss, {}
     for generation, (stats, count) in enumerate(zip(gc.get_stats(), gc.get_count(), strict=True)):
         labels = {"generation": str(generation)}

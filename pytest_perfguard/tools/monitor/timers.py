@@ -1,4 +1,4 @@
-"""Timers: one for each stretch of time, so that those of one series never disturb each other."""
+"""Timers: one object per stretch of time, so that overlapping timers of one series are independent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ R = TypeVar("R")
 
 
 class Timer:
-    """One stretch of time: a context manager, or `start()` and `stop()`; a decorator makes a new one for each call.
+    """Times a block as a context manager, or the time between `start()` and `stop()`; as a decorator each call of a function.
 
-    What raises is timed as well. It can be used again once it has stopped.
+    A block that raises an error is timed as well. A stopped timer can be used again.
     """
 
     __slots__ = ("_started", "_timings", "elapsed")
@@ -26,11 +26,11 @@ class Timer:
         self._timings = timings
         self._started: float | None = None
         self.elapsed: float | None = None
-        """Seconds of the stretch that ended last."""
+        """Seconds between the last start and stop."""
 
     def __enter__(self) -> Timer:
         if self._started is not None:
-            raise RuntimeError(f"{self!r} runs already; make another one for a stretch of time that overlaps")
+            raise RuntimeError(f"{self!r} is running already; make another timer for an overlapping block")
         self._started = self._timings.clock()
         return self
 
@@ -40,29 +40,29 @@ class Timer:
         timings = self._timings
         now = timings.clock()
         if self._started is None:
-            raise RuntimeError(f"{self!r} does not run: it was stopped already, or never started")
+            raise RuntimeError(f"{self!r} is not running: it was stopped already, or never started")
         self.elapsed = elapsed = now - self._started
         self._started = None
         pending = timings.pending
-        pending.append(elapsed)  # `record` without its check, and without the time of a call
+        pending.append(elapsed)  # as `record` does, without its check and without the time of a call
         if len(pending) > timings.room:
             timings.flush()
 
     def start(self) -> Timer:
-        """Begin; returns itself."""
+        """Start, and return the timer."""
         return self.__enter__()
 
     def stop(self) -> float:
-        """End and record; returns the seconds."""
+        """Stop, record, and return the seconds."""
         self.__exit__(None, None, None)
         return cast(float, self.elapsed)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Time every call of a function or a coroutine function."""
+        """Return a function whose calls are timed; also for coroutine functions."""
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
-                f"{function!r} is a generator function, of which only the making would be timed: "
-                "time inside it, or where it is used up"
+                f"{function!r} is a generator function, whose call only makes a generator: "
+                "time inside it, or where it is used"
             )
         timings = self._timings
         if inspect.iscoroutinefunction(function):

@@ -1,1 +1,1 @@
-"""Starting up: modules loaded when they are needed, steps that are timed, and what imports cost."""
+"""Start-up: modules loaded when they are needed, timed steps, and the costs of imports."""

@@ -1,4 +1,4 @@
-"""What an import may load and cost. Pure."""
+"""Budgets of imports: what an import may load and cost. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from pytest_perfguard.tools.startup.import_tree import Imported, chain_to, is_in
 
 @dataclass(frozen=True)
 class ImportGroup:
-    """Packages that share a budget, such as those of the vendor; what belongs to several groups counts in each."""
+    """Packages that share a budget, such as those of a vendor.
+
+    A module that belongs to several groups counts in those with the highest priority among them.
+    """
 
     packages: Sequence[str]
     max_time: str | float | None = None
-    """For the modules' own times together: seconds, or a duration such as "50ms"."""
+    """Of the modules' own times together: seconds, or a duration such as "50ms"."""
     max_modules: int | None = None
     """0: none of them may be loaded."""
+    priority: int = 0
 
     def __post_init__(self) -> None:
         _check_packages("packages", self.packages)
@@ -26,14 +30,14 @@ class ImportGroup:
 
 @dataclass(frozen=True)
 class ImportBudget:
-    """What importing a module may load and cost; None: anything."""
+    """Limits of an import; None: no limit."""
 
     max_time: str | float | None = None
     max_modules: int | None = None
     forbid: Sequence[str] = ()
     """Packages that must not be loaded."""
     lazy: Sequence[str] = ()
-    """Packages that must not be loaded yet, but must be there to be loaded later."""
+    """Packages that the import must not load, but that must be installed for later."""
     groups: Mapping[str, ImportGroup] | None = None
 
     def __post_init__(self) -> None:
@@ -43,38 +47,38 @@ class ImportBudget:
 
     @property
     def is_timed(self) -> bool:
-        """Is there a budget of time, which several interpreters must be asked for?"""
+        """Whether there is a budget of time, which several interpreters must exceed."""
         return self.max_time is not None or any(group.max_time is not None for group in (self.groups or {}).values())
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What importing a module in a fresh interpreter loaded and cost."""
+    """The modules that an import loaded in a fresh interpreter, and its costs."""
 
     module: str
     seconds: float
     cpu_seconds: float
     modules: tuple[str, ...]
-    """What it loaded that a bare interpreter has not, in no particular order."""
+    """Loaded modules that a bare interpreter does not have, in no particular order."""
     code_bytes: int
-    """Of their files: compiled code, extension modules."""
+    """Bytes of their files: compiled code and extension modules."""
     trees: tuple[Imported, ...] = ()
-    """Who imported whom, where that was asked for."""
+    """The modules below those that imported them, if requested."""
     bare: tuple[str, ...] = ()
-    """What such an interpreter has loaded before."""
+    """Modules that such an interpreter has loaded before the import."""
 
 
 def violations(budget: ImportBudget, reports: Sequence[ImportReport]) -> list[str]:
-    """One line for each budget that was passed, by every one of the reports where it is one of time."""
+    """Return a line for each exceeded budget; a budget of time must be exceeded in all reports."""
     return list(_violations(budget, reports))
 
 
 def _violations(budget: ImportBudget, reports: Sequence[ImportReport]) -> Iterator[str]:
     last = reports[-1]
     if budget.max_time is not None:
-        least, limit = min(report.seconds for report in reports), seconds_of(budget.max_time)
-        if least > limit:
-            yield f"it takes {format_duration(least)}, more than {format_duration(limit)}, at best of {len(reports)}"
+        fastest, limit = min(report.seconds for report in reports), seconds_of(budget.max_time)
+        if fastest > limit:
+            yield f"it takes {format_duration(fastest)}, more than {format_duration(limit)}, at best of {len(reports)}"
     if budget.max_modules is not None and len(last.modules) > budget.max_modules:
         yield f"it loads {len(last.modules)} modules, more than {budget.max_modules}"
     for package in [*budget.forbid, *budget.lazy]:
@@ -87,37 +91,49 @@ def _violations(budget: ImportBudget, reports: Sequence[ImportReport]) -> Iterat
         if chain := _loaded(last, package):
             yield f"{package} is loaded at once, and should be on first use: {chain}"
     for name, group in (budget.groups or {}).items():
-        yield from _of_group(name, group, reports)
+        yield from _of_group(name, group, budget.groups or {}, reports)
 
 
-def _of_group(name: str, group: ImportGroup, reports: Sequence[ImportReport]) -> Iterator[str]:
-    members = [found for found in reports[-1].modules if any(is_in(found, package) for package in group.packages)]
+def _of_group(
+    name: str, group: ImportGroup, groups: Mapping[str, ImportGroup], reports: Sequence[ImportReport]
+) -> Iterator[str]:
+    before = [other for other in groups.values() if other.priority > group.priority]
+    members = [found for found in reports[-1].modules if _counts(found, group, before)]
     if group.max_modules is not None and len(members) > group.max_modules:
         some = _loaded(reports[-1], min(members, key=len))
         yield f"group {name}: it loads {len(members)} modules, more than {group.max_modules}; such as {some}"
     if group.max_time is not None:
         limit = seconds_of(group.max_time)
-        least = round(min(sum(_own_times(report, group)) for report in reports), 9)
-        if least > limit:
-            yield f"group {name}: its modules take {format_duration(least)}, more than {format_duration(limit)}"
+        fastest = round(min(sum(_own_times(report, group, before)) for report in reports), 9)
+        if fastest > limit:
+            yield f"group {name}: its modules take {format_duration(fastest)}, more than {format_duration(limit)}"
 
 
-def _own_times(report: ImportReport, group: ImportGroup) -> Iterator[float]:
+def _counts(module: str, group: ImportGroup, before: Sequence[ImportGroup]) -> bool:
+    """Return whether a module belongs to a group, and to none of those with a higher priority."""
+    return _belongs(module, group) and not any(_belongs(module, other) for other in before)
+
+
+def _belongs(module: str, group: ImportGroup) -> bool:
+    return any(is_in(module, package) for package in group.packages)
+
+
+def _own_times(report: ImportReport, group: ImportGroup, before: Sequence[ImportGroup]) -> Iterator[float]:
     for tree in report.trees:
         for _above, module in tree.walk():
-            if any(is_in(module.name, package) for package in group.packages):
+            if _counts(module.name, group, before):
                 yield module.own
 
 
 def _loaded(report: ImportReport, package: str) -> str:
-    """Who imported it, as text; "" if nobody did."""
+    """Return the chain of importing modules as text; "" if the package is not loaded."""
     if not any(is_in(name, package) for name in report.modules):
         return ""
     return " -> ".join(chain_to(report.trees, package, report.modules)) or package
 
 
 def seconds_of(duration: str | float) -> float:
-    """Seconds, or a duration with its unit."""
+    """Return the seconds of a number, or of a duration with its unit."""
     return parse_duration(duration) if isinstance(duration, str) else float(duration)
 
 

@@ -1,4 +1,4 @@
-"""What an import loads and what each part of it costs, as a tree. Pure: the interpreter's own report in, a tree out."""
+"""The tree of an import: modules below those that imported them, with their times. Pure: parses the interpreter's report."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 
 from pytest_perfguard.core.units import format_duration
 
-#: A line of `python -X importtime`: the module's own time, the time with all it imports, and its depth by the indentation.
+#: A line of `python -X importtime`: the module's own time, its time with all that it imports, and its depth as indentation.
 _LINE: Final = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S.*)$")
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A module, and what was imported while it was."""
+    """A module with those that it imported first."""
 
     name: str
     own: float
@@ -25,14 +25,14 @@ class Imported:
     children: tuple[Imported, ...] = field(default=(), repr=False)
 
     def walk(self, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Imported]]:
-        """Each module with the chain of those that imported it."""
+        """Visit each module with the chain of modules that imported it."""
         yield above, self
         for child in self.children:
             yield from child.walk((*above, self.name))
 
 
 def parse_importtime(text: str) -> tuple[Imported, ...]:
-    """The trees of a report of `python -X importtime`, where a module stands behind those that it imported."""
+    """Return the trees of a report of `python -X importtime`, which lists a module after those that it imported."""
     levels: dict[int, list[Imported]] = {}
     for line in text.splitlines():
         match = _LINE.search(line)  # a module may print something in front of it
@@ -46,9 +46,9 @@ def parse_importtime(text: str) -> tuple[Imported, ...]:
 
 
 def chain_to(trees: tuple[Imported, ...], name: str, loaded: Collection[str] | None = None) -> tuple[str, ...]:
-    """Who imported whom down to the module, or to the first one of the package; () if it was not imported.
+    """Return the chain of imports that leads to a module, or to the first one of a package; () if it was not imported.
 
-    The report has failed attempts, too: with `loaded` only chains of modules that were.
+    A report includes failed imports: with `loaded` only chains of loaded modules are considered.
     """
     for tree in trees:
         for above, found in tree.walk():
@@ -59,12 +59,12 @@ def chain_to(trees: tuple[Imported, ...], name: str, loaded: Collection[str] | N
 
 
 def is_in(name: str, package: str) -> bool:
-    """Is it that module, or one of that package?"""
+    """Return whether a module is `package` or belongs to it."""
     return name == package or name.startswith(f"{package}.")
 
 
 def heaviest(trees: tuple[Imported, ...], number: int = 8) -> list[str]:
-    """The heaviest branches as lines, each below the one that imported it."""
+    """Return the branches with the longest times as lines, each below the one that imported it."""
     found = [(above, module) for tree in trees for above, module in tree.walk()]
     chosen = sorted(found, key=lambda item: -item[1].total)[:number]
     return [

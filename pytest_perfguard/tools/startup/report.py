@@ -1,4 +1,4 @@
-"""What became of a start, as a table and as a waterfall. Pure: data in, text out."""
+"""Report of a program's start, as a table and as a waterfall. Pure: data in, text out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH: Final = 40
 
 
 class Outcome(str, Enum):
-    """What became of a step."""
+    """The outcome of a step."""
 
     DONE = "done"
     FAILED = "failed"
@@ -49,11 +49,11 @@ class StartupReport:
 
     @property
     def ok(self) -> bool:
-        """Are all steps done?"""
+        """Whether all steps are done."""
         return all(step.outcome is Outcome.DONE for step in self.steps)
 
     def table(self) -> str:
-        """A line for each step, and the total."""
+        """Return a line for each step, and the total."""
         from tabulate import tabulate
 
         rows = [[step.name, str(step.outcome), _begun(step), _took(step), step.error] for step in self.steps]
@@ -61,7 +61,7 @@ class StartupReport:
         return tabulate(rows, ["step", "outcome", "begins", "takes", "error"], tablefmt="simple", disable_numparse=True)
 
     def waterfall(self, width: int = WIDTH) -> str:
-        """A bar for each step, where it lies in the whole."""
+        """Return a bar for each step at its place in the whole."""
         longest = max((len(step.name) for step in self.steps), default=0)
         lines = []
         for step in self.steps:
@@ -71,7 +71,7 @@ class StartupReport:
         return "\n".join([*lines, f"{'':{longest}}   {'':{width}}   {format_duration(self.seconds)}"])
 
     def to_html(self) -> str:
-        """The waterfall as a piece of HTML that needs nothing else, for a page of one's own."""
+        """Return the waterfall as a self-contained HTML fragment."""
         rows = []
         for step in self.steps:
             start, end = self._place(step, 1000)

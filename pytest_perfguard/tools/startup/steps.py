@@ -1,4 +1,4 @@
-"""`StartupSequence`: the named steps of a program's start, each timed."""
+"""`StartupSequence`: run and time the named steps of a program's start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Timers(Protocol):
         """Times a block."""
 
 
-class Step(NamedTuple):
+class StartupStep(NamedTuple):
     """A named step."""
 
     name: str
@@ -37,20 +37,20 @@ class Step(NamedTuple):
 
 
 class StartupSequence:
-    """Does the steps of a program's start in order, times each, and stops at the first that fails.
+    """Run the steps of a program's start in order, time each, and stop at the first that fails.
 
-    A step is a function or a coroutine function. One that has a parameter without a default gets the results so far, by the names of
-    the steps. Steps run in the order in which they were added, each after those that it is to come `after`; coroutine functions
-    whose turn it is run at the same time. Plain functions run in the thread of the caller, one by one.
+    A step is a function or a coroutine function. If it has a parameter without a default, it receives the results so far, by the names
+    of the steps. Steps run in the order in which they were added, each after those in `after`; coroutine functions that are ready run
+    concurrently. Plain functions run in the thread of the caller, one after the other.
 
     Parameters
     ----------
     name
-        of the whole, for reports and errors.
+        of the sequence, for reports and errors.
     monitor
-        a `PerformanceMonitor` that times each step as `NAME{step="..."}`; in a perf test each step is then judged for itself.
+        a `PerformanceMonitor` that times each step as `NAME{step="..."}`, so that a perf test judges each step separately.
     clock
-        seconds, for tests.
+        returns seconds, for tests.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StartupSequence:
         self.name = name
         self._monitor = monitor
         self._clock = clock
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, StartupStep] = {}
 
     def add(self, name: str, action: Callable[..., Any], *, after: Iterable[str] = ()) -> None:
         """Add a step."""
@@ -70,10 +70,10 @@ class StartupSequence:
         if isinstance(after, str):
             raise TypeError(f"after is {after!r}: give a list of names")
         asynchronous = any(map(inspect.iscoroutinefunction, (action, type(action).__call__)))
-        self._steps[name] = Step(name, action, tuple(after), asynchronous, _takes_results(action))
+        self._steps[name] = StartupStep(name, action, tuple(after), asynchronous, _takes_results(action))
 
     def step(self, name: str, *, after: Iterable[str] = ()) -> Callable[[F], F]:
-        """`@startup.step("database", after=["configuration"])` on a function."""
+        """Return a decorator that adds a function as a step: `@startup.step("database", after=["configuration"])`."""
 
         def decorate(function: F) -> F:
             self.add(name, function, after=after)
@@ -82,12 +82,12 @@ class StartupSequence:
         return decorate
 
     def run(self) -> StartupReport:
-        """Do all steps; in an event loop of its own where some are coroutine functions.
+        """Run all steps; in an event loop of their own if some are coroutine functions.
 
         Raises
         ------
         StartupError
-            names the step that failed, which is also its `__cause__`; `report` has all that was done.
+            names the step that failed; its error is the `__cause__`, and `report` has all steps.
         """
         if any(step.asynchronous for step in self._steps.values()):
             import asyncio
@@ -101,7 +101,7 @@ class StartupSequence:
         return run.report()
 
     async def run_async(self) -> StartupReport:
-        """The same in the running event loop.
+        """Run all steps in the running event loop.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class StartupSequence:
                         run.tasks[asyncio.get_running_loop().create_task(run.do_async(step))] = step
                     else:
                         run.do(step)
-                if ready:  # what it was waited for may be ready now
+                if ready:  # steps that waited for these may be ready now
                     await asyncio.sleep(0)
                 else:
                     await asyncio.wait(run.tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -138,65 +138,65 @@ class StartupSequence:
     def __repr__(self) -> str:
         return f"<StartupSequence {self.name}: {', '.join(self._steps) or 'no steps'}>"
 
-    def _in_order(self) -> list[Step]:
+    def _in_order(self) -> list[StartupStep]:
         return [self._steps[name] for name in in_order({step.name: step.after for step in self._steps.values()})]
 
 
 class _Run:
-    """One start on its way."""
+    """One start in progress."""
 
-    def __init__(self, sequence: StartupSequence, steps: list[Step]) -> None:
+    def __init__(self, sequence: StartupSequence, steps: list[StartupStep]) -> None:
         self._name = sequence.name
         self._monitor = sequence._monitor
         self._clock = sequence._clock
         self.waiting = steps
-        self.tasks: dict[asyncio.Task[None], Step] = {}
+        self.tasks: dict[asyncio.Task[None], StartupStep] = {}
         self._results: dict[str, Any] = {}
         self._records: list[StepRecord] = []
         self._error: StartupError | None = None
         self.stopping = False
         self._begun = self._clock()
 
-    def ready(self) -> list[Step]:
-        """Those whose turn it is: coroutine functions whose needs are met, and a plain function if it is the next."""
+    def ready(self) -> list[StartupStep]:
+        """Return the steps that may start now: all coroutine functions whose needs are met, and the first such plain function."""
         ready = [step for step in self.waiting if all(name in self._results for name in step.after)]
         plain = [step for step in ready if not step.asynchronous]
         return [step for step in ready if step not in plain[1:]]
 
-    def do(self, step: Step) -> None:
-        """Do a plain step."""
+    def do(self, step: StartupStep) -> None:
+        """Run a plain step."""
         with self._recorded(step):
             result = step.action(*self._arguments(step))
             if inspect.isawaitable(result):
                 if inspect.iscoroutine(result):
                     result.close()
-                raise TypeError("it returned something to be awaited: give a coroutine function")
+                raise TypeError("it returned an awaitable: give a coroutine function")
             self._results[step.name] = result
 
-    async def do_async(self, step: Step) -> None:
-        """Do an asynchronous one."""
+    async def do_async(self, step: StartupStep) -> None:
+        """Run an asynchronous step."""
         with self._recorded(step):
             self._results[step.name] = await step.action(*self._arguments(step))
 
     def raise_first(self) -> None:
-        """Raise the error of the step that failed first, whichever was noticed first."""
-        assert self._error is not None
-        raise self._error
+        """Raise the error of the step that failed first."""
+        if self._error is not None:
+            raise self._error
 
     def report(self) -> StartupReport:
-        """What became of it so far."""
+        """Return the outcome of all steps so far."""
         left = [StepRecord(step.name, Outcome.NOT_BEGUN) for step in self.waiting]
         begun = sorted(self._records, key=lambda record: record.begin)
         seconds = max((record.begin + record.seconds for record in begun), default=0.0)
         return StartupReport(self._name, (*begun, *left), seconds)
 
     def complete(self) -> None:
-        """When the steps that were cancelled have ended, too, the error's report is."""
+        """Update the report of the error, once cancelled steps have ended, too."""
         if self._error is not None:
             self._error.report = self.report()
 
     @contextlib.contextmanager
-    def _recorded(self, step: Step) -> Iterator[None]:
+    def _recorded(self, step: StartupStep) -> Iterator[None]:
         self.waiting.remove(step)
         begin = self._clock() - self._begun
         outcome, error = Outcome.DONE, ""
@@ -219,12 +219,12 @@ class _Run:
             self._records.append(StepRecord(step.name, outcome, begin, seconds, error))
             self.complete()
 
-    def _arguments(self, step: Step) -> tuple[Any, ...]:
+    def _arguments(self, step: StartupStep) -> tuple[Any, ...]:
         return (dict(self._results),) if step.takes_results else ()
 
 
 def _takes_results(action: Callable[..., Any]) -> bool:
-    """Has it a parameter that must be given?"""
+    """Return whether a function has a positional parameter without a default."""
     try:
         parameters = inspect.signature(action).parameters.values()
     except (TypeError, ValueError):  # written in C

@@ -225,14 +225,14 @@ DiskCache({str(tmp_path)!r}).get_or_compute("a", lambda: os.kill(os.getpid(), 9)
 
 def test_two_caches_of_one_process_claim_a_key_once(tmp_path):
     one, other = DiskCache(tmp_path), DiskCache(tmp_path)
-    release = one.claim("a")
-    assert other.claim("a") is None
-    assert other.claim("b") is not None
+    release = one.lease("a")
+    assert other.lease("a") is None
+    assert other.lease("b") is not None
     other.close()
     del other  # closing a file gives back all locks of a process on it
-    assert one.claim("a") is None
+    assert one.lease("a") is None
     release()
-    assert one.claim("a") is not None
+    assert one.lease("a") is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -241,7 +241,7 @@ def test_a_child_process_that_was_forked_has_connections_of_its_own(disk):
     pid = os.fork()
     if pid == 0:
         disk.set("b", disk.get("a") + 1)
-        os._exit(0 if disk.claim("a") else 1)
+        os._exit(0 if disk.lease("a") else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert (disk.get("a"), disk.get("b")) == (1, 2)
 
@@ -257,9 +257,9 @@ def test_threads_use_a_connection_each_and_no_more(disk):
         thread.start()
     for thread in threads:
         thread.join()
-    assert 1 <= len(disk._file._idle) <= 5
+    assert 1 <= len(disk._database._idle) <= 5
     disk.close()
-    assert not disk._file._idle
+    assert not disk._database._idle
     assert disk.get("3") == 3
 
 
@@ -281,9 +281,11 @@ def test_a_serializer_of_the_users_choice(tmp_path):
     assert plain.stats().corrupt == 1
 
 
-def test_keys_are_text(disk):
-    with pytest.raises(CacheValueError, match="the key 1 is no text"):
-        disk.get(1)
+def test_keys_are_plain_data(disk):
+    with pytest.raises(CacheValueError, match="the key <object .*> is not plain data"):
+        disk.get(object())
+    with pytest.raises(CacheValueError, match="the key nan is not plain data"):
+        disk.get(float("nan"))
 
 
 def test_a_folder_that_cannot_be_used_is_told(tmp_path):
@@ -294,8 +296,8 @@ def test_a_folder_that_cannot_be_used_is_told(tmp_path):
 
 def test_a_full_disk_is_told_and_loses_nothing(disk):
     disk.set("a", 1)
-    pages = disk._file.do(lambda connection: connection.execute("pragma page_count").fetchone()[0])
-    disk._file.do(lambda connection: connection.execute(f"pragma max_page_count = {pages + 2}").fetchall())
+    pages = disk._database.do(lambda connection: connection.execute("pragma page_count").fetchone()[0])
+    disk._database.do(lambda connection: connection.execute(f"pragma max_page_count = {pages + 2}").fetchall())
     with pytest.raises(CacheError, match="full"):
         disk.set("b", "x" * 100_000)
     assert disk.get("a") == 1
@@ -310,7 +312,7 @@ def test_numbers_that_are_none_come_back_as_they_are(disk):
 
 
 def test_reading_needs_no_writing(disk, now, monkeypatch):
-    monkeypatch.setattr("pytest_perfguard.tools.caches.disk_file.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("pytest_perfguard.tools.caches.database.BUSY_TIMEOUT", 0.01)
     disk.set("good", 1)
     disk.set("old", 2, 5)
     now[0] += 10
@@ -364,13 +366,13 @@ def test_few_connections_stay_open(disk):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(disk._file._idle) <= 8
+    assert len(disk._database._idle) <= 8
 
 
 def test_what_was_replaced_since_it_was_found_broken_stays(disk):
     disk.set("a", 1, None)
     entries(disk, "update entries set value = x'00' where key = ?", b"a")
-    found = disk._file.do(
+    found = disk._database.do(
         lambda connection: connection.execute("select value, crc, expires, used from entries").fetchone()
     )
     disk.set("a", 2, None)

@@ -584,7 +584,7 @@ def test_a_coroutine_in_a_cache_for_threads_is_told(memory):
 
 def test_what_cannot_be_kept_is_returned_all_the_same(tmp_path, caplog):
     assert DiskCache(tmp_path).get_or_compute("a", lambda: (1, 2)) == (1, 2)
-    assert "what was computed for 'a' could not be kept" in caplog.text
+    assert "the value computed for 'a' could not be kept" in caplog.text
 
 
 def test_what_is_changed_while_a_task_computes_wins(memory, tmp_path):

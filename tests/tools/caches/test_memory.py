@@ -25,7 +25,7 @@ class BesideAModel(RuleBasedStateMachine):
     @initialize(maxsize=st.integers(1, 8), ttl=st.sampled_from([None, 5.0]))
     def begin(self, maxsize, ttl):
         self.now = 100.0
-        self.cache = MemoryCache(maxsize, ttl, weigh=lambda value: value % 4, clock=lambda: self.now)
+        self.cache = MemoryCache(maxsize, ttl, getsizeof=lambda value: value % 4, clock=lambda: self.now)
         self.ttl = ttl
         self.model = []  # [key, value, expires], the least recently used first
         self.hits = self.misses = 0
@@ -42,7 +42,7 @@ class BesideAModel(RuleBasedStateMachine):
             return
         self.model.append([key, value, math.inf if seconds is None else self.now + seconds])
         if sum(row[1] % 4 for row in self.model) > self.cache.maxsize and self.stale():
-            self.model = [row for row in self.model if row[2] > self.now or row[0] in self.cache._entries]
+            self.model = [row for row in self.model if row[2] > self.now or self.cache._find(row[0]) is not None]
         while sum(row[1] % 4 for row in self.model) > self.cache.maxsize:
             self.model.pop(0)
 
@@ -124,7 +124,7 @@ def test_falsy_values_and_keys_are_values_and_keys(value):
 
 
 def test_what_is_heavier_than_the_cache_is_not_kept():
-    cache = MemoryCache(10, weigh=len)
+    cache = MemoryCache(10, getsizeof=len)
     cache.set("a", b"12345")
     cache.set("a", b"x" * 11)
     assert cache.get("a") is None
@@ -152,8 +152,8 @@ def test_bounds_under_which_nothing_is_kept_are_refused(arguments, problem):
 
 
 def test_a_weight_below_zero_is_refused():
-    with pytest.raises(ValueError, match="weigh says -1"):
-        MemoryCache(weigh=lambda value: -1).set("a", 1)
+    with pytest.raises(ValueError, match="getsizeof returned -1"):
+        MemoryCache(getsizeof=lambda value: -1).set("a", 1)
 
 
 def test_a_finalizer_may_come_back_to_the_cache():

@@ -54,8 +54,8 @@ def test_an_expression_is_a_series_a_field_a_comparison_and_a_number(text, limit
         ("db.query.p95 > fast", 16, "expected a number"),
         ("db.query.p95 > 200 parsecs", 20, "unknown unit 'parsecs'"),
         ('db.query{table="a"}.p96 > 1', 21, "unknown field 'p96'"),
-        ("db..query > 1", 1, "cannot be the name of a series"),
-        ("a{b=c} > 1", 1, "is no series"),
+        ("db..query > 1", 1, "is not a valid name of a series"),
+        ("a{b=c} > 1", 1, "is not a series"),
     ],
 )
 def test_a_wrong_expression_is_an_error_at_once_with_its_place(monitor, text, column, problem):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard import MemoryManager
-from pytest_perfguard.tools.monitor.memory_policy import Action, Limits, actions
+from pytest_perfguard.tools.monitor.memory_policy import Action, MemoryLimits, actions
 from pytest_perfguard.tools.monitor.memory_sample import MemorySample, read_memory
 from pytest_perfguard.tools.monitor.ticker import Ticker
 
@@ -47,7 +47,7 @@ def manager(levels, **options):
 
 
 class TestPressure:
-    LIMITS = Limits(growth=10 * MB, collect_above=100 * MB, clear_above=200 * MB)
+    LIMITS = MemoryLimits(growth=10 * MB, collect_above=100 * MB, clear_above=200 * MB)
 
     @pytest.mark.parametrize(
         ("levels", "found"),
@@ -89,7 +89,7 @@ def test_garbage_is_collected_above_the_first_threshold():
 
 
 def test_caches_are_cleared_and_pools_cut_above_the_second():
-    watched = manager([250 * MB])
+    watched = manager([250 * MB] * 3 + [300 * MB])  # each of the two actions reads the level again
     watched.register_cache("users", cache := Cache())
     watched.register_pool("buffers", pool := Pool())
     watched.sample()
@@ -259,5 +259,5 @@ def test_a_ticker_can_stop_itself_and_start_again():
 
 
 def test_only_a_bound_method_can_tick():
-    with pytest.raises(TypeError, match="is no bound method"):
+    with pytest.raises(TypeError, match="is not a bound method"):
         Ticker(lambda: None, 1, "x")

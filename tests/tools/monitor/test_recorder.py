@@ -86,10 +86,10 @@ def test_recursion_and_tasks_time_each_call_for_itself(monitor, clock):
 def test_a_running_timer_cannot_be_started_nor_an_idle_one_stopped(monitor):
     timer = monitor.start_timer("load")
     assert repr(timer) == "<Timer load running>"
-    with pytest.raises(RuntimeError, match="runs already; make another one"):
+    with pytest.raises(RuntimeError, match="is running already; make another timer"):
         timer.start()
     timer.stop()
-    with pytest.raises(RuntimeError, match="<Timer load idle> does not run"):
+    with pytest.raises(RuntimeError, match="<Timer load idle> is not running"):
         timer.stop()
 
 
@@ -101,7 +101,7 @@ def test_a_generator_function_is_refused_as_only_its_making_would_be_timed(monit
         yield 1
 
     for function in (rows, rows_async):
-        with pytest.raises(TypeError, match="only the making would be timed"):
+        with pytest.raises(TypeError, match="only makes a generator"):
             monitor.timer("rows")(function)
 
 
@@ -138,19 +138,19 @@ def test_a_counter_only_grows(monitor, n):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_does_not_spoil_a_histogram(monitor, value):
-    with pytest.raises(ValueError, match="size: .* is no finite number"):
+    with pytest.raises(ValueError, match="size: .* is not a finite number"):
         monitor.observe("size", value)
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a b", "a.", ".a", "a..b", "a-b", "a{b}", 5])
 def test_a_wrong_name_is_refused(monitor, name):
-    with pytest.raises(SeriesError, match="cannot be the name of a series"):
+    with pytest.raises(SeriesError, match="is not a valid name of a series"):
         monitor.count(name)
 
 
 @pytest.mark.parametrize("label", ["le", "quantile", "__x", "ä", "a-b"])
 def test_a_wrong_label_is_refused(monitor, label):
-    with pytest.raises(SeriesError, match="cannot be a label"):
+    with pytest.raises(SeriesError, match="is not a valid label"):
         monitor.count("hits", **{label: "x"})
 
 
@@ -221,7 +221,7 @@ def test_merging_counts_everything_and_keeps_a_bounded_sample(parts, window):
         histogram = Histogram(Series("x"), window)
         for value in part:
             histogram.record(value)
-        merged.absorb(histogram.state())
+        merged.merge(histogram.state())
     everything = [value for part in parts for value in part]
     stats = merged.stats()
     assert (stats.count, stats.min, stats.max) == (len(everything), min(everything), max(everything))
@@ -375,4 +375,4 @@ def test_a_source_that_raises_spoils_nothing(monitor, caplog):
     monitor.watch("pool", closed)
     monitor.count("hits")
     assert monitor.summary().counters == {"hits": 1}
-    assert "could not be asked" in caplog.text
+    assert "could not be read" in caplog.text

@@ -30,7 +30,7 @@ def test_each_step_comes_after_those_it_needs_or_it_is_told_why_not(after):
 
 def test_what_cannot_be_put_in_order_is_told():
     assert in_order({"b": [], "a": [], "c": ["a"]}) == ["b", "a", "c"]  # as they were given
-    with pytest.raises(StartupError, match="step a: it comes after 'x', which is no step \\(there are: a\\)"):
+    with pytest.raises(StartupError, match="step a: it comes after 'x', which is not a step \\(steps: a\\)"):
         in_order({"a": ["x"]})
     with pytest.raises(StartupError, match="it comes after itself: a after b after a"):
         in_order({"a": ["b"], "b": ["a"]})
@@ -186,7 +186,7 @@ def test_whatever_is_asynchronous_is_awaited_or_refused():
     assert startup.run().ok
     assert done == ["connected"]
     startup.add("lambda", lambda: forgotten())
-    with pytest.raises(StartupError, match="step lambda: TypeError: it returned something to be awaited"):
+    with pytest.raises(StartupError, match="step lambda: TypeError: it returned an awaitable"):
         startup.run()
 
 

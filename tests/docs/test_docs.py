@@ -34,6 +34,7 @@ def test_the_options_page_is_the_settings_table():
     [
         "README.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
     ],
 )

@@ -111,7 +111,7 @@ def _judged(
     if told is not None and told.broken:
         return told
     comparison = judge_records(nodeid, old, new, settings)
-    if told is None or told.verdict not in (Verdict.LEAK, Verdict.OVER_BUDGET):
+    if told is None or told.verdict not in (Verdict.LEAK, Verdict.OVER_LIMIT):
         return comparison
     added = tuple(finding for finding in told.findings if finding.verdict is told.verdict)
     verdict = worst([told.verdict, *([comparison.verdict] if comparison.verdict else [])])

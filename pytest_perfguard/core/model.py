@@ -15,7 +15,7 @@ class Verdict(str, Enum):
 
     REGRESSION = "regression"
     LEAK = "leak"
-    OVER_BUDGET = "over-budget"
+    OVER_LIMIT = "over-limit"
     INCOMPARABLE = "incomparable"
     INCONCLUSIVE = "inconclusive"
     MISSING = "missing"
@@ -29,7 +29,7 @@ class Verdict(str, Enum):
 
 #: The order in which one finding of a test outranks another: the enumeration's own.
 RANK: Mapping[Verdict, int] = {verdict: rank for rank, verdict in enumerate(Verdict)}
-FAILING = frozenset({Verdict.REGRESSION, Verdict.LEAK, Verdict.OVER_BUDGET})
+FAILING = frozenset({Verdict.REGRESSION, Verdict.LEAK, Verdict.OVER_LIMIT})
 #: What fails under --perf-strict as well.
 UNSETTLED = frozenset({Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING})
 #: What counts as having been judged at all.

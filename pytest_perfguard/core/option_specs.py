@@ -156,14 +156,14 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         marker=False,
     ),
     OptionSpec(
-        "max_time", parse_duration, None, "absolute budget: the most time one call may take", "DURATION", option=False
+        "max_time", parse_duration, None, "absolute limit: the most time one call may take", "DURATION", option=False
     ),
-    OptionSpec("max_memory", parse_size, None, "absolute budget: the highest peak of one call", "SIZE", option=False),
+    OptionSpec("max_memory", parse_size, None, "absolute limit: the highest peak of one call", "SIZE", option=False),
     OptionSpec(
         "max_allocations",
         parse_count,
         None,
-        "absolute budget: the most memory blocks that one call may leave allocated, garbage collected",
+        "absolute limit: the most memory blocks that one call may leave allocated, garbage collected",
         "NUMBER",
         option=False,
     ),
@@ -171,7 +171,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "max_p95",
         parse_tails,
         None,
-        'absolute budget: the highest 95th percentile of timers of the test, by name: {"db.query": "200ms"}',
+        'absolute limit: the highest 95th percentile of timers of the test, by name: {"db.query": "200ms"}',
         "MAPPING",
         option=False,
     ),
@@ -186,7 +186,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "max_rss_growth",
         parse_size,
         None,
-        "absolute budget: the most by which the process's resident set may grow over the calls of a leak check",
+        "absolute limit: the most by which the process's resident set may grow over the calls of a leak check",
         "SIZE",
         option=False,
     ),

@@ -33,8 +33,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "value-p95": Kind("", "time"),
 }
 
-#: Metric -> the marker's keyword for its absolute budget.
-BUDGETS: Final[Mapping[str, str]] = {"time": "max_time", "memory": "max_memory", "blocks": "max_allocations"}
+#: Metric -> the marker's keyword for its absolute limit.
+LIMIT_KEYWORDS: Final[Mapping[str, str]] = {"time": "max_time", "memory": "max_memory", "blocks": "max_allocations"}
 
 
 class Floor(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
-from pytest_perfguard.core.parsers import BUDGETS, METRICS, Floor
+from pytest_perfguard.core.parsers import LIMIT_KEYWORDS, METRICS, Floor
 
 
 class Settings(NamedTuple):
@@ -37,9 +37,9 @@ class Settings(NamedTuple):
     setup: Callable[[], object] | None
 
     @property
-    def has_budget(self) -> bool:
-        """Is there an absolute budget, which needs nothing to compare with?"""
-        return any(getattr(self, keyword) is not None for keyword in (*BUDGETS.values(), "max_p95"))
+    def has_limits(self) -> bool:
+        """Is there an absolute limit, which needs nothing to compare with?"""
+        return any(getattr(self, keyword) is not None for keyword in (*LIMIT_KEYWORDS.values(), "max_p95"))
 
     @property
     def examined(self) -> bool:
@@ -89,8 +89,8 @@ def resolve(
             (f"{knob.ini} in the ini file", ini.get(knob.name)),
         )
         values[knob.name] = _first_given(knob, places, defaults.get(knob.name, knob.default))
-    # A budget takes its metric, whatever else is taken.
-    needed = {metric for metric, keyword in BUDGETS.items() if values[keyword] is not None}
+    # A limit takes its metric, whatever else is taken.
+    needed = {metric for metric, keyword in LIMIT_KEYWORDS.items() if values[keyword] is not None}
     needed |= {"time"} if values["max_p95"] is not None else set()
     values["metrics"] = tuple(name for name in METRICS if name in needed or name in values["metrics"])  # type: ignore[operator]
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below

@@ -84,6 +84,6 @@ def _properties(comparison: Comparison) -> list[tuple[str, object]]:
     if comparison.verdict is not None:
         properties.append(("perf.verdict", str(comparison.verdict)))
     for finding in comparison.findings:
-        if finding.ratio is not None and finding.verdict is not Verdict.OVER_BUDGET:
+        if finding.ratio is not None and finding.verdict is not Verdict.OVER_LIMIT:
             properties.append((f"perf.{finding.name}.ratio", f"{finding.ratio:.4g}"))
     return properties

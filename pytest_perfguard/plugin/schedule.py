@@ -126,15 +126,15 @@ class Schedule:
         return runner.comparisons
 
     def _hold_to_budgets(self, subjects: Sequence[MeasuredTest]) -> None:
-        """An absolute budget needs no base: judged of tests that the base does not have, too."""
+        """An absolute limit needs no base: judged of tests that the base does not have, too."""
         left = [
             subject
             for subject in subjects
             if self.comparisons[subject.nodeid].verdict in (Verdict.NEW, Verdict.INCOMPARABLE)
-            and (subject.settings.has_budget or self.comparisons[subject.nodeid].measurement.contests)
+            and (subject.settings.has_limits or self.comparisons[subject.nodeid].measurement.contests)
         ]
         for nodeid, comparison in self._measured_alone(left).items():
-            if comparison.verdict is Verdict.OVER_BUDGET or comparison.broken:
+            if comparison.verdict is Verdict.OVER_LIMIT or comparison.broken:
                 self.comparisons[nodeid] = comparison
 
     def _look_for_leaks(self, subjects: Sequence[MeasuredTest]) -> None:

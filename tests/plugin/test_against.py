@@ -210,7 +210,7 @@ def test_an_absolute_budget_needs_no_base(versioned):
     versioned.write({"test_new.py": TEST.replace("lib.work()", "lib.new()").replace(".perf", '.perf(max_time="1ns")')})
     result, tests = versioned.report("--perf-against=HEAD")
     assert result.ret == 1
-    assert tests["test_new.py::test_work"]["verdict"] == "over-budget"
+    assert tests["test_new.py::test_work"]["verdict"] == "over-limit"
 
 
 def test_a_program_that_a_test_starts_is_the_bases_own(versioned):

@@ -383,11 +383,11 @@ def test_budgets_of_allocations_and_of_resident_memory(project):
     )
     result, report = project.report("--perf", "--perf-budget=2s")
     assert result.ret == 1
-    assert verdicts(report) == {"test_clean": None, "test_blocks": "over-budget", "test_resident": "over-budget"}
+    assert verdicts(report) == {"test_clean": None, "test_blocks": "over-limit", "test_resident": "over-limit"}
     over = {item["name"]: item for test in report["tests"] for item in test["metrics"] if item["verdict"]}
     assert over["max_allocations"]["candidate"] == pytest.approx(1, abs=0.2)
     assert over["max_rss_growth"]["candidate"] > 50_000_000
-    assert "over budget: max_rss_growth " in result.stdout.str()
+    assert "over limit: max_rss_growth " in result.stdout.str()
 
 
 def test_a_wrong_budget_is_a_usage_error(project):

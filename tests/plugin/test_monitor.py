@@ -119,7 +119,7 @@ def test_budgets_of_tails_are_in_the_marker(project):
     project.pytester.makepyfile(source.replace("LIMIT", "'100ns'"))
     result = project.run("--perf", *QUICK)
     assert result.ret == 1
-    assert 'over budget: max_p95:db.query{table="users"}' in result.stdout.str()
+    assert 'over limit: max_p95:db.query{table="users"}' in result.stdout.str()
     project.pytester.makepyfile(source.replace("LIMIT", "'100'"))
     result = project.run("--perf", *QUICK)
     assert result.ret == 4
@@ -157,7 +157,7 @@ def test_claims_are_judged_in_every_measuring_mode(project, mode):
     result, report = project.report(mode, "--perf-metrics=time", "--perf-budget=20s")
     assert result.ret == 1
     assert {test["nodeid"].partition("::")[2]: test["verdict"] for test in report["tests"]} == {
-        "test_true": None, "test_false": "over-budget", "test_async": None,
+        "test_true": None, "test_false": "over-limit", "test_async": None,
     }  # fmt: skip
     assert "time:later" in metrics_of(report)
     result.stdout.fnmatch_lines(["This test claims that something is faster, and it is not."])
@@ -190,7 +190,7 @@ def test_a_test_that_only_makes_claims_is_judged_against_anything(project):
             (project.path / "other.py").write_text("")
         result, report = project.report(mode, "--perf-metrics=time", "--perf-budget=5s")
         verdicts = {test["nodeid"].partition("::")[2]: test["verdict"] for test in report["tests"]}
-        assert verdicts["test_false"] == "over-budget", mode
+        assert verdicts["test_false"] == "over-limit", mode
         assert verdicts["test_true"] in (None, "unchanged"), mode
         assert result.ret == 1
 

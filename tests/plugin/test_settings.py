@@ -175,7 +175,7 @@ def test_the_marker_of_a_function_beats_that_of_its_module_keyword_by_keyword(pr
     result, report = project.report("--perf")
     assert result.ret == 1
     result.assert_outcomes(passed=1, failed=1)
-    assert report["summary"] == {"over-budget": 1, "measured": 1}
+    assert report["summary"] == {"over-limit": 1, "measured": 1}
     assert all({metric["name"] for metric in test["metrics"]} <= {"time", "max_time"} for test in report["tests"])
 
 
@@ -192,7 +192,7 @@ def test_an_absolute_budget_fails_in_every_mode(project):
     for mode in ("--perf", "--perf-baseline", "--perf-compare"):
         result = project.run(mode)
         assert result.ret == 1, mode
-        result.stdout.fnmatch_lines(["FAILED *test_hungry - over budget: max_memory 2.00 MB > 1.00 MB*"])
+        result.stdout.fnmatch_lines(["FAILED *test_hungry - over limit: max_memory 2.00 MB > 1.00 MB*"])
 
 
 def test_a_path_after_a_mode_is_a_path(project):

@@ -53,11 +53,11 @@ def headline(comparison: Comparison) -> str:
     finding = _leading(comparison)
     if finding is None:
         return f"{comparison.verdict}: {comparison.reason}"
-    if comparison.verdict is Verdict.OVER_BUDGET and finding.unit == CLAIMED:
+    if comparison.verdict is Verdict.OVER_LIMIT and finding.unit == CLAIMED:
         return f"claim: {finding.reason}"
-    if comparison.verdict is Verdict.OVER_BUDGET:
+    if comparison.verdict is Verdict.OVER_LIMIT:
         limit = format_amount(finding.limit or 0.0, finding.unit)
-        return f"over budget: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
+        return f"over limit: {finding.name} {format_amount(finding.candidate, finding.unit)} > {limit}"
     if comparison.verdict is Verdict.REGRESSION:
         return f"regression: {finding.name} {change_in_words(finding)} ({_from_to(finding)})"
     if comparison.verdict is Verdict.LEAK:
@@ -101,11 +101,11 @@ def _opening(comparison: Comparison) -> str:
     if comparison.verdict is Verdict.LEAK:
         leaks = [finding for finding in comparison.findings if finding.verdict is Verdict.LEAK]
         return f"This test leaks {' and '.join(_leaking(finding) for finding in leaks)}."
-    if comparison.verdict is Verdict.OVER_BUDGET:
-        over = [finding for finding in comparison.findings if finding.verdict is Verdict.OVER_BUDGET]
+    if comparison.verdict is Verdict.OVER_LIMIT:
+        over = [finding for finding in comparison.findings if finding.verdict is Verdict.OVER_LIMIT]
         if all(finding.unit == CLAIMED for finding in over):
             return "This test claims that something is faster, and it is not."
-        return "This test is over the absolute budget of its marker."
+        return "This test is over the absolute limit of its marker."
     return f"This test is {comparison.verdict}, which --perf-strict does not let pass."
 
 
@@ -126,7 +126,7 @@ def _regression(comparison: Comparison) -> str:
 def _finding_lines(finding: Finding, width: int) -> Iterator[str]:
     verdict = f"  {finding.verdict}" if finding.verdict else ""
     yield f"  {finding.name:<{width}} {describe_finding(finding)}{verdict}"
-    failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_BUDGET)
+    failing = finding.verdict in (Verdict.REGRESSION, Verdict.OVER_LIMIT)
     if finding.limit is not None and failing and finding.unit != CLAIMED:
         yield f"  {'':<{width}} allowed: up to {format_amount(finding.limit, finding.unit)}"
     if finding.reason:
@@ -180,8 +180,8 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
         yield f"  intended? accept the new cost: {_command(comparison, context, '--perf-baseline')}"
     leading = _leading(comparison)
-    if comparison.verdict is Verdict.OVER_BUDGET and leading is not None and leading.unit != CLAIMED:
-        yield "  or raise the budget in the marker of the test"
+    if comparison.verdict is Verdict.OVER_LIMIT and leading is not None and leading.unit != CLAIMED:
+        yield "  or raise the limit in the marker of the test"
     elif comparison.verdict is Verdict.INCONCLUSIVE:
         yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"
 

@@ -16,7 +16,7 @@ from pytest_perfguard.engine.report.text import leading_finding, most_severe_fir
 #: GitHub refuses comments of more than 65,536 characters.
 MOST_CHARACTERS: Final = 60_000
 _HEAD: Final = ["| test | was | now | change | memory | verdict |", "|---|--:|--:|--:|--:|---|"]
-_SYMBOLS: Final = {"regression": "🔴", "leak": "🔴", "over-budget": "🔴", "broken": "🔴", "improvement": "🟢"}
+_SYMBOLS: Final = {"regression": "🔴", "leak": "🔴", "over-limit": "🔴", "broken": "🔴", "improvement": "🟢"}
 
 
 def markdown_report(report: Report, most: int = MOST_CHARACTERS) -> str:

@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 #: Verdict -> its colour; what is as it was has none.
 TONES: Final[Mapping[str, Literal["", "red", "yellow", "green"]]] = {
-    "broken": "red", "regression": "red", "leak": "red", "over-budget": "red",
+    "broken": "red", "regression": "red", "leak": "red", "over-limit": "red",
     "inconclusive": "yellow", "incomparable": "yellow", "missing": "yellow", "improvement": "green",
 }  # fmt: skip
 

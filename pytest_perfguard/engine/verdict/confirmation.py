@@ -8,7 +8,7 @@ from pytest_perfguard.core.model import JUDGED, Comparison, Verdict
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS
 
 #: Verdicts of the file that a pair has to settle.
-SUSPECT: Final = frozenset({Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_BUDGET})
+SUSPECT: Final = frozenset({Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_LIMIT})
 
 
 def settles(paired: Comparison) -> bool:

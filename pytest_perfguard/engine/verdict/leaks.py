@@ -30,7 +30,7 @@ def judge_leaks(
     findings = [
         finding for label in labels for finding in _of_point(label, [checks[label] for checks in found], settings)
     ]
-    suspect = any(finding.verdict in (Verdict.LEAK, Verdict.OVER_BUDGET) for finding in findings)
+    suspect = any(finding.verdict in (Verdict.LEAK, Verdict.OVER_LIMIT) for finding in findings)
     if suspect and len(found) < PROCESSES:
         return None
     verdict = worst([finding.verdict for finding in findings if finding.verdict is not None])
@@ -61,7 +61,7 @@ def _of_point(label: str, checks: Sequence[Examination], settings: Settings) -> 
         return
     if settings.max_rss_growth is not None:
         over = min(check.rss for check in checks) > settings.max_rss_growth
-        verdict, reason = (Verdict.OVER_BUDGET, f"the growth of the resident set {last.extent}") if over else (None, "")
+        verdict, reason = (Verdict.OVER_LIMIT, f"the growth of the resident set {last.extent}") if over else (None, "")
         name = metric_name("max_rss_growth", label)
         yield Finding(name, "B", verdict, last.rss, limit=settings.max_rss_growth, reason=reason)
 

@@ -1,4 +1,4 @@
-"""What needs nothing to compare with, judged in every measuring mode: the marker's budgets and the test's own claims."""
+"""What needs nothing to compare with, judged in every measuring mode: the marker's limits and the test's own claims."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pytest_perfguard.core.errors import SeriesError
 from pytest_perfguard.core.labels import Series, read_series
 from pytest_perfguard.core.metric_names import metric_kind, of_points
 from pytest_perfguard.core.model import Finding, Measurement, Samples, Verdict
-from pytest_perfguard.core.parsers import BUDGETS, KINDS
+from pytest_perfguard.core.parsers import KINDS, LIMIT_KEYWORDS
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.verdict.speed_claim import judge_claims
 
 
-def over_budget(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:
-    """A finding for each metric whose smallest value is above its budget; None where a further process may clear it.
+def judge_limits(measurement: Measurement, settings: Settings, *, final: bool) -> list[Finding | None]:
+    """A finding for each metric whose smallest value is above its limit; None where a further process may clear it.
 
     The minimum is judged, since interference only adds: where even the best call is too slow, every call is.
     """
     findings: list[Finding | None] = []
     points = of_points(measurement.samples, measurement.iterations)
-    for budget in _budgets(settings):
-        held = {name: found for name, found in sorted(measurement.samples.items()) if budget.is_on(name, points)}
-        findings += [_judge(budget, name, found, final=final) for name, found in held.items() if budget.exceeded(found)]
+    for limit in _limits(settings):
+        held = {name: found for name, found in sorted(measurement.samples.items()) if limit.is_on(name, points)}
+        findings += [_judge(limit, name, found, final=final) for name, found in held.items() if limit.exceeded(found)]
         if final and not held:
             reason = "this could not be taken of the test: see its notes"
-            if budget.series:
-                reason = f"the test recorded no timer {budget.series}, or too little for a 95th percentile"
-            unit = KINDS[budget.kind].unit
-            name = budget.keyword + f":{budget.series}" * bool(budget.series)
-            findings.append(Finding(name, unit, Verdict.INCONCLUSIVE, 0.0, limit=budget.limit, reason=reason))
+            if limit.series:
+                reason = f"the test recorded no timer {limit.series}, or too little for a 95th percentile"
+            unit = KINDS[limit.kind].unit
+            name = limit.keyword + f":{limit.series}" * bool(limit.series)
+            findings.append(Finding(name, unit, Verdict.INCONCLUSIVE, 0.0, limit=limit.limit, reason=reason))
     return [*findings, *judge_claims(measurement, final=final)]
 
 
 @dataclass(frozen=True)
-class _Budget:
+class _Limit:
     keyword: str
     kind: str
     limit: float
@@ -43,7 +43,7 @@ class _Budget:
     """Of a timer; None: of the measured calls themselves."""
 
     def is_on(self, name: str, points: set[str]) -> bool:
-        """Is it a budget of this metric?"""
+        """Is it a limit of this metric?"""
         if metric_kind(name) != self.kind:
             return False
         if self.series is None:
@@ -57,26 +57,26 @@ class _Budget:
         return _lowest(samples) > self.limit
 
 
-def _budgets(settings: Settings) -> Iterator[_Budget]:
-    for kind, keyword in BUDGETS.items():
+def _limits(settings: Settings) -> Iterator[_Limit]:
+    for kind, keyword in LIMIT_KEYWORDS.items():
         limit = getattr(settings, keyword)
         if limit is not None:
-            yield _Budget(keyword, kind, limit)
+            yield _Limit(keyword, kind, limit)
     for text, limit in (settings.max_p95 or {}).items():
-        yield _Budget("max_p95", "p95", limit, read_series(text))
+        yield _Limit("max_p95", "p95", limit, read_series(text))
 
 
-def _judge(budget: _Budget, name: str, samples: Samples, *, final: bool) -> Finding | None:
+def _judge(limit: _Limit, name: str, samples: Samples, *, final: bool) -> Finding | None:
     if not final and (samples.unit == "s" or len(samples.processes) < 2):
         return None
     return Finding(
-        name=budget.keyword + name.removeprefix(budget.kind),
+        name=limit.keyword + name.removeprefix(limit.kind),
         unit=samples.unit,
-        verdict=Verdict.OVER_BUDGET,
+        verdict=Verdict.OVER_LIMIT,
         candidate=_lowest(samples),
-        limit=budget.limit,
+        limit=limit.limit,
         rounds=samples.rounds,
-        reason="every call is above the budget given in the marker" if budget.series is None else "in every process",
+        reason="every call is above the limit given in the marker" if limit.series is None else "in every process",
     )
 
 

@@ -26,7 +26,7 @@ from pytest_perfguard.core.stats.sequential import (
 from pytest_perfguard.core.units import describe_range
 from pytest_perfguard.engine.verdict.combine import concluded
 from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
-from pytest_perfguard.engine.verdict.limits import over_budget
+from pytest_perfguard.engine.verdict.limits import judge_limits
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, SUSPICIOUS, TAIL_THRESHOLD, TEST_ALPHA, Spent
 from pytest_perfguard.engine.verdict.memory import MEMORY_PAIRS, judge_memory
 from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison
@@ -105,7 +105,7 @@ def judge_paired(
         record, pairs.head
     )
     if not base | head and pairs.head.contests:  # all that the test does is to claim something
-        return concluded(nodeid, over_budget(pairs.head, settings, final=spent > Spent.LITTLE), pairs.head, pairing)
+        return concluded(nodeid, judge_limits(pairs.head, settings, final=spent > Spent.LITTLE), pairs.head, pairing)
     if not base & head:
         reason = reason or f"none of the metrics wanted could be taken: {', '.join(settings.metrics)}"
     if reason:
@@ -127,7 +127,7 @@ def judge_paired(
             findings.append(
                 judge_memory(MetricComparison.of(name, record, now, pairs.head, settings, final=enough), MEMORY_PAIRS)
             )
-    findings += over_budget(pairs.head, settings, final=spent > Spent.LITTLE)
+    findings += judge_limits(pairs.head, settings, final=spent > Spent.LITTLE)
     return concluded(nodeid, findings, pairs.head, pairing)
 
 

@@ -30,7 +30,7 @@ def _judge(contest: ClaimSamples, processes: int, *, final: bool) -> Finding | N
     if len(ratios) >= PAIR_LOOKS[0] and mean - strict > wanted:
         return _finding(contest, None, mean)
     if len(ratios) >= PAIR_LOOKS[0] and mean + strict < wanted:
-        return _finding(contest, Verdict.OVER_BUDGET, mean)
+        return _finding(contest, Verdict.OVER_LIMIT, mean)
     if not final:
         return None
     return _finding(contest, Verdict.INCONCLUSIVE, mean)

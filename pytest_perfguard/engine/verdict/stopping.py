@@ -11,7 +11,7 @@ from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.measure.messages import BUSY_MACHINE
 from pytest_perfguard.engine.verdict.combine import worst
-from pytest_perfguard.engine.verdict.limits import over_budget
+from pytest_perfguard.engine.verdict.limits import judge_limits
 from pytest_perfguard.engine.verdict.summary import kept_summary, rounded
 
 #: Processes that a plain `--perf` run takes: enough for a look.
@@ -26,7 +26,7 @@ SLOW_MACHINE: Final = 1.15
 
 
 def judge_look(nodeid: str, measurement: Measurement, settings: Settings, *, final: bool) -> Comparison | None:
-    """`--perf`: measured, held against the absolute budgets only."""
+    """`--perf`: measured, held against the absolute limits only."""
     return _unjudged(nodeid, measurement, settings, enough=measurement.processes >= LOOK_PROCESSES, final=final)
 
 
@@ -73,13 +73,13 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
 def _unjudged(
     nodeid: str, measurement: Measurement, settings: Settings, *, enough: bool, final: bool
 ) -> Comparison | None:
-    if not final and (not enough or None in over_budget(measurement, settings, final=False)):
+    if not final and (not enough or None in judge_limits(measurement, settings, final=False)):
         return None
-    budgets = over_budget(measurement, settings, final=True)
+    limits = judge_limits(measurement, settings, final=True)
     findings = [
         Finding(name, samples.unit, None, samples.estimate, rounds=samples.rounds)
         for name, samples in sorted(measurement.samples.items(), key=lambda item: metric_order(item[0]))
     ]
-    held = [finding for finding in budgets if finding is not None]
+    held = [finding for finding in limits if finding is not None]
     verdict = worst([finding.verdict for finding in held if finding.verdict is not None])
     return Comparison(nodeid, verdict, (*findings, *held), measurement)

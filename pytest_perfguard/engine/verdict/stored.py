@@ -25,7 +25,7 @@ from pytest_perfguard.core.text import first_of
 from pytest_perfguard.engine.measure.messages import BUSY_MACHINE
 from pytest_perfguard.engine.verdict.combine import concluded
 from pytest_perfguard.engine.verdict.comparability import other_conditions, other_points
-from pytest_perfguard.engine.verdict.limits import over_budget
+from pytest_perfguard.engine.verdict.limits import judge_limits
 from pytest_perfguard.engine.verdict.looks import SUSPICIOUS, TAIL_THRESHOLD
 from pytest_perfguard.engine.verdict.machine_speed import (
     NEAR_FULL_SPEED,
@@ -105,7 +105,7 @@ def judge_stored(
         )
         for name in sorted(wanted & set(now), key=metric_order)
     ]
-    findings += over_budget(measurement, settings, final=final)
+    findings += judge_limits(measurement, settings, final=final)
     return concluded(nodeid, findings, _with_gain(measurement, findings))
 
 

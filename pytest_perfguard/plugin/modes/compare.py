@@ -61,8 +61,8 @@ class CompareMode(Mode):
 
     def settled_before(self, nodeid: str) -> Comparison | None:
         settings, reason = self.settings_of(nodeid), self._incomparable(nodeid)
-        if not reason or settings.has_budget:
-            return None  # an absolute budget is judged whatever the baseline holds
+        if not reason or settings.has_limits:
+            return None  # an absolute limit is judged whatever the baseline holds
         return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
 
     def measured_alone(self, nodeid: str) -> bool:

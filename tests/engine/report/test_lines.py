@@ -98,9 +98,9 @@ def test_growth_from_nothing_has_no_percentage():
 
 
 def test_an_exceeded_budget_names_both_numbers():
-    over = Finding("max_time", "s", Verdict.OVER_BUDGET, 2e-3, limit=1e-3, reason="every call is above")
-    comparison = Comparison("t", Verdict.OVER_BUDGET, (over,), MEASURED)
-    assert headline(comparison) == "over budget: max_time 2.00 ms > 1.00 ms"
+    over = Finding("max_time", "s", Verdict.OVER_LIMIT, 2e-3, limit=1e-3, reason="every call is above")
+    comparison = Comparison("t", Verdict.OVER_LIMIT, (over,), MEASURED)
+    assert headline(comparison) == "over limit: max_time 2.00 ms > 1.00 ms"
     text = "\n".join(explain(comparison, replace(CONTEXT, record=None, mode="measure")))
     assert "allowed: up to 1.00 ms" in text
     assert "pytest --perf t" in text

@@ -96,7 +96,7 @@ def test_an_annotation_is_one_command_whatever_the_names(name, headline):
 
 
 def test_github_shows_ten_so_that_the_gravest_come_first():
-    many = [Entry(Comparison(f"t{index}", Verdict.OVER_BUDGET)) for index in range(20)]
+    many = [Entry(Comparison(f"t{index}", Verdict.OVER_LIMIT)) for index in range(20)]
     lines = list(error_commands(report_of(*many, RED)))
     assert len(lines) == MOST
     assert "test_slow" in lines[0]

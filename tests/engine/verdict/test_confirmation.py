@@ -43,4 +43,4 @@ def test_the_reasons_of_the_findings_are_told_once_each():
 
 
 def test_what_the_file_cleared_is_no_suspect():
-    assert {Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_BUDGET} == SUSPECT
+    assert {Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.OVER_LIMIT} == SUSPECT

@@ -117,7 +117,7 @@ def test_what_cannot_be_checked_says_so():
 
 
 @pytest.mark.parametrize(
-    ("rss", "verdict"), [((5_000, 5_000), None), ((9_000, 20_000), None), ((20_000, 30_000), Verdict.OVER_BUDGET)]
+    ("rss", "verdict"), [((5_000, 5_000), None), ((9_000, 20_000), None), ((20_000, 30_000), Verdict.OVER_LIMIT)]
 )
 def test_the_resident_set_is_held_against_its_budget_in_both_processes(rss, verdict):
     checks = [Examination(100, rss=size) for size in rss]
@@ -128,7 +128,7 @@ def test_the_resident_set_is_held_against_its_budget_in_both_processes(rss, verd
 def test_the_resident_set_is_judged_though_a_leak_is_left_open():
     checks = [Examination(100, unsettled="memory grew", rss=20_000)] * 2
     comparison = judged(*checks, leaks=False, max_rss_growth="10KB")
-    assert [(item.name, item.verdict) for item in comparison.findings] == [("max_rss_growth", Verdict.OVER_BUDGET)]
+    assert [(item.name, item.verdict) for item in comparison.findings] == [("max_rss_growth", Verdict.OVER_LIMIT)]
 
 
 def test_a_process_over_the_budget_is_checked_again():

@@ -1,4 +1,4 @@
-"""Absolute budgets of what was not taken."""
+"""Absolute limits of what was not taken."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from pytest_perfguard.core.model import Measurement, Samples, Verdict
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.verdict.limits import over_budget
+from pytest_perfguard.engine.verdict.limits import judge_limits
 
 TIME, MEMORY = Samples("s", ((1e-4,),)), Samples("B", ((500.0,),))
 
@@ -23,6 +23,6 @@ TIME, MEMORY = Samples("s", ((1e-4,),)), Samples("B", ((500.0,),))
 def test_a_budget_of_what_was_not_taken_is_open_in_its_own_unit(marker, taken, name, unit):
     settings = resolve(marker=marker, command_line={}, ini={})
     measurement = Measurement(taken, {"": 3}, 3e-4, (3e-4,), 1.0, processes=1, seconds=2.0)
-    (finding,) = over_budget(measurement, settings, final=True)
+    (finding,) = judge_limits(measurement, settings, final=True)
     assert (finding.name, finding.unit, finding.verdict) == (name, unit, Verdict.INCONCLUSIVE)
-    assert over_budget(measurement, settings, final=False) == []
+    assert judge_limits(measurement, settings, final=False) == []

@@ -312,7 +312,7 @@ def test_arms_without_a_common_metric_are_incomparable():
 
 
 def test_an_absolute_budget_is_judged_too():
-    assert verdict(pairs(STEADY), max_time="1us", spent=Spent.ALL) is Verdict.OVER_BUDGET
+    assert verdict(pairs(STEADY), max_time="1us", spent=Spent.ALL) is Verdict.OVER_LIMIT
 
 
 def test_arms_that_were_measured_differently_are_incomparable():

@@ -28,7 +28,7 @@ def test_what_is_clearly_so_holds_at_the_first_look():
 
 def test_what_is_clearly_not_so_is_over_its_budget():
     found = judged([1.10, 1.11, 1.09, 1.10])
-    assert found.verdict is Verdict.OVER_BUDGET
+    assert found.verdict is Verdict.OVER_LIMIT
     assert found.reason == ("new was to take less time than old by a factor of 1.25: it is 1.1 (interval 1.08 to 1.12)")
 
 

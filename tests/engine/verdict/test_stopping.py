@@ -72,7 +72,7 @@ def test_an_absolute_budget_is_judged_without_a_baseline():
     tight = resolve(marker={"max_time": "50us"}, command_line={}, ini={})
     assert judge_look("t", measured([1e-4] * LOOK_PROCESSES), tight, final=False) is None, "the next may be faster"
     comparison = judge_look("t", measured([1e-4] * LOOK_PROCESSES), tight, final=True)
-    assert comparison.verdict is Verdict.OVER_BUDGET
+    assert comparison.verdict is Verdict.OVER_LIMIT
     assert comparison.findings[-1].name == "max_time"
 
 
@@ -88,4 +88,4 @@ def test_a_memory_budget_is_settled_by_two_processes(limit, over):
     settings = resolve(marker={"max_memory": limit}, command_line={}, ini={})
     taken = measured([1e-4] * LOOK_PROCESSES, memory=Samples("B", ((9_000.0,),) * 3))
     comparison = judge_look("t", taken, settings, final=False)
-    assert (comparison.verdict is Verdict.OVER_BUDGET) is over
+    assert (comparison.verdict is Verdict.OVER_LIMIT) is over

@@ -1,10 +1,10 @@
-"""Print the oldest versions of what perfguard needs, as a requirements file: the lower bounds in pyproject.toml."""
+"""Print the lower bounds of the dependencies in pyproject.toml as a requirements file of exact versions."""
 
 import re
 import sys
 from pathlib import Path
 
-#: Newer Pythons than these have no wheels of the oldest version.
+#: Markers for dependencies whose oldest version has no wheels for newer versions of Python.
 LIMITS = {"scipy": '; python_version < "3.12"'}
 
 text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")

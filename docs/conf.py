@@ -1,4 +1,4 @@
-"""How Sphinx makes the documentation site of the Markdown pages beside this file.
+"""Sphinx configuration: the documentation site, built from the Markdown pages beside this file.
 
 sphinx-build -W --keep-going -b html docs build/site
 """
@@ -16,11 +16,11 @@ copyright = author  # noqa: A001  # Sphinx's name for it
 release = version = re.findall(r'^version = "(.+)"$', _PROJECT, re.MULTILINE)[0]
 
 extensions = ["myst_parser"]
-#: Links to a heading are written as GitHub makes them: page.md#the-heading
+#: Anchors of headings, as GitHub makes them: page.md#the-heading
 myst_heading_anchors = 3
 
 html_theme = "furo"
 html_title = f"perfguard {release}"
-# The pages are read on GitHub as well; a copy of their source would only double the site.
+# The sources are in the repository; copies would only double the site.
 html_copy_source = False
 html_show_sphinx = False

@@ -1,4 +1,4 @@
-"""README and docs are true: what can be executed is executed, what is generated is compared."""
+"""README and docs are true: examples are executed, generated pages are compared with their source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_options_page_is_the_settings_table():
-    """Written by docs/make_options.py."""
+    """docs/make_options.py writes it."""
     path = ROOT / "docs" / "make_options.py"
     spec = importlib.util.spec_from_file_location("make_options", path)
     module = importlib.util.module_from_spec(spec)
@@ -34,6 +34,7 @@ def test_the_options_page_is_the_settings_table():
     [
         "README.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
     ],
 )
@@ -45,19 +46,19 @@ def test_every_option_that_a_page_names_exists(name):
 
 
 def test_the_benchmarks_that_pages_name_are_there():
-    """And the one whose tables stand in docs/history.md prints them."""
+    """The one whose tables are in docs/history.md prints the same lines."""
     named = {name for text in PAGES.values() for name in re.findall(r"python (benchmarks/\w+\.py)", text)}
     assert "benchmarks/drift.py" in named
     assert all((ROOT / name).exists() for name in named)
     command = [sys.executable, ROOT / "benchmarks" / "drift.py", "2"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for line in ("nothing changes", "one step in the middle", "slow creep"):
-        assert re.search(rf"^{line}.*:.* of 2\b", told, re.MULTILINE)
+        assert re.search(rf"^{line}.*:.* of 2\b", output, re.MULTILINE)
 
 
 def test_the_readme_names_the_verdicts_of_the_code():
-    told = set(re.findall(r"^\| `([a-z-]+)`", README, re.MULTILINE)) | {"unchanged", "improvement", "new", "missing"}
-    assert {str(verdict) for verdict in Verdict} <= told
+    named = set(re.findall(r"^\| `([a-z-]+)`", README, re.MULTILINE)) | {"unchanged", "improvement", "new", "missing"}
+    assert {str(verdict) for verdict in Verdict} <= named
 
 
 def test_the_readmes_example_is_a_suite_that_runs(pytester):
@@ -143,16 +144,16 @@ def test_the_examples_of_the_page_on_benchmarks_run(pytester):
 
 
 def test_the_first_steps_lead_to_a_red_run(pytester):
-    """The functions of the page, in a repository; what is slow there is slower by so much that no noise hides it."""
+    """The functions of the page in a repository: the slower one is so much slower that no noise hides it."""
     library, test, slower = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "first-steps.md").read_text(), re.DOTALL
     )
     repository = Repository(pytester.path)
     repository.commit({"wordlist.py": library, "test_wordlist.py": test})
     repository.write({"wordlist.py": slower})
-    told = pytester.runpytest_subprocess("--perf-against=HEAD", "--perf-metrics=time")
-    assert told.ret == 1
-    told.stdout.fnmatch_lines(["FAILED test_wordlist.py::test_common_words - regression: time *"])
+    done = pytester.runpytest_subprocess("--perf-against=HEAD", "--perf-metrics=time")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(["FAILED test_wordlist.py::test_common_words - regression: time *"])
 
 
 def test_the_two_commands_of_the_readme_are_one_line_each():

@@ -1,4 +1,4 @@
-"""The recipes for CI: valid files, whose commands the real command lines take; the first one is run."""
+"""The recipes for CI are valid files, the real command lines accept their commands, and the first one runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def steps_of(workflow):
 
 
 def scripts():
-    """Every script of every recipe."""
+    """Return every script of every recipe."""
     found = [step["run"] for workflow in WORKFLOWS for step in steps_of(workflow) if "run" in step]
     for content in GITLAB:
         for job in content.values():
@@ -33,7 +33,7 @@ def scripts():
 
 @pytest.fixture(autouse=True)
 def _no_other_plugins(monkeypatch):
-    """What tests start loads no plugin but ours, as in tests/plugin."""
+    """Load no plugin but ours in the runs that these tests start, as in tests/plugin."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_PLUGINS", "pytest_perfguard.plugin")
 
@@ -43,8 +43,8 @@ def test_there_are_three_workflows_and_a_file_for_gitlab():
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda workflow: workflow["name"])
-def test_a_workflow_has_the_form_that_github_asks_for(workflow):
-    """Each step uses an action of a fixed version or runs a script, and has no key that GitHub does not know."""
+def test_a_workflow_has_the_form_that_github_requires(workflow):
+    """Each step uses an action of a fixed version or runs a script, and has only keys that GitHub knows."""
     assert {*workflow} <= {"name", True, "permissions", "concurrency", "jobs"}
     assert {*workflow[True]} <= {"push", "pull_request", "schedule", "workflow_dispatch"}
     for job in workflow["jobs"].values():
@@ -61,16 +61,16 @@ def test_a_workflow_fetches_the_history_that_it_needs(workflow):
     assert checkout["with"]["fetch-depth"] == 0
 
 
-def test_a_job_of_gitlab_has_the_form_that_gitlab_asks_for():
+def test_a_job_of_gitlab_has_the_form_that_gitlab_requires():
     (job,) = GITLAB[0].values()
     assert {*job} <= {"image", "rules", "variables", "before_script", "script", "allow_failure", "artifacts"}
     assert job["variables"]["GIT_DEPTH"] == "0"
     written = re.findall(r"--(?:junit-xml|perf-report|perf-metrics-file)=(\S+)", job["script"][0])
     kept = [*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()]
-    assert sorted(written) == sorted(kept), "what is kept is what is written"
+    assert sorted(written) == sorted(kept), "artifacts are the files that were written"
 
 
-def test_what_is_uploaded_is_what_is_written():
+def test_uploaded_files_are_files_that_were_written():
     for workflow in WORKFLOWS:
         steps = steps_of(workflow)
         text = " ".join(step.get("run", "") for step in steps)
@@ -100,14 +100,14 @@ def test_the_commands_of_pytest_are_taken(pytester):
 
 def test_the_extras_that_are_installed_exist():
     known = re.findall(r"^([a-z]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    asked = {
+    used = {
         name for script in scripts() for names in re.findall(r"perfguard\[(.*?)\]", script) for name in names.split(",")
     }
-    assert {"html", "prometheus"} <= asked <= {*known}
+    assert {"html", "prometheus"} <= used <= {*known}
 
 
 def test_the_first_recipe_on_a_repository_with_a_slower_branch(pytester, monkeypatch):
-    """A hundred times slower, which no noise hides: red, with the report, the step summary and the annotation that the page promises."""
+    """Code that is a hundred times slower is red, with the report, the step summary and the annotation of the page."""
     pytest.importorskip("plotly")
     origin = Repository(pytester.path / "origin")
     origin.write({"pytest.ini": "[pytest]\npythonpath = .\n"})

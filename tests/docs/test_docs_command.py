@@ -1,4 +1,4 @@
-"""The page of the command names what the command has: every verb, every option, the form of every --json."""
+"""The page of the command matches the command: every verb, every option, the form of every --json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERBS = next(action.choices for action in make_parser()._actions if isinstance(a
 
 
 def options_of(parser):
-    """Of each option all its names."""
+    """Return all names of each option."""
     return [tuple(action.option_strings) for action in parser._actions if action.option_strings]
 
 
@@ -32,13 +32,13 @@ def test_every_verb_has_a_section_and_every_section_a_verb():
 
 
 @pytest.mark.parametrize("verb", SECTIONS)
-def test_every_option_of_a_verb_is_told_and_every_one_told_exists(verb):
+def test_the_page_lists_exactly_the_options_of_a_verb(verb):
     known = {name for names in options_of(VERBS[verb]) for name in names}
     everywhere = set(re.findall(r"^\| (.*?) \|", HEAD, re.MULTILINE))
     shared = {name for cell in everywhere for name in re.findall(r"`(-[\w-]+)`", cell)}
     rows = re.findall(r"^\| (`-.*?) \|", SECTIONS[verb], re.MULTILINE)
-    told = {name for row in rows for name in re.findall(r"`(-[\w-]+)`", row)}
-    assert told == known - shared
+    listed = {name for row in rows for name in re.findall(r"`(-[\w-]+)`", row)}
+    assert listed == known - shared
 
 
 @pytest.mark.parametrize("verb", SECTIONS)
@@ -48,7 +48,7 @@ def test_every_verb_has_an_example_and_its_output(verb):
 
 
 def keys_of(data):
-    """The keys at each level of an object; the names of machine classes, tests and verdicts are told as "NAME"."""
+    """Return the keys at each level of an object; names of machine classes, tests and verdicts become "NAME"."""
     if isinstance(data, list):
         return keys_of(data[0]) if data else {}
     if not isinstance(data, dict):
@@ -57,14 +57,14 @@ def keys_of(data):
     return {"NAME" if key in names else key: keys_of(value) for key, value in data.items()}
 
 
-def is_part(told, real):
-    """Are all keys that are told there?"""
-    return all(key in real and is_part(inner, real[key]) for key, inner in told.items())
+def is_part(shown, real):
+    """Are all keys of the first in the second?"""
+    return all(key in real and is_part(inner, real[key]) for key, inner in shown.items())
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder to work in: a baseline file with a history that has a step, and a report."""
+    """Work in a folder with a baseline file, whose history has a step, and a report."""
     repository = Repository(tmp_path)
     monkeypatch.chdir(tmp_path)
     facts = {"cpu": "A", "cpus": 2, "python": "3.11", "system": "Linux"}
@@ -95,9 +95,9 @@ def test_the_json_of_a_verb_has_the_form_that_the_page_shows(arguments, project,
     main([*arguments, "--json"])
     real = json.loads(capsys.readouterr().out)
     (example,) = blocks(SECTIONS[arguments[0]], "json")
-    told = json.loads(example)
-    assert {*keys_of(told)} == {*keys_of(real)}
-    assert is_part(keys_of(told), keys_of(real))
+    shown = json.loads(example)
+    assert {*keys_of(shown)} == {*keys_of(real)}
+    assert is_part(keys_of(shown), keys_of(real))
 
 
 @pytest.mark.parametrize("verb", SECTIONS)
@@ -108,10 +108,10 @@ def test_every_example_of_json_can_be_read(verb):
 
 @pytest.mark.parametrize("place", [(), ("tests",), ("tests", "metrics"), ("tests", "metrics", "samples")])
 def test_the_page_of_the_reports_shows_the_form_of_the_json_report(place, project):
-    """All of its fields down to the samples, and none that is not there."""
+    """All of its fields down to the samples, and no others."""
     (example,) = blocks(PAGES["report.md"], "json")
-    told, real = keys_of(json.loads(example)), keys_of(json.loads(Path("perf.json").read_text(encoding="utf-8")))
-    assert is_part(told, real)
+    shown, real = keys_of(json.loads(example)), keys_of(json.loads(Path("perf.json").read_text(encoding="utf-8")))
+    assert is_part(shown, real)
     for name in place:
-        told, real = told[name], real[name]
-    assert {*told} == {*real}
+        shown, real = shown[name], real[name]
+    assert {*shown} == {*real}

@@ -1,4 +1,4 @@
-"""The documentation is a site: it builds without a warning, every page can be reached, every command on it exists."""
+"""The documentation site builds without a warning, every page can be reached, every command on it exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.docs.documents import PAGES, ROOT, blocks, commands
 
 
 def test_every_page_is_in_the_table_of_contents():
-    """And it lists nothing that is not there."""
+    """The table lists no other page."""
     entries = [line for block in blocks(PAGES["index.md"], r"\{toctree\}") for line in block.split("\n")]
     listed = [line for line in entries if line and not line.startswith(":")]
     assert sorted(f"{name}.md" for name in listed) == sorted({*PAGES} - {"index.md", "README.md"})
@@ -31,7 +31,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_every_link_to_a_file_leads_somewhere(name):
-    """On GitHub as well, where no build checks them."""
+    """GitHub shows the same links, and no build checks them there."""
     folder = ROOT if name == "README.md" else ROOT / "docs"
     for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", PAGES[name]):
         assert (folder / target).exists(), target

@@ -14,7 +14,7 @@ from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
 from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.report.render import rendered
 
 
 def add(verbs: Verbs) -> None:
@@ -31,7 +31,6 @@ def add(verbs: Verbs) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     names = parse_reports(options.output)
-    check_formats(names)
     if options.of and (options.patterns or options.reports or options.anchor):
         raise CommandError("--of shows one report as it is: PATTERN, --reports and --anchor are for a history")
     report, found = (load_report(Path(options.of)), ()) if options.of else _of_history(options)

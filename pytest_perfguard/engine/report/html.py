@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections.abc import Sequence
-from functools import cache
 from importlib import resources
 
-from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Comparison, Finding
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.change_text import change_cell, each_reason_once, interval_cell, smallest_in_words
 from pytest_perfguard.engine.report.document import Entry, Report
-from pytest_perfguard.engine.report.html_parts import amounts, badge, escape, interval_bar, tag
+from pytest_perfguard.engine.report.html_parts import amounts, badge, escape, interval_bar, interval_scale, tag
 from pytest_perfguard.engine.report.plot_data import plots_of
 from pytest_perfguard.engine.report.text import leading_finding, most_severe_first, verdict_word
 
@@ -26,11 +22,6 @@ _TITLES = {
     "compare": "compared with",
     "against": "measured side by side with",
 }
-
-
-def check_available() -> None:
-    """Raise `MissingExtra` where the plots cannot be had."""
-    _plotly()
 
 
 def html_report(report: Report, tracks: Sequence[Trend] = ()) -> str:
@@ -48,22 +39,14 @@ def html_report(report: Report, tracks: Sequence[Trend] = ()) -> str:
         "chips": "".join(_chip(word, count) for word, count in report.summary.items()),
         "tests": "\n".join(_test(entry, index, plots[index]) for index, entry in enumerate(entries)),
         "plots": _embedded(plots),
+        "kind": "compared" if _is_compared(report) else "measured",
+        "columns": _columns(report),
+        "plotting": _asset("plots.js"),
         "script": _asset("page.js"),
-        "plotly": _plotly(),
     }
     # One pass, so that a test named like a placeholder is not replaced.
     pieces = template.split("@@")
     return "".join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
-
-
-@cache
-def _plotly() -> str:
-    """The drawing script that plotly brings, compressed: base64 of gzip."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise MissingExtra("the HTML report", "plotly", "html") from None
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode("ascii")
 
 
 def _asset(name: str) -> str:
@@ -93,6 +76,25 @@ def _heading(report: Report) -> str:
     cut = [] if report.complete else ["The run was interrupted: tests are lacking."]
     remarks = "".join(tag("p", escape(text), class_="remark") for text in (*cut, *report.notes))
     return f"<h1>{escape(_counts(report))}</h1>{remarks}<dl>{rows}</dl>"
+
+
+def _is_compared(report: Report) -> bool:
+    """Return whether any test has something that it was compared with."""
+    return any(finding.baseline is not None for entry in report.entries for finding in entry.comparison.findings)
+
+
+def _columns(report: Report) -> str:
+    """Return the titles of the columns; those of a comparison only where there is one."""
+    titles = [tag("span", "verdict"), tag("span", "test")]
+    if _is_compared(report):
+        titles += [
+            tag("span", "time before → now", class_="right"),
+            tag("span", interval_scale()),
+            tag("span", "change", class_="right"),
+        ]
+    else:
+        titles.append(tag("span", "time", class_="right"))
+    return "".join([*titles, tag("span", "memory", class_="right")])
 
 
 def _chip(word: str, count: int) -> str:

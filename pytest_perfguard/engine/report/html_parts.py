@@ -70,6 +70,15 @@ def interval_bar(finding: Finding | None) -> str:
     )
 
 
+def interval_scale() -> str:
+    """Return the scale of the interval bars: half, the same, twice."""
+    labels = [(0.5, "start", "0.5x"), (1.0, "middle", "same"), (2.0, "end", "2x")]
+    texts = "".join(
+        f'<text x="{_place(ratio)}" y="15" text-anchor="{anchor}">{label}</text>' for ratio, anchor, label in labels
+    )
+    return f'<svg class="bar" viewBox="0 0 {_WIDTH} {_HEIGHT}">{texts}</svg>'
+
+
 def _place(ratio: float) -> float:
     """Where a ratio lies on the axis, kept inside of it."""
     position = math.log(ratio) / REACH if ratio > 0 else -1.0

@@ -9,13 +9,27 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
+import pytest_perfguard
+from pytest_perfguard.cli import (
+    accept,
+    compare,
+    demo,
+    doctor,
+    exchange,
+    history,
+    init,
+    merge,
+    noise,
+    prune,
+    report,
+    show,
+)
 from pytest_perfguard.cli.common import say
 from pytest_perfguard.core.errors import PerfguardError, SettingError
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 
 #: Modules of verbs: `add` declares them, and sets the function that runs it.
-_VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
+_VERBS = (init, doctor, show, compare, accept, prune, merge, history, report, noise, exchange, demo)
 _EPILOG = """\
 exit status: 0 fine; 1 something got worse (compare, merge, history --fail-on-drift), is missing (merge), did
 not end as it should (noise, demo), or a PATTERN matches nothing;
@@ -57,6 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = next(knob.default for knob in OPTION_SPECS if knob.name == "file")
+    parser.add_argument("--version", action="version", version=f"perfguard {pytest_perfguard.__version__}")
     parser.add_argument("--file", default=default, help="the baseline file (default: %(default)s)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in _VERBS:

@@ -9,13 +9,27 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pytest_perfguard.cli import accept, compare, demo, exchange, history, merge, noise, prune, report, show
+import pytest_perfguard
+from pytest_perfguard.cli import (
+    accept,
+    compare,
+    demo,
+    doctor,
+    exchange,
+    history,
+    init,
+    merge,
+    noise,
+    prune,
+    report,
+    show,
+)
 from pytest_perfguard.cli.common import print_lines
 from pytest_perfguard.core.errors import PerfguardError, SettingError
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 
 #: Modules of the verbs. `add` of each declares a verb and sets the function that runs it.
-_VERBS = (show, compare, accept, prune, merge, history, report, noise, exchange, demo)
+_VERBS = (init, doctor, show, compare, accept, prune, merge, history, report, noise, exchange, demo)
 _EPILOG = """\
 exit status: 0 success; 1 a test became worse (compare, merge, history --fail-on-drift) or is missing (merge), a run
 did not end as expected (noise, demo), or a PATTERN matches nothing; 2 wrong usage; 4 a file or a name cannot
@@ -57,6 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = next(spec.default for spec in OPTION_SPECS if spec.name == "file")
+    parser.add_argument("--version", action="version", version=f"perfguard {pytest_perfguard.__version__}")
     parser.add_argument("--file", default=default, help="the baseline file (default: %(default)s)")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in _VERBS:

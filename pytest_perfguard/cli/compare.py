@@ -27,7 +27,7 @@ from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of_records
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.json import json_report
-from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.report.render import rendered
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
 from pytest_perfguard.engine.verdict.combine import most_severe
 from pytest_perfguard.engine.verdict.recorded_pair import judge_records
@@ -61,7 +61,6 @@ def _run(options: argparse.Namespace) -> int:
     except SettingError as error:
         raise SettingError(error.problem, error.place.replace("--perf-", "--")) from None
     names = parse_reports(options.output)
-    check_formats(names)
     before, after = load(Path(options.before)), load(Path(options.after))
     machine = matcher([options.machine])
     common = sorted(name for name in {*before.baseline.classes} & {*after.baseline.classes} if machine(name))

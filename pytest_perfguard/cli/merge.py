@@ -15,7 +15,7 @@ from pytest_perfguard.engine.baseline.shards import merge_shards, unreported
 from pytest_perfguard.engine.baseline.store import Store
 from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.report.merge import merge_reports
-from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.report.render import rendered
 from pytest_perfguard.engine.report.text import plural
 
 
@@ -72,7 +72,6 @@ def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, opti
 
 def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, options: argparse.Namespace) -> int:
     (name,) = parse_reports(options.output)
-    check_formats([name])
     report = merge_reports(reports)
     atomic_write(Path(name), rendered(report, name))
     reported = [entry.nodeid for entry in report.entries]

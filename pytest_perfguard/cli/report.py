@@ -14,7 +14,7 @@ from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
 from pytest_perfguard.core.parsers import parse_reports
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Report, ReportedTest
-from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.report.render import rendered
 
 
 def add(verbs: Verbs) -> None:
@@ -36,7 +36,6 @@ def add(verbs: Verbs) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     names = parse_reports(options.output)
-    check_formats(names)
     if options.of and (options.patterns or options.reports or options.anchor):
         raise CommandError(
             "--of writes one whole report: PATTERN, --reports and --anchor need a history; omit them or --of"

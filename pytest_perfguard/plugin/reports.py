@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from pytest_perfguard.core.atomic_files import atomic_write
-from pytest_perfguard.core.errors import BaselineError, MissingExtra, RevisionError
+from pytest_perfguard.core.errors import BaselineError, RevisionError
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.baseline.commit import current_commit
@@ -23,7 +23,7 @@ from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_tre
 from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of
 from pytest_perfguard.engine.report.github import error_commands
 from pytest_perfguard.engine.report.markdown import markdown_report
-from pytest_perfguard.engine.report.render import check_formats, rendered
+from pytest_perfguard.engine.report.render import rendered
 from pytest_perfguard.engine.verdict.stopping import to_record
 from pytest_perfguard.plugin.modes.base import Mode
 from pytest_perfguard.plugin.options import run_settings
@@ -43,10 +43,6 @@ def check_reports(config: pytest.Config) -> None:
     for name in run_settings(config).report:
         if problem := _unwritable(config.rootpath / name):
             raise usage_error(f"--perf-report={name}: {problem}")
-    try:
-        check_formats(run_settings(config).report)
-    except MissingExtra as error:
-        raise usage_error(f"--perf-report: {error}") from None
 
 
 class ReportWriter:

@@ -140,7 +140,6 @@ def test_a_baseline_beside_one_that_looks_like_it_has_no_past_of_its_own(committ
 
 
 def test_a_page_of_the_history(committed):
-    pytest.importorskip("plotly", reason="the HTML report needs the extra html")
     command, _repository = committed
     status, _out, _err = command.run("report", "-o", "h.md", "-o", "h.html")
     assert status == 0

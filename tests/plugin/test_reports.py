@@ -19,7 +19,6 @@ def red(recorded):
 
 
 def test_all_reports_of_one_run(red, distribution):
-    pytest.importorskip("plotly", reason="the HTML report needs the extra html")
     names = ("r.json", "out/r.md", "r.html")
     result = red.run("--perf-compare", *(f"--perf-report={name}" for name in names), *distribution)
     assert result.ret == 1
@@ -42,13 +41,6 @@ def test_what_a_run_reports_can_be_accepted(red):
     before = json.loads(red.baseline.read_text())
     assert red.run("--perf-compare").ret == 0
     assert json.loads(red.baseline.read_text()) == before
-
-
-def test_an_html_report_without_its_package_is_refused_before_anything_runs(recorded):
-    recorded.pytester.makeconftest("import sys\nsys.modules['plotly.offline'] = None\n")
-    result = recorded.run("--perf-compare", "--perf-report=r.html")
-    assert result.ret == 4
-    result.stderr.fnmatch_lines(["*--perf-report: the HTML report needs plotly: pip install 'perfguard[[]html]'"])
 
 
 def test_github_gets_a_summary_and_an_annotation_at_the_tests_line(red, monkeypatch):
@@ -129,7 +121,6 @@ def test_a_folder_is_no_report(recorded):
 
 
 def test_a_baseline_that_is_no_text_does_not_hinder_a_page(recorded):
-    pytest.importorskip("plotly", reason="the HTML report needs the extra html")
     Repository(recorded.path).commit()
     recorded.baseline.write_bytes(b"\xff\xfe")
     assert recorded.run("--perf", "--perf-report=r.html").ret == 0

@@ -5,17 +5,13 @@ All text from tests and users passes through `escape`.
 
 from __future__ import annotations
 
-import base64
-import gzip
 import html
 import json
 import math
 from collections.abc import Sequence
-from functools import cache
 from importlib import resources
 from typing import Final
 
-from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Comparison, Finding, Unjudged
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount, format_change, format_duration
@@ -49,11 +45,6 @@ _HEIGHT: Final = 24
 _EDGE: Final = 6
 
 
-def check_available() -> None:
-    """Raise `MissingExtra` if the package that draws the plots is not installed."""
-    _plotly()
-
-
 def html_report(report: Report, trends: Sequence[Trend] = ()) -> str:
     """Return the text of the page; `trends` are the histories of its tests."""
     by_test: dict[str, list[Trend]] = {}
@@ -69,22 +60,14 @@ def html_report(report: Report, trends: Sequence[Trend] = ()) -> str:
         "chips": "".join(_chip(word, count) for word, count in report.summary.items()),
         "tests": "\n".join(_test(entry, index, plots[index]) for index, entry in enumerate(entries)),
         "plots": _embedded(plots),
+        "kind": "compared" if _is_compared(report) else "measured",
+        "columns": _columns(report),
+        "plotting": _asset("plots.js"),
         "script": _asset("page.js"),
-        "plotly": _plotly(),
     }
     # One pass: a test named like a placeholder must not be replaced.
     pieces = template.split("@@")
     return "".join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
-
-
-@cache
-def _plotly() -> str:
-    """Return the drawing script of plotly, compressed: base64 of gzip."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise MissingExtra("the HTML report", "plotly", "html") from None
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode("ascii")
 
 
 def _asset(name: str) -> str:
@@ -110,6 +93,25 @@ def _heading(report: Report) -> str:
     interrupted = [] if report.complete else ["The run was interrupted: tests are missing."]
     remarks = "".join(tag("p", escape(text), class_="remark") for text in (*interrupted, *report.notes))
     return f"<h1>{escape(counts_in_words(report.summary))}</h1>{remarks}<dl>{listed}</dl>"
+
+
+def _is_compared(report: Report) -> bool:
+    """Return whether any test has something that it was compared with."""
+    return any(finding.baseline is not None for entry in report.entries for finding in entry.comparison.findings)
+
+
+def _columns(report: Report) -> str:
+    """Return the titles of the columns; those of a comparison only where there is one."""
+    titles = [tag("span", "verdict"), tag("span", "test")]
+    if _is_compared(report):
+        titles += [
+            tag("span", "time before → now", class_="right"),
+            tag("span", interval_scale()),
+            tag("span", "change", class_="right"),
+        ]
+    else:
+        titles.append(tag("span", "time", class_="right"))
+    return "".join([*titles, tag("span", "memory", class_="right")])
 
 
 def _chip(word: str, count: int) -> str:
@@ -254,6 +256,15 @@ def interval_bar(finding: Finding | None) -> str:
         f'<svg class="bar {finding.verdict or Unjudged.MEASURED}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(title)}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )
+
+
+def interval_scale() -> str:
+    """Return the scale of the interval bars: half, the same, twice."""
+    labels = [(0.5, "start", "0.5x"), (1.0, "middle", "same"), (2.0, "end", "2x")]
+    texts = "".join(
+        f'<text x="{_place(ratio)}" y="15" text-anchor="{anchor}">{label}</text>' for ratio, anchor, label in labels
+    )
+    return f'<svg class="bar" viewBox="0 0 {_WIDTH} {_HEIGHT}">{texts}</svg>'
 
 
 def _place(ratio: float) -> float:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.report.json import json_report
-
-
-def check_formats(names: Iterable[str]) -> None:
-    """Raise `MissingExtra` if one of these files needs a package that is not installed."""
-    if any(name.endswith(".html") for name in names):
-        from pytest_perfguard.engine.report.html import check_available
-
-        check_available()
 
 
 def rendered(report: Report, name: str, history: Callable[[], Sequence[Trend]] = tuple) -> str:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-import sys
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
-pytest.importorskip("plotly", reason="the HTML report needs the extra html")
-
-from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.engine.history.drift import Drift
 from pytest_perfguard.engine.history.trends import HistoryPoint, LevelChange, Trend
@@ -103,11 +99,11 @@ def test_whatever_tests_are_called_the_page_holds_together(report):
 
 
 def test_a_hostile_name_is_only_a_name():
-    name = "test_x[</script><script>alert(1)</script>@@plotly@@\x1b[31m]"
+    name = "test_x[</script><script>alert(1)</script>@@script@@\x1b[31m]"
     text = page.html_report(report_of(replace(RED, comparison=replace(RED.comparison, nodeid=name))))
     assert "<script>alert" not in text
     assert "\x1b" not in text
-    assert "@@plotly@@" in text
+    assert "@@script@@" in text
 
 
 @pytest.mark.parametrize(("ratio", "x"), [(1.0, 100.0), (2.0, 194.0), (0.5, 6.0), (50.0, 194.0), (2**0.5, 147.0)])
@@ -123,11 +119,16 @@ def test_the_bar_shows_what_is_allowed():
     assert interval_bar(replace(TIME, baseline=None)) == ""
 
 
-def test_without_plotly_the_error_names_the_extra(monkeypatch):
-    page._plotly.cache_clear()
-    monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(MissingExtra, match=r"the HTML report needs plotly: pip install 'perfguard\[html\]'"):
-        page.check_available()
+def test_two_hundred_tests_with_plots_fit_into_few_kilobytes():
+    pairs = replace(PAIRED, sides=page_sides())
+    entries = [replace(pairs, comparison=replace(PAIRED.comparison, nodeid=f"test_a.py::test_{i}")) for i in range(200)]
+    assert len(page.html_report(report_of(*entries))) < 500_000
+
+
+def test_columns_of_a_comparison_stand_only_where_something_was_compared():
+    assert 'class="columns compared"' in page.html_report(report_of(RED))
+    alone = replace(GREEN.comparison, findings=tuple(replace(f, baseline=None) for f in GREEN.comparison.findings))
+    assert 'class="columns measured"' in page.html_report(report_of(replace(GREEN, comparison=alone)))
 
 
 def test_the_verdicts_words_are_styled():

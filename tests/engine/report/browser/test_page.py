@@ -9,8 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("plotly", reason="the HTML report needs the extra html")
-
 from pytest_perfguard.engine.history.trends import HistoryPoint, LevelChange, Trend
 from pytest_perfguard.engine.report.document import sides_of
 from pytest_perfguard.engine.report.html import html_report
@@ -56,9 +54,7 @@ def test_the_address_says_what_is_shown(browser, page):
 
 def drawn(dom: str) -> list[str]:
     """The titles of the plots that are drawn."""
-    return re.findall(
-        r'<text class="gtitle"[^>]*>(.*?)</text>', re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL)
-    )
+    return re.findall(r"<figcaption>(.*?)</figcaption>", re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL))
 
 
 def test_an_opened_test_draws_its_plots(browser, page):

@@ -1,0 +1,164 @@
+"""`perfguard init`: write what a project needs to begin with, and overwrite nothing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
+from pytest_perfguard.core.atomic_files import atomic_write
+from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.git import git_or_empty
+
+#: Files in which pytest looks for its settings, in its order, and the line that begins its section.
+SETTINGS: Final = (
+    ("pytest.ini", "[pytest]"),
+    ("pyproject.toml", "[tool.pytest.ini_options]"),
+    ("tox.ini", "[pytest]"),
+    ("setup.cfg", "[tool:pytest]"),
+)
+#: The writers of a baseline lock a file of this name beside it.
+IGNORED: Final = ".perf-baseline.json.lock"
+WORKFLOWS: Final = {"github": ".github/workflows/performance.yml", "gitlab": ".gitlab/performance.yml"}
+_MARKED: Final = re.compile(r"\bmark\.perf\b")
+_THRESHOLD: Final = {".ini": "perf_threshold = 5%", ".cfg": "perf_threshold = 5%", ".toml": 'perf_threshold = "5%"'}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file to write."""
+
+    path: str
+    text: str
+    """The whole file."""
+    what: str
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "init",
+        _run,
+        "write a setting, a first perf test and a CI workflow",
+        description="Write what a project needs to begin with: a setting where pytest keeps its own, a line in "
+        ".gitignore, a first perf test if there is none, and a CI workflow. No existing file loses a line.",
+    )
+    parser.add_argument(
+        "--ci", choices=("auto", *WORKFLOWS, "none"), default="auto",
+        help="which CI system to write a workflow for; auto: that of the remote called origin (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--tests", default="tests", help="the folder of the first perf test (default: %(default)s)")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be written")
+
+
+def _run(options: argparse.Namespace) -> int:
+    folder = Path()
+    changes = list(planned(folder, _system(options.ci, folder), options.tests))
+    if options.json:
+        print_json({"files": [{"path": change.path, "what": change.what} for change in changes]})
+    else:
+        print_lines(*(f"{change.path}: {change.what}" for change in changes) if changes else ["nothing is lacking"])
+    if options.dry_run or not changes:
+        return 0
+    if not options.yes and not _confirmed():
+        print_lines("nothing was written")
+        return 1
+    for change in changes:
+        path = folder / change.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, change.text)
+    if not options.json:
+        if any(change.path == WORKFLOWS["gitlab"] for change in changes):
+            print_lines(f"In .gitlab-ci.yml: include: {{local: {WORKFLOWS['gitlab']}}}")
+        print_lines("Next: pytest --perf to look, pytest --perf-baseline to record")
+    return 0
+
+
+def planned(folder: Path, system: str | None, tests: str) -> Iterator[Change]:
+    """Yield the files that are to be written or extended; none that needs no change."""
+    yield from _setting(folder)
+    ignore = folder / ".gitignore"
+    lines = _read(ignore)
+    if IGNORED not in lines.splitlines():
+        yield Change(".gitignore", _with_line(lines, IGNORED), "ignore the lock file of the baseline")
+    if not _has_perf_tests(folder):
+        path = f"{tests}/test_performance.py"
+        if not (folder / path).exists():
+            yield Change(path, _template("test_performance.py.txt"), "a first perf test")
+    if system is not None and not (folder / WORKFLOWS[system]).exists():
+        yield Change(
+            WORKFLOWS[system], _template(f"{system}.yml"), f"a workflow that compares with the merge base ({system})"
+        )
+
+
+def _setting(folder: Path) -> Iterator[Change]:
+    """Yield the file that holds pytest's settings, with one of ours below the head of the section."""
+    for name, head in SETTINGS:
+        text = _read(folder / name)
+        lines = text.splitlines()
+        if head in lines:
+            if re.search(r"^perf_\w+\s*=", text, re.MULTILINE) is None:
+                lines.insert(lines.index(head) + 1, _THRESHOLD[Path(name).suffix])
+                yield Change(name, "\n".join(lines) + "\n", "perf_threshold, the slowdown that does not matter")
+            return
+    if (folder / "pyproject.toml").exists():
+        text = _read(folder / "pyproject.toml")
+        section = f"{SETTINGS[1][1]}\n{_THRESHOLD['.toml']}"
+        yield Change("pyproject.toml", _with_line(text, f"\n{section}"), "a section for pytest with perf_threshold")
+    else:
+        section = f"{SETTINGS[0][1]}\n{_THRESHOLD['.ini']}"
+        yield Change("pytest.ini", f"{section}\n", "settings of pytest with perf_threshold")
+
+
+def _has_perf_tests(folder: Path) -> bool:
+    return any(
+        _MARKED.search(_read(path))
+        for pattern in ("test_*.py", "*_test.py", "conftest.py")
+        for path in folder.rglob(pattern)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _system(wanted: str, folder: Path) -> str | None:
+    """Return the CI system to write for; None for none."""
+    if wanted != "auto":
+        return None if wanted == "none" else wanted
+    remote = git_or_empty(folder, "remote", "get-url", "origin")
+    return next((name for name in WORKFLOWS if name in remote or (folder / f".{name}").is_dir()), None)
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise CommandError("init asks before it writes, and the input is no terminal: use --yes or --dry-run")
+    return input("Write these files? [Y/n] ").strip().lower() in ("", "y", "yes")
+
+
+def _template(name: str) -> str:
+    return (resources.files("pytest_perfguard.cli") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _with_line(text: str, line: str) -> str:
+    return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n"
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file; "" where there is none.
+
+    Raises
+    ------
+    CommandError
+        where it cannot be read: it is left alone.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from None

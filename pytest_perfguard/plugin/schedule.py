@@ -90,7 +90,7 @@ class Schedule:
                 break
             self._hold_to_budgets(handover.subjects)
         self._judge_by_file([subject for subject in subjects if subject.nodeid in self._unsettled])
-        self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
+        self._look_for_leaks([subject for subject in subjects if subject.settings.checks_leaks])
 
     def _judge_by_file(self, subjects: Sequence[MeasuredTest]) -> None:
         """Judge by the baseline file alone what no pair could settle."""

@@ -67,7 +67,7 @@ class Pairs:
         """Return the description of the other side for the verdict."""
         return Pairing(self.revision, self.base, self.why, self.pinned)
 
-    def in_step(self, name: str) -> bool:
+    def rounds_match(self, name: str) -> bool:
         """Return whether both sides have equally many rounds of this time. A timer may have recorded fewer on one side."""
         sides = self.base.samples[name].processes, self.head.samples[name].processes
         return self.head.samples[name].unit != "s" or [len(rounds) for rounds in sides[0]] == [
@@ -110,7 +110,7 @@ def judge_paired(
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
     if spent is Spent.LITTLE and pairs.head.processes not in PAIR_LOOKS:
         return None
-    names = sorted(filter(pairs.in_step, base & head), key=metric_order)
+    names = sorted(filter(pairs.rounds_match, base & head), key=metric_order)
     times = [name for name in names if pairs.head.samples[name].unit == "s"]
     last = spent is Spent.ALL or pairs.head.processes >= MAX_PAIRS
     error = look_level(settings, family, final=last) / max(1, len(times))
@@ -122,7 +122,7 @@ def judge_paired(
             # Measured further whatever the budget: a slow test has few pairs, and this judgement takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
             now = pairs.head.samples[name]
-            metric = MetricComparison.of(name, record, now, pairs.head, settings, final=enough)
+            metric = MetricComparison(name, record, now, pairs.head, settings, enough)
             findings.append(judge_memory(metric, MEMORY_PAIRS))
     findings += judge_limits(pairs.head, settings, final=spent > Spent.LITTLE)
     return combine(nodeid, findings, pairs.head, pairing)
@@ -137,7 +137,7 @@ def _as_record(pairs: Pairs) -> Record:
 def spread_of(pairs: Pairs) -> tuple[float, int] | None:
     """Return (variance of the pairs' log ratios, degrees of freedom) of the test's time; None where it is not known."""
     name = next((name for name in sorted(pairs.head.samples, key=metric_order) if metric_kind(name) == "time"), None)
-    if name is None or name not in pairs.base.samples or not pairs.in_step(name):
+    if name is None or name not in pairs.base.samples or not pairs.rounds_match(name):
         return None
     ratios = pairs.log_ratios(name)
     return (statistics.variance(ratios), len(ratios) - 1) if len(ratios) > 1 else None

@@ -1,4 +1,4 @@
-"""The file's form: round trips, one test per line, and errors that name the line at fault."""
+"""Format of the baseline file: round trips, one test per line, errors with the line that is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joining the baselines of shards: nothing lost, nothing invented, conflicts and gaps named."""
+"""Merging the baselines of shards: no record is lost or invented; conflicts and gaps are reported."""
 
 from __future__ import annotations
 

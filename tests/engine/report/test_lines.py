@@ -1,4 +1,4 @@
-"""What is told: the explanation, the table, the counts, the progress."""
+"""Texts of the terminal: the explanation, the table, the counts, the progress."""
 
 from __future__ import annotations
 

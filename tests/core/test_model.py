@@ -22,7 +22,7 @@ def test_a_ratio_to_nothing_is_none(baseline, candidate, ratio):
     assert Finding("memory", "B", None, candidate, baseline).ratio == ratio
 
 
-def test_the_gravest_finding_is_the_verdict():
+def test_the_most_severe_finding_is_the_verdict():
     assert most_severe([Verdict.UNCHANGED, Verdict.REGRESSION, Verdict.INCONCLUSIVE]) is Verdict.REGRESSION
     assert most_severe([Verdict.IMPROVEMENT, Verdict.INCONCLUSIVE]) is Verdict.INCONCLUSIVE
     assert most_severe([]) is None

@@ -78,7 +78,7 @@ def test_metrics_are_a_list_in_any_form(value):
     [
         ("metrics", "time,tmie", "unknown metric 'tmie' .valid: time, cpu, memory, blocks"),
         ("metrics", [], "not a list of metrics"),
-        ("setup", 5, "5 cannot be called"),
+        ("setup", 5, "5 is not callable"),
         ("floor", "5", "neither a duration .50us. nor a size"),
         ("max_memory", "10", "'10' is not a size"),
     ],

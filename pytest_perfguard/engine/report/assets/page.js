@@ -1,5 +1,5 @@
 "use strict";
-// Which tests are shown and in which order stands in the address, so that a view can be linked to:
+// The address holds the selection and the order of the tests, so that a view can be linked to:
 // #verdict=regression&q=parse&sort=change&open=tests/test_a.py::test_b
 (() => {
   const tests = [...document.querySelectorAll(".test")];
@@ -61,7 +61,7 @@
     });
   }
 
-  // The drawing script is large: it is unpacked when the first plot is asked for, and not before.
+  // The drawing script is large: it is unpacked only for the first plot that is shown.
   let unpacked = null;
   function plotly() {
     unpacked ??= (async () => {
@@ -78,7 +78,7 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const axis = (title, more) => ({ title: { text: title }, gridcolor: colour("--line"), zeroline: false, automargin: true, ...more });
 
-  // By what amounts are multiplied, and the unit that they have then.
+  // Returns the factor and the unit in which the amounts are shown.
   function scaleOf(values, unit) {
     if (unit !== "s") return [1, unit === "B" ? "bytes" : unit];
     const largest = Math.max(...values);

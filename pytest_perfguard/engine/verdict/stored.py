@@ -214,7 +214,7 @@ class _TimeComparison:
 
     @property
     def _is_equivalent(self) -> bool:
-        """Whether the interval of the difference lies below the limit, even if the machine's speed hides the most."""
+        """Whether the interval of the difference lies below the limit, with the slowdown that the machine's speed may hide."""
         if self._test is None or self.metric.base.minimum <= 0:
             return False
         difference, error, freedom = self._test

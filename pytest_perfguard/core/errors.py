@@ -85,7 +85,7 @@ class UnreadableFile(PerfguardError):
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{where}: {self.problem}; the file was left as it is; {self.remedy}"
+        return f"{where}: {self.problem}; the file is unchanged; {self.remedy}"
 
 
 class BaselineUnreadable(UnreadableFile, BaselineError):

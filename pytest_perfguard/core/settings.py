@@ -42,7 +42,7 @@ class Settings(NamedTuple):
         return any(getattr(self, keyword) is not None for keyword in (*LIMIT_KEYWORDS.values(), "max_p95"))
 
     @property
-    def examined(self) -> bool:
+    def checks_leaks(self) -> bool:
         """Whether a leak check calls the test repeatedly."""
         return self.leaks or self.max_rss_growth is not None
 

@@ -84,7 +84,7 @@ class Schedule:
         self.alone = {nodeid: comparison.measurement for nodeid, comparison in self.comparisons.items()}
         if isinstance(self._mode, PairingMode):
             self._measure_pairs(self._mode, tests)
-        self._check_leaks([test for test in tests if test.settings.examined])
+        self._check_leaks([test for test in tests if test.settings.checks_leaks])
 
     def _measure_pairs(self, mode: PairingMode, tests: Sequence[MeasuredTest]) -> None:
         batches = mode.batches(tests, self.comparisons)

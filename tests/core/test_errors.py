@@ -1,4 +1,4 @@
-"""Errors keep their facts, say what to do, and survive a process boundary."""
+"""Errors hold their facts, contain a remedy, and survive a process boundary."""
 
 from __future__ import annotations
 

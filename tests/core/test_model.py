@@ -1,4 +1,4 @@
-"""The nouns' own arithmetic."""
+"""Properties of the value objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
-from pytest_perfguard.core.model import FAILING, UNSETTLED, Comparison, Finding, Verdict
+from pytest_perfguard.core.model import FAILING, OUTCOMES, UNSETTLED, Comparison, Finding, Verdict
 from pytest_perfguard.engine.verdict.combine import most_severe
 
 
@@ -22,7 +22,7 @@ def test_a_ratio_to_nothing_is_none(baseline, candidate, ratio):
     assert Finding("memory", "B", None, candidate, baseline).ratio == ratio
 
 
-def test_the_gravest_finding_is_the_verdict():
+def test_the_most_severe_finding_is_the_verdict():
     assert most_severe([Verdict.UNCHANGED, Verdict.REGRESSION, Verdict.INCONCLUSIVE]) is Verdict.REGRESSION
     assert most_severe([Verdict.IMPROVEMENT, Verdict.INCONCLUSIVE]) is Verdict.INCONCLUSIVE
     assert most_severe([]) is None
@@ -30,7 +30,7 @@ def test_the_gravest_finding_is_the_verdict():
 
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_what_fails_a_test(verdict):
-    """Regressions, leaks and budgets always; what is not settled only where the user asked for it."""
+    """Regressions, leaks and exceeded limits always; unsettled verdicts only under --perf-strict."""
     comparison = Comparison("t", verdict)
     assert comparison.fails(strict=False) is (verdict in FAILING)
     assert comparison.fails(strict=True) is (verdict in FAILING | UNSETTLED)
@@ -38,6 +38,20 @@ def test_what_fails_a_test(verdict):
 
 def test_a_test_that_could_not_be_measured_fails():
     assert Comparison("t", None, broken="it crashed").fails(strict=False)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "word"),
+    [
+        (Comparison("t", None, broken="it crashed"), "broken"),
+        (Comparison("t", Verdict.LEAK, broken="it crashed"), "broken"),
+        (Comparison("t", Verdict.LEAK), "leak"),
+        (Comparison("t", None), "measured"),
+    ],
+)
+def test_every_test_has_an_outcome(comparison, word):
+    assert str(comparison.outcome) == word
+    assert comparison.outcome in OUTCOMES
 
 
 def test_times_are_estimated_by_their_minimum_and_memory_by_its_median():

@@ -1,4 +1,4 @@
-"""One settings table: precedence, and errors that name the value, the place and the valid choices."""
+"""Settings: precedence, and errors with the value, its source and the valid choices."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_metrics_are_a_list_in_any_form(value):
     [
         ("metrics", "time,tmie", "unknown metric 'tmie' .valid: time, cpu, memory, blocks"),
         ("metrics", [], "not a list of metrics"),
-        ("setup", 5, "5 cannot be called"),
+        ("setup", 5, "5 is not callable"),
         ("floor", "5", "neither a duration .50us. nor a size"),
         ("max_memory", "10", "'10' is not a size"),
     ],
@@ -102,7 +102,7 @@ def test_a_report_needs_a_known_suffix():
     st.sampled_from([knob for knob in OPTION_SPECS if knob.option]), st.one_of(st.text(), st.integers(), st.binary())
 )
 def test_whatever_is_written_is_understood_or_refused_by_name(knob, value):
-    """No input ends in another error than the one that names the option."""
+    """No input causes any other error than the one that names the option."""
     try:
         settled(command_line={knob.name: value})
     except SettingError as error:

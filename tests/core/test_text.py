@@ -1,4 +1,4 @@
-"""Foreign text that is safe to show."""
+"""Untrusted text becomes safe to show."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_lines_are_kept():
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+2", "-x", "@SUM(A1)", " =1", "-1+2"])
 def test_a_cell_is_no_formula(text):
-    """What a spreadsheet would evaluate is text."""
+    """A cell that a spreadsheet would evaluate becomes text."""
     assert csv_cell(text) == f"'{text}"
 
 

@@ -1,4 +1,4 @@
-"""Values with units: read as people write them, written as people read them."""
+"""Parsing and formatting of values with units."""
 
 from __future__ import annotations
 

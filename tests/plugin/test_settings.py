@@ -87,7 +87,7 @@ WRONG_TOML = [
     ("perf_file = 2026-01-01", "perf_file in the ini file: datetime.date(2026, 1, 1) is not a path"),
     ('perf_file = "a\\u0000b"', "perf_file in the ini file: 'a\\x00b' contains a NUL character"),
     ("perf_benchmark = true", "perf_benchmark in the ini file: True is not a way to run a benchmark"),
-    ("perf_redis_url = {a = 1}", "perf_redis_url in the ini file: {'a': 1} is no URL"),
+    ("perf_redis_url = {a = 1}", "perf_redis_url in the ini file: {'a': 1} is not the URL"),
 ]
 
 

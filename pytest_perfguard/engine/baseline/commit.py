@@ -46,15 +46,15 @@ def is_commit(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{7,64}", text) is not None
 
 
-def commit_of_record(file: Path, record: Record) -> str:
-    """Return the commit that added this record to the baseline file, or "" if none did.
+def commit_of_record(file: Path, record: Record) -> str | None:
+    """Return the commit that added this record to the baseline file; None if it is not committed.
 
     Code and baseline are often committed together, so this commit likely holds the measured code.
     """
     line = record_text(record)
     commit = git_or_empty(file.parent, "log", "-1", "--format=%H", f"-S{line}", "--", str(file))
     # The oldest commit of a shallow clone seems to add everything.
-    return "" if commit and commit in _oldest_of_shallow(file.parent) else commit
+    return commit if commit and commit not in _oldest_of_shallow(file.parent) else None
 
 
 def _oldest_of_shallow(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pytest_perfguard.core.model import (
 )
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
-from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, smallest_in_words
+from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, plural, smallest_in_words
 
 #: Kind of metric -> (verb, object) of the sentence on a regression. Kinds with the same verb share one clause.
 _WORSE: Final = {
@@ -170,9 +170,8 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
     rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
     iterations = ", ".join(str(count) for count in measurement.iterations.values())
     calls = f"{rounds} rounds of {iterations} calls{' a side' * paired}, " if rounds else ""
-    noun = "fresh pair" if paired else "fresh process"
-    plural = "" if measurement.processes == 1 else "s" if paired else "es"
-    return f"{measurement.processes} {noun}{plural}{' of processes' * paired}, {calls}{format_duration(measurement.seconds)}"
+    processes = plural(measurement.processes, "fresh pair" if paired else "fresh process")
+    return f"{processes}{' of processes' * paired}, {calls}{format_duration(measurement.seconds)}"
 
 
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:

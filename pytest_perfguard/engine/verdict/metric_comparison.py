@@ -16,20 +16,19 @@ class MetricComparison:
     """Both sides of one metric with their context."""
 
     name: str
-    base: MetricStats
-    now: MetricStats
     record: Record
+    """The baseline, which contains the metric."""
+    now: MetricStats
     measurement: Measurement
+    """The measurement that contains `now`."""
     settings: Settings
     final: bool
     """There will be no other process."""
 
-    @classmethod
-    def of(
-        cls, name: str, record: Record, now: MetricStats, measurement: Measurement, settings: Settings, *, final: bool
-    ) -> MetricComparison:
-        """Return the comparison of the metric of this name in the record with `now`."""
-        return cls(name, record.metrics[name], now, record, measurement, settings, final)
+    @property
+    def base(self) -> MetricStats:
+        """Statistics of the baseline."""
+        return self.record.metrics[self.name]
 
     @property
     def wall(self) -> float:

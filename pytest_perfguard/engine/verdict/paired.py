@@ -67,7 +67,7 @@ class Pairs:
         """Return the description of the other side for the verdict."""
         return Pairing(self.revision, self.base, self.why, self.pinned)
 
-    def in_step(self, name: str) -> bool:
+    def rounds_match(self, name: str) -> bool:
         """Return whether both sides have equally many rounds of this time. A timer may have recorded fewer on one side."""
         sides = self.base.samples[name].processes, self.head.samples[name].processes
         return self.head.samples[name].unit != "s" or [len(rounds) for rounds in sides[0]] == [
@@ -110,7 +110,7 @@ def judge_paired(
         return Comparison(nodeid, Verdict.INCOMPARABLE, (), pairs.head, reason, pairing)
     if spent is Spent.LITTLE and pairs.head.processes not in PAIR_LOOKS:
         return None
-    names = sorted(filter(pairs.in_step, base & head), key=metric_order)
+    names = sorted(filter(pairs.rounds_match, base & head), key=metric_order)
     times = [name for name in names if pairs.head.samples[name].unit == "s"]
     last = spent is Spent.ALL or pairs.head.processes >= MAX_PAIRS
     error = look_level(settings, family, final=last) / max(1, len(times))
@@ -122,7 +122,7 @@ def judge_paired(
             # Measured further whatever the budget: a slow test has few pairs, and this judgement takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
             now = pairs.head.samples[name]
-            metric = MetricComparison.of(name, record, now, pairs.head, settings, final=enough)
+            metric = MetricComparison(name, record, now, pairs.head, settings, enough)
             findings.append(judge_memory(metric, MEMORY_PAIRS))
     findings += judge_limits(pairs.head, settings, final=spent > Spent.LITTLE)
     return combine(nodeid, findings, pairs.head, pairing)
@@ -137,7 +137,7 @@ def _as_record(pairs: Pairs) -> Record:
 def spread_of(pairs: Pairs) -> tuple[float, int] | None:
     """Return (variance of the pairs' log ratios, degrees of freedom) of the test's time; None where it is not known."""
     name = next((name for name in sorted(pairs.head.samples, key=metric_order) if metric_kind(name) == "time"), None)
-    if name is None or name not in pairs.base.samples or not pairs.in_step(name):
+    if name is None or name not in pairs.base.samples or not pairs.rounds_match(name):
         return None
     ratios = pairs.log_ratios(name)
     return (statistics.variance(ratios), len(ratios) - 1) if len(ratios) > 1 else None
@@ -166,14 +166,16 @@ class _Look:
 
     def judge(self, spent: Spent) -> Finding | None:
         """Return the finding, None while another pair may settle it."""
-        if self._changed:
+        if self._is_changed:
             return self._finding(Verdict.REGRESSION if self._mean > 0 else Verdict.IMPROVEMENT)
-        if abs(self._mean) <= self._bound and self._mean + self._half < self._bound:
+        if abs(self._mean) <= self._bound and self._mean + self._interval_margin < self._bound:
             return self._finding(Verdict.UNCHANGED)
         looks_much_slower = bool(self._ratios) and self._mean > SUSPICIOUS and metric_kind(self.name) != "p95"
         if spent is Spent.LITTLE or (spent is Spent.BUDGET and looks_much_slower):
             return None
-        return self._finding(Verdict.INCONCLUSIVE, _why_open(self._ratios, self.pairs), max(self._strict, self._bound))
+        return self._finding(
+            Verdict.INCONCLUSIVE, _why_open(self._ratios, self.pairs), max(self._decision_margin, self._bound)
+        )
 
     @cached_property
     def _slices(self) -> list[list[float]]:
@@ -189,14 +191,14 @@ class _Look:
 
     @cached_property
     def _bound(self) -> float:
-        return _bound(self.name, self.pairs, self.settings)
+        return _smallest_relevant(self.name, self.pairs, self.settings)
 
     @property
-    def _changed(self) -> bool:
+    def _is_changed(self) -> bool:
         """Whether the change exceeds both the bound and chance."""
         if abs(self._mean) <= self._bound or len(self._ratios) < PAIR_LOOKS[0]:
             return False
-        beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._strict
+        beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._decision_margin
         return beyond_chance or self._is_large
 
     @property
@@ -211,10 +213,10 @@ class _Look:
         hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)
         opposite = sum(-side * ratio > max(large, self._bound) for ratio in self._ratios)
         chance = max(LARGE_CHANCE, opposite / len(self._ratios))
-        return self._agree and binomial_tail(hits, len(self._ratios), chance) <= self.error
+        return self._signs_agree and binomial_tail(hits, len(self._ratios), chance) <= self.error
 
     @property
-    def _agree(self) -> bool:
+    def _signs_agree(self) -> bool:
         """Whether the spread of the pairs alone, without a prior, excludes the other sign."""
         error = statistics.stdev(self._ratios) / math.sqrt(len(self._ratios))
         return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
@@ -234,19 +236,19 @@ class _Look:
         return t_quantile(1 - error, self._spread.freedom) * math.sqrt(self._spread.variance / len(self._ratios))
 
     @cached_property
-    def _strict(self) -> float:
+    def _decision_margin(self) -> float:
         return self._margin(self.error)
 
     @cached_property
-    def _half(self) -> float:
+    def _interval_margin(self) -> float:
         return self._margin((1 - CONFIDENCE) / 2)
 
     def _finding(self, verdict: Verdict, reason: str = "", smallest: float | None = None) -> Finding:
         base, head = self.pairs.base.samples[self.name], self.pairs.head.samples[self.name]
         before = statistics.median(base.medians)
         interval = (
-            (math.exp(self._mean - self._half), math.exp(self._mean + self._half))
-            if self._half < MAX_REPORTED_LOG_RATIO
+            (math.exp(self._mean - self._interval_margin), math.exp(self._mean + self._interval_margin))
+            if self._interval_margin < MAX_REPORTED_LOG_RATIO
             else None
         )
         return Finding(
@@ -264,7 +266,7 @@ class _Look:
         )
 
 
-def _bound(name: str, pairs: Pairs, settings: Settings) -> float:
+def _smallest_relevant(name: str, pairs: Pairs, settings: Settings) -> float:
     """Return the logarithm of the smallest ratio that matters, from threshold and floor.
 
     CPU time matters in proportion to the test's wall time: 300 us of CPU time in a wait of 30 ms may grow by the

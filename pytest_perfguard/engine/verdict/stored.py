@@ -100,7 +100,7 @@ def judge_stored(
     names = sorted(wanted & set(now), key=metric_order)
     # Rounded like the record: otherwise a value that repeats exactly could exceed a threshold of 0 %.
     stats = {name: now[name].as_stored() for name in names}
-    metrics = [MetricComparison.of(name, record, stats[name], measurement, settings, final=final) for name in names]
+    metrics = [MetricComparison(name, record, stats[name], measurement, settings, final) for name in names]
     findings = [_judge(metric, screen=screen) for metric in metrics]
     findings += judge_limits(measurement, settings, final=final)
     return combine(nodeid, findings, _with_gain(measurement, findings))
@@ -214,7 +214,7 @@ class _TimeComparison:
 
     @property
     def _is_equivalent(self) -> bool:
-        """Whether the interval of the difference lies below the limit, even if the machine's speed hides the most."""
+        """Whether the interval of the difference lies below the limit, with the slowdown that the machine's speed may hide."""
         if self._test is None or self.metric.base.minimum <= 0:
             return False
         difference, error, freedom = self._test
@@ -280,10 +280,8 @@ class _TimeComparison:
         The k-th largest bound counts: bounds of processes on a slow machine are too low by up to a third, and one or two
         processes may have been disturbed by something that the kernel does not notice.
         """
-        return (
-            len(self._now) >= PROCESS_LOOKS[0]
-            and self._bound / self._reference > self._allowed * OBVIOUS * self._then_spread
-        )
+        obvious = self._allowed * OBVIOUS * self._then_spread
+        return len(self._now) >= PROCESS_LOOKS[0] and self._bound / self._reference > obvious
 
     @property
     def _bound(self) -> float:

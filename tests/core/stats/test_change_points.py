@@ -1,4 +1,4 @@
-"""Changes of level, on series whose answer is known."""
+"""Changes of level in series with known answers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_noise_has_no_steps(seed):
 
 
 def test_the_chance_of_error_is_kept_also_where_any_step_counts():
-    """Three false alarms in 300 series of noise are what 1 % allows; it was 10 before the whole series was paid for."""
+    """Three false alarms in 300 series of noise are what 1 % allows; it was 10 before the correction for the whole series."""
     alarms = sum(bool(change_points(noise(40, seed), alpha=0.01)) for seed in range(300))
     assert alarms <= 7
 

@@ -1,4 +1,4 @@
-"""Trends, held against scipy's own implementations."""
+"""Trend statistics, compared with scipy's implementations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which revision is measured."""
+"""The revision that is measured, and the commits of records."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def test_a_record_is_traced_to_the_commit_that_brought_it(repository):
     file = repository / "perf-baseline.json"
     assert commit_of_record(file, record(2.0)) == newest
     assert commit_of_record(file, record(1.0)) == oldest
-    assert commit_of_record(file, record(3.0)) == ""
+    assert commit_of_record(file, record(3.0)) is None
 
 
 def test_the_oldest_commit_of_a_shallow_clone_did_not_bring_it(repository, tmp_path_factory):
     """It seems to bring every file."""
     clone = tmp_path_factory.mktemp("clone")
     git(clone.parent, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
-    assert commit_of_record(clone / "perf-baseline.json", record(1.0)) == ""
-    assert commit_of_record(clone / "perf-baseline.json", record(2.0)) == ""
+    assert commit_of_record(clone / "perf-baseline.json", record(1.0)) is None
+    assert commit_of_record(clone / "perf-baseline.json", record(2.0)) is None
 
 
 def test_a_changed_baseline_is_no_changed_code(repository):

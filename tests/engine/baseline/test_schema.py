@@ -1,4 +1,4 @@
-"""The file's form: round trips, one test per line, and errors that name the line at fault."""
+"""Format of the baseline file: round trips, one test per line, errors with the line that is wrong."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def line_of(text, token):
         ('"kernel": 0.5', '"kernel": "fast"', "kernel is 'fast', expected a number"),
         ('"kernel": 0.5', '"kernel": -1', "kernel is -1, expected a number that is not negative"),
         ('"kernel": 0.5', '"kernel": 1e400', "kernel is inf"),
-        ('"minima": [1.0]', '"minima": [3.0]', "minima and medians do not belong together"),
+        ('"minima": [1.0]', '"minima": [3.0]', "minima and medians do not match"),
         ('"minima": [1.0]', '"minima": []', "metrics.time.minima is"),
-        ('"minima": [1.0]', '"minima": [1.0, 1.0]', "do not belong together"),
+        ('"minima": [1.0]', '"minima": [1.0, 1.0]', "do not match"),
         ('"rounds": 40', '"rounds": 0', "metrics.time.rounds is 0"),
         ('"rounds": 40', '"rounds": true', "metrics.time.rounds is True"),
         ('"": 3', '"": 0.5', "iterations. is 0.5"),
@@ -131,7 +131,7 @@ def test_a_wrong_field_is_named_with_its_line(old, new, problem):
         (lambda text: text.replace('"schema": 1', '"schema": 2'), 2, "schema 2 is newer than this perfguard"),
         (lambda text: text.replace('"schema": 1', '"schema": "1"'), 2, "schema is '1', expected 1"),
         (lambda text: text.replace("test_c", "test_b"), 9, "the key 'test_a.py::test_b' occurs twice"),
-        (lambda text: text.replace("0.5", "NaN", 1), 8, "NaN is not a number of JSON"),
+        (lambda text: text.replace("0.5", "NaN", 1), 8, "NaN is not a valid JSON number"),
         (lambda text: text.replace('"tests"', "<<<<<<< HEAD\n" + '"tests"'), 7, "an unresolved merge conflict"),
         (lambda text: text.replace('"classes"', '"classer"'), None, "classes is None, expected an object"),
         (lambda text: "[" * 100_000, None, "cannot be read"),

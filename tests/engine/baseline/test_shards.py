@@ -1,4 +1,4 @@
-"""Joining the baselines of shards: nothing lost, nothing invented, conflicts and gaps named."""
+"""Merging the baselines of shards: no record is lost or invented; conflicts and gaps are reported."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_same_test_with_different_figures_is_a_conflict_that_names_both_file
     joined = merge_shards({"1.json": baseline({"a": 1.0}), "2.json": baseline({"a": 2.0})})
     assert joined.conflicts == (Conflict("a", "here", "1.json", "2.json"),)
     assert str(joined.conflicts[0]).startswith(
-        "a was recorded twice on here: in 1.json and, with other figures, in 2.json; run each test in one shard only"
+        "a was recorded twice on here: in 1.json and, with other numbers, in 2.json; run each test in one shard only"
     )
     assert merge_shards({"1.json": baseline({"a": 1.0}), "2.json": baseline({"a": 1.0})}).conflicts == ()
 

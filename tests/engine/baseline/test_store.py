@@ -92,7 +92,7 @@ def test_an_unreadable_file_is_never_overwritten(store, content):
 
 @pytest.mark.parametrize("step", ["fsync", "replace", "write"])
 def test_a_failing_write_leaves_the_old_file_whole(store, monkeypatch, step):
-    """Full disk, lost disk: the old file, no rests."""
+    """A full or lost disk leaves the old file and no temporary files."""
     put(store, {"a": record()})
     before = store.path.read_bytes()
 
@@ -258,7 +258,7 @@ def test_the_file_is_text_that_ends_in_a_line_break(store):
 
 
 def test_a_link_under_the_name_of_the_lock_leads_nowhere(tmp_path):
-    """Whoever may write to the folder must not make a run empty a file elsewhere."""
+    """A user who may write to the folder must not be able to make a run empty a file elsewhere."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     folder = tmp_path / "shared"

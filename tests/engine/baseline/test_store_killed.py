@@ -1,4 +1,4 @@
-"""kill -9 of the writer at every line of a write: the old or the new file, whole; the next writer waits for nobody."""
+"""kill -9 of the writer at every line of a write leaves the old or the new file complete, and no lock."""
 
 from __future__ import annotations
 

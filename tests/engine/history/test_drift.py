@@ -1,4 +1,4 @@
-"""Slow creep, on series whose answer is known."""
+"""Drift: slow creep in series with known answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From recordings to series: what counts as a point, and what is said of them."""
+"""Trends from recordings: their points, changes of level and drift."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def history(*amounts: float, nodeid: str = "t", machine: str = "m") -> list[Snap
 
 
 def with_pauses(amounts):
-    """Each amount recorded anew: another kernel."""
+    """Each amount in a recording of its own, with another kernel time."""
     states = history(*amounts)
     return [
         replace(state, classes={"m": {"t": replace(state.classes["m"]["t"], kernel=float(index + 1))}})
@@ -92,7 +92,7 @@ def test_what_grew_from_nothing_is_worse_although_it_has_no_ratio():
 
 
 def test_a_step_below_the_anchor_is_accepted():
-    """The level that was accepted last is the anchor; what it stepped up from does not count any more."""
+    """The level accepted last is the anchor; earlier levels do not count."""
     amounts = [1.0, 1.001, 0.999, 1.002] * 2 + [1.2, 1.201, 1.199, 1.202]
     anchor = Snapshot("v2", "", {"m": {"t": record(1.2)}})
     time, *_rest = find_trends(history(*amounts), replace(QUERY, anchor=anchor))

@@ -1,4 +1,4 @@
-"""The JSON report: the contract's object, and what comes back of it."""
+"""The JSON report: the public fields, and reading it back."""
 
 from __future__ import annotations
 
@@ -107,6 +107,6 @@ def test_a_broken_report_is_refused_with_what_is_wrong(change, problem):
     )
 )
 def test_any_json_is_read_or_refused(data):
-    """Never a traceback of ours."""
+    """No input causes a traceback."""
     with pytest.raises(ReportUnreadable):
         read_report(json.dumps(data), "r.json")

@@ -1,4 +1,4 @@
-"""What is told: the explanation, the table, the counts, the progress."""
+"""Texts of the terminal: the explanation, the table, the counts, the progress."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_note_that_many_tests_share_is_told_once():
     assert list(summary_lines(comparisons, mode="compare", width=80))[-1] == Line("note: 3 tests: a note")
 
 
-def test_the_table_has_a_row_per_test_the_gravest_first():
+def test_the_table_has_a_row_per_test_the_most_severe_first():
     same = Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(SLOWER, verdict=Verdict.UNCHANGED),))
     told = list(summary_lines([same, RED], mode="compare", width=100))
     assert [tone for _text, tone in told[:4]] == ["", "", "red", ""]

@@ -95,7 +95,7 @@ def test_an_annotation_is_one_command_whatever_the_names(name, headline):
     assert not set(line) & {"\r", "\n"}
 
 
-def test_github_shows_ten_so_that_the_gravest_come_first():
+def test_github_shows_ten_the_most_severe_first():
     many = [ReportedTest(Comparison(f"t{index}", Verdict.OVER_LIMIT)) for index in range(20)]
     lines = list(error_commands(report_of(*many, RED)))
     assert len(lines) == MAX_ANNOTATIONS

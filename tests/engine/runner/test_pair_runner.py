@@ -287,7 +287,7 @@ def test_what_the_base_cannot_do_makes_a_test_incomparable(run, behaviour, reaso
 
 @pytest.mark.parametrize(
     ("behaviour", "what"),
-    [("fails", "AssertionError: not here"), ("dies", "of the head was ended by SIGSEGV"), ("hangs", "no answer")],
+    [("fails", "AssertionError: not here"), ("dies", "of the head was ended by SIGSEGV"), ("hangs", "did not respond")],
 )
 def test_what_the_head_cannot_do_breaks_a_test(run, behaviour, what):
     comparisons = run("ab", World({("head", "a"): behaviour})).comparisons

@@ -76,7 +76,7 @@ def test_a_child_that_hangs_is_killed_at_the_limit(launch, monkeypatch):
     program = "signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(600)"
     start = time.monotonic()
     with pytest.raises(
-        ChildTimedOut, match=r"no answer within the time limit of \d+ s and was killed while measuring a"
+        ChildTimedOut, match=r"did not respond within the time limit of \d+ s and was killed while measuring a"
     ):
         with WorkerProcess(launch(program), [], []) as child:
             assert child.ready.gc_enabled

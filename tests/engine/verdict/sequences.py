@@ -1,4 +1,4 @@
-"""Made-up sequences of pairs, and the verdict that a run reaches on them."""
+"""Synthetic sequences of pairs, and the verdicts that a run reaches on them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOISES: dict[str, Noise] = {"normal": normal, "student": student, "outliers": ou
 
 
 def verdict_of(changes: list[float], family: int, prior: VarianceEstimate = PAIR_PRIOR) -> tuple[Verdict, int]:
-    """The verdict of a whole sequence of pairs, as a run with time enough reaches it, and how many pairs it took."""
+    """Return the verdict on a sequence of pairs in a run with enough time, and the number of pairs that it needed."""
     for count in PAIR_LOOKS:
         arms = [tuple((BASE * math.exp(change),) for change in side) for side in ([0.0] * count, changes[:count])]
         base, head = (

@@ -1,4 +1,4 @@
-"""A pair that was hardly measured settles nothing."""
+"""Confirmation by pairs: a pair that was hardly measured settles nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From leak checks to verdicts."""
+"""Verdicts from leak checks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_a_teardown_frees_is_no_leak():
 
 
 def test_what_a_fixture_of_the_project_keeps_cannot_be_checked():
-    """The fixture may be a factory that closes what it made, or the very thing that is tested."""
+    """The fixture may be a factory that closes its products at teardown, or the object under test."""
     comparison = judged(kept_by(app="function"), RELEASED)
     assert comparison.verdict is Verdict.INCONCLUSIVE
     assert comparison.findings[0].reason == (

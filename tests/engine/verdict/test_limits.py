@@ -1,4 +1,4 @@
-"""Absolute limits of what was not taken."""
+"""Absolute limits of metrics that were not measured."""
 
 from __future__ import annotations
 

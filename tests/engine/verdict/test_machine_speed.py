@@ -1,4 +1,4 @@
-"""What another speed of the machine explains."""
+"""Bounds of the changes that another speed of the machine explains."""
 
 from __future__ import annotations
 

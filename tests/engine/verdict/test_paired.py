@@ -1,4 +1,4 @@
-"""The verdict on pairs, on made-up numbers with known answers."""
+"""Verdicts on pairs: synthetic numbers with known answers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ STEADY = (0.001, -0.001, 0.0005, -0.0005)
 
 @pytest.mark.parametrize("count", range(1, MAX_PAIRS + 1))
 def test_only_looks_decide(count):
-    """Each look has paid for itself with a share of the significance level."""
+    """Each look uses a share of the significance level."""
     decided = judge(pairs([0.0001 * (index % 2) for index in range(count)]))
     assert (decided is not None) == (count in PAIR_LOOKS)
 
@@ -91,7 +91,7 @@ def test_identical_code_is_unchanged_at_the_first_look():
     ],
 )
 def test_four_steady_pairs_settle_what_is_far_from_the_bound(change, expected):
-    """However well they agree: four pairs do not show that the next one agrees, too."""
+    """Four pairs that agree do not show that the next one agrees, too."""
     assert verdict(pairs([value / 10 + change for value in STEADY])) is expected
 
 
@@ -134,7 +134,7 @@ def test_one_pair_that_shows_no_large_slowdown_leaves_it_to_the_next():
 
 
 def test_pairs_that_are_as_often_much_faster_are_not_slower():
-    """Half of them by a quarter, the others slower by a half: this machine cannot tell."""
+    """Half of them are faster by a quarter, the others slower by a half: this machine cannot decide."""
     assert verdict(pairs((-0.3, 0.4) * 10), spent=Spent.ALL) is Verdict.INCONCLUSIVE
     assert verdict(pairs((0.3, -0.4) * 10), spent=Spent.ALL) is Verdict.INCONCLUSIVE
 

@@ -1,4 +1,4 @@
-"""How often pairs accuse identical code, and how often they find what is slower: simulations with fixed seeds."""
+"""Rates of false alarms and of found slowdowns with pairs: simulations with fixed seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPREADS = (0.005, 0.01, 0.02, 0.05, 0.10)
 
 
 def allowed(count, family):
-    """So many alarms in one direction, or more, has a test at its level once in a thousand times."""
+    """A test at its level has so many alarms in one direction, or more, with a chance of 0.1 %."""
     return binom.ppf(0.999, count, min(TEST_ALPHA, SETTINGS.alpha / family))
 
 

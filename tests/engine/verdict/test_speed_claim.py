@@ -1,4 +1,4 @@
-"""Claims that one call is faster than another, on made-up ratios."""
+"""Speed claims: one call is faster than another, on synthetic ratios."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_perfguard.engine.verdict.speed_claim import judge_claims
 
 
 def judged(ratios, *, by=1.25, final=False, problem=""):
-    """The finding on a claim whose processes gave these ratios rival / name."""
+    """Return the finding on a claim with these ratios rival / name, one per process."""
     contest = ClaimSamples("new", "old", by, tuple(map(math.log, ratios)), problem)
     measurement = Measurement(processes=len(ratios), claims={"new<old": contest})
     (found,) = judge_claims(measurement, final=final)

@@ -1,4 +1,4 @@
-"""When a baseline is measured well enough, and what of it is kept."""
+"""When a recording is long enough, and the record of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The screen against a stored baseline, on made-up numbers with known answers."""
+"""Verdicts against a stored baseline: synthetic numbers with known answers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ FLOOR_AT = [1.0, 1.001, 1.003, 1.004, 1.006, *[1.4] * (PROCESSES - 5)]
 
 
 def all_processes(factor):
-    """Twenty processes of which five come down to the same floor."""
+    """Twenty processes, five of which reach the same floor."""
     now = measured([100e-6 * factor * spread for spread in FLOOR_AT])
     return replace(now, paces=paces_of(FLOOR_AT))
 
@@ -457,7 +457,7 @@ def test_the_screen_clears_in_two_processes_or_leaves_it_to_pairs():
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.5, 10.0])
 def test_the_screen_calls_nothing_changed(factor):
-    """However plain: pairs tell how large it is."""
+    """Even an obvious one: pairs measure its size."""
     now = measured([100e-6 * factor] * SCREENED)
     assert verdict(record(), now, final=False, screen=True) is Verdict.INCONCLUSIVE
 
@@ -481,7 +481,7 @@ def test_a_final_look_always_ends_in_a_verdict(base, minima, kernel):
 
 @given(st.lists(st.floats(1e-6, 1e-3), min_size=1, max_size=20))
 def test_another_process_never_turns_cleared_into_suspect(minima):
-    """The minimum only falls: who is cleared stays cleared."""
+    """The minimum can only fall: a cleared test stays cleared."""
     if verdict(record(), measured(minima), final=False) in (Verdict.UNCHANGED, Verdict.IMPROVEMENT):
         assert verdict(record(), measured([*minima, 5.0]), final=True) is not Verdict.REGRESSION
 

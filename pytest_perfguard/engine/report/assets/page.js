@@ -1,5 +1,5 @@
 "use strict";
-// Which tests are shown and in which order stands in the address, so that a view can be linked to:
+// The address holds the selection and the order of the tests, so that a view can be linked to:
 // #verdict=regression&q=parse&sort=change&open=tests/test_a.py::test_b
 (() => {
   const tests = [...document.querySelectorAll(".test")];

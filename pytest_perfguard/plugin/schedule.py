@@ -178,7 +178,7 @@ class Schedule:
             runner = PairRunner(
                 [self._with_what_is_known(subject) for subject in handover.subjects], arms.base, arms.head, judge, arms.audit,
                 revision=handover.revision.label, reasons=handover.reasons, report_progress=self._tell, max_passes=MAX_PAIRS,
-                summarize=error_summary, exists_at_base=arms.tests.has,
+                summarize=error_summary, exists_at_base=arms.base_tests.has,
             )  # fmt: skip
             self._run_beside(runner)
             self.remarks += arms.remarks(handover.revision)

@@ -42,7 +42,7 @@ def explain(
     reader.clear_caches()
     after = tracemalloc.take_snapshot()
     lines |= describe_new(held, reader.held())
-    native = "nothing of Python's own grew: look at C extensions and ctypes"
+    native = "no memory of Python grew: examine C extensions and ctypes"
     lines |= {"memory": list(growth_sites(before, after, number)), "native": [native], "mapped": [native]}
     del before, after, held
     reader.trace(0)
@@ -63,7 +63,7 @@ def describe_new(before: OpenResources, after: OpenResources, problem: str | Non
         if len(resources) > len(shown):
             lines[kind].append(f"and {len(resources) - len(shown)} more {noun_of(kind, 2)}")
         if problem:
-            lines[kind].append(f"the check ended early, since a call raised {problem}")
+            lines[kind].append(f"the check ended early, because a call raised {problem}")
     return lines
 
 

@@ -124,7 +124,9 @@ def test_the_users_own_are_numbers_or_things():
 
 
 def test_a_name_that_perfguard_uses_itself_is_refused():
-    with pytest.raises(ValueError, match="a counter cannot be named 'files': perfguard counts that itself; choose another name"):
+    with pytest.raises(
+        ValueError, match="a counter cannot be named 'files': perfguard counts that itself; choose another name"
+    ):
         ResourceCounter({"files": lambda: 0})
 
 

@@ -377,7 +377,10 @@ def test_what_exists_once_is_measured_with_one_arm_alive(versioned, tmp_path_fac
         port = free.getsockname()[1]
     lock = tmp_path_factory.mktemp("held") / "lock"
     test = HOLDS.replace("{port}", str(port)).replace("{lock}", str(lock)).replace("{fixture}", fixture)
-    short = "import pytest_perfguard.engine.runner.pair_workers as module\nmodule.MIN_PATIENCE_SECONDS = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
+    short = (
+        "import pytest_perfguard.engine.runner.pair_workers as module\n"
+        "module.MIN_PATIENCE_SECONDS = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
+    )
     versioned.commit(
         {"pytest.ini": INI.format(root="."), "conftest.py": short, "lib.py": FAST, "tests/test_lib.py": test}
     )

@@ -93,7 +93,7 @@ class Arms:
 
 
 @contextlib.contextmanager
-def prepare_arms(revision: Revision, head: Launch, suite: RunPaths, build: BaseBuild) -> Iterator[Arms]:
+def prepare_arms(revision: Revision, head: Launch, run_paths: RunPaths, build: BaseBuild) -> Iterator[Arms]:
     """Prepare both arms; the base exists inside the `with` block.
 
     Raises
@@ -103,23 +103,23 @@ def prepare_arms(revision: Revision, head: Launch, suite: RunPaths, build: BaseB
     """
     with check_out(revision) as tree:
         try:
-            arms = _prepare(revision, head, suite, build, tree)
+            arms = _prepare(revision, head, run_paths, build, tree)
         except OSError as error:
             raise RevisionError(f"cannot prepare {revision.label} in {tree}: {explain_error(error)}") from None
         yield arms
 
 
-def _prepare(revision: Revision, head: Launch, suite: RunPaths, build: BaseBuild, tree: Path) -> Arms:
+def _prepare(revision: Revision, head: Launch, run_paths: RunPaths, build: BaseBuild, tree: Path) -> Arms:
     top, paths, extra = revision.top, PathMap(revision.top, tree), extra_folder(tree)
-    build = replace(build, python=_absolute_python(build.python, suite.rootdir))
+    build = replace(build, python=_absolute_python(build.python, run_paths.rootdir))
     target = extra / "target" if build.command else None
     if target is not None:  # before the tests are copied, which include the head's build configuration
         target.mkdir()
-        _run_build(build, Path(paths.to_base(os.fspath(suite.rootdir))), target, head.environment)
-    tests = TestFiles.from_perf_tests(_relative_to(top, suite.tests))
-    copy_tests(top, tree, tests, suite.settings)
+        _run_build(build, Path(paths.to_base(os.fspath(run_paths.rootdir))), target, head.environment)
+    tests = TestFiles.from_perf_tests(_relative_to(top, run_paths.tests))
+    copy_tests(top, tree, tests, run_paths.settings)
     copied = [] if build.command or build.python else copy_generated(top, tree)
-    roots = project_roots(top, suite.rootdir)
+    roots = project_roots(top, run_paths.rootdir)
     head = _with_own_bytecode_folder(head, extra / "bytecode")
     base = _base_launch(head, paths, roots, build, target)
     audit = ImportAudit(paths, roots, is_test=tests.contains, target=target, own_environment=build.python is not None)

@@ -1,4 +1,4 @@
-"""The leak check, over a made-up process: no clock, no tracing."""
+"""The leak check of a simulated process: no clock, no tracing."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_cache_with_a_bound_is_no_leak(bound):
 
 
 def test_what_only_the_tracer_keeps_is_no_leak():
-    """It keeps the name of every file that allocates: of code that is compiled anew, ever new ones."""
+    """The tracer keeps the name of every allocating file, and repeatedly compiled code has new ones."""
     process = FakeProcess(memory=lambda calls: calls * 59, untraced=3)
     assert process.run().leaks == []
 
@@ -182,7 +182,7 @@ def test_a_leak_whose_container_is_enlarged_early_is_a_leak(enlarged_after, by):
 
 
 def test_memory_is_followed_for_longer_than_what_came_with_it_and_has_a_bound():
-    """A pool of 30 files is full soon; so many calls alone tell nothing of the memory."""
+    """A pool of 30 files is full soon; that number of calls does not settle the memory."""
     found = FakeProcess(memory=lambda calls: 100 * min(calls, 1000), files=lambda calls: 5 + min(calls // 5, 35)).run()
     assert found.leaks == []
 

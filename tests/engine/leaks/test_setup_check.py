@@ -1,4 +1,4 @@
-"""The second check of a suspect, over a made-up test: no clock, no pytest."""
+"""The second check of a suspect, for a simulated test: no clock, no pytest."""
 
 from __future__ import annotations
 

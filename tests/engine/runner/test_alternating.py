@@ -1,4 +1,4 @@
-"""Arms that cannot be alive at once: recognised, and measured one at a time, with scripted children."""
+"""Arms that cannot run at the same time are detected, and measured one at a time, with scripted processes."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ SETTINGS = resolve(marker={}, command_line={"metrics": "time"}, ini={})
 
 
 class World:
-    """Stands in for `Worker`: one child alive at a time, whose calls take so many nanoseconds in each arm."""
+    """Replaces `WorkerProcess`: one process at a time, with these nanoseconds per call in each arm."""
 
     def __init__(self, **behaviours):
         self.ns = {"base": 1000, "head": 1000}

@@ -12,7 +12,7 @@ from typing import Final
 
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, LeakSteps, catch_error
+from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, catch_error
 from pytest_perfguard.engine.leaks.clock import running_ns
 from pytest_perfguard.engine.leaks.explain import Lines, describe_new, explain, note_cycles
 from pytest_perfguard.engine.leaks.growth import (
@@ -25,7 +25,7 @@ from pytest_perfguard.engine.leaks.growth import (
 )
 from pytest_perfguard.engine.leaks.levels import LevelReader, LevelSeries
 from pytest_perfguard.engine.leaks.results import BYTE_KINDS, NATIVE_KINDS, Leak, LeakReport
-from pytest_perfguard.engine.measure.executor import CallStep
+from pytest_perfguard.engine.measure.executor import CallStep, CallSteps
 
 CALLS: Final = 100
 BUDGET_NS: Final = 20_000_000_000
@@ -135,7 +135,7 @@ class _LeakCheck:
             retaining_fixtures=self._retaining_fixtures if leaks else {},
         )
 
-    def _fill(self, series: LevelSeries, windows: int) -> LeakSteps:
+    def _fill(self, series: LevelSeries, windows: int) -> CallSteps:
         """Read the series until it has this many windows.
 
         The first window is not counted: reading has a warm-up, and this generator allocates memory itself.
@@ -144,7 +144,7 @@ class _LeakCheck:
             yield from self._calls.make(series.window)
             self._calls.read(series.read)
 
-    def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> LeakSteps:
+    def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> CallSteps:
         """Judge the first windows, and more windows if these are not conclusive; kinds that leak become suspects."""
         yield from self._fill(series, WINDOWS)
         trends = {
@@ -199,13 +199,13 @@ class _LeakCheck:
             return problem
         return None
 
-    def _search_native(self) -> LeakSteps:
+    def _search_native(self) -> CallSteps:
         yield from self._search(
             self._reader.series(self._window, counted=False), without=("memory",), until=FOLLOW_UP_SHARE
         )
         yield from self._follow()
 
-    def _follow(self) -> LeakSteps:
+    def _follow(self) -> CallSteps:
         """Make many more calls; only kinds that continue to grow remain suspects."""
         if not self._suspects:
             return
@@ -256,7 +256,7 @@ class _LeakCheck:
             )
             self._suspects = []
 
-    def _explain(self, lines: Lines) -> LeakSteps:
+    def _explain(self, lines: Lines) -> CallSteps:
         """Explain the leaks with as many calls as the rest of the budget allows."""
         number = min(2 * self._window, self._calls.affordable(self._share(1.0)) // 3)
         if number:

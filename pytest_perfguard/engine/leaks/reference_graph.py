@@ -140,7 +140,7 @@ def _root_name(root: Any) -> str:
 
 
 def _referents(obj: object) -> Iterable[object]:
-    if isinstance(obj, FrameType):  # the garbage collector does not enter running frames
+    if type(obj) is FrameType:  # the garbage collector does not enter running frames
         return list(obj.f_locals.values())
     if isinstance(obj, ModuleType):  # `_asyncio` of Python 3.12 exposes dead objects, and loops endlessly afterwards
         return [vars(obj)]

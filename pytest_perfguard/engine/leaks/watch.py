@@ -52,7 +52,8 @@ class MemoryWatch:
         makes the context in which functions are called repeatedly. By default it drops their output, warnings and log
         records.
     capture
-        the log records and the output that a test runner stores. They do not count as growth.
+        the log records and the output that a test runner stores, which do not count as growth. In a pytest test use the
+        fixture `memory_watch`, which passes those of pytest.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Does each arm of `--perf-against` run its own code, however the project lies and is installed?
+"""Check that each arm of `--perf-against` runs its own code, for all layouts and kinds of installation of a project.
 
-Makes one small library in four forms (src and flat layout, tests outside and inside) and installs it in three ways (not
+Creates one small library in four layouts (src and flat layout, tests outside and inside) and installs it in three ways (not
 at all, editable, plain) with pip, each in a virtual environment of its own. The head is 30 % slower than the base, in the
-library only: where an arm ran the other's code, nothing would be found. Also compares a tree whose library is the same.
+library only: if an arm ran the other one's code, no difference would be found. Also compares a tree with the same library.
 Needs git, and pip with a network.
 
     python benchmarks/layouts.py
@@ -37,7 +37,7 @@ perf_metrics = "time"
 LIBRARY = "def work():\n    return sum(range(2_000))\n"
 SLOWER = "def work():\n    return sum(range(2_600))\n"
 TEST = "import pytest\nfrom sample.core import work\n\n@pytest.mark.perf\ndef test_work():\n    work()\n"
-#: name -> (folder of the package, file of the test, setuptools' setting, pytest's where nothing is installed)
+#: name -> (folder of the package, file of the test, setuptools' setting, pytest's setting if nothing is installed)
 LAYOUTS = {
     "src, tests outside": ("src/sample", "tests/test_core.py", 'where = ["src"]', 'pythonpath = ["src"]'),
     "flat, tests outside": ("sample", "tests/test_core.py", 'include = ["sample*"]', 'pythonpath = ["."]'),
@@ -48,7 +48,7 @@ INSTALLS = {"not installed": None, "editable": ["-e", "."], "installed": ["."]}
 
 
 def make(folder: Path, layout: str, *, installed: bool) -> Path:
-    """The project in a git repository with one commit; returns the file of the library."""
+    """Create the project in a git repository with one commit; return the file of the library."""
     package, test, find, path = LAYOUTS[layout]
     files = {
         f"{package}/__init__.py": "",
@@ -68,7 +68,7 @@ def make(folder: Path, layout: str, *, installed: bool) -> Path:
 
 
 def environment(folder: Path) -> Path:
-    """A virtual environment that sees this one's packages; returns its python."""
+    """Create a virtual environment that can import this one's packages; return its interpreter."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     command = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
@@ -78,7 +78,7 @@ def environment(folder: Path) -> Path:
 
 
 def verdict(folder: Path, python: Path) -> str:
-    """What perfguard says of the one test, with its ratio."""
+    """Return the verdict on the one test, with its ratio."""
     command = [
         python,
         "-m",
@@ -110,7 +110,7 @@ def main() -> int:
                     if arguments:
                         subprocess.run([python, "-m", "pip", "install", "-q", *arguments], cwd=folder, check=True)
                     told[name] = verdict(folder, python)
-            # Undecided is no sign of the wrong code; red, green or an error is.
+            # Only a wrong verdict or an error indicates the wrong code; an inconclusive verdict does not.
             right = told["slower"].startswith("regression") and told["the same"].startswith(
                 ("unchanged", "inconclusive")
             )

@@ -1,4 +1,4 @@
-"""Functions whose answer is known: what does each leave behind when it is called again and again?"""
+"""Functions that are known to leak, or not to leak, when they are called repeatedly."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 CLEAN: dict[str, object] = {}
-#: With the kind that must be found.
+#: Each with the kind that the check must report.
 LEAKING: dict[str, tuple[object, str]] = {}
-#: Real leaks that stay unseen, each with the reason.
+#: Real leaks that the check cannot see, each with the reason.
 UNSEEN: dict[str, tuple[object, str]] = {}
 
 KEPT: list[object] = []
@@ -432,7 +432,7 @@ def child_process_left_running():
 
 
 class ConnectionPool:
-    """Makes a connection where none is idle."""
+    """Creates a connection if none is idle."""
 
     def __init__(self):
         self.idle = queue.SimpleQueue()
@@ -479,7 +479,7 @@ def mmap_object_kept():
     KEPT.append(mmap.mmap(-1, 65536))
 
 
-# ---------------------------------------------------------------- not to be seen
+# ---------------------------------------------------------------- unseen
 
 
 GROWING = bytearray()
@@ -516,7 +516,7 @@ def keeps_1_mib_once():
 class Case(NamedTuple):
     function: object
     expected: str
-    """`clean`, the kind that leaks, or `unseen`."""
+    """Return `clean`, the kind that leaks, or `unseen`."""
     remark: str = ""
 
 
@@ -528,7 +528,7 @@ CASES = {
 
 
 def clean_up():
-    """End what the leaking ones have left."""
+    """Release what the leaking functions have left."""
     for thing in KEPT:
         if isinstance(thing, subprocess.Popen):
             thing.kill()

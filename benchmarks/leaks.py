@@ -1,8 +1,8 @@
-"""Does the leak check tell leaks from what only looks like one? Functions whose answer is known, each in fresh processes.
+"""Measure the accuracy of the leak check on functions that are known to leak or not, each in fresh processes.
 
     python benchmarks/leaks.py [--repetitions 10] [--only NAME] [--verbose]
 
-Prints a row per function: what was expected, what was answered how often, and the seconds that a check took.
+Prints one row per function: the expected result, how often each result occurred, and the seconds of a check.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_perfguard import CannotCheck, LeakError, MemoryWatch
 
 
 def check_one(name: str, *, verbose: bool) -> None:
-    """Check one function in this process, and print the answer as JSON."""
+    """Check one function in this process, and print the result as JSON."""
     watch = MemoryWatch()
     watch.count("connections", lambda: list(POOLED.lent))
     function = CASES[name].function

@@ -1,4 +1,4 @@
-"""Every git command that is run, in one way: no hooks, no prompts, and no environment of an outer git."""
+"""Run git commands, without hooks, prompts, or the environment of an outer git command."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
 
-#: A large checkout on a slow disk; a file system that hangs must not hang the run for ever.
+#: Allows for a large checkout on a slow disk, and ends a run whose file system hangs.
 TIMEOUT_SECONDS: Final = 600.0
-#: Set inside a git hook, where they would point every command at the outer repository's index.
+#: Set inside a git hook, where they would direct every command to the outer repository's index.
 _OUTER_VARIABLES: Final = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
-#: Lines of a long message of git that are kept at its beginning, and as many at its end: a full disk fails for each file.
+#: Lines kept at each end of a long message of git: a full disk fails for each file.
 MAX_MESSAGE_LINES: Final = 10
-#: What git writes in a folder that lies in no repository. A repository that it refuses has other words.
+#: Git's message for a folder outside of any repository. For a repository that it refuses, the message differs.
 _NO_REPOSITORY: Final = "not a git repository (or any"
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Return what the command wrote, without blanks at its ends.
+    """Return the output of the command, stripped.
 
     Raises
     ------
     RevisionError
-        with git's whole message where it failed, or where there is no git.
+        if the command fails (with git's message), or if git is not installed.
     """
     done = _run(folder, arguments)
     if done.returncode:
@@ -36,7 +36,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def git_or_empty(folder: Path, *arguments: str) -> str:
-    """Return what the command wrote; "" where it failed, for whatever reason."""
+    """Return the output of the command, stripped; "" if it fails for any reason."""
     try:
         return git(folder, *arguments)
     except RevisionError:
@@ -44,12 +44,13 @@ def git_or_empty(folder: Path, *arguments: str) -> str:
 
 
 def git_lookup(folder: Path, *arguments: str) -> str:
-    """Return what the command wrote; "" where it failed without a message, as git does where there is nothing to find.
+    """Return the output of the command, stripped; "" if it fails without a message, as git does if there is nothing to
+    find.
 
     Raises
     ------
     RevisionError
-        with git's whole message where it gave one.
+        if it fails with a message.
     """
     done = _run(folder, arguments)
     if done.returncode and done.stderr.strip():
@@ -58,17 +59,17 @@ def git_lookup(folder: Path, *arguments: str) -> str:
 
 
 def is_installed() -> bool:
-    """Is there a git to run?"""
+    """Return whether git is installed."""
     return shutil.which("git") is not None
 
 
 def find_repository(folder: Path) -> Path | None:
-    """Return the top folder of the tree that is checked out around this one; None outside of any repository.
+    """Return the top folder of the working tree around this folder; None outside of any repository.
 
     Raises
     ------
     RevisionError
-        where there is a repository that git refuses (another owner, a broken configuration), or where there is no git.
+        if git refuses the repository (another owner, a broken configuration), or is not installed.
     """
     arguments = ("rev-parse", "--show-toplevel")
     done = _run(folder, arguments)
@@ -80,18 +81,18 @@ def find_repository(folder: Path) -> Path | None:
 
 
 def top_folder(folder: Path) -> Path:
-    """Return the top folder of the tree that is checked out around this one.
+    """Return the top folder of the working tree around this folder.
 
     Raises
     ------
     RevisionError
-        where there is none.
+        if there is none.
     """
     return Path(git(folder, "rev-parse", "--show-toplevel"))
 
 
 def is_shallow(folder: Path) -> bool:
-    """Does the clone lack the older commits?"""
+    """Return whether the clone lacks older commits."""
     return git_or_empty(folder, "rev-parse", "--is-shallow-repository") == "true"
 
 

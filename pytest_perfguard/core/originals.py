@@ -1,7 +1,8 @@
-"""What the instruments use of the standard library, as it was when this was imported: the plugin does that in every run.
+"""The original functions of the standard library that the instruments use, captured when this module is imported.
 
-A test may replace clocks, `os`, `gc` or `sys` by stand-ins. Some libraries (freezegun, pyfakefs) look through all loaded
-modules for what they replace; they do not look into the namespaces here. Each has the functions of the module of its name.
+The plugin imports it at the start of every run. A test may replace clocks, `os`, `gc` or `sys` by fakes. Some libraries
+(freezegun, pyfakefs) search all loaded modules for the objects that they replace, but not the namespaces here. Each
+namespace has the functions of the module of the same name.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ else:
     import threading as _threading
 
     def _captured(module: ModuleType) -> SimpleNamespace:
-        """The functions and constants of a module: a change of the module does not reach them."""
+        """Return the functions and constants of a module, unaffected by later changes of the module."""
         return SimpleNamespace(
             **{
                 name: value
@@ -39,12 +40,12 @@ else:
 
 __all__ = ["CLOCKS", "Clocks", "gc", "os", "read_bytes", "sys", "threading"]
 
-#: More than any file of /proc that is read has.
+#: More than any file of /proc that is read contains.
 _MAX_READ_BYTES: Final = 1 << 20
 
 
 class Clocks(NamedTuple):
-    """The clocks of the instruments. A loop that is timed binds them to local names first."""
+    """The clocks of the instruments. A timed loop binds them to local names first."""
 
     perf_counter_ns: Callable[[], int]
     process_time_ns: Callable[[], int]
@@ -57,12 +58,12 @@ CLOCKS: Final = Clocks(time.perf_counter_ns, time.process_time_ns, time.perf_cou
 
 
 def read_bytes(path: str) -> bytes:
-    """The content of a file that the system makes up, such as those of /proc.
+    """Return the content of a file that the system generates, such as those of /proc.
 
     Raises
     ------
     OSError
-        where it is not there, or must not be read.
+        if it does not exist, or is not readable.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

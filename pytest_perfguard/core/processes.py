@@ -1,4 +1,7 @@
-"""What the system knows of this process and of its children. On Linux read from /proc by functions that no test can replace."""
+"""Memory, threads and child processes of this process, as the system reports them.
+
+On Linux they are read from /proc by functions that a test cannot replace.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ _PARENT, _USER, _SYSTEM = 1, 11, 12
 
 
 class MemoryUsage(NamedTuple):
-    """In bytes."""
+    """Sizes in bytes."""
 
     rss: int
     vms: int
 
 
 def memory_usage() -> MemoryUsage:
-    """Of this process."""
+    """Return the memory of this process."""
     if _has_proc():
         vms, rss, *_ = (int(pages) for pages in read_bytes("/proc/self/statm").split())
         page = os.sysconf("SC_PAGE_SIZE")
@@ -34,12 +37,12 @@ def memory_usage() -> MemoryUsage:
 
 
 def private_bytes() -> int:
-    """Memory that would be free if this process ended.
+    """Return the memory that would be free if this process ended.
 
     Raises
     ------
     Exception
-        of any kind where the system does not tell: macOS and containers may refuse it.
+        of any type if the system does not report it; macOS and containers may refuse it.
     """
     if _has_proc():
         rows = (line.split() for line in read_bytes("/proc/self/smaps_rollup").decode().splitlines())
@@ -51,12 +54,12 @@ def private_bytes() -> int:
 
 
 def thread_ids() -> list[int]:
-    """The native identifiers of this process's threads.
+    """Return the native identifiers of this process's threads.
 
     Raises
     ------
     Exception
-        of any kind where the system does not tell: macOS asks for privileges that a test run does not have.
+        of any type if the system does not report them; macOS requires privileges that a test run does not have.
     """
     if _has_proc():
         return [int(name) for name in os.listdir("/proc/self/task")]
@@ -66,7 +69,7 @@ def thread_ids() -> list[int]:
 
 
 def child_pids() -> list[int]:
-    """The process numbers of this process's children."""
+    """Return the process numbers of this process's children."""
     if _has_proc():
         own = os.getpid()
         return [number for number, stat in _process_stats() if int(stat[_PARENT]) == own]
@@ -76,7 +79,7 @@ def child_pids() -> list[int]:
 
 
 def descendants_cpu_ns() -> int:
-    """CPU time of all that descend from this process and live, in nanoseconds."""
+    """Return the CPU time of all living descendants of this process, in nanoseconds."""
     if _has_proc():
         stats = dict(_process_stats())
         tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -85,7 +88,7 @@ def descendants_cpu_ns() -> int:
 
     seconds = 0.0
     for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+        with contextlib.suppress(psutil.Error):  # the process has ended
             times = child.cpu_times()
             seconds += times.user + times.system
     return round(seconds * 1e9)
@@ -96,15 +99,15 @@ def _has_proc() -> bool:
 
 
 def _process_stats() -> Iterator[tuple[int, list[bytes]]]:
-    """Of every process that may be looked at: its number, and the fields of its `stat` from the state on."""
+    """Yield the number of every accessible process, and the fields of its `stat` from the state on."""
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with contextlib.suppress(OSError):  # it ended meanwhile
+            with contextlib.suppress(OSError):  # the process has ended
                 yield int(name), read_bytes(f"/proc/{name}/stat").rpartition(b")")[2].split()
 
 
 def _descendants(stats: Mapping[int, list[bytes]]) -> Iterator[int]:
-    """The processes that descend from this one."""
+    """Yield the numbers of the processes that descend from this one."""
     by_parent: dict[int, list[int]] = {}
     for number, stat in stats.items():
         by_parent.setdefault(int(stat[_PARENT]), []).append(number)

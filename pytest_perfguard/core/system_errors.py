@@ -1,4 +1,4 @@
-"""Turn an error of the operating system into a sentence with a remedy."""
+"""Describe an error of the operating system with a remedy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _REMEDIES: Final = {
     errno.EDQUOT: _FREE_SPACE,
     errno.EMFILE: _RAISE_FILE_LIMIT,
     errno.ENFILE: _RAISE_FILE_LIMIT,
-    errno.EAGAIN: "too many processes run, or too many are not allowed (ulimit -u)",
+    errno.EAGAIN: "end some processes, or raise their limit (ulimit -u)",
     errno.ENOMEM: "free some memory",
-    errno.EROFS: "name a folder that can be written to",
-    errno.EACCES: "allow it, or name another folder",
-    errno.E2BIG: "the command line, the import path and the environment together are too long",
-    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EROFS: "choose a writable folder",
+    errno.EACCES: "grant the permission, or choose another folder",
+    errno.E2BIG: "shorten the command line, the import path or the environment",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
 def explain_error(error: BaseException) -> str:
-    """Return what went wrong, and what to do about it where that is known.
+    """Return what went wrong, and a remedy if one is known.
 
-    Of an error that is not the system's, the kind and the place are named, since its text alone may say nothing.
+    For other errors, include the type and the location, because the message alone may not be informative.
     """
     if isinstance(error, OSError):
         text = str(error) or type(error).__name__

@@ -183,7 +183,7 @@ class Schedule:
             runner = PairRunner(
                 [self._with_known_conditions(test) for test in batch.tests], arms.base, arms.head, judge, arms.audit,
                 revision=batch.revision.label, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
-                summarize=error_summary, exists_at_base=arms.tests.has,
+                summarize=error_summary, exists_at_base=arms.base_tests.has,
             )  # fmt: skip
             self._run_pairs(runner)
             self.remarks += arms.remarks(batch.revision)

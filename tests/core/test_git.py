@@ -1,4 +1,4 @@
-"""Git commands and what they say where they fail: the reason is kept whole, and a repository that is refused is not none."""
+"""Errors of git commands: the message is kept, and a repository that git refuses is not treated as missing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def repository(tmp_path):
 
 @pytest.fixture(params=[dubious, misconfigured, of_the_future, moved_away])
 def refused(request, repository, monkeypatch):
-    """The folder of a repository that git refuses, and what git says."""
+    """The folder of a repository that git refuses, and git's message."""
     return repository.path, request.param(repository, monkeypatch)
 
 

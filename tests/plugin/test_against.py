@@ -377,7 +377,10 @@ def test_what_exists_once_is_measured_with_one_arm_alive(versioned, tmp_path_fac
         port = free.getsockname()[1]
     lock = tmp_path_factory.mktemp("held") / "lock"
     test = HOLDS.replace("{port}", str(port)).replace("{lock}", str(lock)).replace("{fixture}", fixture)
-    short = "import pytest_perfguard.engine.runner.alternating as module\nmodule.MIN_PATIENCE_SECONDS = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
+    short = (
+        "import pytest_perfguard.engine.runner.pair_workers as module\n"
+        "module.MIN_PATIENCE_SECONDS = 1.0\nmodule.PATIENCE_FACTOR = 0.0\n"
+    )
     versioned.commit(
         {"pytest.ini": INI.format(root="."), "conftest.py": short, "lib.py": FAST, "tests/test_lib.py": test}
     )
@@ -442,7 +445,9 @@ def test_a_version_file_that_the_build_wrote_is_copied_to_the_base(generated):
     result, tests = generated.report("--perf-against=HEAD", "--perf-strict")
     assert tests["tests/test_lib.py::test_work"]["verdict"] == "regression"
     result.stdout.fnmatch_lines(
-        ["perf: copied from this tree to HEAD (*), as git ignores them and the build writes them: src/lib/_version.py"]
+        [
+            "perf: copied from this tree to HEAD (*), because git ignores them and the build writes them: src/lib/_version.py"
+        ]
     )
 
 

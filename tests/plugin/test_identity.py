@@ -381,7 +381,7 @@ def test_ids_that_each_process_draws_are_named_with_what_to_do(project):
     result = project.run(*QUICK)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["*the measuring process has no [[]*] of this test, but [[]*], [[]*]: its ids differ from process*"]
+        ["*the measuring process has no [[]*] of this test, but [[]*], [[]*]: its ids differ between processes*"]
     )
 
 

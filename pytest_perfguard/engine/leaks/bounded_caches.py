@@ -60,7 +60,7 @@ def freeze_existing_objects() -> Iterator[None]:
 
 def _find_lru_caches() -> list[Any]:
     frozen = gc.get_freeze_count() > MAX_FROZEN_BY_PYTHON
-    if frozen:  # the collector does not list what is frozen
+    if frozen:  # the garbage collector does not list frozen objects
         gc.unfreeze()
     found = [candidate for candidate in gc.get_objects() if type(candidate) is _LRU_CACHE_TYPE]
     if frozen:

@@ -10,9 +10,7 @@ from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.leaks.clock import running_ns
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
-from pytest_perfguard.engine.measure.executor import RUN_SETUP, SETTLE_LOOP, CallStep, error_line
-
-LeakSteps = Generator[CallStep, Timing, None]
+from pytest_perfguard.engine.measure.executor import RUN_SETUP, SETTLE_LOOP, CallStep, CallSteps, error_line
 
 
 class BudgetedCalls:
@@ -60,7 +58,7 @@ class BudgetedCalls:
                 raise CannotRepeat(problem)
         return fits
 
-    def make(self, calls: int) -> LeakSteps:
+    def make(self, calls: int) -> CallSteps:
         """Make this many calls, then let the event loop complete its pending callbacks."""
         start = self._clock()
         for _ in range(calls) if self._single_call_rounds else range(1):
@@ -87,7 +85,7 @@ class BudgetedCalls:
         return max(0, int(left // self.call_ns))
 
 
-def catch_error(steps: LeakSteps) -> Generator[CallStep, Timing, str | None]:
+def catch_error(steps: CallSteps) -> Generator[CallStep, Timing, str | None]:
     """Take the steps; return type and message of the exception that one of their calls raised, if any."""
     try:
         yield from steps

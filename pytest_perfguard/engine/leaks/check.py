@@ -12,7 +12,7 @@ from typing import Final
 
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, LeakSteps, catch_error
+from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, catch_error
 from pytest_perfguard.engine.leaks.clock import running_ns
 from pytest_perfguard.engine.leaks.explain import Lines, describe_new, explain, note_cycles
 from pytest_perfguard.engine.leaks.growth import (
@@ -25,7 +25,7 @@ from pytest_perfguard.engine.leaks.growth import (
 )
 from pytest_perfguard.engine.leaks.levels import LevelReader, LevelSeries
 from pytest_perfguard.engine.leaks.results import BYTE_KINDS, NATIVE_KINDS, Leak, LeakReport
-from pytest_perfguard.engine.measure.executor import CallStep
+from pytest_perfguard.engine.measure.executor import CallStep, CallSteps
 
 CALLS: Final = 100
 BUDGET_NS: Final = 20_000_000_000
@@ -84,10 +84,10 @@ def check_leaks(
         if a call after the first one raised, and nothing was leaking before.
     """
     with reader.open():
-        return (yield from _Check(options, reader, clock).run())
+        return (yield from _LeakCheck(options, reader, clock).run())
 
 
-class _Check:
+class _LeakCheck:
     def __init__(self, options: LeakCheckOptions, reader: LevelReader, clock: Callable[[], int]) -> None:
         self._options = options
         self._reader = reader
@@ -135,7 +135,7 @@ class _Check:
             retaining_fixtures=self._retaining_fixtures if leaks else {},
         )
 
-    def _fill(self, series: LevelSeries, windows: int) -> LeakSteps:
+    def _fill(self, series: LevelSeries, windows: int) -> CallSteps:
         """Read the series until it has this many windows.
 
         The first window is not counted: reading has a warm-up, and this generator allocates memory itself.
@@ -144,7 +144,7 @@ class _Check:
             yield from self._calls.make(series.window)
             self._calls.read(series.read)
 
-    def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> LeakSteps:
+    def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> CallSteps:
         """Judge the first windows, and more windows if these are not conclusive; kinds that leak become suspects."""
         yield from self._fill(series, WINDOWS)
         trends = {
@@ -158,7 +158,7 @@ class _Check:
                 trends |= {kind: judge_long_series(series[kind], self._min_growth(kind)) for kind in still_open}
             else:
                 grew, needed = ", ".join(still_open), self._budget_for((MAX_WINDOWS + 3) * self._window, until)
-                self._unsettled = f"{grew} grew a little; whether that goes on takes a budget of {needed}"
+                self._unsettled = f"{grew} grew a little; to find out whether that continues takes a budget of {needed}"
         self._growth |= series.growth()
         self._suspects = [kind for kind, trend in trends.items() if trend is Growth.LEAKING]
 
@@ -195,25 +195,25 @@ class _Check:
             problem = yield from catch_error(self._search_native())
             if problem:
                 self._suspects = []
-                self._notes.append(f"note: what C code holds is not known, since a later call raised {problem}")
+                self._notes.append(f"note: the memory of C code is unknown, because a later call raised {problem}")
             return problem
         return None
 
-    def _search_native(self) -> LeakSteps:
+    def _search_native(self) -> CallSteps:
         yield from self._search(
             self._reader.series(self._window, counted=False), without=("memory",), until=FOLLOW_UP_SHARE
         )
         yield from self._follow()
 
-    def _follow(self) -> LeakSteps:
+    def _follow(self) -> CallSteps:
         """Make many more calls; only kinds that continue to grow remain suspects."""
         if not self._suspects:
             return
         rates = {kind: self._growth[kind] for kind in self._suspects}
-        looked_ns = self._calls.spent_ns
+        search_ns = self._calls.spent_ns
         longer = self._follow_up_window(rates)
         if not longer:
-            self._report_open(rates, self._window * WINDOWS, looked_ns)
+            self._report_open(rates, self._window * WINDOWS, search_ns)
             return
         series = self._reader.series(longer, counted=any(kind not in BYTE_KINDS for kind in rates))
         yield from self._fill(series, WINDOWS)
@@ -221,16 +221,16 @@ class _Check:
         if self._suspects == ["memory"]:
             self._reader.trace(0)
             window = max(1, int(longer * CROSS_CHECK_SHARE))
-            witnesses = self._reader.cross_check_series(window)
-            yield from self._fill(witnesses, WINDOWS)
-            if all(rate < MIN_CROSS_CHECKED[kind] for kind, rate in witnesses.growth().items()):
+            cross_check = self._reader.cross_check_series(window)
+            yield from self._fill(cross_check, WINDOWS)
+            if all(rate < MIN_CROSS_CHECKED[kind] for kind, rate in cross_check.growth().items()):
                 self._suspects = []
         # The rates over many calls are more precise.
         self._growth |= {kind: rate for kind, rate in series.growth().items() if kind in self._suspects}
         if set(self._suspects) < set(rates) and longer * WINDOWS < self._conclusive_calls(rates):
             yield from self._follow()  # the dropped suspects may have limited the number of calls
         else:
-            self._report_open(rates, longer * WINDOWS, looked_ns)
+            self._report_open(rates, longer * WINDOWS, search_ns)
 
     def _follow_up_window(self, rates: Mapping[str, float]) -> int:
         """Return the calls per window while suspects with these rates are followed; 0 if there is no time."""
@@ -244,16 +244,19 @@ class _Check:
         most = (_max_follow_up_calls(kind, rates[kind]) for kind in self._suspects)
         return min(MIN_FOLLOW_UP_CALLS, *most) // WINDOWS * WINDOWS if self._suspects else 0
 
-    def _report_open(self, rates: Mapping[str, float], calls: int, looked_ns: int) -> None:
+    def _report_open(self, rates: Mapping[str, float], calls: int, search_ns: int) -> None:
         """Drop the suspects if this many calls cannot distinguish them from growth with a bound."""
         enough = self._conclusive_calls(rates)
         if calls < enough:
-            needed = self._budget_for(_follow_up_windows(self._suspects) * enough / WINDOWS, FOLLOW_UP_SHARE, looked_ns)
+            needed = self._budget_for(_follow_up_windows(self._suspects) * enough / WINDOWS, FOLLOW_UP_SHARE, search_ns)
             grew = " and ".join(self._suspects)
-            self._unsettled = f"{grew} grew with each call so far; whether that has a bound takes {enough} calls, a budget of {needed}"
+            self._unsettled = (
+                f"{grew} grew with each call so far; to find out whether that has a bound takes {enough} calls, "
+                f"a budget of {needed}"
+            )
             self._suspects = []
 
-    def _explain(self, lines: Lines) -> LeakSteps:
+    def _explain(self, lines: Lines) -> CallSteps:
         """Explain the leaks with as many calls as the rest of the budget allows."""
         number = min(2 * self._window, self._calls.affordable(self._share(1.0)) // 3)
         if number:

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from pytest_perfguard.core.originals import gc
 from pytest_perfguard.engine.leaks.allocation_sites import TRACED_FRAMES, creation_site, growth_sites
-from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, LeakSteps
+from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls
 from pytest_perfguard.engine.leaks.levels import LevelReader
 from pytest_perfguard.engine.leaks.open_resources import OpenResources, new_resources, noun_of
 from pytest_perfguard.engine.leaks.reference_graph import type_name
 from pytest_perfguard.engine.leaks.retainers import find_retainers, take_census
+from pytest_perfguard.engine.measure.executor import CallSteps
 
 #: Maximum number of examples per kind.
 MAX_EXAMPLES: Final = 3
@@ -26,7 +27,7 @@ Lines = dict[str, list[str]]
 
 def explain(
     lines: Lines, retaining_fixtures: dict[str, str], reader: LevelReader, calls: BudgetedCalls, number: int
-) -> LeakSteps:
+) -> CallSteps:
     """Fill in the lines of each kind: what `number` calls left behind, where it was created, and what retains it.
 
     `retaining_fixtures` receives the name and the scope of each fixture that retains something; "" stands for anything
@@ -42,7 +43,7 @@ def explain(
     reader.clear_caches()
     after = tracemalloc.take_snapshot()
     lines |= describe_new(held, reader.held())
-    native = "nothing of Python's own grew: look at C extensions and ctypes"
+    native = "no memory of Python grew: examine C extensions and ctypes"
     lines |= {"memory": list(growth_sites(before, after, number)), "native": [native], "mapped": [native]}
     del before, after, held
     reader.trace(0)
@@ -63,11 +64,11 @@ def describe_new(before: OpenResources, after: OpenResources, problem: str | Non
         if len(resources) > len(shown):
             lines[kind].append(f"and {len(resources) - len(shown)} more {noun_of(kind, 2)}")
         if problem:
-            lines[kind].append(f"the check ended early, since a call raised {problem}")
+            lines[kind].append(f"the check ended early, because a call raised {problem}")
     return lines
 
 
-def note_cycles(notes: list[str], calls: BudgetedCalls) -> LeakSteps:
+def note_cycles(notes: list[str], calls: BudgetedCalls) -> CallSteps:
     """Note the objects in reference cycles that a few calls create, found by `gc.DEBUG_SAVEALL`."""
     was_enabled, flags = gc.isenabled(), gc.get_debug()
     gc.collect()

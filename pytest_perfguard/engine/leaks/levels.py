@@ -45,7 +45,6 @@ class LevelReader:
         self._counters = ResourceCounter(user_counters)
         self._forget = forget
         self.fixtures = fixtures
-
         # Since psutil 7.2, and only if the C library reports it.
         self._heap_info = getattr(psutil, "heap_info", None)
         self._caches: BoundedCaches | None = None

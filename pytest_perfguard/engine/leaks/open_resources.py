@@ -8,7 +8,7 @@ import fcntl
 import stat
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.originals import gc, os, sys
 from pytest_perfguard.core.originals import threading as the_threading
@@ -32,7 +32,7 @@ _EXECUTOR_THREAD_PREFIX: Final = "asyncio_"
 #: A user's counter: returns a number, or the objects themselves.
 UserCounter = Callable[[], "int | Iterable[object]"]
 #: Kind -> a key for each resource -> the Python object, if there is one.
-OpenResources = Mapping[str, Mapping[Hashable, Any]]
+OpenResources = Mapping[str, Mapping[Hashable, object]]
 
 
 class ResourceCounter:
@@ -61,7 +61,7 @@ class ResourceCounter:
         threads: dict[Hashable, threading.Thread] = {thread.ident: thread for thread in the_threading.enumerate()}
         files, sockets = _descriptors()
         tracker_pid, tracker_fd = _resource_tracker()
-        held: dict[str, Mapping[Hashable, Any]] = {
+        held: dict[str, Mapping[Hashable, object]] = {
             "files": {key: None for key in files if key[0] != tracker_fd},
             "sockets": dict.fromkeys(sockets),
             "threads": {
@@ -94,7 +94,7 @@ def noun_of(kind: str, count: float) -> str:
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
-def new_resources(before: OpenResources, after: OpenResources) -> dict[str, dict[Hashable, Any]]:
+def new_resources(before: OpenResources, after: OpenResources) -> dict[str, dict[Hashable, object]]:
     """Return the resources in `after` that are not in `before`, without empty kinds."""
     found = {
         kind: {key: obj for key, obj in resources.items() if key not in before.get(kind, {})}
@@ -132,7 +132,7 @@ def _resource_tracker() -> tuple[int | None, int | None]:
     return getattr(tracker, "_pid", None), getattr(tracker, "_fd", None)
 
 
-def _tasks() -> dict[Hashable, Any]:
+def _tasks() -> dict[Hashable, object]:
     """Return the unfinished tasks of all event loops."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:

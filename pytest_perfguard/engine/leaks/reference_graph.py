@@ -48,9 +48,9 @@ class ReferenceGraph:
     """
 
     def __init__(self, skipped: type, fixtures: FixtureValues | None = None) -> None:
-        self.objects: list[Any] = []
+        self.objects: list[object] = []
         """In the order of their distance from a root."""
-        self._parents: dict[int, Any] = {}
+        self._parents: dict[int, object] = {}
         self._skipped = skipped
         self._own_ids = {id(self), id(self.objects), id(self._parents)}
         fixtures = fixtures or FixtureValues()
@@ -60,7 +60,7 @@ class ReferenceGraph:
         self._traverse(self._values_of(fixtures), fixtures.barriers)
         self._traverse(list(_frames()))
 
-    def _values_of(self, fixtures: FixtureValues) -> list[Any]:
+    def _values_of(self, fixtures: FixtureValues) -> list[object]:
         """Return the values of fixtures that no module refers to. They count as objects themselves."""
         for fixture in fixtures.values:
             if self._is_new(fixture.value) and gc.is_tracked(fixture.value):
@@ -69,11 +69,11 @@ class ReferenceGraph:
         self.objects += values
         return values
 
-    def _traverse(self, layer: list[Any], barriers: tuple[type, ...] = ()) -> None:
+    def _traverse(self, layer: list[object], barriers: tuple[type, ...] = ()) -> None:
         """Traverse all objects that these roots reach, layer by layer, without entering the `barriers`."""
         self._parents.update((id(root), None) for root in layer)
         while layer:
-            following: list[Any] = []
+            following: list[object] = []
             self._own_ids |= {id(layer), id(following)}
             for parent in layer:
                 for child in _referents(parent):
@@ -100,9 +100,9 @@ class ReferenceGraph:
         """Return the fixture that retains the object; None if a module or a frame does."""
         return self._fixture_values.get(id(self._path(obj)[0]))
 
-    def _path(self, obj: object) -> list[Any]:
+    def _path(self, obj: object) -> list[object]:
         """Return the objects from a root to this one."""
-        path: list[Any] = [obj]
+        path: list[object] = [obj]
         while (parent := self._parents[id(path[-1])]) is not None:
             path.append(parent)
         path.reverse()
@@ -139,26 +139,26 @@ def _root_name(root: Any) -> str:
     return f"{root.f_code.co_name}()" if isinstance(root, FrameType) else str(root.__name__)
 
 
-def _referents(obj: object) -> Iterable[Any]:
-    if isinstance(obj, FrameType):  # the garbage collector does not enter running frames
+def _referents(obj: object) -> Iterable[object]:
+    if type(obj) is FrameType:  # the garbage collector does not enter running frames
         return list(obj.f_locals.values())
     if isinstance(obj, ModuleType):  # `_asyncio` of Python 3.12 exposes dead objects, and loops endlessly afterwards
         return [vars(obj)]
     return gc.get_referents(obj)
 
 
-def _is_namespace(parent: Any, child: Any) -> bool:
+def _is_namespace(parent: object, child: object) -> bool:
     """Return whether this dictionary holds the parent's attributes, so that the next link names the attribute."""
     if type(child) is not dict:
         return False
     return isinstance(parent, ModuleType | type) or child is getattr(parent, "__dict__", None)
 
 
-def _is_closure(parent: Any, child: Any) -> bool:
+def _is_closure(parent: object, child: object) -> bool:
     return isinstance(parent, FunctionType) and child is parent.__closure__
 
 
-def _link(grandparent: Any, parent: Any, child: Any) -> str:
+def _link(grandparent: Any, parent: Any, child: object) -> str:
     """Describe how the parent refers to the child; the grandparent decides how the content of a namespace or closure is
     named."""
     if _is_namespace(parent, child) or _is_closure(parent, child) or isinstance(parent, CellType):
@@ -174,7 +174,7 @@ def _link(grandparent: Any, parent: Any, child: Any) -> str:
     return name or f" -> {type_name(type(child))}"
 
 
-def _named_references(parent: Any) -> Iterator[tuple[str, object]]:
+def _named_references(parent: object) -> Iterator[tuple[str, object]]:
     """Yield the named references of the parent: locals of a frame, attributes of an object."""
     if isinstance(parent, FrameType):
         yield from ((f" local {name}", value) for name, value in list(parent.f_locals.items()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from pytest_perfguard.engine.leaks.reference_graph import FixtureValues, ReferenceGraph, type_name
 
@@ -91,5 +91,5 @@ def _retainer(heap: ReferenceGraph, obj: object, line: str) -> Retainer:
     return Retainer(line, fixture.fixture, fixture.scope)
 
 
-def _is_container(obj: object) -> bool:
+def _is_container(obj: object) -> TypeGuard[Sized]:
     return type(obj) in _CONTAINER_TYPES

@@ -94,7 +94,7 @@ class _SetupCheck:
     def run(self) -> Generator[SetupRequest, SetupGrowth, LeakReport]:
         pair_ns = yield from self._warm_up()
         if self._problem:
-            return LeakReport(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
+            return LeakReport(0, unsettled=f"cannot be checked: when it is set up again, {self._problem}")
         if not self._calls:
             return self._left_open(self._suspects, (WINDOWS + 3) * pair_ns)
         yield from self._fill(WINDOWS)
@@ -106,7 +106,7 @@ class _SetupCheck:
             yield from self._fill(MAX_WINDOWS)
             trends = {kind: judge_long_series(self._series(kind), self._floor(kind)) for kind in self._suspects}
         if self._problem and self._pairs < 2:
-            return LeakReport(0, unsettled=f"cannot be checked: when it is set up anew, {self._problem}")
+            return LeakReport(0, unsettled=f"cannot be checked: when it is set up again, {self._problem}")
         return self._examination(trends)
 
     def _warm_up(self) -> Generator[SetupRequest, SetupGrowth, float]:
@@ -143,7 +143,9 @@ class _SetupCheck:
     def _left_open(self, kinds: Iterable[str], needed_ns: float) -> LeakReport:
         seconds = math.ceil(max(needed_ns / self._share, MIN_BUDGET_RAISE * self._budget_ns) / 1e9)
         grew = f"{' and '.join(kinds)} grew with each call"
-        return LeakReport(0, unsettled=f"{grew}; whether that outlives the teardown takes a budget of {seconds} s")
+        return LeakReport(
+            0, unsettled=f"{grew}; to find out whether that outlives the teardown takes a budget of {seconds} s"
+        )
 
     def _grew(self, kind: str) -> bool:
         """Return whether the growth that outlived the set-ups is large enough to be a leak."""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from statistics import median
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from pytest_perfguard.core.errors import CannotCheck, LeakError
 from pytest_perfguard.core.originals import CLOCKS, gc
@@ -35,7 +35,7 @@ from pytest_perfguard.engine.measure.suppress import NO_CAPTURE, RunnerCapture, 
 if TYPE_CHECKING:
     from tracemalloc import Snapshot
 
-_StepsWithResult = Generator[CallStep, Timing, Any]
+_T = TypeVar("_T")
 
 
 #: Maximum wait at the end of a block for resources that are about to end: a stopped thread, a cancelled task.
@@ -52,7 +52,8 @@ class MemoryWatch:
         makes the context in which functions are called repeatedly. By default it drops their output, warnings and log
         records.
     capture
-        the log records and the output that a test runner stores. They do not count as growth.
+        the log records and the output that a test runner stores, which do not count as growth. In a pytest test use the
+        fixture `memory_watch`, which passes those of pytest.
     """
 
     def __init__(
@@ -194,7 +195,7 @@ def _bytes(limit: str | float) -> float:
     return parse_size(limit) if isinstance(limit, str) else float(limit)
 
 
-def _store_result(steps: _StepsWithResult, results: list[Any]) -> CallSteps:
+def _store_result(steps: Generator[CallStep, Timing, _T], results: list[_T]) -> CallSteps:
     """Yield the steps, and append their result to the list."""
     results.append((yield from steps))
 

@@ -101,7 +101,7 @@ async def execute_async(
     return await call() if progress.nothing_called else progress.result()
 
 
-def time_calls(call: Callable[[], object], iterations: int, counted: bool = True) -> tuple[Timing, object]:
+def time_calls(call: Callable[[], object], iterations: int, count_switches: bool = True) -> tuple[Timing, object]:
     """Time `iterations` calls; return the timing and the result of the last call.
 
     A call with a method `time_itself` takes its own timing.
@@ -111,7 +111,7 @@ def time_calls(call: Callable[[], object], iterations: int, counted: bool = True
         return own(iterations)
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
-    before = context_switches() if counted else None
+    before = context_switches() if count_switches else None
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:
@@ -124,12 +124,12 @@ def time_calls(call: Callable[[], object], iterations: int, counted: bool = True
 
 
 async def time_awaits(
-    call: Callable[[], Awaitable[object]], iterations: int, counted: bool = True
+    call: Callable[[], Awaitable[object]], iterations: int, count_switches: bool = True
 ) -> tuple[Timing, object]:
     """Time `iterations` awaited calls; return the timing and the result of the last call."""
     perf_counter_ns, process_time_ns, *_ = CLOCKS
     others = repeat(None, iterations - 1)
-    before = context_switches() if counted else None
+    before = context_switches() if count_switches else None
     cpu_ns = process_time_ns()
     wall_ns = perf_counter_ns()
     for _ in others:

@@ -42,7 +42,7 @@ class CallRaised:
 
     text: str
     by_instrument: bool = False
-    """Whether an instrument raised it, not the call. It says nothing about the test then."""
+    """Whether an instrument raised it, not the call. The test itself is unaffected then."""
 
 
 @dataclass(frozen=True)

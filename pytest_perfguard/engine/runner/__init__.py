@@ -1,1 +1,2 @@
-"""Measuring processes: starting them, talking to them, and the round over fresh ones."""
+"""The measuring processes: protocol, worker and handle; the phases that schedule tests in them; the base tree of a
+comparison."""

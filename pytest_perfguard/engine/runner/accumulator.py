@@ -1,4 +1,4 @@
-"""Adds up what the processes gave for one test."""
+"""Accumulate the results of all processes into the measurement of one test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pytest_perfguard.core.model import ClaimSamples, Measurement
 from pytest_perfguard.core.parsers import KINDS
 from pytest_perfguard.engine.measure.messages import BUSY_SHARE, PointResult
 
-#: One round between two fast kernels may be chance; so many are the machine's pace.
+#: A single round between two fast kernels may be chance. The slowest of this number of best rounds gives the machine's
+#: speed.
 BEST_ROUNDS_OF_TEST: Final = 5
 #: The same within one process.
 BEST_ROUNDS_OF_PROCESS: Final = 3
@@ -22,17 +23,17 @@ BUSY_NOTE: Final = (
 
 
 class MeasurementBuilder:
-    """The measurement of one test as it grows. Values added between two `close_process` are one process's."""
+    """The growing measurement of one test. Results added between two calls of `close_process` belong to one process."""
 
     def __init__(self, iterations: Mapping[str, int]) -> None:
         self.iterations: dict[str, int] = dict(iterations)
-        """Calls per round that the next process is to use, by label."""
+        """Calls per round for the next process, by label."""
         self.single_call_setup = False
-        """Can the test be called only once per set-up?"""
+        """Whether the test can be called only once per set-up."""
         self.single_call_rounds: dict[str, str] = {}
-        """By label: why two calls cannot be made on one set-up, where they cannot."""
+        """By label: the exception because of which a round is one call."""
         self.parallel: dict[str, bool] = {}
-        """By label: does the point run in parallel, so that it is not kept on one CPU?"""
+        """By label: whether the point runs in parallel, so that it is not pinned to one CPU."""
         self.measurement = Measurement()
         self._best_kernels: dict[str, list[float]] = {}
         self._process_kernels: dict[str, list[float]] = {}
@@ -44,7 +45,7 @@ class MeasurementBuilder:
         self._instrumented = False
 
     def add(self, results: Mapping[str, PointResult]) -> None:
-        """Take over one serving of the test: a result for each of its measurement points."""
+        """Add the results of one run of the test, by label of the measurement point."""
         for label, result in results.items():
             if result.stateful:
                 self.single_call_setup = True
@@ -71,34 +72,35 @@ class MeasurementBuilder:
                     self._current[name] = self._current.get(name, ()) + values
 
     def needs_claim(self, label: str) -> bool:
-        """Is this claim to be measured now? Once in a process, which is the unit, however often the test is served."""
+        """Return whether the claim is still to be measured in this process. Further runs of the test in it do not
+        repeat it."""
         return label not in self._measured_claims
 
-    def add_claim(self, label: str, contest: ClaimSamples) -> None:
-        """Take over what one process gave for one claim."""
+    def add_claim(self, label: str, samples: ClaimSamples) -> None:
+        """Add the samples of one claim from one process."""
         self._measured_claims.add(label)
         known = dict(self.measurement.claims)
-        known[label] = known[label].joined(contest) if label in known else contest
+        known[label] = known[label].joined(samples) if label in known else samples
         self.measurement = replace(self.measurement, claims=known)
 
     def note_imports(self, modules: Sequence[str]) -> None:
-        """What fresh interpreters imported for the test."""
+        """Note the modules that fresh interpreters imported for the test."""
         if modules:
             self.measurement = replace(self.measurement, imports=tuple(modules))
 
     def note_interferences(self, names: Sequence[str]) -> None:
-        """What was active in the process and could not be paused."""
+        """Note tools and settings that were active in the process and could not be paused."""
         for name in names:
             self._instrumented = True
             self._note(f"measured while {name}: only to be compared with measurements made in the same way")
 
     def close_process(self, seconds: float, notes: Sequence[str] = (), *, gc_enabled: bool = True) -> None:
-        """Count what was added as one process that took `seconds`."""
+        """Count the results added since the last call as one process that took `seconds`."""
         samples = dict(self.measurement.samples)
         for name, values in self._current.items():
             added = MetricStats.from_rounds(KINDS[metric_kind(name)].unit, (values,))
             samples[name] = samples[name].joined(added) if name in samples else added
-        # A timer that one process lacks would shift the others against their pairs and their paces.
+        # Drop a timer that one process lacks: its values would no longer align with the pairs and the kernel times.
         processes = self.measurement.processes + 1
         points = of_points(samples, self.iterations)
         samples = {
@@ -131,7 +133,7 @@ class MeasurementBuilder:
         )
 
     def next_would_exceed(self, budget: float) -> bool:
-        """Would another process like the last one pass the budget, in seconds?"""
+        """Return whether another process of the same duration would exceed the budget, in seconds."""
         return self.measurement.seconds + self._seconds > budget
 
     def _note(self, note: str) -> None:

@@ -1,4 +1,4 @@
-"""The two arms of a comparison: how to start each, and the audit that each measures what it should."""
+"""Prepare the base of a comparison beside this tree: check it out, build it, overlay the tests, and derive its launch."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.test_overlay import TestFiles, copy_tests, only_tests_differ
 from pytest_perfguard.engine.runner.worktree import check_out, extra_folder
 
+#: Last lines of the output of a failed build command that the error message shows.
 MAX_LOG_LINES: Final = 15
 
 
-#: What to do about a base that lacks what a build writes.
+#: Advice for a base that lacks files which a build writes.
 BUILD_HINT: Final = f"if the base has to be built before it can be imported, {BUILD_REMEDY}"
-#: How the failures begin that such a base ends in.
+#: Beginnings of the failures that such a base causes.
 UNBUILT_ERRORS: Final = (
     "ModuleNotFoundError",
     "ImportError",
@@ -42,46 +43,46 @@ UNBUILT_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class RunPaths:
-    """What the base needs to know of the run."""
+    """Paths of the run that the base needs."""
 
     rootdir: Path
     tests: Sequence[Path]
-    """The files of the perf tests."""
+    """Files of the perf tests."""
     settings: Path | None
-    """pytest's configuration file."""
+    """Configuration file of the test runner."""
 
 
 @dataclass(frozen=True)
 class BaseBuild:
-    """How the base is made fit for import, where its tree does not do as it is."""
+    """How to make the base importable, if its tree is not importable as checked out."""
 
     command: str | None = None
-    """With `{target}` and `{python}`."""
+    """Build command with the placeholders `{target}` and `{python}`."""
     python: str | None = None
-    """The interpreter of an environment that holds the base; a path counts from the rootdir."""
+    """Interpreter of an environment that contains the base; a relative path starts at the rootdir."""
 
 
 @dataclass(frozen=True)
 class Arms:
-    """Ready to be measured."""
+    """The two launches of a comparison, ready to be measured."""
 
     base: Launch
     head: Launch
     audit: ImportAudit
     only_tests_differ: bool
-    """Do both arms run the same library, as far as Python files go?"""
-    tests: BaseTests
-    """What tests the revision itself has."""
+    """Whether both arms run the same library, judged by Python files."""
+    base_tests: BaseTests
+    """The tests that the revision itself has."""
     copied: Sequence[str]
-    """What the build of this tree has written and the base got a copy of, relative to the top."""
+    """Files written by the build of this tree that were copied to the base, relative to the top folder."""
 
     def remarks(self, revision: Revision) -> list[str]:
-        """Return what is to be known of the arms once they were measured."""
+        """Return remarks on the arms, once they were measured."""
         used = [name for name in self.copied if self._is_used(revision.top / name)]
         remarks = []
         if used:
             remarks.append(
-                f"copied from this tree to {revision.label}, as git ignores them and the build writes them: {', '.join(used)}"
+                f"copied from this tree to {revision.label}, because git ignores them and the build writes them: {', '.join(used)}"
             )
         if self.only_tests_differ:
             remarks.append(f"all Python files that differ from {revision.label} are tests, which both arms share")
@@ -92,36 +93,36 @@ class Arms:
 
 
 @contextlib.contextmanager
-def prepare_arms(revision: Revision, head: Launch, suite: RunPaths, build: BaseBuild) -> Iterator[Arms]:
-    """The revision beside this tree, inside the `with` block.
+def prepare_arms(revision: Revision, head: Launch, run_paths: RunPaths, build: BaseBuild) -> Iterator[Arms]:
+    """Prepare both arms; the base exists inside the `with` block.
 
     Raises
     ------
     RevisionError
-        where the revision cannot be checked out or built.
+        if the revision cannot be checked out or built.
     """
     with check_out(revision) as tree:
         try:
-            arms = _prepare(revision, head, suite, build, tree)
+            arms = _prepare(revision, head, run_paths, build, tree)
         except OSError as error:
             raise RevisionError(f"cannot prepare {revision.label} in {tree}: {explain_error(error)}") from None
         yield arms
 
 
-def _prepare(revision: Revision, head: Launch, suite: RunPaths, build: BaseBuild, tree: Path) -> Arms:
-    top, places, extra = revision.top, PathMap(revision.top, tree), extra_folder(tree)
-    build = replace(build, python=_absolute_python(build.python, suite.rootdir))
+def _prepare(revision: Revision, head: Launch, run_paths: RunPaths, build: BaseBuild, tree: Path) -> Arms:
+    top, paths, extra = revision.top, PathMap(revision.top, tree), extra_folder(tree)
+    build = replace(build, python=_absolute_python(build.python, run_paths.rootdir))
     target = extra / "target" if build.command else None
-    if target is not None:  # before the tests come, and with them the head's configuration of the build
+    if target is not None:  # before the tests are copied, which include the head's build configuration
         target.mkdir()
-        _run_build(build, Path(places.to_base(os.fspath(suite.rootdir))), target, head.environment)
-    tests = TestFiles.from_perf_tests(_relative_to(top, suite.tests))
-    copy_tests(top, tree, tests, suite.settings)
+        _run_build(build, Path(paths.to_base(os.fspath(run_paths.rootdir))), target, head.environment)
+    tests = TestFiles.from_perf_tests(_relative_to(top, run_paths.tests))
+    copy_tests(top, tree, tests, run_paths.settings)
     copied = [] if build.command or build.python else copy_generated(top, tree)
-    roots = project_roots(top, suite.rootdir)
+    roots = project_roots(top, run_paths.rootdir)
     head = _with_own_bytecode_folder(head, extra / "bytecode")
-    base = _base_launch(head, places, roots, build, target)
-    audit = ImportAudit(places, roots, is_test=tests.contains, target=target, own_environment=build.python is not None)
+    base = _base_launch(head, paths, roots, build, target)
+    audit = ImportAudit(paths, roots, is_test=tests.contains, target=target, own_environment=build.python is not None)
     only_tests = only_tests_differ(top, revision.commit, tests)
     return Arms(base, replace(head, arm="head"), audit, only_tests, BaseTests(revision), copied)
 
@@ -135,40 +136,41 @@ def _relative_to(top: Path, files: Sequence[Path]) -> Iterator[PurePosixPath]:
 
 
 def _absolute_python(python: str | None, rootdir: Path) -> str | None:
-    """A path from the rootdir, links unresolved (an environment is where its link lies); a bare name is looked up."""
+    """Return the absolute path of the interpreter; a bare name is looked up in PATH. Links stay, because an environment
+    is where its link is."""
     return os.fspath(rootdir / python) if python and os.sep in python else python
 
 
-def _base_launch(head: Launch, places: PathMap, roots: Sequence[Path], build: BaseBuild, target: Path | None) -> Launch:
+def _base_launch(head: Launch, paths: PathMap, roots: Sequence[Path], build: BaseBuild, target: Path | None) -> Launch:
     environment = dict(head.environment)
-    entries = [places.to_base(entry) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    entries = [paths.to_base(entry) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     path = None
     if build.python is None:
         built = [os.fspath(target)] if target else []
-        path = [*built, *places.import_path_to_base(head.path or (), roots)]
-        # For programs that a test starts, which would else find what is installed: the head.
-        entries = [*built, *entries, *(places.to_base(os.fspath(root)) for root in roots)]
+        path = [*built, *paths.import_path_to_base(head.path or (), roots)]
+        # For programs that a test starts, which would otherwise import the installed package: the head.
+        entries = [*built, *entries, *(paths.to_base(os.fspath(root)) for root in roots)]
     if entries:
         environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
     return Launch(
-        arguments=[places.argument_to_base(argument, head.folder) for argument in head.arguments],
-        folder=Path(places.to_base(os.fspath(head.folder))),
+        arguments=[paths.argument_to_base(argument, head.folder) for argument in head.arguments],
+        folder=Path(paths.to_base(os.fspath(head.folder))),
         program=head.program,
         python=build.python or head.python,
         path=path,
         environment=environment,
         flags=portable_flags(head.flags) if build.python else head.flags,
         arm="base",
-        map_path=places.to_base,
+        map_path=paths.to_base,
         fingerprints=head.fingerprints,
     )
 
 
 def _with_own_bytecode_folder(head: Launch, folder: Path) -> Launch:
-    """Where compiled files may not be written, both arms keep theirs elsewhere.
+    """Redirect compiled files of both arms to another folder, if they may not be written beside the source.
 
-    Else the head might load files that were compiled before while the base compiles its own in every process, and the two
-    would differ in how their code lies in memory.
+    Otherwise the head could load existing compiled files while the base compiles its own in every process, and the two
+    would differ in the memory layout of their code.
     """
     environment = dict(head.environment)
     if not environment.pop("PYTHONDONTWRITEBYTECODE", "") and "-B" not in head.flags:
@@ -178,7 +180,7 @@ def _with_own_bytecode_folder(head: Launch, folder: Path) -> Launch:
 
 
 def _run_build(build: BaseBuild, folder: Path, target: Path, environment: Mapping[str, str]) -> None:
-    """The user's command that installs the base."""
+    """Run the user's command that installs the base."""
     command = build.command or ""
     words = [
         word.replace("{target}", os.fspath(target)).replace("{python}", build.python or sys.executable)
@@ -197,17 +199,18 @@ def _run_build(build: BaseBuild, folder: Path, target: Path, environment: Mappin
 
 
 class BaseTests:
-    """The tests of a revision, by its own files."""
+    """The tests of a revision, found in its own files."""
 
     def __init__(self, revision: Revision) -> None:
         self._revision = revision
         self._texts = functools.lru_cache(maxsize=None)(self._read)
 
     def has(self, nodeid: str, path: str) -> bool:
-        """Has the revision a test of this id in this file of this tree? It may be there and fail to run.
+        """Return whether the revision has a test of this id in this file of this tree, even if the test cannot run
+        there.
 
-        Each part of the id that stands in this tree's file has to stand in the revision's; a name that does not is inherited,
-        or made by a loop.
+        Every part of the id that occurs in this tree's file must occur in the revision's file. A name that occurs in
+        neither is inherited, or generated in a loop.
         """
         head, base = self._texts(path)
         names = re.sub(r"\[.*", "", nodeid.partition("::")[2], flags=re.DOTALL).split("::")
@@ -216,7 +219,7 @@ class BaseTests:
     def _read(self, path: str) -> tuple[str, str]:
         top = self._revision.top
         file = next((Path(place) for place in (path, os.path.realpath(path)) if Path(place).is_relative_to(top)), None)
-        if file is None:  # beside the repository: both arms run the same file
+        if file is None:  # outside of the repository: both arms run the same file
             return "", "outside"
         try:
             head = file.read_text(encoding="utf-8", errors="replace")

@@ -1,8 +1,9 @@
-"""What the build of this tree has written and git ignores, such as `_version.py` of setuptools_scm: the base cannot be imported
-without it.
+"""Copy files that the build of this tree has written and git ignores to the base, which cannot be imported without
+them.
 
-Copied to the base is only what cannot hold measured code: small modules of constants, text files named after the version,
-and the metadata of an installation. The rest takes a build of the base.
+An example is `_version.py` of setuptools_scm. Only files that cannot contain measured code are copied: small modules of
+constants, text files named after the version, and the metadata of an installation. Other files require a build of the
+base.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.core.git import git
 from pytest_perfguard.engine.runner.path_map import is_in_tree
 
-#: Bytes; a larger file holds tables, whose size is part of what is measured.
+#: A larger file contains tables, whose size is part of the measurement.
 MAX_FILE_BYTES: Final = 8192
 _TEXT_SUFFIXES: Final = ("", ".txt", ".json", ".toml", ".cfg", ".ini")
 _CONSTANT_STATEMENTS: Final = (
@@ -34,7 +35,7 @@ _CONSTANT_STATEMENTS: Final = (
 _CODE_EXPRESSIONS: Final = (
     ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr,
 )  # fmt: skip
-#: Methods of text by which a version is taken apart.
+#: Methods of strings that take a version apart.
 _TEXT_METHODS: Final = {
     "split",
     "rsplit",
@@ -48,17 +49,19 @@ _TEXT_METHODS: Final = {
     "replace",
     "startswith",
 }
-#: Modules of which a module of constants may import names.
+#: Modules from which a module of constants may import names.
 _ANNOTATION_MODULES: Final = {"typing", "typing_extensions", "__future__", "collections", "types", "datetime"}
 
 
 def copy_generated(head: Path, base: Path) -> list[str]:
-    """Copy to the base what the head's build has written, where the base has its folder; returns what was copied.
+    """Copy the files written by the head's build to the base, if the base has their folder and not the file.
+
+    Returns the names of the copied files.
 
     Raises
     ------
     RevisionError
-        where a file cannot be copied.
+        if a file cannot be copied.
     """
     copied = []
     try:
@@ -76,7 +79,8 @@ def copy_generated(head: Path, base: Path) -> list[str]:
 
 
 def is_constant(source: str) -> bool:
-    """Does this module hold nothing but constants: no function, no class, nothing that runs when it is used? Pure."""
+    """Return whether this module contains only constants: no function, no class, no code that runs when it is used.
+    Pure."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
@@ -85,7 +89,7 @@ def is_constant(source: str) -> bool:
 
 
 def _generated_files(head: Path) -> Iterator[str]:
-    # Folders of which git ignores everything come as one name, with a slash behind it.
+    # A folder that git ignores completely is listed as one name with a trailing slash.
     names = git(head, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory").split("\0")
     for name in filter(None, names):
         if not is_in_tree(os.fspath(head / name), head):
@@ -126,7 +130,7 @@ def _is_constant(statement: ast.stmt) -> bool:
 
 
 def _is_constant_expression(node: ast.AST) -> bool:
-    """Is this an expression of constants and names, taken apart by methods of text at most?"""
+    """Return whether this is an expression of constants and names, with at most methods of strings."""
     return not any(
         isinstance(inner, _CODE_EXPRESSIONS) or (isinstance(inner, ast.Call) and not _is_text_method(inner))
         for inner in ast.walk(node)

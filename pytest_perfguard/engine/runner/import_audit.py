@@ -1,4 +1,4 @@
-"""Proof that each arm measures the code that it is there to measure: by the files of the modules that it imported."""
+"""Check that each arm measures the intended code, by the files of the modules that it imported."""
 
 from __future__ import annotations
 
@@ -25,66 +25,66 @@ BUILD_REMEDY: Final = (
 _INSTALL_REMEDY: Final = "install this tree (pip install .), best as an editable install (pip install -e .)"
 _RENAME_REMEDY: Final = "rename that file, or keep the packages that are imported in a folder src"
 _EXTENSION_SUFFIXES: Final = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-#: Names that many trees have at their top, and that say nothing.
+#: Names that occur at the top of many trees, and do not identify a project.
 _COMMON_NAMES: Final = {"setup", "conftest", "tests", "test", "docs", "examples", "noxfile", "tasks", "benchmarks"}
 
 _FilesByName = Mapping[str, set[Path]]
 
 
-#: Where a project writes the name under which it is installed: `name = "x"`, in TOML, in an ini file, as an argument.
+#: The name under which a project is installed: `name = "x"` in TOML, in an ini file, or as an argument.
 _PROJECT_NAME: Final = re.compile(r"""\bname\s*=\s*["']?([A-Za-z0-9][A-Za-z0-9._-]*)""")
 _PACKAGING_FILES: Final = ("pyproject.toml", "setup.cfg", "setup.py")
 
 
 class ImportAudit:
-    """Checks what the processes of a pair imported.
+    """Checks the imports of the processes of a pair.
 
-    A module of the head is the project's if it lies in the tree, or is a copy of a file that bears its name there. What is the
-    project's in the head must be the base's own in the base.
+    A module of the head belongs to the project if its file is in the tree, or is a copy of a file that has the module's
+    name there. Each such module must come from the base's own code in the base.
     """
 
     def __init__(
         self,
-        places: PathMap,
+        paths: PathMap,
         roots: Iterable[Path],
         *,
         is_test: Callable[[PurePosixPath], bool],
         target: Path | None = None,
         own_environment: bool = False,
     ) -> None:
-        self._places = places
+        self._paths = paths
         self._is_test = is_test
         self._target = target
-        """Where the base was installed."""
+        """Folder into which the base was installed."""
         self._has_own_environment = own_environment
-        """Has the base an environment of its own?"""
-        self._files_by_name, self._certain_names = _tree_modules(places.head, roots)
-        self._foreign = ForeignModules(places.head)
+        """Whether the base has an environment of its own."""
+        self._files_by_name, self._certain_names = _tree_modules(paths.head, roots)
+        self._foreign = ForeignModules(paths.head)
         self._base: dict[str, str] = {}
         self._head: dict[str, str] = {}
         self.base_is_used = False
-        """Has the base imported anything of its own but tests?"""
+        """Whether the base has imported code of its own besides tests."""
         self.head_files: set[str] = set()
-        """The files of all that the heads have imported so far."""
+        """Files of all modules that the heads have imported so far."""
 
     def start_pair(self) -> None:
-        """A fresh pair of processes."""
+        """Start the audit of a fresh pair of processes."""
         self._base, self._head, self.base_is_used = {}, {}, False
 
     def check(self, base: Mapping[str, str], head: Mapping[str, str]) -> None:
-        """Look at the modules that both have imported since the last look, by name.
+        """Check the modules that both have imported since the last call, by name.
 
         Raises
         ------
         WrongCode
-            naming the arm, the module, and what to set.
+            if an arm imported the wrong file. It names the arm, the module, and the option to set.
         """
         self._base |= {name: os.path.realpath(file) for name, file in base.items()}
         self._head |= {name: os.path.realpath(file) for name, file in head.items()}
         self.head_files.update(self._head[name] for name in head)
         for name in {*base, *head} & self._head.keys():
             file = self._head[name]
-            if Path(file).is_relative_to(self._places.base):
+            if Path(file).is_relative_to(self._paths.base):
                 raise WrongCode("head", name, file, "that is the revision's, and not this tree's", _INSTALL_REMEDY)
             if self._is_project(name, file):
                 self._check_counterpart(name, file)
@@ -92,14 +92,15 @@ class ImportAudit:
                 self._check_foreign(name, file)
         for name in base:
             file = self._base[name]
-            if is_in_tree(file, self._places.head):
+            if is_in_tree(file, self._paths.head):
                 raise WrongCode("base", name, file, "that is this tree's, and not the revision's", BUILD_REMEDY)
             self.base_is_used |= self._has_own_environment or (
                 self._belongs_to_base(file) and not self._is_copied_test(file)
             )
 
     def _check_foreign(self, name: str, file: str) -> None:
-        """A module of the head that bears a name of the tree and is not in it: it is another project's, in both arms."""
+        """Check a module of the head that has a name of the tree but another file: it must belong to another project,
+        in both arms."""
         if not self._foreign.contains(name, file):
             raise WrongCode("head", name, file, "that is not what this tree has", _INSTALL_REMEDY)
         other = self._base.get(name, "")
@@ -109,7 +110,7 @@ class ImportAudit:
             )
 
     def _check_counterpart(self, name: str, file: str) -> None:
-        """The same module in the base: its own, and of the same kind."""
+        """Check that the base imported the same module from its own code, in the same kind of file."""
         other = self._base.get(name)
         compiled = file.endswith(_EXTENSION_SUFFIXES)
         if (
@@ -123,39 +124,39 @@ class ImportAudit:
             other is None
             or self._has_own_environment
             or self._belongs_to_base(other)
-            or is_in_tree(other, self._places.head)
+            or is_in_tree(other, self._paths.head)
         ):
             return
         raise WrongCode("base", name, other, "that is the installed copy, and not the revision's", BUILD_REMEDY)
 
     def _is_project(self, name: str, file: str) -> bool:
-        if is_in_tree(file, self._places.head):
+        if is_in_tree(file, self._paths.head):
             return True
-        if file.endswith(_EXTENSION_SUFFIXES):  # generated: git knows the package that it belongs to
+        if file.endswith(_EXTENSION_SUFFIXES):  # generated, so git knows only its package
             return name.partition(".")[0] in self._certain_names and not self._foreign.contains(name, file)
         return any(_same_content(Path(file), source) for source in self._files_by_name.get(name, ()))
 
     def _belongs_to_base(self, file: str) -> bool:
         if self._target is not None and Path(file).is_relative_to(self._target):
             return True
-        return Path(file).is_relative_to(self._places.base)
+        return Path(file).is_relative_to(self._paths.base)
 
     def _is_copied_test(self, file: str) -> bool:
-        inside = Path(file).is_relative_to(self._places.base)
-        return inside and self._is_test(PurePosixPath(Path(file).relative_to(self._places.base).as_posix()))
+        inside = Path(file).is_relative_to(self._paths.base)
+        return inside and self._is_test(PurePosixPath(Path(file).relative_to(self._paths.base).as_posix()))
 
 
 def project_roots(top: Path, rootdir: Path) -> list[Path]:
-    """Where the packages of the repository, and of the project in it that is tested, are imported from."""
+    """Return the folders from which the packages of the repository, and of the tested project in it, are imported."""
     folders = [rootdir, top] if is_in_tree(os.fspath(rootdir), top) else [top]
     return list(dict.fromkeys(root for folder in folders for root in import_roots(folder)))
 
 
 def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_FilesByName, set[str]]:
-    """The files of the tree by the names under which they may be imported, and the names that are certain.
+    """Return the files of the tree by the names under which they may be imported, and the names that are certain.
 
-    A name is certain if it counts from a root. Others count from the outermost package around the file, wherever it lies;
-    a stranger may bear such a name, too.
+    A name is certain if it starts at an import root. Other names start at the outermost package around the file,
+    wherever that is; a foreign module may have the same name.
     """
     files = [PurePosixPath(name) for name in git(top, "ls-files", "-z", "--", "*.py").split("\0") if name]
     packages = {file.parent for file in files if file.name == "__init__.py"}
@@ -182,14 +183,14 @@ def _module_name(file: PurePosixPath) -> str:
 def _same_content(file: Path, source: Path) -> bool:
     try:
         return file.read_bytes() == source.read_bytes()
-    except OSError:  # the tree has deleted it, say: other code
+    except OSError:  # for example, the tree has deleted it
         return False
 
 
 class ForeignModules:
-    """Knows which installed files belong to the project of a tree.
+    """Identifies modules of Python and of other projects, which may have the name of a script of the tree.
 
-    Nothing is read before the first question, which is asked only where a module bears a name of the tree and lies elsewhere.
+    Metadata of installed packages are read only if a module has a name of the tree and is not in it.
     """
 
     def __init__(self, top: Path) -> None:
@@ -197,7 +198,7 @@ class ForeignModules:
         self._distributions: dict[Path, dict[str, metadata.Distribution]] = {}
 
     def contains(self, name: str, file: str) -> bool:
-        """Is the module of this name and file Python's own, or of another project than the tree's?"""
+        """Return whether the module of this name and file belongs to Python, or to another project than the tree's."""
         if _is_standard_library(file):
             return True
         distribution = self._distribution_of(Path(file))
@@ -209,7 +210,7 @@ class ForeignModules:
         installed_as = _normalize_name(distribution.metadata["Name"] or "")
         if self._own_names:
             return installed_as in self._own_names
-        # A project whose name is computed is known by its packages; a tree that cannot be installed is no distribution at all.
+        # A project whose name is computed is identified by its packages. A tree that cannot be installed has no distribution.
         package = name.partition(".")[0]
         is_package = any((folder / package).is_dir() for folder in (self._top, self._top / "src"))
         return bool(self._packaging) and is_package and installed_as == _normalize_name(package)
@@ -241,17 +242,20 @@ class ForeignModules:
 
 
 def _is_standard_library(file: str) -> bool:
-    bases = {"base": sys.base_prefix, "platbase": sys.base_exec_prefix}  # of the interpreter, not of an environment
+    bases = {
+        "base": sys.base_prefix,
+        "platbase": sys.base_exec_prefix,
+    }  # of the base interpreter, not of a virtual environment
     folders = {os.path.realpath(sysconfig.get_path(kind, vars=bases)) for kind in ("stdlib", "platstdlib")}
     return not is_installed_file(file) and any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def _installed_in(folder: Path) -> dict[str, metadata.Distribution]:
-    """Return the distributions of a folder by the files that they have brought there."""
+    """Return the distributions of a folder, by the files that they have installed there."""
     try:
         found = list(metadata.distributions(path=[os.fspath(folder)]))
         return {file.as_posix(): distribution for distribution in found for file in distribution.files or ()}
-    except OSError:  # a folder that may not be read: nobody knows
+    except OSError:  # the folder is not readable
         return {}
 
 

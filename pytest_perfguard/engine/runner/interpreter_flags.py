@@ -1,4 +1,4 @@
-"""The flags of this interpreter, so that a measuring process is started as this one was."""
+"""Flags of this interpreter, with which measuring processes are started as well."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-#: Flags without a value, by the name of their field in `sys.flags`; a field above 1 repeats its flag.
+#: Flags without a value, by the name of their field in `sys.flags`. A field above 1 repeats its flag.
 _FLAG_LETTERS: Final = {
     "bytes_warning": "b", "debug": "d", "dont_write_bytecode": "B", "isolated": "I", "ignore_environment": "E", "no_site": "S",
     "no_user_site": "s", "optimize": "O", "quiet": "q", "safe_path": "P", "verbose": "v",
 }  # fmt: skip
-#: What `-I` sets by itself.
+#: Fields that `-I` sets by itself.
 _IMPLIED_BY_ISOLATED: Final = frozenset({"ignore_environment", "no_user_site", "safe_path"})
-#: New in Python 3.11: an older interpreter refuses it.
+#: New in Python 3.11; an older interpreter rejects it.
 SAFE_PATH: Final = "-P"
-#: Keeps compiled files in a folder of their own.
+#: Option that keeps compiled files in a folder of their own.
 PYCACHE_PREFIX: Final = "pycache_prefix"
 
 
 def interpreter_flags() -> tuple[str, ...]:
-    """The flags with which this interpreter runs, whether its command line or its environment set them."""
+    """Return the flags in effect, set by the command line or by the environment."""
     fields = {name: int(getattr(sys.flags, name, 0)) for name in _FLAG_LETTERS}
     return format_flags(fields, sys._xoptions, sys.warnoptions)
 
@@ -28,7 +28,7 @@ def interpreter_flags() -> tuple[str, ...]:
 def format_flags(
     fields: Mapping[str, int], x_options: Mapping[str, str | bool], warnings: Sequence[str]
 ) -> tuple[str, ...]:
-    """The command line of these settings, which are those of `sys.flags`, `-X` and `-W`. Pure."""
+    """Return the command line for these values of `sys.flags`, `-X` and `-W`. Pure."""
     return tuple(_flags(fields, x_options, warnings))
 
 
@@ -43,12 +43,12 @@ def _flags(fields: Mapping[str, int], x_options: Mapping[str, str | bool], warni
 
 
 def with_bytecode_folder(flags: Sequence[str], folder: str) -> tuple[str, ...]:
-    """The same flags, with compiled files kept in this folder where they may not be written beside the source."""
+    """Return the flags with compiled files in this folder, if they may not be written beside the source."""
     kept = [flag for flag in flags if flag != "-B"]
     has_prefix = any(flag.startswith(f"{PYCACHE_PREFIX}=") for flag in flags)
     return (*kept, *(() if has_prefix else ("-X", f"{PYCACHE_PREFIX}={folder}")))
 
 
 def portable_flags(flags: Sequence[str]) -> tuple[str, ...]:
-    """The flags that an interpreter of another version takes, too."""
+    """Return the flags that an interpreter of another version accepts."""
     return tuple(flag for flag in flags if flag != SAFE_PATH)

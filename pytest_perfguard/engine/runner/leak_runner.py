@@ -1,7 +1,7 @@
-"""Has the tests checked for leaks, in a fresh process where nothing is timed, and suspects once more in another one.
+"""Check tests for leaks in a fresh process without timing, and suspects again in a second one.
 
-All checks of one test together keep to its budget. The first makes its calls in one set-up, as quickly as they go; the
-second in several, to see what outlives them.
+All checks of one test together stay within its budget. The first check makes its calls in one set-up, in quick
+succession; the second check uses several set-ups, to find growth that outlives them.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from pytest_perfguard.engine.runner.scheduler import (
 )
 from pytest_perfguard.engine.verdict.leaks import PROCESSES, judge_leaks
 
-#: The whole check of one test is one answer: its calls, traced, and the explanation.
+#: A whole check (calls, tracing, explanation) is one response, so its timeout is the budget times this factor more.
 CHECK_TIMEOUT_FACTOR: Final = 10.0
-#: Seconds. A smaller budget counts as this one: the readings alone, of some dozens of windows, take a good part of it.
+#: A smaller budget counts as this one, because the readings of some dozens of windows alone take much of it.
 MIN_BUDGET_SECONDS: Final = 4.0
-#: Of the budget, for the first check of a test; the second has the rest.
+#: Fraction of the budget for the first check of a test; the second check has the rest.
 FIRST_CHECK_SHARE: Final = 0.6
-#: For each measurement point, however many there are.
+#: Minimum fraction for each measurement point, whatever their number.
 MIN_POINT_SHARE: Final = 0.15
 
 
 class LeakRunner(SingleProcessScheduler):
-    """One phase of leak checks. Its comparisons hold the findings on leaks and nothing else."""
+    """The phase of leak checks. Its comparisons contain only findings on leaks."""
 
     unit = "leak check"
 
@@ -59,19 +59,19 @@ class LeakRunner(SingleProcessScheduler):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tests, launch, report_progress=report_progress, max_passes=PROCESSES, clock=clock)
-        self._found: dict[str, list[Mapping[str, LeakReport]]] = {test.nodeid: [] for test in tests}
+        self._reports: dict[str, list[Mapping[str, LeakReport]]] = {test.nodeid: [] for test in tests}
         self._spent: dict[str, float] = {}
 
     def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
         start = self._clock()
-        found = self._found[test.nodeid]
+        reports = self._reports[test.nodeid]
         allowed = FIRST_CHECK_SHARE if index == 0 else 1.0
-        if index:  # an explanation that took its time leaves the second check what is its own
+        if index:  # a long explanation in the first check does not reduce the share of the second one
             self._spent[test.nodeid] = min(self._spent[test.nodeid], FIRST_CHECK_SHARE * leak_budget(test.settings))
         checks: dict[str, LeakReport] = {}
         suspects: dict[str, LeakReport] = {}
-        if found and test.settings.leaks:
-            suspects = {label: check for label, check in found[-1].items() if check.leaks}
+        if reports and test.settings.leaks:
+            suspects = {label: check for label, check in reports[-1].items() if check.leaks}
         if not suspects or test.settings.max_rss_growth is not None:
             checks = self._run_test(workers, test, test.nodeid if suspects else following, allowed)
         left = len(suspects)
@@ -80,17 +80,17 @@ class LeakRunner(SingleProcessScheduler):
             again = self._recheck(workers, test, label, suspect, test.nodeid if left else following, start)
             once = checks.get(label, again)
             checks[label] = replace(again, calls=again.calls or once.calls, rss=once.rss)
-        found.append({**found[-1], **checks} if found else checks)
+        reports.append({**reports[-1], **checks} if reports else checks)
         self._spent[test.nodeid] = self._spent.get(test.nodeid, 0.0) + self._clock() - start
         measurement = Measurement(seconds=self._spent[test.nodeid])
-        comparison = judge_leaks(test.nodeid, found, test.settings, measurement)
+        comparison = judge_leaks(test.nodeid, reports, test.settings, measurement)
         if comparison is not None:
             self._decide(test, comparison)
 
     def _run_test(
         self, workers: WorkerProcess, test: MeasuredTest, following: str, allowed: float
     ) -> dict[str, LeakReport]:
-        """Check the test's measurement points, in one set-up."""
+        """Run the test and check its measurement points in one set-up; return the reports by label."""
         doing, limit = _activity(test), _timeout(test)
         found: dict[str, LeakReport] = {}
         start = self._clock()
@@ -102,26 +102,28 @@ class LeakRunner(SingleProcessScheduler):
                     raise TestFailed(message.problem or "it reached no measurement point")
                 return found
             if not isinstance(message, PointReached | FasterThanPoint):
-                raise ProtocolError(f"expected Point or Done while {doing}, got {message!r}")
-            order = CheckLeaks(*self._allowance(test, allowed, start))
-            answer = workers.check_leaks(order, doing=doing, limit=limit)
-            # A call that raises ends the check of this point; the test goes on, and raises itself where it must.
+                raise ProtocolError(
+                    f"expected PointReached, FasterThanPoint or FinishedTest while {doing}, got {message!r}"
+                )
+            request = CheckLeaks(*self._allowance(test, allowed, start))
+            response = workers.check_leaks(request, doing=doing, limit=limit)
+            # An exception of a call ends the check of this point. The test continues, and may raise it as well.
             found[message.label] = (
-                answer.report if isinstance(answer, LeakCheckResult) else LeakReport(0, unsettled=answer.text)
+                response.report if isinstance(response, LeakCheckResult) else LeakReport(0, unsettled=response.text)
             )
             workers.send(Resume())
 
     def _recheck(
         self, workers: WorkerProcess, test: MeasuredTest, label: str, suspect: LeakReport, following: str, start: float
     ) -> LeakReport:
-        """Check one measurement point in a set-up for each window of calls."""
+        """Check one measurement point in several set-ups."""
         rates = {leak.kind: leak.per_call for leak in suspect.leaks}
         request = RecheckLeaks(test.nodeid, following, label, rates, *self._allowance(test, 1.0, start))
-        answer = workers.check_leaks(request, doing=_activity(test), limit=_timeout(test))
-        return answer.report if isinstance(answer, LeakCheckResult) else LeakReport(0, unsettled=answer.text)
+        response = workers.check_leaks(request, doing=_activity(test), limit=_timeout(test))
+        return response.report if isinstance(response, LeakCheckResult) else LeakReport(0, unsettled=response.text)
 
     def _allowance(self, test: MeasuredTest, allowed: float, start: float) -> tuple[int, float]:
-        """The test's budget in ns, and the part of it that is left until `allowed` of it is spent."""
+        """Return the budget in ns, and the fraction of it that is left until the fraction `allowed` is spent."""
         budget = leak_budget(test.settings)
         spent = self._spent.get(test.nodeid, 0.0) + self._clock() - start
         return round(budget * 1e9), max(MIN_POINT_SHARE, allowed - spent / budget)
@@ -131,7 +133,7 @@ class LeakRunner(SingleProcessScheduler):
 
 
 def leak_budget(settings: Settings) -> float:
-    """Seconds that all leak checks of a test may take together."""
+    """Return the seconds that all leak checks of a test may take together."""
     return max(MIN_BUDGET_SECONDS, settings.budget)
 
 
@@ -140,5 +142,5 @@ def _activity(test: MeasuredTest) -> str:
 
 
 def _timeout(test: MeasuredTest) -> float:
-    """Seconds to wait for any single answer."""
+    """Return the seconds to wait for one response."""
     return max(START_TIMEOUT, test.time_limit) + CHECK_TIMEOUT_FACTOR * leak_budget(test.settings)

@@ -55,8 +55,8 @@ STARTING_ACTIVITY: Final = "starting and collecting"
 
 _Response = TypeVar("_Response", MeasureResult, LeakCheckResult)
 
-#: Runs before the worker program. It sets the import path of this process, which `-c` would not pass on; or, for null,
-#: removes the current folder that `-c` puts in front unless `-I` or `-P` is set. It then allocates and keeps a random number
+#: Runs before the worker program. It replaces the import path by the one in the first argument; or, if that is null, it
+#: removes the current folder that `-c` puts in front unless `-I` or `-P` is set. Then it allocates and keeps a random number
 #: of objects of every size, so that each process places later objects elsewhere in memory.
 _BOOT: Final = (
     "import sys, os, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[sys.path[:1] == ['']:]; "

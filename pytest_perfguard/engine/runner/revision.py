@@ -1,4 +1,4 @@
-"""The git revision to measure against: which commit it is, and whether it can serve as a base at all."""
+"""Find the git revision to measure against, and check whether it can serve as the base."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Revision:
 
     @property
     def label(self) -> str:
-        """`main (1a2b3c4d5e6f)`, or the hash alone where that is what was asked for."""
+        """`main (1a2b3c4d5e6f)`; only the hash if the user named the commit by it."""
         short = self.commit[:12]
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 
 
 def find_revision(folder: Path, name: str) -> Revision:
-    """The commit that `name` means in the repository around `folder`.
+    """Return the commit that `name` refers to in the repository around `folder`.
 
-    `name` is whatever git understands, or `merge-base:main` for the commit where this branch left main.
+    `name` is any revision that git understands, or `merge-base:main` for the commit at which this branch left main.
 
     Raises
     ------
     RevisionError
-        where there is no git, no repository, a repository that git refuses, or no such commit.
+        if there is no git, no repository or no such commit, or if git refuses the repository.
     """
     try:
         return _find(folder, name)
@@ -69,12 +69,12 @@ def _find(folder: Path, name: str) -> Revision:
 
 
 def check_usable(revision: Revision) -> None:
-    """Refuse a base that would say nothing or something wrong.
+    """Check that a comparison with the revision is meaningful.
 
     Raises
     ------
     RevisionError
-        where a submodule is not at its recorded commit, or the tree does not differ from the revision.
+        if a submodule is not at its recorded commit, or the tree does not differ from the revision.
     """
     top = revision.top
     dirty = [line[1:].split()[1] for line in git_or_empty(top, "submodule", "status").splitlines() if line[0] in "+U"]
@@ -88,7 +88,7 @@ def check_usable(revision: Revision) -> None:
             "another commit than the one recorded)",
             f"commit it here, or reset it: git submodule update {dirty[0]}",
         )
-    # Folders whose files are all ignored, such as .pytest_cache, are no change.
+    # A folder whose files are all ignored, such as .pytest_cache, is no change.
     excluded = [f"--exclude={pattern}" for pattern in _WRITTEN_BY_RUNS]
     untracked = git(top, "ls-files", "--others", "--exclude-standard", "--directory", "--no-empty-directory", *excluded)
     if not git(top, "diff", "--name-only", "--no-ext-diff", revision.commit, "--") and not untracked:
@@ -98,15 +98,15 @@ def check_usable(revision: Revision) -> None:
         )
 
 
-#: What test runs leave in a tree that has no file of ignored names.
+#: Files that test runs write, for a tree whose .gitignore does not list them.
 _WRITTEN_BY_RUNS: Final = ("__pycache__/", "*.pyc", ".pytest_cache/", ".hypothesis/", "*.json.lock")
 _NOT_GIT_REMEDY: Final = "run pytest inside a git repository"
 
 
 def _find_commit(top: Path, name: str) -> str:
-    # A leading dash would be an option; git before 2.30 has no word that ends them here.
+    # A leading dash would be read as an option; git before 2.30 has no `--end-of-options` here.
     found = "" if name.startswith("-") else git_lookup(top, "rev-parse", "--verify", "--quiet", name)
-    # In two steps: behind `:/text` all that follows belongs to the text.
+    # In two steps, because everything after `:/` belongs to the text to search for.
     return git_lookup(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}") if found.isalnum() else ""
 
 

@@ -1,4 +1,7 @@
-"""Values as text that is the same in every process: addresses, hash seeds, process ids, the time and temporary folders do not count."""
+"""Represent values as text that is the same in every process.
+
+It leaves out memory addresses, hash seeds, process ids, the time, and temporary folders.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +22,29 @@ from typing import Any, Final
 
 from pytest_perfguard.engine.runner.path_map import is_installed_file
 
-#: Longer containers and texts are data, which a test may draw anew in each process: their length counts.
+#: Longer containers and texts are data, which a test may generate in each process; only their length counts.
 MAX_ITEMS: Final = 32
 MAX_TEXT_LENGTH: Final = 256
-#: Values within a value that are looked at, and how deep; beyond, the type counts.
+#: Maximum number of nested values, and maximum depth. Beyond these limits only the type counts.
 MAX_VALUES: Final = 300
 MAX_DEPTH: Final = 6
-#: Seconds around now in which a number is taken for the time; no whole number beyond the second is one.
+#: A number this close to the current time is taken for a time; a larger integer than the maximum never is.
 _NOW_SECONDS: Final = 86_400.0
 _MAX_NUMBER: Final = 10**20
-#: What differs from process to process within a text.
+#: Parts of a text that differ between processes.
 _CHANGING_TEXT: Final = re.compile(
     r"0x[0-9a-fA-F]+|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|\b[0-9a-f]{16,}\b"
 )
-#: A moment, where it is one of today.
+#: A date or a time, replaced if it is today's.
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+)?")
-#: Types of which the text is the value.
+#: Types whose text is their value.
 _STR_TYPES: Final = {
     "datetime.timedelta", "datetime.timezone", "decimal.Decimal", "fractions.Fraction", "re.Pattern", "builtins.range",
     "builtins.slice", "builtins.complex", "builtins.NoneType", "builtins.bool", "builtins.ellipsis", "builtins.NotImplementedType",
     "operator.itemgetter", "operator.attrgetter", "operator.methodcaller",
 }  # fmt: skip
 _DATE_TYPES: Final = {"datetime.date", "datetime.datetime"}
-#: Types of which each object is another one in each process.
+#: Types whose objects differ in each process.
 _RANDOM_TYPES: Final = {"uuid.UUID", "random.Random", "random.SystemRandom", "time.struct_time"}
 _PLAIN_TYPES: Final = (int, float, str, bytes, bool, tuple)
 _CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, dict, deque)
@@ -51,7 +54,7 @@ _BUILTIN_CALLABLES: Final = (
 
 
 class StableRepr:
-    """Writes values as text. It calls no code of theirs: no `repr`, no attribute that is computed."""
+    """Represents values as text without running their code: no `repr`, no computed attribute."""
 
     def __init__(self, root: str) -> None:
         folders = {tempfile.gettempdir(), os.path.realpath(tempfile.gettempdir())}
@@ -62,13 +65,13 @@ class StableRepr:
         self._above: list[int] = []
 
     def kind(self, value: object) -> str:
-        """Return what survives another revision of the library: types, and the names of functions."""
+        """Return the part that stays the same in another revision of the library: types, and the names of functions."""
         if isinstance(value, types.FunctionType | types.MethodType | type | partial):
             return self.value(value)
         return _type_name(type(value))
 
     def value(self, value: object) -> str:
-        """Return the whole value."""
+        """Return the representation of the whole value."""
         self._left, self._above = MAX_VALUES, []
         return self._text(value)
 
@@ -120,12 +123,12 @@ class StableRepr:
         if kind.__module__.partition(".")[0] == "numpy":
             return f"{getattr(value, 'shape', '')}{getattr(value, 'dtype', '')}"
         state = dict(_attributes(value))
-        if _is_library_module(kind.__module__):  # counters, tokens and caches of a library are its own affair
+        if _is_library_module(kind.__module__):  # a library's counters, tokens and caches do not count
             state = {name: held for name, held in state.items() if not name.startswith("_") or name == "__wrapped__"}
         return self._container(value) + self._mapping(state)
 
     def _container(self, value: Any) -> str:
-        """Return what it contains, by the methods of the built-in type: a class of the project may have its own."""
+        """Represent the items of a container, read by the methods of the built-in type, which a subclass may override."""
         base = next((base for base in _CONTAINERS if issubclass(type(value), base)), None)
         if base is None:
             return ""
@@ -139,10 +142,10 @@ class StableRepr:
     def _function(self, function: types.FunctionType) -> str:
         where = f"{function.__module__}.{function.__qualname__}"
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_assigned(cell)]
-        if hasattr(function, "__wrapped__"):  # what its decorator keeps besides is the decorator's affair
+        if hasattr(function, "__wrapped__"):  # other values belong to the decorator
             plain = [value for value in cells if type(value) in _PLAIN_TYPES]
             return f"{where}{self._joined((function.__wrapped__, *plain))}"
-        if "<" not in function.__qualname__:  # its name says all, but for what it holds
+        if "<" not in function.__qualname__:  # identified by its name and the values it closes over
             return f"{where}{self._joined(cells)}"
         code = self._joined(_code(function.__code__))
         return f"{where}{code}{self._joined((cells, function.__defaults__, function.__kwdefaults__))}"
@@ -167,7 +170,7 @@ def _type_name(kind: type) -> str:
 
 
 def _is_process_specific(number: float) -> bool:
-    """Is this a number of this process, or of this moment?"""
+    """Return whether this number depends on the process or on the current time."""
     if isinstance(number, int) and (number == os.getpid() or abs(number) > _MAX_NUMBER):
         return number == os.getpid()
     if abs(number - time()) < _NOW_SECONDS or abs(number - time() * 1e9) < _NOW_SECONDS * 1e9:
@@ -182,7 +185,7 @@ def _is_process_specific(number: float) -> bool:
 
 @functools.cache
 def _is_library_module(module: str) -> bool:
-    """Is this a module of the standard library or of an installed package, and not of the project?"""
+    """Return whether this module belongs to the standard library or to an installed package, not to the project."""
     if module.partition(".")[0] in sys.stdlib_module_names:
         return True
     return is_installed_file(str(getattr(sys.modules.get(module), "__file__", None) or ""))
@@ -195,19 +198,19 @@ def _date(value: datetime.date) -> datetime.date:
 def _is_assigned(cell: types.CellType) -> bool:
     try:
         return cell.cell_contents is not cell
-    except ValueError:  # its variable was not assigned yet
+    except ValueError:  # its variable is not assigned yet
         return False
 
 
 def _code(code: types.CodeType) -> Iterator[object]:
-    """What a nameless function does: the names that it uses, and its constants."""
+    """Yield what a nameless function does: the names that it uses, and its constants."""
     yield code.co_names
     for constant in filter(None, code.co_consts):
         yield tuple(_code(constant)) if isinstance(constant, types.CodeType) else constant
 
 
 def _attributes(value: object) -> Iterator[tuple[str, object]]:
-    """The attributes that an object holds."""
+    """Yield the attributes that an object stores."""
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):

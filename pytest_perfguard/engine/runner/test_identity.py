@@ -1,4 +1,8 @@
-"""Which of its tests a measuring process takes for which test of the run: the run's own meaning of each id is the truth."""
+"""Match tests between two processes by fingerprints of their source and parameters.
+
+Two processes may give one id to different tests, because parameters from a set, or drawn at random, are numbered anew
+in each process. The meaning of an id in the run is decisive.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +14,27 @@ from typing import Final, NamedTuple
 
 from pytest_perfguard.engine.runner.stable_repr import StableRepr
 
-#: Ids of the same function that a message names.
+#: Maximum number of other ids that a message names.
 MAX_NAMED_IDS: Final = 3
 
 
 class IdentifiedTests(NamedTuple):
-    """What a process has made of the tests that are wanted of it."""
+    """The wanted tests, as a process has matched them."""
 
     found: dict[str, str]
-    """By the run's name of a test: the process's own name of it."""
+    """The run's name of a test -> the process's own name of it."""
     mismatches: dict[str, str]
-    """Why the test of this name is not the run's."""
+    """By name: why the process's test of this name differs from the run's."""
     other_ids: dict[str, str]
-    """What ids the function of a test has here that is not to be had."""
+    """By name of a missing test: a message with the ids under which its function was collected."""
 
 
 def identify_tests(wanted: Mapping[str, str], own: Mapping[str, str], *, runs_base: bool = False) -> IdentifiedTests:
     """Find the tests of the run among those that this process has collected. Pure.
 
-    Both map names to fingerprints; a wanted test without one is found by its name. A test that has another name here,
-    and the source and the parameters of the wanted one, is that one. `runs_base`: this process runs another revision, so
-    that parameters which its library made may differ in their values.
+    Both mappings hold fingerprints by name. A wanted test without a fingerprint is found by its name. A test of another
+    name with the fingerprint of the wanted one is taken for it. With `runs_base` the process runs another revision, so
+    parameters that its library created may have other values.
     """
     found = {name: name for name, wanted_one in wanted.items() if name in own and _is_same(wanted_one, own[name])}
     taken = set(found)
@@ -65,21 +69,20 @@ def _siblings(name: str, own: Mapping[str, str]) -> Sequence[str]:
     return [other for other in own if function_of(other) == function_of(name)]
 
 
-def _explain_difference(differing: str) -> str:
-    if differing == "source":
+def _explain_difference(part: str | None) -> str:
+    if part == "source":
         return (
-            "this test has another source in the measuring process than in the run: its file was changed in between, or "
-            "another file was collected; run again"
+            "this test has another source in the measuring process than in the run: its file was changed in the meantime, "
+            "or another file was collected; run again"
         )
     return (
-        f"this test is another one in the measuring process than in the run ({differing} differs): each pytest process gives "
-        "its id to something else, as parameters from a set, at random or from the time do; sort or seed them, or set "
-        "PYTHONHASHSEED"
+        f"this test is another one in the measuring process than in the run ({part} differs): its id depends on the "
+        "process, as with parameters from a set, at random or from the time; sort or seed them, or set PYTHONHASHSEED"
     )
 
 
 def _explain_other_ids(name: str, own: Mapping[str, str], *, runs_base: bool) -> str:
-    """What to say of an id that this process does not have, where the function is there with others."""
+    """Return the message for an id that this process does not have although it has the function; "" if it has neither."""
     others = [other.removeprefix(function_of(name)) for other in _siblings(name, own)]
     if not others:
         return ""
@@ -89,15 +92,15 @@ def _explain_other_ids(name: str, own: Mapping[str, str], *, runs_base: bool) ->
     if runs_base:
         return f"there this test has the parameters {shown}"
     return (
-        f"the measuring process has no {name.removeprefix(function_of(name))} of this test, but {shown}: its ids differ from "
-        "process to process; give it ids that do not (ids=...), or set PYTHONHASHSEED where they come out of a set"
+        f"the measuring process has no {name.removeprefix(function_of(name))} of this test, but {shown}: its ids differ "
+        "between processes; give it stable ids (ids=...), or set PYTHONHASHSEED if they come from a set"
     )
 
 
 def fingerprint(function: Callable[..., object], parameters: Mapping[str, object], root: str = "") -> str:
-    """Return the fingerprint of a test; `root` is the folder of the project, which may lie elsewhere in another process.
+    """Return the fingerprint of a test. `root` is the project folder, whose path may differ between processes.
 
-    The text has one part for the function's source, one for the function, and one for each parameter.
+    It consists of one part for the source of the function, one for the function, and one for each parameter.
     """
     describer = _describer(root)
     parts = {"source": (_source(function), ""), "function": (describer.kind(function), describer.value(function))}
@@ -107,10 +110,11 @@ def fingerprint(function: Callable[..., object], parameters: Mapping[str, object
     return ";".join(f"{name}={_digest(kind)}:{_digest(value)}" for name, (kind, value) in sorted(parts.items()))
 
 
-def difference(one: str, other: str, *, by_kind: bool = False) -> str:
-    """Return the first part by which two fingerprints differ, such as "parameter job"; "" where they are equal.
+def difference(one: str, other: str, *, by_kind: bool = False) -> str | None:
+    """Return the first part in which two fingerprints differ, such as "parameter job"; None if they are equal.
 
-    `by_kind`: a parameter may have another value of the same type, as where another revision of the library made it.
+    With `by_kind`, values of parameters may differ if their types are equal, as for objects of another revision's
+    library.
     """
     ones, others = _parts(one), _parts(other)
     for name in sorted({*ones, *others}, key=lambda name: (name != "source", name)):
@@ -119,7 +123,7 @@ def difference(one: str, other: str, *, by_kind: bool = False) -> str:
             return name
         if found[0] != wanted[0] or (found[1] != wanted[1] and not by_kind):
             return name
-    return ""
+    return None
 
 
 def _parts(text: str) -> dict[str, tuple[str, str]]:
@@ -142,5 +146,5 @@ _describer = functools.lru_cache(maxsize=4)(StableRepr)
 def _source(function: Callable[..., object]) -> str:
     try:
         return inspect.getsource(inspect.unwrap(function))
-    except (OSError, TypeError, ValueError, SyntaxError):  # none, or not a function, or made by a loop of wrappers
+    except (OSError, TypeError, ValueError, SyntaxError):  # no source, not a function, or a cycle of wrappers
         return ""

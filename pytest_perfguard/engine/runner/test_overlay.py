@@ -1,9 +1,9 @@
-"""The base: the library of the revision with the tests of the working tree.
+"""Overlay the tests of the working tree on the library of the revision, so that both arms run the same benchmark.
 
-A benchmark must not change between the arms. Taken for tests are: the whole folder called `test` or `tests` that is closest around
-a perf test, or else the outermost one called `benchmarks`, `perf` and the like; the test files beside a perf test that lies in
-no such folder; and every conftest.py. Left out is what git leaves out and cannot be copied: named pipes, sockets and devices, and
-folders and files that may not be read and that git ignores, such as the data of a database in a container.
+These files count as tests: the whole folder `test` or `tests` closest around a perf test, or otherwise the outermost
+one named `benchmarks`, `perf` or similar; the test files next to a perf test outside of such a folder; and every
+conftest.py. Files that git ignores and that cannot be copied are left out: named pipes, sockets and devices, and
+unreadable files and folders, such as the data of a database in a container.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _IGNORED: Final = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".git",
 
 @dataclass(frozen=True)
 class TestFiles:
-    """What belongs to the tests, relative to the top of the tree."""
+    """The files that belong to the tests, relative to the top of the tree."""
 
     __test__ = False
 
     folders: tuple[PurePosixPath, ...]
-    """As a whole."""
-    beside: tuple[PurePosixPath, ...]
-    """Folders in which only the files count that are called like tests."""
+    """Folders that belong to the tests as a whole."""
+    shared_folders: tuple[PurePosixPath, ...]
+    """Folders in which only files named like tests belong to the tests."""
     files: frozenset[PurePosixPath]
-    """One by one."""
+    """Single files."""
 
     @classmethod
     def from_perf_tests(cls, files: Iterable[PurePosixPath]) -> TestFiles:
-        """What belongs to these files of perf tests."""
+        """Return the files that belong to these files of perf tests."""
         files = frozenset(files)
         folders = {folder for file in files if (folder := _test_folder_of(file)) is not None}
         outer = [
@@ -52,27 +52,27 @@ class TestFiles:
         return cls(tuple(sorted(outer)), tuple(sorted(beside)), files)
 
     def contains(self, file: PurePosixPath) -> bool:
-        """Is this file one of the tests?"""
+        """Return whether this file belongs to the tests."""
         if file.name == "conftest.py" or file in self.files or self.in_test_folder(file):
             return True
-        return file.parent in self.beside and file.match("test_*.py")
+        return file.parent in self.shared_folders and file.match("test_*.py")
 
     def in_test_folder(self, file: PurePosixPath) -> bool:
-        """Does it lie in a folder that belongs to the tests as a whole?"""
+        """Return whether this file is in a folder that belongs to the tests as a whole."""
         return any(file.is_relative_to(folder) for folder in self.folders)
 
 
 def copy_tests(head: Path, base: Path, tests: TestFiles, settings: Path | None) -> None:
-    """Copy the tests of `head` over those of `base`, and `settings`, pytest's configuration file.
+    """Copy the tests of `head` over those of `base`, and the test runner's configuration file `settings`.
 
     Raises
     ------
     RevisionError
-        where a file cannot be copied.
+        if a file cannot be copied.
     """
     try:
         for outdated in filter(tests.contains, _list_files(base, "--cached")):
-            (base / outdated).unlink(missing_ok=True)  # the head may have done away with it
+            (base / outdated).unlink(missing_ok=True)  # the head may have deleted it
         for folder in tests.folders:
             _copy_folder(head, folder, base)
         loose = [
@@ -82,17 +82,17 @@ def copy_tests(head: Path, base: Path, tests: TestFiles, settings: Path | None) 
         if settings is not None and settings.is_relative_to(head):
             loose.append(PurePosixPath(settings.relative_to(head).as_posix()))
         for file in set(loose):
-            if not tests.in_test_folder(file) and os.path.isfile(head / file):  # noqa: PTH113 - False where it may not be looked at
+            if not tests.in_test_folder(file) and os.path.isfile(head / file):  # noqa: PTH113 - False for a file without access
                 _copy_file(head / file, base / file)
     except OSError as error:
         raise RevisionError(
             f"cannot copy this tree's tests to the base: {_first_problem(error)}",
-            "let it be read and leave some room on the disk; what may not be read can be left out by having git ignore it",
+            "make it readable, or let git ignore it, which leaves unreadable files out; check the free space of the disk",
         ) from None
 
 
 def only_tests_differ(head: Path, commit: str, tests: TestFiles) -> bool:
-    """Are all Python files that differ from the commit tests, which both arms share?"""
+    """Return whether all Python files that differ from the commit are tests, which both arms share."""
     changed = git(head, "diff", "--name-only", "-z", "--no-ext-diff", commit, "--", "*.py").split("\0")
     changed += git(head, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py").split("\0")
     files = [PurePosixPath(name) for name in changed if name]
@@ -124,12 +124,12 @@ def _copy_folder(head: Path, folder: PurePosixPath, base: Path) -> None:
 
 
 def _is_uncopyable(head: Path, path: Path) -> bool:
-    """Does git leave this out, and is it impossible to copy?"""
+    """Return whether git leaves this out and it cannot be copied."""
     try:
         mode = path.lstat().st_mode
-    except FileNotFoundError:  # it vanished
+    except FileNotFoundError:  # it was deleted in the meantime
         return True
-    except OSError:  # copying it fails as well, and says why
+    except OSError:  # the copy fails as well, and reports the reason
         return False
     if stat.S_ISLNK(mode):
         return False
@@ -145,11 +145,11 @@ def _copy_unless_gone(source: str, target: str) -> None:
     except FileNotFoundError:
         if os.path.lexists(source):
             raise
-        # A lock or a journal that a service has removed meanwhile.
+        # For example a lock file or a journal that a service has removed in the meantime.
 
 
 def _first_problem(error: OSError) -> str:
-    """Return the first of the problems that `shutil.copytree` collects, and how many more there are."""
+    """Return the first of the problems that `shutil.copytree` collects, and the number of the others."""
     if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
         return explain_error(error)
     source, _target, why = error.args[0][0]

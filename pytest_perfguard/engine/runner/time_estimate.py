@@ -1,13 +1,13 @@
-"""Estimate of the measuring time that a phase has left."""
+"""Estimate the remaining measuring time of a phase."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-#: Rounds that most phases need before their tests are decided.
+#: Passes that most phases need to decide their tests.
 USUAL_PASSES: Final = 4
-#: The last rounds tell most about the cost of the next ones: fewer tests share the start of the processes.
+#: The last passes predict the cost of the next ones best, because fewer tests share the start of the processes.
 RECENT_PASSES: Final = 3
 
 
@@ -23,12 +23,12 @@ def seconds_left(
 ) -> float:
     """Return the estimated seconds until a phase has decided its tests.
 
-    `seconds` holds the length of each finished round, and `undecided_after` the number of tests that each of them left
-    undecided. In the running round `waiting` tests are still to be measured. In all `undecided` of the `tests` are open.
-    A phase ends after `most` rounds, and usually decides its tests within the `usual` number.
+    `seconds` holds the duration of each finished pass, and `undecided_after` the number of tests that each of them left
+    undecided. In the running pass `waiting` tests are still to be measured. In all `undecided` of the `tests` are open.
+    A phase ends after `max_passes`, and usually decides its tests within the `usual` number.
 
-    The estimate is at least the time of the rest of the running round, and at most that of all rounds for all
-    undecided tests. It is 0 before the first round has ended, while nothing is known.
+    The estimate is at least the time of the rest of the running pass, and at most that of all passes for all undecided
+    tests. It is 0 before the first pass has ended.
     """
     if not seconds:
         return 0.0
@@ -40,11 +40,11 @@ def seconds_left(
 
 
 def _further_passes(history: Sequence[int], undecided: int, usual: int) -> float:
-    """Return the rounds after the running one that an undecided test may be expected to need.
+    """Return the expected number of passes after the running one for an undecided test.
 
-    `history` holds the number of undecided tests at the start, and after each finished round. Up to the `usual` number of
-    rounds nothing else is known. After that, tests are expected to be decided as fast as in the later half of the rounds,
-    and the phase is not expected to take more rounds again than it has taken so far.
+    `history` holds the number of undecided tests at the start, and after each finished pass. Up to the `usual` number
+    of passes there is no other information. After that, tests are expected to be decided at the rate of the later half
+    of the passes, and the phase is not expected to take more passes again than it has taken so far.
     """
     done = len(history) - 1
     if done < usual:

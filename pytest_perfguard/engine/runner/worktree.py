@@ -1,7 +1,8 @@
-"""A revision checked out in a folder of its own, gone afterwards whatever happens.
+"""Check a revision out into a temporary git worktree, which is removed afterwards, also after an error.
 
-The folder lies inside the repository's git folder, on the same disk as the tree it is compared with. A lock that dies with
-its process says who is alive, so that the next run finds and clears what a killed one left.
+The worktree is inside the repository's git folder, on the same disk as the tree it is compared with. Each run holds a
+lock that the system releases when its process ends, so that the next run can find and remove what a killed run left
+behind.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ WORKTREES_FOLDER: Final = "perfguard"
 
 @contextlib.contextmanager
 def check_out(revision: Revision) -> Iterator[Path]:
-    """The folder that holds the revision, its submodules included, inside the `with` block.
+    """Check the revision out, with its submodules; the folder exists inside the `with` block.
 
     Raises
     ------
     RevisionError
-        where git cannot check it out: no space, no permission, a submodule's commit that is not here.
+        if git cannot check it out: no space, no permission, or a submodule whose commit is missing.
     """
     from filelock import FileLock
 
@@ -48,30 +49,30 @@ def check_out(revision: Revision) -> Iterator[Path]:
             raise RevisionError(f"cannot check out {revision.label} in {tree}: {explain_error(error)}") from None
         yield tree
     finally:
-        with contextlib.suppress(OSError):  # what cannot be removed now, the next run tries to clear
+        with contextlib.suppress(OSError):  # the next run tries again
             _remove(revision.top, tree)
             tree.with_suffix(".lock").unlink(missing_ok=True)
         lock.release()
         with contextlib.suppress(OSError):
-            clear_leftovers(revision.top)  # once more: the children of a killed run may have outlived it by a moment
+            clear_leftovers(revision.top)  # again, because child processes of a killed run may have outlived it briefly
 
 
 def worktrees_folder(top: Path) -> Path:
-    """Where the worktrees of the repository around `top` are put."""
+    """Return the folder for worktrees of the repository around `top`."""
     return (top / git(top, "rev-parse", "--git-common-dir")).resolve() / WORKTREES_FOLDER
 
 
 def extra_folder(tree: Path) -> Path:
-    """A folder for what else the base needs, removed with its tree."""
+    """Return a folder for other files of the base, which is removed with its tree."""
     folder = tree.with_suffix(".extra")
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def clear_leftovers(top: Path) -> int:
-    """Remove what runs left that were killed; returns how many there were.
+    """Remove what killed runs left behind; return the number of removed worktrees.
 
-    Whatever lies there without a lock that is held is nobody's: a run takes its lock before it makes anything.
+    A worktree whose lock is free belongs to no run, because a run takes its lock before it creates anything.
     """
     from filelock import FileLock, Timeout
 
@@ -81,13 +82,13 @@ def clear_leftovers(top: Path) -> int:
         lock = FileLock(home / f"{name}.lock")
         try:
             lock.acquire(blocking=False)
-        except (Timeout, OSError):  # its run is alive, or somebody else's
+        except (Timeout, OSError):  # the run is alive, or belongs to another user
             continue
         try:
             _remove(top, home / name)
             (home / f"{name}.lock").unlink(missing_ok=True)
             cleared += 1
-        except OSError:  # another user's, say: it stays
+        except OSError:  # for example, it belongs to another user
             continue
         finally:
             lock.release()
@@ -102,7 +103,7 @@ def _add(top: Path, tree: Path, commit: str) -> None:
             continue
         recorded, _, path = rest.partition(" ")[2].partition("\t")
         if not (top / path / ".git").exists():
-            continue  # the head does without it, too
+            continue  # the head does not have it either
         (tree / path).rmdir()
         _add(top / path, tree / path, recorded)
 

@@ -1,4 +1,4 @@
-"""The leak check, over a made-up process: no clock, no tracing."""
+"""The leak check of a simulated process: no clock, no tracing."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def kinds(examination):
 def test_a_clean_process_takes_100_counted_calls():
     process = FakeProcess()
     found = process.run()
-    assert (found.leaks, found.calls, found.unsettled) == ([], 100, "")
+    assert (found.leaks, found.calls, found.unsettled) == ([], 100, None)
     assert process.calls == 2 + 20 + 20 + 100  # first calls, warm-up, idle window, five windows
 
 
@@ -127,7 +127,7 @@ def test_a_cache_with_a_bound_is_no_leak(bound):
 
 
 def test_what_only_the_tracer_keeps_is_no_leak():
-    """It keeps the name of every file that allocates: of code that is compiled anew, ever new ones."""
+    """The tracer keeps the name of every allocating file, and repeatedly compiled code has new ones."""
     process = FakeProcess(memory=lambda calls: calls * 59, untraced=3)
     assert process.run().leaks == []
 
@@ -144,7 +144,7 @@ def test_a_suspect_of_a_slow_function_is_left_open_and_told_what_it_needs():
     found = process.run()
     assert found.leaks == []
     assert found.unsettled == (
-        "memory grew with each call so far; whether that has a bound takes 1500 calls, a budget of 137 s"
+        "memory grew with each call so far; to find out whether that has a bound takes 1500 calls, a budget of 137 s"
     )
     assert process.now < 20_000_000_000
     again = FakeProcess(memory=lambda calls: calls * 1000, call_ns=50_000_000)
@@ -182,7 +182,7 @@ def test_a_leak_whose_container_is_enlarged_early_is_a_leak(enlarged_after, by):
 
 
 def test_memory_is_followed_for_longer_than_what_came_with_it_and_has_a_bound():
-    """A pool of 30 files is full soon; so many calls alone tell nothing of the memory."""
+    """A pool of 30 files is full soon; that number of calls does not settle the memory."""
     found = FakeProcess(memory=lambda calls: 100 * min(calls, 1000), files=lambda calls: 5 + min(calls // 5, 35)).run()
     assert found.leaks == []
 
@@ -203,13 +203,13 @@ def test_a_pool_of_threads_that_fills_up_slowly_is_no_leak():
 def test_whoever_is_refused_while_a_suspect_is_followed_leaks():
     found = FakeProcess(files=lambda calls: 5 + calls, raises_at=range(180, 5000)).run()
     assert kinds(found) == ["files"]
-    assert found.leaks[0].lines[-1] == "the check ended early, since a call raised ValueError: call 180"
+    assert found.leaks[0].lines[-1] == "the check ended early, because a call raised ValueError: call 180"
 
 
 def test_whoever_is_refused_while_it_is_explained_leaks():
     found = FakeProcess(files=lambda calls: 5 + calls, raises_at=range(275, 5000)).run()
     assert kinds(found) == ["files"]
-    assert found.leaks[0].lines[-1] == "the check ended early, since a call raised ValueError: call 275"
+    assert found.leaks[0].lines[-1] == "the check ended early, because a call raised ValueError: call 275"
 
 
 def test_memory_that_grew_until_a_call_raised_is_left_open():
@@ -220,8 +220,10 @@ def test_memory_that_grew_until_a_call_raised_is_left_open():
 
 def test_what_c_code_holds_is_not_known_where_a_later_call_raises():
     found = FakeProcess(native=lambda calls: calls * 112, raises_at=range(150, 50_000)).run()
-    assert (found.leaks, found.unsettled) == ([], "")
-    assert list(found.notes) == ["note: what C code holds is not known, since a later call raised ValueError: call 150"]
+    assert (found.leaks, found.unsettled) == ([], None)
+    assert list(found.notes) == [
+        "note: the memory of C code is unknown, because a later call raised ValueError: call 150"
+    ]
 
 
 def test_the_c_heap_is_judged_without_tracing():
@@ -262,7 +264,7 @@ def test_one_that_is_too_slow_says_what_it_needs():
 def test_what_the_budget_leaves_open_is_said():
     found = FakeProcess(call_ns=1_000_000_000, memory=lambda calls: 5000 if calls > 5 else 0).run()
     assert found.leaks == []
-    assert found.unsettled == "memory grew a little; whether that goes on takes a budget of 46 s"
+    assert found.unsettled == "memory grew a little; to find out whether that continues takes a budget of 46 s"
 
 
 def test_a_function_that_cannot_be_called_again():
@@ -280,7 +282,7 @@ def test_whoever_is_refused_what_it_leaks_leaks():
     """A server gives out 100 connections, a process 1,024 descriptors."""
     found = FakeProcess(files=lambda calls: 5 + calls, raises_at=range(95, 1000)).run()
     assert kinds(found) == ["files"]
-    assert "the check ended early, since a call raised ValueError: call 95" in found.leaks[0].lines
+    assert "the check ended early, because a call raised ValueError: call 95" in found.leaks[0].lines
 
 
 def test_any_other_error_in_the_middle_ends_the_check():

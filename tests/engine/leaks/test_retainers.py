@@ -1,4 +1,4 @@
-"""The shortest chain of references, in words."""
+"""The shortest chain of references, as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second check of a suspect, over a made-up test: no clock, no pytest."""
+"""The second check of a suspect, for a simulated test: no clock, no pytest."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FakeTest:
 
 def test_what_a_teardown_frees_is_released():
     found = FakeTest(memory=(72, 0, 0), sockets=(1, 0, 0)).check()
-    assert (list(found.leaks), found.unsettled) == ([], "")
+    assert (list(found.leaks), found.unsettled) == ([], None)
     assert found.released == {"memory": 72, "sockets": 1}
     assert found.setups == 10
 
@@ -90,7 +90,7 @@ def test_what_takes_a_lot_is_called_less_often():
 
 def test_what_was_seen_by_the_first_process_only():
     found = FakeTest(memory=(0, 0, 0)).check(memory=1000.0)
-    assert (list(found.leaks), found.released, found.unsettled) == ([], {}, "")
+    assert (list(found.leaks), found.released, found.unsettled) == ([], {}, None)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,10 @@ def test_slow_ones_keep_to_the_budget(set_up_ns, call_ns):
 
 def test_one_that_is_too_slow_says_what_it_needs():
     found = FakeTest(memory=(72, 0, 0), set_up_ns=2_000_000_000).check()
-    assert found.unsettled == "memory grew with each call; whether that outlives the teardown takes a budget of 33 s"
+    assert (
+        found.unsettled
+        == "memory grew with each call; to find out whether that outlives the teardown takes a budget of 33 s"
+    )
 
 
 def test_a_set_up_that_serves_one_call_has_them_made_one_by_one():
@@ -117,7 +120,7 @@ def test_a_set_up_that_serves_one_call_has_them_made_one_by_one():
 
 def test_a_test_that_cannot_be_set_up_again_says_so():
     found = FakeTest(memory=(72, 0, 0), fails_at=2).check()
-    assert found.unsettled == "cannot be checked: when it is set up anew, OSError: no more"
+    assert found.unsettled == "cannot be checked: when it is set up again, OSError: no more"
 
 
 def test_whoever_is_refused_what_it_leaks_leaks():

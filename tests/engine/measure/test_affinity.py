@@ -20,7 +20,7 @@ needs_pinning = pytest.mark.skipif(
 
 @pytest.fixture
 def cpus(monkeypatch):
-    """Three CPUs of a made-up machine, and on which of them the thread is."""
+    """A fake machine with three CPUs, and the affinity of the thread."""
     place = {2, 5, 7}
 
     def set_affinity(_pid, wanted):

@@ -82,7 +82,7 @@ def test_an_async_setup_is_awaited():
 
 @KINDS
 def test_what_a_call_raises_is_thrown_into_the_steps(kind):
-    """They decide what becomes of it; here they go on."""
+    """The steps decide how to continue; here they go on."""
     caught = []
     outcomes = iter([None, KeyError("x"), None])
 
@@ -135,7 +135,7 @@ def test_ctrl_c_is_not_an_outcome_of_the_test(kind):
 
 @KINDS
 def test_where_nothing_was_measured_the_test_has_its_result_all_the_same(kind):
-    """Of two arms one may fail before the other was asked for anything."""
+    """One of two arms may fail before the other one has received a request."""
     calls = []
 
     def call():

@@ -1,4 +1,4 @@
-"""The plan of a visit to two arms, played against made-up tests."""
+"""The plan for one point in two arms, run against simulated tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUDGET = 20_000_000_000
 
 
 class Arms:
-    """Answers requests as two tests of so many nanoseconds a call would."""
+    """Responds to requests like two tests with these nanoseconds per call."""
 
     def __init__(self, base_ns, head_ns=None, *, load=1.0, raises_from=None, arm="base"):
         self.ns = {"base": base_ns, "head": head_ns or base_ns}

@@ -1,4 +1,4 @@
-"""What a visit asks for: driven with made-up answers, without a clock."""
+"""The requests of the plan for one point: run with simulated responses, without a clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RAISED = CallRaised("ValueError: again")
 
 
 class Subject:
-    """A made-up test: `ns` per call, and which call of a set-up is the last that works."""
+    """A simulated test: `ns` per call, and the last call of a set-up that works."""
 
     def __init__(self, ns, *, first_ns=None, calls_per_set_up=None, calls_per_round=None):
         self.ns = ns
@@ -230,7 +230,7 @@ def test_a_short_round_of_one_call_cannot_tell_whether_it_runs_in_parallel():
 
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=200), st.integers(0, 10**6))
 def test_no_sequence_of_readings_keeps_calibration_going(readings, hint):
-    """Even a call whose time jumps about wildly gets a plan that ends and asks for sane numbers."""
+    """The plan ends, with sane numbers, even for a call whose time varies widely."""
     subject = Subject(1)
     source = iter(readings * 100)
 

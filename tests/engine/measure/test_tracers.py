@@ -142,7 +142,7 @@ def test_the_real_memray(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "environment", "told"),
+    ("flags", "environment", "reported"),
     [
         (["-X", "dev"], {}, "development mode"),
         ([], {"PYTHONMALLOC": "debug"}, "PYTHONMALLOC is debug"),
@@ -150,12 +150,12 @@ def test_the_real_memray(tmp_path):
         (["-X", "tracemalloc"], {}, "tracemalloc is tracing"),
     ],
 )
-def test_settings_of_the_interpreter_are_in_the_way(flags, environment, told):
+def test_settings_of_the_interpreter_are_reported(flags, environment, reported):
     program = "from pytest_perfguard.engine.measure.tracers import unpausable_tracers; print(unpausable_tracers())"
     done = subprocess.run(
         [sys.executable, *flags, "-c", program], capture_output=True, text=True, check=True, env=environment
     )
-    assert told in done.stdout
+    assert reported in done.stdout
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.engine.runner.base_tree import BaseBuild, RunPaths, prepare_arms
+from pytest_perfguard.engine.runner.base_tree import BaseBuild, BaseTests, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.revision import find_revision
 from pytest_perfguard.plugin.schedule import PYTEST_PROGRAM
@@ -131,3 +131,42 @@ def test_another_environment_has_its_own_import_path(arms, repository, given, us
         assert both.base.python == (used or str(repository.path / given))
         assert both.base.path is None
         assert "PYTHONPATH" not in both.base.environment
+
+
+OLD = """
+class TestOld(Inherited):
+    def test_method(self): pass
+    def test_case(self, n): pass
+def test_function(): pass
+test_made = make(1)
+"""
+NEW = (
+    OLD.replace("def test_case", "def test_added(self): pass\n    def test_case")
+    + "\ndef test_new(): pass\nclass TestNew: pass\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("test_a.py::test_function", True),
+        ("test_a.py::test_new", False),
+        ("test_a.py::test_made", True),
+        ("test_a.py::TestOld::test_method", True),
+        ("test_a.py::TestOld::test_case[x-y[0]::z]", True),
+        ("test_a.py::TestOld::test_inherited", True),
+        ("test_a.py::TestOld::test_added", False),
+        ("test_a.py::TestNew::test_method", False),
+        ("test_b.py::test_function", False),
+    ],
+)
+def test_a_test_is_there_if_its_names_are(repository, name, expected):
+    repository.commit({"tests/test_a.py": OLD})
+    repository.write({"tests/test_a.py": NEW, "tests/test_b.py": NEW})
+    tests = BaseTests(find_revision(repository.path, "HEAD"))
+    assert tests.has(f"tests/{name}", str(repository.path / "tests" / name.partition("::")[0])) is expected
+
+
+def test_a_file_beside_the_repository_is_the_same_for_both(repository, tmp_path):
+    repository.commit({"a": "1"})
+    assert BaseTests(find_revision(repository.path, "HEAD")).has("test_a.py::test_x", str(tmp_path / "test_a.py"))

@@ -186,9 +186,9 @@ def test_what_holds_itself_or_is_endless_comes_to_an_end():
 
 def test_a_difference_is_named():
     one = fingerprint(small, {"job": Plain(1), "n": 1})
-    assert difference(one, fingerprint(small, {"job": Plain(1), "n": 1})) == ""
+    assert difference(one, fingerprint(small, {"job": Plain(1), "n": 1})) is None
     assert difference(one, fingerprint(small, {"job": Plain(2), "n": 1})) == "parameter job"
-    assert difference(one, fingerprint(small, {"job": Plain(2), "n": 1}), by_kind=True) == ""
+    assert difference(one, fingerprint(small, {"job": Plain(2), "n": 1}), by_kind=True) is None
     assert difference(one, fingerprint(small, {"job": [2], "n": 1}), by_kind=True) == "parameter job"
     assert difference(fingerprint(small, {"f": small}), fingerprint(small, {"f": big}), by_kind=True) == "parameter f"
     assert difference(one, fingerprint(small, {"n": 1})) == "parameter job"

@@ -1,4 +1,4 @@
-"""Leak checks in fresh processes, with scripted children instead of processes."""
+"""Leak checks in fresh processes, with scripted processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rounds over fresh pairs, with scripted children instead of processes."""
+"""The passes over fresh pairs, with scripted processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class World:
         return Child(self, launch.arm, nodeids)
 
     def slices(self, nodeid):
-        """The arms in the order in which they were asked."""
+        """The arms in the order of the requests."""
         return "".join(arm[0] for arm, name, word in self.log if name == nodeid and word == "warmed")
 
 
@@ -338,14 +338,14 @@ def test_the_wrong_code_ends_everything(run):
 
 
 def test_the_budget_ends_a_test(run):
-    """The clock ticks once per look, so that a visit takes one second."""
+    """The clock ticks once per reading, so that measuring a test takes one second."""
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
     runner = run("a", World(), enough=99, max_passes=20, settings=tight)
     assert runner.comparisons["a"].measurement.processes == 3
 
 
 def test_beyond_the_budget_a_suspect_goes_on_to_five_times_it(run):
-    """A visit takes one second."""
+    """Measuring a test takes one second."""
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
     runner = run("a", World(), enough=99, max_passes=30, settings=tight, until=Spent.BUDGET)
     assert runner.spendings == [Spent.LITTLE] * 2 + [Spent.BUDGET] * 14 + [Spent.ALL]

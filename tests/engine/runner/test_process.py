@@ -1,4 +1,4 @@
-"""The handle on a real process: starting, dying, hanging, ending. The children here are no pytest."""
+"""The handle on a real process: it starts, dies, hangs, ends. The processes here do not run pytest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ link.send(Ready(hello.nodeids, [], [], True, True, "3.11", {}))
 
 @pytest.fixture
 def launch(tmp_path):
-    """A launch whose child runs this program after its greeting."""
+    """A launch whose process runs this program after `Ready`."""
 
     def make(program, *, greeting=CHILD):
         root = str(Path(__file__).parents[3])
@@ -157,7 +157,7 @@ def _refused(*_arguments, **_keywords):
     ],
 )
 def test_what_the_system_refuses_at_the_start_is_a_failed_start(launch, monkeypatch, tmp_path, where, name):
-    """With the system's words and a remedy; nothing stays open, and no folder is left."""
+    """The error has the system's message and a remedy; nothing stays open, and no folder is left."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if isinstance(where, str):
         monkeypatch.setattr(f"{where}.{name}", _refused)

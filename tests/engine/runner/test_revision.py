@@ -1,4 +1,4 @@
-"""Which commit a revision is, and which ones are refused with which words."""
+"""The commit of a revision, and the revisions that are refused with an error."""
 
 from __future__ import annotations
 

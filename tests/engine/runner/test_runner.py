@@ -1,4 +1,4 @@
-"""The round over fresh processes, with scripted children instead of processes."""
+"""The passes over fresh processes, with scripted processes."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Child:
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run subjects `a`, `b`, ... against scripted children."""
+    """Run the tests `a`, `b`, ... in scripted processes."""
 
     def start(names, children, *, enough=2, processes=5, settings=SETTINGS, interrupt=None, parallel=None):
         monkeypatch.setattr(module, "WorkerProcess", children)
@@ -179,7 +179,7 @@ def test_the_last_process_is_final(run):
 
 
 def test_the_budget_ends_a_test(run):
-    """The clock ticks once per look: a visit takes one second, so the third one fits and the fourth does not."""
+    """The clock ticks once per reading: a test takes one second, so a third pass fits and a fourth does not."""
     tight = resolve(marker={"budget": "3.5s"}, command_line={}, ini={})
     runner, _told = run("a", Children(), enough=99, processes=20, settings=tight)
     assert runner.comparisons["a"].measurement.processes == 3

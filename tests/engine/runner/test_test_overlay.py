@@ -175,7 +175,7 @@ def test_what_cannot_be_copied_is_named_with_a_remedy(repository, monkeypatch, n
     text = str(caught.value)
     assert text.startswith(f"cannot copy this tree's tests to the base: {repository.path}/tests/{name}: ")
     assert "Permission denied" in text
-    assert "having git ignore it" in text
+    assert "let git ignore it" in text
     assert "[(" not in text
 
 

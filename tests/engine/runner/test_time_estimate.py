@@ -1,4 +1,4 @@
-"""The estimate of the time left: from made-up rounds, without a clock."""
+"""The estimate of the time left: from simulated passes, without a clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The child's side of a measurement point, over a scripted link."""
+"""The measuring process's side of a measurement point, over a scripted link."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ PINNING = CpuAffinity()
 
 
 class Script:
-    """A link that hands out the controller's words and keeps the child's."""
+    """A link that returns scripted messages of the controller and records those of the process."""
 
-    def __init__(self, *words):
-        self.words = list(words)
-        self.said = []
+    def __init__(self, *messages):
+        self.messages = list(messages)
+        self.sent = []
 
     def send(self, message):
-        self.said.append(message)
+        self.sent.append(message)
 
     def receive(self):
-        return self.words.pop(0)
+        return self.messages.pop(0)
 
 
 def test_a_point_is_announced_served_and_left():
     link = Script(MeasureRequest("time", 2, 3), Resume())
     assert WorkerSession(link, None, PINNING).measure(lambda: 42, "parse") == 42
-    announced, taken = link.said
+    announced, taken = link.sent
     assert announced == PointReached("parse")
     assert isinstance(taken, MeasureResult)
     assert {name: len(values) for name, values in taken.values.items()} == {
@@ -46,9 +46,9 @@ def test_a_point_is_announced_served_and_left():
 def test_a_claim_is_announced_and_each_side_is_called_as_asked():
     log = []
     link = Script(MeasureRequest("time", 2, 1), MeasureRequest("time", 3, 1, rival=True), Resume())
-    conversation = WorkerSession(link, None, PINNING)
-    conversation.measure_claim(lambda: log.append("new"), lambda: log.append("old"), SpeedClaim("new", "old", 1.25))
-    assert link.said[0] == FasterThanPoint("new<old", "new", "old", 1.25)
+    session = WorkerSession(link, None, PINNING)
+    session.measure_claim(lambda: log.append("new"), lambda: log.append("old"), SpeedClaim("new", "old", 1.25))
+    assert link.sent[0] == FasterThanPoint("new<old", "new", "old", 1.25)
     assert log == ["new"] * 2 + ["old"] * 3
 
 
@@ -59,10 +59,8 @@ def test_an_async_claim_runs_inside_the_running_loop():
         log.append(name)
 
     link = Script(MeasureRequest("warmed", 1, 1, rival=True), Resume())
-    conversation = WorkerSession(link, None, PINNING)
-    asyncio.run(
-        conversation.measure_claim_async(lambda: call("new"), lambda: call("old"), SpeedClaim("new", "old", 1.0))
-    )
+    session = WorkerSession(link, None, PINNING)
+    asyncio.run(session.measure_claim_async(lambda: call("new"), lambda: call("old"), SpeedClaim("new", "old", 1.0)))
     assert log == ["old"] * 3  # two untimed
 
 
@@ -70,17 +68,17 @@ def test_what_the_test_records_comes_with_the_readings():
     monitor = PerformanceMonitor()
     link = Script(MeasureRequest("calibrated", 2, 3), MeasureRequest("tails", 1, 1), Resume())
     WorkerSession(link, None, PINNING, distributions=monitor.histograms).measure(lambda: monitor.observe("rows", 5), "")
-    assert link.said[1].user_totals == {"value:rows": [10, 10, 10]}
-    assert link.said[2] == MeasureResult({}, {})  # too few for a tail
+    assert link.sent[1].user_totals == {"value:rows": [10, 10, 10]}
+    assert link.sent[2] == MeasureResult({}, {})  # too few for a tail
 
 
 def test_the_same_point_reached_again_has_a_number():
     link = Script(Resume(), Resume(), Resume())
-    conversation = WorkerSession(link, None, PINNING)
+    session = WorkerSession(link, None, PINNING)
     for label in ("parse", "parse", "dump"):
-        conversation.measure(lambda: None, label)
-    assert link.said == [PointReached("parse"), PointReached("parse#2"), PointReached("dump")]
-    assert conversation.points == 3
+        session.measure(lambda: None, label)
+    assert link.sent == [PointReached("parse"), PointReached("parse#2"), PointReached("dump")]
+    assert session.points == 3
 
 
 def test_a_call_that_raises_is_reported_and_the_point_stays_open():
@@ -94,8 +92,8 @@ def test_a_call_that_raises_is_reported_and_the_point_stays_open():
 
     link = Script(MeasureRequest("time", 1, 1), MeasureRequest("time", 1, 1), MeasureRequest("time", 1, 1), Resume())
     assert WorkerSession(link, None, PINNING).measure(second_fails, "") == "first"
-    assert [type(message) for message in link.said] == [PointReached, MeasureResult, CallRaised, MeasureResult]
-    assert link.said[2] == CallRaised("FileExistsError: it is there")
+    assert [type(message) for message in link.sent] == [PointReached, MeasureResult, CallRaised, MeasureResult]
+    assert link.sent[2] == CallRaised("FileExistsError: it is there")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +106,7 @@ def test_whatever_the_test_raises_is_its_own_affair(outcome):
     link = Script(MeasureRequest("time", 1, 1), Resume())
     with pytest.raises(type(outcome)):
         WorkerSession(link, None, PINNING).measure(call, "")
-    assert isinstance(link.said[1], CallRaised)
+    assert isinstance(link.sent[1], CallRaised)
 
 
 def test_an_async_point_runs_inside_the_running_loop():
@@ -124,11 +122,11 @@ def test_an_async_point_runs_inside_the_running_loop():
 
     loop, link = asyncio.run(main())
     assert loops == {loop}
-    assert [type(message) for message in link.said] == [PointReached, MeasureResult, MeasureResult]
+    assert [type(message) for message in link.sent] == [PointReached, MeasureResult, MeasureResult]
 
 
 @pytest.mark.parametrize("word", [Shutdown(), MeasureRequest("eval", 1, 1)])
-def test_a_wrong_word_is_refused(word):
+def test_a_wrong_message_is_refused(word):
     with pytest.raises(ProtocolError, match="expected SetAffinity, MeasureRequest, CheckLeaks or Resume"):
         WorkerSession(Script(word), None, PINNING).measure(lambda: None, "")
 
@@ -136,18 +134,18 @@ def test_a_wrong_word_is_refused(word):
 def test_a_points_own_setup_takes_the_place_of_the_markers():
     log = []
     link = Script(MeasureRequest("time", 1, 2), Resume())
-    conversation = WorkerSession(link, lambda: log.append("marker's"), PINNING)
-    conversation.measure(lambda: log.append("call"), "", lambda: log.append("own"))
+    session = WorkerSession(link, lambda: log.append("marker's"), PINNING)
+    session.measure(lambda: log.append("call"), "", lambda: log.append("own"))
     assert log == ["own", "call"] * 2
 
 
 def test_the_latest_rounds_are_known_in_seconds_per_call():
-    conversation = WorkerSession(
+    session = WorkerSession(
         Script(MeasureRequest("time", 4, 3), MeasureRequest("blocks", 1, 1), Resume()), None, PINNING
     )
-    conversation.measure(lambda: None, "")
-    assert len(conversation.last_rounds) == 3
-    assert all(0 < seconds < 1 for seconds in conversation.last_rounds)
+    session.measure(lambda: None, "")
+    assert len(session.last_rounds) == 3
+    assert all(0 < seconds < 1 for seconds in session.last_rounds)
 
 
 def test_setup_runs_before_every_round():

@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_made_is_told(repository, revision):
 
 
 def test_what_lies_there_without_a_run_is_cleared(repository, revision):
-    """A child that outlived its killed run by a moment may have made its folder anew."""
+    """A child process that briefly outlived its killed run may have created its folder again."""
     home = worktrees_folder(repository.path)
     with check_out(revision):
         (home / "0123456789ab.extra" / "bytecode").mkdir(parents=True)

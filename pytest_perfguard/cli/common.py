@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from pytest_perfguard.core.errors import BaselineUnreadable, CommandError, ReportUnreadable
 from pytest_perfguard.core.text import printable_lines
@@ -19,16 +19,14 @@ from pytest_perfguard.engine.baseline.schema import Baseline, MachineClass, from
 from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.report.json import read_report
 
-Verbs = Any  # the type of argparse's subparsers is private
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _MAX_NUMBER: Final = 1e9
 Run = Callable[[argparse.Namespace], int]
 
 
 def add_verb(verbs: Verbs, name: str, run: Run, text: str, *, description: str = "") -> argparse.ArgumentParser:
     """Declare a verb with the options common to all verbs."""
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name, help=text, description=description or f"{text[0].upper()}{text[1:]}."
-    )
+    parser = verbs.add_parser(name, help=text, description=description or f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(run=run)
     parser.add_argument(
         "--file", default=argparse.SUPPRESS, help="the baseline file; may also be given before the verb"

@@ -116,11 +116,12 @@ def test_without_pytests_cache_it_works_in_memory_and_says_so(pytester):
             assert cache.get_or_compute("b", lambda: 3) == 3
             assert cache.delete("a") is True
             assert not hasattr(cache, "warn")
+            assert not isinstance(cache, pytest.Cache)
         """
     )
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, warnings=1)
-    result.stdout.fnmatch_lines(["*the fixture cache keeps everything in memory, until the end of this run*"])
+    result.stdout.fnmatch_lines(["*the fixture cache keeps all values in memory, until the end of this run*"])
 
 
 def test_a_key_that_escapes_is_refused(pytester):

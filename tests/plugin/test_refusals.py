@@ -165,7 +165,7 @@ def test_a_leak_check_that_stops(project):
         def stops(*_):
             raise MemoryError
 
-        leak_runner.Examiner._visit = stops
+        leak_runner.LeakRunner._visit = stops
         """
     )
     result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time")

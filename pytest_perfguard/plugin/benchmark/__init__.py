@@ -124,8 +124,8 @@ class _XdistNote:
         if self._called_once:
             write_text(
                 terminalreporter,
-                f"perfguard: {self._called_once} benchmarks were called once and not timed, because tests that run in parallel "
-                "disturb each other's timings; perf modes measure them after the workers have ended",
+                f"perfguard: benchmarks were called once and not timed ({self._called_once} of them), because tests that run in "
+                "parallel disturb each other's timings; perf modes measure them after the workers have ended",
                 yellow=True,
             )
 

@@ -258,6 +258,8 @@ class ThreadWorker(BatchWorker):
         self._in_step = False
         self._deferred: deque[QueuedItem] = deque()
         self._threads: set[threading.Thread] = set()
+        self._sleepers: list[threading.Lock] = []
+        """Gates of the threads that wait for a batch. They are there before a thread looks at the queue."""
 
     def in_step(self) -> bool:
         """Return whether this thread is changing the queue: a finalizer or a signal handler has interrupted it."""
@@ -294,7 +296,7 @@ class ThreadWorker(BatchWorker):
         """Process the queued items now."""
         with self._changed:
             self.queue.flush()
-            self._changed.notify_all()
+            self._wake_all()
 
     def stats(self) -> BatchStats:
         """Return the statistics of this moment."""
@@ -305,7 +307,7 @@ class ThreadWorker(BatchWorker):
         """Accept items of running processors only, and wait for no full batch."""
         with self._changed:
             self.queue.closed = True
-            self._changed.notify_all()
+            self._wake_all()
 
     def works_here(self) -> bool:
         """Return whether the calling thread is one of the worker's."""
@@ -326,7 +328,7 @@ class ThreadWorker(BatchWorker):
         """Accept nothing more, and wait for the threads."""
         with self._changed:
             self.closed = True
-            self._changed.notify_all()
+            self._wake_all()
             threads = list(self._threads)
         for thread in threads:
             thread.join(deadline.left())
@@ -366,7 +368,7 @@ class ThreadWorker(BatchWorker):
 
     def _wake(self, queued: QueuedItem | None = None) -> None:
         """Let a thread look at the queue; where none can be started, `queued` is not taken."""
-        self._changed.notify()
+        self._open_gate()
         if len(self._threads) < self.queue.limits.concurrency:
             thread = threading.Thread(target=self._work, name=f"perfguard-batch-{self.kind}", daemon=True)
             try:
@@ -379,15 +381,32 @@ class ThreadWorker(BatchWorker):
                 raise
             self._threads.add(thread)
 
+    def _open_gate(self) -> bool:
+        """Wake the thread that has waited for longest; False: no thread waits."""
+        try:
+            gate = self._sleepers.pop(0)
+        except IndexError:
+            return False
+        gate.release()
+        return True
+
+    def _wake_all(self) -> None:
+        while self._open_gate():
+            pass
+        self._changed.notify_all()
+
     def _work(self) -> None:
         INSIDE.set(True)
         try:
             while self._work_once():
                 pass
         finally:
-            with self._changed:
-                self._threads.discard(threading.current_thread())
-                self._changed.notify_all()
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._threads.discard(threading.current_thread())
+            self._wake_all()
 
     def _work_once(self) -> bool:
         """Process one batch; return False where the thread is not needed any more."""
@@ -399,19 +418,32 @@ class ThreadWorker(BatchWorker):
 
     def _next(self) -> list[QueuedItem] | None:
         """Return the next batch once it is due; None: the thread is not needed any more."""
-        with self._changed:
-            while not self._over():
+        while True:
+            gate = threading.Lock()
+            gate.acquire()
+            with self._changed:
                 self._take_deferred()
+                if self._over():
+                    return None
+                # Before the look at the queue: a finalizer may submit between the look and the wait.
+                self._sleepers.append(gate)
                 wait = self.queue.due(self._clock())
                 if wait == 0:
+                    self._forget(gate)
                     if batch := self._take():
                         return batch
-                    self._changed.notify_all()  # all items were cancelled
-                elif (
-                    not self._changed.wait(MAX_IDLE if wait is None else min(wait, MAX_WAIT)) and not self.queue.queued
-                ):
+                    self._wake_all()  # all items were cancelled
+                    continue
+            woken = gate.acquire(timeout=MAX_IDLE if wait is None else min(wait, MAX_WAIT))
+            with self._changed:
+                self._forget(gate)
+                if not woken and not self.queue.queued:
+                    self._leave()  # in the same step: an item that comes now starts another thread
                     return None
-            return None
+
+    def _forget(self, gate: threading.Lock) -> None:
+        if gate in self._sleepers:
+            self._sleepers.remove(gate)
 
     def _take(self) -> list[QueuedItem]:
         try:
@@ -439,4 +471,4 @@ class ThreadWorker(BatchWorker):
         finally:
             with self._changed:
                 self.queue.done(failed=failed, item_errors=errors)
-                self._changed.notify_all()
+                self._wake_all()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +20,8 @@ C = TypeVar("C")
 
 #: Seconds that `close` waits for the maintenance thread.
 MAX_JOIN: Final = 5.0
+#: Maximum seconds of one wait for a condition.
+MAX_SLICE: Final = 0.5
 
 _log = logging.getLogger("perfguard.pool")
 
@@ -67,8 +71,13 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
 
     def _wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         seconds = wait_limit(timeout, None)
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         with self._changed:
-            return self._changed.wait_for(holds, None if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+            # In slices: a finalizer of this thread may release a connection just before the wait begins.
+            while not self._changed.wait_for(holds, max(0.0, min(deadline - time.monotonic(), MAX_SLICE))):
+                if time.monotonic() >= deadline:
+                    return False
+        return True
 
     def _notify(self) -> None:
         with self._changed:

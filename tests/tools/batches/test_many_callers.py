@@ -65,7 +65,7 @@ def test_items_that_finalizers_submit_are_processed_and_hang_nothing():
             Closing()
             made[number] += 1
             batch.submit("log", "working", timeout=20)
-    gc.set_threshold(20, 2, 2)
+    gc.set_threshold(20, 5, 1000)
     threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()

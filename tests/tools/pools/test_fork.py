@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from functools import partial
 
 import pytest
 
-from pytest_perfguard import ConnectionPool, NotLent, ObjectPool
+from pytest_perfguard import AsyncConnectionPool, AsyncObjectPool, ConnectionPool, NotLent, ObjectPool
 from tests.tools.programs import run_program
 
 pytestmark = [
@@ -143,3 +144,37 @@ def test_one_object_that_cannot_be_reset_does_not_keep_others_from_it():
     for obj in broken:
         fork.register_at_fork(obj)
     assert in_child(lambda: all(pool.stats().size == 0 for pool in pools)) == 0
+
+
+@pytest.mark.parametrize("kind", [AsyncObjectPool, AsyncConnectionPool])
+def test_an_asynchronous_pool_makes_objects_of_its_own_in_a_child(kind):
+    class Thing:
+        def __init__(self):
+            self.pid = os.getpid()
+
+        async def close(self):
+            assert self.pid == os.getpid(), "closed by another process"
+
+    pool = kind(Thing, max_size=2, timeout=20)
+
+    async def use():
+        async with pool.item() if kind is AsyncObjectPool else pool.connection() as thing:
+            return thing.pid
+
+    async def in_loop():
+        assert await use() == os.getpid()
+        lent = await pool.acquire()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                asyncio._set_running_loop(None)  # the child leaves the parent's loop
+                status = 0 if asyncio.run(use()) == os.getpid() else 2
+            finally:
+                os._exit(status)
+        await pool.release(lent)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert pool.stats().in_use == 0
+        await pool.close()
+
+    asyncio.run(in_loop())

@@ -17,7 +17,7 @@ from heapq import heappop, heappush, heapreplace
 from typing import Any, Final
 
 #: Entries up to which one dictionary is copied within a fraction of a millisecond.
-MAX_SINGLE: Final = 2_048
+MAX_SINGLE: Final = 4_096
 #: Entries per dictionary of a larger cache, on average.
 SEGMENT_SIZE: Final = 512
 MAX_SEGMENTS: Final = 4_096
@@ -246,8 +246,10 @@ def _number_of_segments(maxsize: float) -> int:
 
 def _first(segment: OrderedDict[Hashable, CacheEntry]) -> CacheEntry | None:
     while segment:
-        with contextlib.suppress(RuntimeError, StopIteration, KeyError):  # a hit moved an entry meanwhile
+        try:
             return next(iter(segment.values()))
+        except (RuntimeError, StopIteration, KeyError):  # a hit moved an entry meanwhile
+            continue
     return None
 
 

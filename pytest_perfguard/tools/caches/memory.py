@@ -112,10 +112,6 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
     free_memory = clear
     relieve = clear  # the former name
 
-    def multi_get(self, keys: Iterable[Hashable], default: Any = None) -> list[Any]:
-        """Return the values of several keys, in their order."""
-        return [self.get(key, default) for key in keys]
-
     def multi_set(self, pairs: Iterable[tuple[Hashable, Any]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""
         for key, value in pairs:

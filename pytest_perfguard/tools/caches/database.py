@@ -179,13 +179,15 @@ class Database:
 
     def _written(self, action: Callable[[sqlite3.Connection], T]) -> T:
         def transaction(connection: sqlite3.Connection) -> T:
-            connection.execute("begin immediate")
-            self._writing.connection = connection
+            self._writing.connection = (
+                connection  # before the transaction: another one of this thread would wait for it
+            )
             try:
+                connection.execute("begin immediate")
                 result = action(connection)
+                connection.execute("commit")
             finally:
                 self._writing.connection = None
-            connection.execute("commit")
             return result
 
         return self._done(transaction)

@@ -10,22 +10,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from sqlite3 import Connection
-from types import TracebackType
 from typing import Any, Final
 
 from pytest_perfguard.core.tool_errors import CacheError
+from pytest_perfguard.tools.caches import entries_table as table
 from pytest_perfguard.tools.caches.database import Database, UnwritableDisk
-from pytest_perfguard.tools.caches.entries_table import (
-    DISCARD,
-    GET,
-    INSERT,
-    SET,
-    TOTALS,
-    change,
-    cost_of,
-    evict,
-    write_uses,
-)
 from pytest_perfguard.tools.caches.get_or_compute import LocalCache
 from pytest_perfguard.tools.caches.keys import decode_key, encode_key
 from pytest_perfguard.tools.caches.level import (  # fmt: skip
@@ -118,7 +107,7 @@ class DiskCache(LocalCache):
     def lookup(self, key: Any) -> CachedValue | None:
         """Return the value and its remaining seconds, or None."""
         name, now = self._name(key), self._clock()
-        row = self._database.fetch(GET, (name,))
+        row = self._database.fetch(table.GET, (name,))
         found = None if row is None else self._decoded(name, row, now)
         if found is None:
             self._misses.add()
@@ -151,7 +140,7 @@ class DiskCache(LocalCache):
 
         def insert(connection: Connection) -> bool:
             connection.execute("delete from entries where key = ? and expires <= ?", (row[0], now))
-            return self._write(connection, row, f"{INSERT} on conflict (key) do nothing")
+            return self._write(connection, row, f"{table.INSERT} on conflict (key) do nothing")
 
         with self._changing(key):
             return self._database.do(insert, write=True)
@@ -172,8 +161,8 @@ class DiskCache(LocalCache):
                     continue  # another process was faster
                 total = found.value + delta
                 data = encoded(self._serializer, total, self._place)
-                new = data, zlib.crc32(data), self._clock(), cost_of(name, data), name, row[0], row[2]
-                if self._database.do(change(sql, new), write=True):
+                new = data, zlib.crc32(data), self._clock(), table.cost_of(name, data), name, row[0], row[2]
+                if self._database.do(table.change(sql, new), write=True):
                     return total
 
     incr = increment
@@ -183,7 +172,7 @@ class DiskCache(LocalCache):
         name, seconds, now = self._name(key), checked_ttl(ttl, self.ttl), self._clock()
         sql = "update entries set expires = ? where key = ? and (expires is null or expires > ?)"
         expires = None if seconds is None else now + seconds
-        return self._database.do(change(sql, (expires, name, now)), write=True) > 0
+        return self._database.do(table.change(sql, (expires, name, now)), write=True) > 0
 
     def delete(self, key: Any) -> bool:
         """Remove a key and return whether it was there. On a full disk the whole cache is removed, if need be."""
@@ -195,7 +184,7 @@ class DiskCache(LocalCache):
         name = self._name(key)
         with self._changing(key):
             found, row = self._read(name)
-            if found is None or not self._database.do(change(DISCARD, (name, *row[1:])), write=True):
+            if found is None or not self._database.do(table.change(table.DISCARD, (name, *row[1:])), write=True):
                 return default
             self._used.pop(name, None)
             return found.value
@@ -222,7 +211,7 @@ class DiskCache(LocalCache):
         with contextlib.ExitStack() as stack:
             for key, _value in given:
                 stack.enter_context(self._changing(key))
-            self._database.do(lambda connection: [self._write(connection, row, SET) for row in rows], write=True)
+            self._database.do(lambda connection: [self._write(connection, row, table.SET) for row in rows], write=True)
 
     def memoize(self, ttl: float | None = DEFAULT, *, key: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """Return a decorator that keeps the results of a function here: `cached(cache, ttl, key=key)`."""
@@ -232,7 +221,7 @@ class DiskCache(LocalCache):
 
     def stats(self) -> LevelStats:
         """Return the current statistics: entries and bytes of all processes, the other counts of this one."""
-        entries, cost = self._database.fetch(TOTALS, ())
+        entries, cost = self._database.fetch(table.TOTALS, ())
         with self._lock:
             return LevelStats(entries, cost, self._hits.value(), self._misses.value(), **self._counts)
 
@@ -268,7 +257,7 @@ class DiskCache(LocalCache):
 
     def __contains__(self, key: Any) -> bool:
         """Return whether a key is there, without counting a hit or a miss."""
-        row = self._database.fetch(GET, (self._name(key),))
+        row = self._database.fetch(table.GET, (self._name(key),))
         return row is not None and (row[2] is None or row[2] > self._clock())
 
     def __iter__(self) -> Iterator[Any]:
@@ -283,9 +272,7 @@ class DiskCache(LocalCache):
     def __enter__(self) -> DiskCache:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -304,7 +291,7 @@ class DiskCache(LocalCache):
 
     def _read(self, name: bytes) -> tuple[CachedValue | None, Any]:
         """Return a value with its row (value, crc, expires, used)."""
-        row = self._database.fetch(GET, (name,))
+        row = self._database.fetch(table.GET, (name,))
         return (None if row is None else self._decoded(name, row, self._clock())), row
 
     def _decoded(self, name: bytes, row: Any, now: float) -> CachedValue | None:
@@ -329,12 +316,12 @@ class DiskCache(LocalCache):
         now = self._clock()
         expires = None if seconds is None else now + seconds
         label = None if tag is None else encode_key(tag, self._place)
-        return name, data, zlib.crc32(data), expires, now, cost_of(name, data), label
+        return name, data, zlib.crc32(data), expires, now, table.cost_of(name, data), label
 
     def _store(self, key: Any, value: Any, ttl: float | None, tag: Any = None) -> None:
         row = self._row(key, value, ttl, tag)
         try:
-            self._database.do(lambda connection: self._write(connection, row, SET), write=True)
+            self._database.do(lambda connection: self._write(connection, row, table.SET), write=True)
         except UnwritableDisk:
             with contextlib.suppress(CacheError):
                 self._remove(key)
@@ -366,9 +353,9 @@ class DiskCache(LocalCache):
     def _remove_or_discard(self, sql: str, arguments: tuple[Any, ...]) -> int:
         """Remove entries; if the disk does not accept even that, remove the file: an outdated entry must not stay."""
         try:
-            return self._database.do(change(sql, arguments), write=True)
+            return self._database.do(table.change(sql, arguments), write=True)
         except UnwritableDisk:
-            entries = int(self._database.fetch(TOTALS, ())[0])
+            entries = int(self._database.fetch(table.TOTALS, ())[0])
             self._database.discard()
             return entries
 
@@ -376,7 +363,7 @@ class DiskCache(LocalCache):
         """Remove an unusable entry, unless it was replaced meanwhile."""
         self._count(reason)
         self._used.pop(name, None)
-        self._try_to_write(change(DISCARD, (name, *row[1:])))
+        self._try_to_write(table.change(table.DISCARD, (name, *row[1:])))
 
     def _try_to_write(self, action: Callable[[Connection], object]) -> None:
         """Write a consequence of reading. It can wait if the disk is full or busy."""
@@ -396,15 +383,15 @@ class DiskCache(LocalCache):
             self._expiry_searched = now
             removed = connection.execute("delete from entries where expires <= ?", (now,)).rowcount
             self._count("expirations", removed)
-        self._count("evictions", evict(connection, self._exceeds))
+        self._count("evictions", table.evict(connection, self._exceeds))
 
     def _exceeds(self, connection: Connection) -> bool:
-        entries, cost = connection.execute(TOTALS).fetchone()
+        entries, cost = connection.execute(table.TOTALS).fetchone()
         return bool(entries > self.maxsize or cost > self.max_bytes)
 
     def _write_uses(self, connection: Connection) -> None:
         used, self._used = self._used, {}
-        write_uses(connection, used)
+        table.write_uses(connection, used)
 
     def _count(self, name: str, number: int = 1) -> None:
         with self._lock:

@@ -114,7 +114,7 @@ def _thread_wrapper(
         try:
             value = function(*args, **kwargs)
         except BaseException as error:
-            computation.fail(error)
+            computation.set_error(error)
             raise
         return computation.finish(value)
 

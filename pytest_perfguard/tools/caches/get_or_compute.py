@@ -187,7 +187,7 @@ class ThreadComputation(Computation):
         try:
             self.value = run(self.prepare(time.sleep))
         except BaseException as error:
-            self.fail(error)
+            self.set_error(error)
             raise
         if self.value is MISSING:
             return True
@@ -206,17 +206,17 @@ class ThreadComputation(Computation):
             refuse_unkeepable(value)
             run(self.keep(value))
         except BaseException as error:
-            self.fail(error)
+            self.set_error(error)
             raise
         self._flights.finish(self._flight, value)
         return value
 
-    def fail(self, error: BaseException) -> None:
+    def set_error(self, error: BaseException) -> None:
         """Release the lease, and pass the error to waiting threads."""
         try:
             run(self.release())
         finally:
-            self._flights.fail(self._flight, error)
+            self._flights.set_error(self._flight, error)
 
 
 class ComputingCache(InvalidatingCache):
@@ -258,7 +258,7 @@ class ComputingCache(InvalidatingCache):
         try:
             value = function()
         except BaseException as error:
-            computation.fail(error)
+            computation.set_error(error)
             raise
         return computation.finish(value)
 

@@ -69,6 +69,16 @@ class CacheEntry:
         self.value = self.key = None
 
 
+def new_entry(key: Hashable, value: Any, expires: float, stamp: int) -> CacheEntry:
+    """Return an entry. Not a constructor: a call of a class with `__init__` takes longer."""
+    entry = CacheEntry()
+    entry.key = key
+    entry.value = value
+    entry.expires = expires
+    entry.stamp = stamp
+    return entry
+
+
 class LruEntries:
     """The entries of one cache, and the room that they take."""
 

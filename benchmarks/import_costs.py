@@ -1,4 +1,4 @@
-"""What do well-known packages cost to import? Each in fresh interpreters with compiled bytecode; the least of seven.
+"""Measure the import of well-known packages, each in fresh interpreters with compiled bytecode; the minimum of seven.
 
     python benchmarks/import_costs.py [PACKAGE ...]
 
@@ -23,7 +23,7 @@ TIMES = 7
 
 
 def heaviest_child(trees: tuple[Imported, ...]) -> str:
-    """What of it costs most: the branch that takes the largest part of its parent, as deep as that is more than half."""
+    """Return the branch with the largest part of its parent's time, as deep as that is more than half."""
     node = max(trees, key=lambda tree: tree.total)
     while node.children:
         largest = max(node.children, key=lambda child: child.total)

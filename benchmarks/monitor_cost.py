@@ -1,4 +1,4 @@
-"""What does a record of `PerformanceMonitor` cost, beside prometheus-client and two bare readings of the clock?
+"""Compare the costs of records of `PerformanceMonitor` with prometheus-client and with two bare readings of the clock.
 
     python benchmarks/monitor_cost.py
 
@@ -78,7 +78,7 @@ def ns_per_call(call: Callable[[], object]) -> float:
 
 
 def costs() -> dict[str, float]:
-    """The least of many rounds, less the empty loop; all operations in turn, so that the machine's phases meet them all."""
+    """Return the minimum of many rounds, less the empty loop; all operations in turn, so that slow phases of the machine affect all."""
     calls = operations()
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(ROUNDS):
@@ -89,7 +89,7 @@ def costs() -> dict[str, float]:
 
 
 def bytes_per_series(number: int = 500) -> tuple[float, float]:
-    """Of counters, and of histograms whose window is full."""
+    """Return the bytes of a counter, and of a histogram whose window is full."""
     monitor = PerformanceMonitor(max_series=10 * number)
     tracemalloc.start()
     start = tracemalloc.get_traced_memory()[0]

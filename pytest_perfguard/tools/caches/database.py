@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches.entries_table import PAGE, TABLES, VERSION
+from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
 from pytest_perfguard.tools.caches.range_locks import range_locks
 
 T = TypeVar("T")
@@ -68,6 +69,22 @@ class Database:
 
     def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Any:
         """Return the first row of a query, or None."""
+        _gate.enter()
+        borrowed: _Connection | None = None
+        try:
+            borrowed = self._borrowed()
+            row = borrowed.connection.execute(sql, arguments).fetchone()
+            self._idle.append(borrowed)
+        except BaseException as error:
+            _close(borrowed)
+            if not isinstance(error, sqlite3.DatabaseError):
+                raise
+        else:
+            if len(self._idle) > MAX_IDLE:
+                self._close_one()
+            return row
+        finally:
+            _gate.leave()
         return self.do(lambda connection: connection.execute(sql, arguments).fetchone())
 
     def do(self, action: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
@@ -162,22 +179,27 @@ class Database:
 
     def _written(self, action: Callable[[sqlite3.Connection], T]) -> T:
         def transaction(connection: sqlite3.Connection) -> T:
-            connection.execute("begin immediate")
-            self._writing.connection = connection
+            self._writing.connection = (
+                connection  # before the transaction: another one of this thread would wait for it
+            )
             try:
+                connection.execute("begin immediate")
                 result = action(connection)
+                connection.execute("commit")
             finally:
                 self._writing.connection = None
-            connection.execute("commit")
             return result
 
         return self._done(transaction)
 
     def _give_back(self, borrowed: _Connection) -> None:
-        if len(self._idle) < MAX_IDLE:
-            self._idle.append(borrowed)
-        else:
-            _close(borrowed)
+        self._idle.append(borrowed)
+        if len(self._idle) > MAX_IDLE:
+            self._close_one()
+
+    def _close_one(self) -> None:
+        with contextlib.suppress(IndexError):  # taken by another thread
+            _close(self._idle.popleft())
 
     def _borrowed(self) -> _Connection:
         try:
@@ -185,11 +207,13 @@ class Database:
         except OSError:
             file = 0
         while self._idle:
-            with contextlib.suppress(IndexError):  # taken by another thread
+            try:
                 borrowed = self._idle.pop()
-                if borrowed.file == file:
-                    return borrowed
-                _close(borrowed)  # the file was moved aside or removed
+            except IndexError:  # taken by another thread
+                break
+            if borrowed.file == file:
+                return borrowed
+            _close(borrowed)  # the file was moved aside or removed
         if not file:
             self._folder.mkdir(parents=True, exist_ok=True)
         return self._opened()
@@ -264,36 +288,37 @@ class _ForkGate:
         self.reset()
 
     def reset(self) -> None:
-        self._lock = threading.RLock()  # reentrant: a finalizer may use a cache
-        self._changed = threading.Condition(self._lock)
-        self._active = 0
-        self._forking = 0
+        self._entered, self._left = AtomicCounter(), AtomicCounter()
+        self._forks = 0
+        self._no_fork = threading.Event()
+        self._no_fork.set()
+        self._lock = threading.RLock()
+        self._count_entered, self.leave = self._entered.add, self._left.add
 
     def enter(self) -> None:
-        """Begin a call, after a fork in progress."""
-        with self._lock:
-            while self._forking:
-                self._changed.wait()
-            self._active += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._active -= 1
-            if self._forking:
-                self._changed.notify_all()
+        """Begin a call, after a fork in progress. Every call of `enter` is followed by one of `leave`."""
+        self._count_entered()  # before the check: `before_fork` sets its mark and then counts
+        while self._forks:
+            self.leave()
+            self._no_fork.wait(FORK_TIMEOUT)
+            self._count_entered()
 
     def before_fork(self) -> None:
         """Wait for the calls in progress, but not for ever: one of them may be of the thread that forks."""
         with self._lock:
-            self._forking += 1
-            self._changed.wait_for(lambda: not self._active, FORK_TIMEOUT)
+            self._no_fork.clear()
+            self._forks += 1
+        deadline = time.monotonic() + FORK_TIMEOUT
+        while self._left.value() != self._entered.value() and time.monotonic() < deadline:
+            time.sleep(0.0005)
         for database in list(self.databases):
             database.close()
 
     def after_in_parent(self) -> None:
         with self._lock:
-            self._forking -= 1
-            self._changed.notify_all()
+            self._forks -= 1
+            if not self._forks:
+                self._no_fork.set()
 
     def after_in_child(self) -> None:
         self.reset()

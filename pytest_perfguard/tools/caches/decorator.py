@@ -114,7 +114,7 @@ def _thread_wrapper(
         try:
             value = function(*args, **kwargs)
         except BaseException as error:
-            computation.fail(error)
+            computation.set_error(error)
             raise
         return computation.finish(value)
 
@@ -188,11 +188,16 @@ def _unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[An
 
 
 def _hashable_key(mark: _FunctionMark, /, *args: Any, **kwargs: Any) -> Any:
-    if kwargs:
-        names = tuple(sorted(kwargs))
-        args = (*args, names, *(kwargs[name] for name in names))
-    kinds = tuple(map(type, args))
-    return (mark, args, kinds) if _DISTINCT.issuperset(kinds) else (mark, args, tuple(map(_kind, args)))
+    if not kwargs:
+        return mark, args, _kinds(args)
+    names = tuple(sorted(kwargs))
+    values = tuple(kwargs[name] for name in names)
+    return mark, args, _kinds(args), names, values, _kinds(values)
+
+
+def _kinds(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    kinds = tuple(map(type, values))
+    return kinds if _DISTINCT.issuperset(kinds) else tuple(map(_kind, values))
 
 
 def _kind(value: Any) -> Any:

@@ -10,15 +10,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from sqlite3 import Connection
-from types import TracebackType
 from typing import Any, Final
 
 from pytest_perfguard.core.tool_errors import CacheError
+from pytest_perfguard.tools.caches import entries_table as table
 from pytest_perfguard.tools.caches.database import Database, UnwritableDisk
-from pytest_perfguard.tools.caches.entries_table import DISCARD, GET, INSERT, SET, TOTALS, change, cost_of, evict
 from pytest_perfguard.tools.caches.get_or_compute import LocalCache
 from pytest_perfguard.tools.caches.keys import decode_key, encode_key
-from pytest_perfguard.tools.caches.level import (
+from pytest_perfguard.tools.caches.level import (  # fmt: skip
     DEFAULT,
     MISSING,
     CachedValue,
@@ -27,6 +26,7 @@ from pytest_perfguard.tools.caches.level import (
     checked_bound,
     checked_ttl,
 )
+from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
 from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
 from pytest_perfguard.tools.caches.serializers import JSON, Serializer, encoded
 
@@ -36,6 +36,8 @@ TTL: Final = 3_600.0
 
 #: Hits whose time of use is not in the file yet.
 MAX_UNWRITTEN: Final = 256
+#: Seconds within which two uses of an entry count as one: a hit soon after another one writes nothing.
+USE_RESOLUTION: Final = 0.5
 #: Bytes of a value after which the log, which has its size, is copied at once.
 LARGE: Final = 1_000_000
 #: Seconds between two searches for all expired entries, each of which reads the whole table.
@@ -93,7 +95,8 @@ class DiskCache(LocalCache):
         self._lock = threading.RLock()
         self._used: dict[bytes, float] = {}
         self._expiry_searched = -EXPIRY_INTERVAL
-        self._counts = dict.fromkeys(("hits", "misses", "evictions", "expirations", "refusals", "corrupt"), 0)
+        self._counts = dict.fromkeys(("evictions", "expirations", "refusals", "corrupt"), 0)
+        self._hits, self._misses = AtomicCounter(), AtomicCounter()
         self._unreadable_log, self._refused_log = RateLimitedLog(), RateLimitedLog()
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -103,15 +106,17 @@ class DiskCache(LocalCache):
 
     def lookup(self, key: Any) -> CachedValue | None:
         """Return the value and its remaining seconds, or None."""
-        name = self._name(key)
-        found = self._read(name)
+        name, now = self._name(key), self._clock()
+        row = self._database.fetch(table.GET, (name,))
+        found = None if row is None else self._decoded(name, row, now)
         if found is None:
-            self._count("misses")
+            self._misses.add()
             return None
-        self._count("hits")
-        self._used[name] = self._clock()
-        if len(self._used) >= MAX_UNWRITTEN:
-            self._try_to_write(self._write_uses)
+        self._hits.add()
+        if now - row[3] >= USE_RESOLUTION:
+            self._used[name] = now
+            if len(self._used) >= MAX_UNWRITTEN:
+                self._try_to_write(self._write_uses)
         return found
 
     def set(self, key: Any, value: Any, ttl: float | None = DEFAULT, *, tag: Any = None) -> None:
@@ -135,7 +140,7 @@ class DiskCache(LocalCache):
 
         def insert(connection: Connection) -> bool:
             connection.execute("delete from entries where key = ? and expires <= ?", (row[0], now))
-            return self._write(connection, row, f"{INSERT} on conflict (key) do nothing")
+            return self._write(connection, row, f"{table.INSERT} on conflict (key) do nothing")
 
         with self._changing(key):
             return self._database.do(insert, write=True)
@@ -149,15 +154,15 @@ class DiskCache(LocalCache):
         sql = "update entries set value = ?, crc = ?, used = ?, cost = ? where key = ? and value = ? and expires is ?"
         with self._changing(key):
             while True:
-                row = self._current_row(name)
-                if row is None:
+                found, row = self._read(name)
+                if found is None:
                     if self.add(key, default + delta):
                         return default + delta
                     continue  # another process was faster
-                total = self._serializer.loads(row[0]) + delta
+                total = found.value + delta
                 data = encoded(self._serializer, total, self._place)
-                new = data, zlib.crc32(data), self._clock(), cost_of(name, data), name, row[0], row[2]
-                if self._database.do(change(sql, new), write=True):
+                new = data, zlib.crc32(data), self._clock(), table.cost_of(name, data), name, row[0], row[2]
+                if self._database.do(table.change(sql, new), write=True):
                     return total
 
     incr = increment
@@ -167,7 +172,7 @@ class DiskCache(LocalCache):
         name, seconds, now = self._name(key), checked_ttl(ttl, self.ttl), self._clock()
         sql = "update entries set expires = ? where key = ? and (expires is null or expires > ?)"
         expires = None if seconds is None else now + seconds
-        return self._database.do(change(sql, (expires, name, now)), write=True) > 0
+        return self._database.do(table.change(sql, (expires, name, now)), write=True) > 0
 
     def delete(self, key: Any) -> bool:
         """Remove a key and return whether it was there. On a full disk the whole cache is removed, if need be."""
@@ -178,11 +183,11 @@ class DiskCache(LocalCache):
         """Remove a key and return its value, or `default`. Of several processes one gets the value."""
         name = self._name(key)
         with self._changing(key):
-            row = self._current_row(name)
-            if row is None or not self._database.do(change(DISCARD, (name, *row[1:])), write=True):
+            found, row = self._read(name)
+            if found is None or not self._database.do(table.change(table.DISCARD, (name, *row[1:])), write=True):
                 return default
             self._used.pop(name, None)
-            return self._serializer.loads(row[0])
+            return found.value
 
     def evict(self, tag: Any) -> int:
         """Remove all entries with a tag, and return their number."""
@@ -199,10 +204,6 @@ class DiskCache(LocalCache):
         self._remove_all("delete from entries", ())
         self._used.clear()
 
-    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
-        """Return the values of several keys, in their order."""
-        return [self.get(key, default) for key in keys]
-
     def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT, *, tag: Any = None) -> None:
         """Set several pairs of key and value in one transaction."""
         given = list(pairs)
@@ -210,7 +211,7 @@ class DiskCache(LocalCache):
         with contextlib.ExitStack() as stack:
             for key, _value in given:
                 stack.enter_context(self._changing(key))
-            self._database.do(lambda connection: [self._write(connection, row, SET) for row in rows], write=True)
+            self._database.do(lambda connection: [self._write(connection, row, table.SET) for row in rows], write=True)
 
     def memoize(self, ttl: float | None = DEFAULT, *, key: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """Return a decorator that keeps the results of a function here: `cached(cache, ttl, key=key)`."""
@@ -220,9 +221,9 @@ class DiskCache(LocalCache):
 
     def stats(self) -> LevelStats:
         """Return the current statistics: entries and bytes of all processes, the other counts of this one."""
-        entries, cost = self._database.fetch(TOTALS, ())
+        entries, cost = self._database.fetch(table.TOTALS, ())
         with self._lock:
-            return LevelStats(entries, cost, **self._counts)
+            return LevelStats(entries, cost, self._hits.value(), self._misses.value(), **self._counts)
 
     def size_on_disk(self) -> int:
         """Return the bytes of the files."""
@@ -256,7 +257,8 @@ class DiskCache(LocalCache):
 
     def __contains__(self, key: Any) -> bool:
         """Return whether a key is there, without counting a hit or a miss."""
-        return self._current_row(self._name(key)) is not None
+        row = self._database.fetch(table.GET, (self._name(key),))
+        return row is not None and (row[2] is None or row[2] > self._clock())
 
     def __iter__(self) -> Iterator[Any]:
         """Visit the keys that have not expired, as they are now."""
@@ -267,15 +269,10 @@ class DiskCache(LocalCache):
     def __len__(self) -> int:
         return self.stats().entries
 
-    def __bool__(self) -> bool:
-        return True
-
     def __enter__(self) -> DiskCache:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -285,17 +282,22 @@ class DiskCache(LocalCache):
         """Reset in a forked child."""
         super().begin_anew()
         self._lock = threading.RLock()
+        self._hits.begin_anew()
+        self._misses.begin_anew()
         self._used = {}
 
     def _name(self, key: Any) -> bytes:
         return encode_key(key, self._place)
 
-    def _read(self, name: bytes) -> CachedValue | None:
-        row = self._database.fetch(GET, (name,))
-        if row is None:
-            return None
+    def _read(self, name: bytes) -> tuple[CachedValue | None, Any]:
+        """Return a value with its row (value, crc, expires, used)."""
+        row = self._database.fetch(table.GET, (name,))
+        return (None if row is None else self._decoded(name, row, self._clock())), row
+
+    def _decoded(self, name: bytes, row: Any, now: float) -> CachedValue | None:
+        """Return the value of a row, or None if it has expired or cannot be read, in which case it is removed."""
         data, crc, expires, _used = row
-        left = None if expires is None else expires - self._clock()
+        left = None if expires is None else expires - now
         if left is not None and left <= 0:
             self._discard(name, "expirations", row)
             return None
@@ -308,23 +310,18 @@ class DiskCache(LocalCache):
             self._discard(name, "corrupt", row)
             return None
 
-    def _current_row(self, name: bytes) -> Any:
-        """Return (value, crc, expires, used) of an entry that has not expired, or None."""
-        row = self._database.fetch(GET, (name,))
-        return None if row is None or (row[2] is not None and row[2] <= self._clock()) else row
-
     def _row(self, key: Any, value: Any, ttl: float | None, tag: Any) -> tuple[Any, ...]:
         name, seconds = self._name(key), checked_ttl(ttl, self.ttl)
         data = encoded(self._serializer, value, self._place)
         now = self._clock()
         expires = None if seconds is None else now + seconds
         label = None if tag is None else encode_key(tag, self._place)
-        return name, data, zlib.crc32(data), expires, now, cost_of(name, data), label
+        return name, data, zlib.crc32(data), expires, now, table.cost_of(name, data), label
 
     def _store(self, key: Any, value: Any, ttl: float | None, tag: Any = None) -> None:
         row = self._row(key, value, ttl, tag)
         try:
-            self._database.do(lambda connection: self._write(connection, row, SET), write=True)
+            self._database.do(lambda connection: self._write(connection, row, table.SET), write=True)
         except UnwritableDisk:
             with contextlib.suppress(CacheError):
                 self._remove(key)
@@ -356,9 +353,9 @@ class DiskCache(LocalCache):
     def _remove_or_discard(self, sql: str, arguments: tuple[Any, ...]) -> int:
         """Remove entries; if the disk does not accept even that, remove the file: an outdated entry must not stay."""
         try:
-            return self._database.do(change(sql, arguments), write=True)
+            return self._database.do(table.change(sql, arguments), write=True)
         except UnwritableDisk:
-            entries = int(self._database.fetch(TOTALS, ())[0])
+            entries = int(self._database.fetch(table.TOTALS, ())[0])
             self._database.discard()
             return entries
 
@@ -366,7 +363,7 @@ class DiskCache(LocalCache):
         """Remove an unusable entry, unless it was replaced meanwhile."""
         self._count(reason)
         self._used.pop(name, None)
-        self._try_to_write(change(DISCARD, (name, *row[1:])))
+        self._try_to_write(table.change(table.DISCARD, (name, *row[1:])))
 
     def _try_to_write(self, action: Callable[[Connection], object]) -> None:
         """Write a consequence of reading. It can wait if the disk is full or busy."""
@@ -374,7 +371,7 @@ class DiskCache(LocalCache):
             self._database.do(action, write=True)
 
     def _peek(self, key: Any) -> Any:
-        found = self._read(self._name(key))
+        found, _row = self._read(self._name(key))
         return MISSING if found is None else found.value
 
     def _make_room(self, connection: Connection) -> None:
@@ -386,16 +383,15 @@ class DiskCache(LocalCache):
             self._expiry_searched = now
             removed = connection.execute("delete from entries where expires <= ?", (now,)).rowcount
             self._count("expirations", removed)
-        self._count("evictions", evict(connection, self._exceeds))
+        self._count("evictions", table.evict(connection, self._exceeds))
 
     def _exceeds(self, connection: Connection) -> bool:
-        entries, cost = connection.execute(TOTALS).fetchone()
+        entries, cost = connection.execute(table.TOTALS).fetchone()
         return bool(entries > self.maxsize or cost > self.max_bytes)
 
     def _write_uses(self, connection: Connection) -> None:
         used, self._used = self._used, {}
-        rows = [(when, name) for name, when in list(used.items())]
-        connection.executemany("update entries set used = max(used, ?) where key = ?", rows)
+        table.write_uses(connection, used)
 
     def _count(self, name: str, number: int = 1) -> None:
         with self._lock:

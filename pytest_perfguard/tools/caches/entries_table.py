@@ -61,3 +61,9 @@ def evict(connection: Connection, exceeds: Callable[[Connection], bool]) -> int:
             if not exceeds(connection):
                 break
     return number
+
+
+def write_uses(connection: Connection, used: dict[bytes, float]) -> None:
+    """Write the times of last use, unless a later one is known."""
+    rows = [(when, name) for name, when in list(used.items())]
+    connection.executemany("update entries set used = max(used, ?) where key = ?", rows)

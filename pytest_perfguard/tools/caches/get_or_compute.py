@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, Protocol
@@ -22,7 +22,11 @@ FIRST_PAUSE: Final = 0.002
 MAX_PAUSE: Final = 0.05
 
 #: Objects that yield their values once: kept in a cache, they would be empty for the next caller.
-_ONE_SHOT: Final = (GeneratorType, AsyncGeneratorType, map, filter, zip, enumerate, reversed)
+_ONE_SHOT: Final[tuple[type[Any], ...]] = (
+    GeneratorType, AsyncGeneratorType, map, filter, zip, enumerate, reversed,
+    type(iter([])), type(iter(())), type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())),
+    type(iter("")), type(reversed([])),
+)  # fmt: skip
 
 
 class Computable(Protocol):
@@ -78,12 +82,18 @@ class Computation:
 
     def keep(self, value: Any) -> Calls[None]:
         """Keep the computed value, unless its key was modified meanwhile, and release the lease."""
-        if self._token is not None:
-            store = self._cache.store(self._key, value, self._ttl)
-            try:
+        try:
+            if self._token is not None:
+                store = self._cache.store(self._key, value, self._ttl)
                 yield from keep_if_valid(self._token, store, self._cache.removal(self._key))
-            except Exception as error:
-                self._log.warning("the value computed for %r could not be kept: %s", self._key, error)
+        except GeneratorExit:  # the event loop has ended
+            self.release_now()
+            raise
+        except Exception as error:
+            self._log.warning("the value computed for %r could not be kept: %s", self._key, error)
+        except BaseException:  # the caller was cancelled
+            yield from self.release()
+            raise
         yield from self.release()
 
     def release(self) -> Calls[None]:
@@ -177,7 +187,7 @@ class ThreadComputation(Computation):
         try:
             self.value = run(self.prepare(time.sleep))
         except BaseException as error:
-            self.fail(error)
+            self.set_error(error)
             raise
         if self.value is MISSING:
             return True
@@ -196,17 +206,17 @@ class ThreadComputation(Computation):
             refuse_unkeepable(value)
             run(self.keep(value))
         except BaseException as error:
-            self.fail(error)
+            self.set_error(error)
             raise
         self._flights.finish(self._flight, value)
         return value
 
-    def fail(self, error: BaseException) -> None:
+    def set_error(self, error: BaseException) -> None:
         """Release the lease, and pass the error to waiting threads."""
         try:
             run(self.release())
         finally:
-            self._flights.fail(self._flight, error)
+            self._flights.set_error(self._flight, error)
 
 
 class ComputingCache(InvalidatingCache):
@@ -219,6 +229,10 @@ class ComputingCache(InvalidatingCache):
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value, or `default`."""
         raise NotImplementedError
+
+    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """Return the values of several keys, in their order."""
+        return [self.get(key, default) for key in keys]
 
     def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
         """Return the value of a key, or the result of `function()`, which is then kept for `ttl` seconds.
@@ -244,7 +258,7 @@ class ComputingCache(InvalidatingCache):
         try:
             value = function()
         except BaseException as error:
-            computation.fail(error)
+            computation.set_error(error)
             raise
         return computation.finish(value)
 
@@ -259,6 +273,10 @@ class AsyncComputingCache(InvalidatingCache):
     async def get(self, key: Any, default: Any = None) -> Any:
         """Return the value, or `default`."""
         raise NotImplementedError
+
+    async def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """Return the values of several keys, in their order."""
+        return [await self.get(key, default) for key in keys]
 
     async def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
         """Return the value of a key, or the result of `function()`, awaited, which is then kept for `ttl` seconds.

@@ -23,7 +23,10 @@ def encode_key(key: Any, cache: str) -> bytes:
         if the key is not plain data: text, bytes, finite numbers, True, False, None, and tuples of these.
     """
     if type(key) is str:
-        name = key.encode(errors="surrogatepass")
+        try:
+            name = key.encode()
+        except UnicodeEncodeError:
+            name = key.encode(errors="surrogatepass")
         return name if not name.startswith(_LITERAL) else _literal(key)
     if isinstance(key, str):  # of a subclass, such as a member of an enumeration
         return encode_key(str.__str__(key), cache)

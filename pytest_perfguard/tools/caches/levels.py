@@ -261,10 +261,6 @@ class MultiLevelCache(MultiLevelBase, ComputingCache):
         with self._changing_all():
             run(self.clearing())
 
-    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
-        """Return the values of several keys, in their order."""
-        return [self.get(key, default) for key in keys]
-
     def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""
         for key, value in pairs:
@@ -322,10 +318,6 @@ class AsyncMultiLevelCache(MultiLevelBase, AsyncComputingCache):
         """Clear all levels."""
         with self._changing_all():
             await run_async(self.clearing())
-
-    async def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
-        """Return the values of several keys, in their order."""
-        return [await self.get(key, default) for key in keys]
 
     async def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""

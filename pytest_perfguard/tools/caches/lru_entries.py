@@ -17,7 +17,7 @@ from heapq import heappop, heappush, heapreplace
 from typing import Any, Final
 
 #: Entries up to which one dictionary is copied within a fraction of a millisecond.
-MAX_SINGLE: Final = 2_048
+MAX_SINGLE: Final = 4_096
 #: Entries per dictionary of a larger cache, on average.
 SEGMENT_SIZE: Final = 512
 MAX_SEGMENTS: Final = 4_096
@@ -67,6 +67,16 @@ class CacheEntry:
     def empty(self) -> None:
         self.expires = _REMOVED  # first: a reader reads the value before this, and then finds it removed
         self.value = self.key = None
+
+
+def new_entry(key: Hashable, value: Any, expires: float, stamp: int) -> CacheEntry:
+    """Return an entry. Not a constructor: a call of a class with `__init__` takes longer."""
+    entry = CacheEntry()
+    entry.key = key
+    entry.value = value
+    entry.expires = expires
+    entry.stamp = stamp
+    return entry
 
 
 class LruEntries:
@@ -246,8 +256,10 @@ def _number_of_segments(maxsize: float) -> int:
 
 def _first(segment: OrderedDict[Hashable, CacheEntry]) -> CacheEntry | None:
     while segment:
-        with contextlib.suppress(RuntimeError, StopIteration, KeyError):  # a hit moved an entry meanwhile
+        try:
             return next(iter(segment.values()))
+        except (RuntimeError, StopIteration, KeyError):  # a hit moved an entry meanwhile
+            continue
     return None
 
 

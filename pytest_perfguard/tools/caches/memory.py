@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pytest_perfguard.tools.caches.get_or_compute import LocalCache
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, CachedValue, LevelStats, checked_bound, checked_ttl
-from pytest_perfguard.tools.caches.lru_entries import CacheEntry, LruEntries, items_of
+from pytest_perfguard.tools.caches.lru_entries import CacheEntry, LruEntries, items_of, new_entry
 
 MAXSIZE: Final = 1_000
 TTL: Final = 60.0
@@ -111,10 +111,6 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
 
     free_memory = clear
     relieve = clear  # the former name
-
-    def multi_get(self, keys: Iterable[Hashable], default: Any = None) -> list[Any]:
-        """Return the values of several keys, in their order."""
-        return [self.get(key, default) for key in keys]
 
     def multi_set(self, pairs: Iterable[tuple[Hashable, Any]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""
@@ -266,26 +262,37 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
 
     def _store(self, key: Hashable, value: Any, ttl: float | None) -> None:
         seconds = self._seconds if ttl == DEFAULT else checked_ttl(ttl, None)
-        entry = CacheEntry()
-        entry.key = key
-        entry.value = value
-        entry.expires = math.inf if seconds is None else self._clock() + seconds
-        entry.stamp = next(self._stamp)
+        now = self._clock()
+        expires = math.inf if seconds is None else now + seconds
+        stamp = next(self._stamp)
         self._written()
         if self._is_weighed:
-            self._store_weighed(entry)
+            self._store_weighed(new_entry(key, value, expires, stamp))
             return
         entries = self._segments[0]
         old = entries.get(key)
-        entries[key] = entry
-        self._to_check.append(entry)
         if old is not None:
-            self._touch_quietly(key)
+            # In place, unless it has expired: a reader that has the former value would find a time in the future.
+            if now < old.expires and self._replace(old, key, value, expires, stamp):
+                return
             old.empty()
-            self._limit_checks(len(entries))
-        elif len(entries) > self.maxsize:
+            entries.pop(key, None)
+        entry = entries[key] = new_entry(key, value, expires, stamp)
+        self._to_check.append(entry)
+        if len(entries) > self.maxsize:
             for removed in self._make_room():
                 removed.empty()
+        elif old is not None:
+            self._limit_checks(len(entries))
+
+    def _replace(self, old: CacheEntry, key: Hashable, value: Any, expires: float, stamp: int) -> bool:
+        """Give an entry a new value, and return whether it is still in its place."""
+        old.value, old.expires, old.stamp = value, expires, stamp
+        try:
+            self._touch(key)
+        except KeyError:
+            return False
+        return self._find(key) is old
 
     def _remove(self, key: Hashable) -> bool:
         entry = self._pop(key)

@@ -45,7 +45,7 @@ class JsonSerializer:
 
     def loads(self, data: bytes, /) -> Any:
         """Return the value; raise ValueError if the bytes are not JSON."""
-        return json.loads(data)
+        return json.loads(data.decode())
 
 
 JSON: Final = JsonSerializer()

@@ -82,13 +82,13 @@ class SingleFlight:
         try:
             value = compute()
         except BaseException as error:
-            self.fail(flight, error)
+            self.set_error(flight, error)
             raise
         self.finish(flight, value)
         return value
 
     def join(self, key: Hashable) -> tuple[ThreadFlight, bool]:
-        """Return the computation of a key, and whether the caller must make it, and then call `finish` or `fail`.
+        """Return the computation of a key, and whether the caller must make it, and then call `finish` or `set_error`.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class SingleFlight:
         self._end(flight)
         flight.future.set_result(value)
 
-    def fail(self, flight: ThreadFlight, error: BaseException) -> None:
+    def set_error(self, flight: ThreadFlight, error: BaseException) -> None:
         """Pass an error to all waiting threads. An interrupt or an exit concerns only the computing thread."""
         self._end(flight)
         if not isinstance(error, Exception):

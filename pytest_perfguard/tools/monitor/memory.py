@@ -267,7 +267,11 @@ def _free_memory(obj: Any) -> object:
 
 
 def _run_free(free: Free, obj: Any, loop: asyncio.AbstractEventLoop | None) -> None:
-    """Free memory of an object; run a coroutine in the event loop in which the object was registered."""
+    """Free memory of an object; what belongs to an event loop in the loop in which it was registered."""
+    is_async = inspect.iscoroutinefunction(getattr(obj, "acquire", None))
+    if is_async and loop is not None and not loop.is_closed() and running_loop() is not loop:
+        loop.call_soon_threadsafe(free, obj)
+        return
     result = free(obj)
     if not inspect.iscoroutine(result):
         return

@@ -34,7 +34,7 @@ class MemorySample:
 
         The resident set includes code and memory that is free for reuse, which no cache can give back.
         """
-        if self.heap_used is None:
+        if not self.heap_used:
             return self.rss
         return self.heap_used + (self.heap_mapped or 0) + BLOCK_BYTES * self.blocks
 

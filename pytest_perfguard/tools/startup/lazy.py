@@ -128,9 +128,11 @@ class LazyModuleLoader:
 
         def get_attribute(name: str) -> Any:
             if name in homes:
-                value = getattr(self.load(f"{package}.{homes[name]}"), name)
-                # A submodule of the same name has just become the attribute. The value must stay in its place.
+                module = homes[name]
+                value = getattr(self.load(f"{package}.{module}"), name)
                 setattr(sys.modules[package], name, value)
+                if homes.get(module) == module:  # the import has made the submodule the attribute in its place
+                    setattr(sys.modules[package], module, getattr(self.load(f"{package}.{module}"), module))
                 return value
             if name in modules:
                 return self.load(f"{package}.{name}")

@@ -1,0 +1,147 @@
+"""Code of the user's that runs in the middle of a cache's work: finalizers, comparisons, hashes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pytest_perfguard import DiskCache, MemoryCache, MultiLevelCache
+
+#: Garbage in cycles, collected at any moment, whose finalizers use the same cache; in several threads.
+PROGRAM = """
+import gc, sys, threading, time
+import pytest_perfguard as perfguard
+gc.set_threshold(30)
+MAKE
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        use(7)
+
+until = time.monotonic() + 2.5
+def work(seed):
+    number = seed
+    while time.monotonic() < until:
+        number += 1
+        Cycle()
+        use(number)
+
+threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print("fine")
+"""
+
+TOOLS = {
+    "MemoryCache": """
+cache = perfguard.MemoryCache(20)
+weighed = perfguard.MemoryCache(50, getsizeof=lambda value: 2)
+def use(number):
+    cache.set(number % 40, [number]); cache.get(number % 30); cache.stats(); cache.delete(number % 40)
+    weighed.set(number % 90, [number]); weighed.get(number % 90); weighed.expire(); len(weighed); list(weighed)
+""",
+    "computing": """
+cache = perfguard.MultiLevelCache([perfguard.MemoryCache(20)])
+def use(number):
+    try:
+        cache.get_or_compute(number % 40, lambda: [number]); cache.delete(number % 40); cache.stats()
+    except perfguard.CacheError:
+        pass  # the finalizer runs while its thread computes this key
+""",
+    "DiskCache": """
+import tempfile
+cache = perfguard.DiskCache(tempfile.mkdtemp(), maxsize=20)
+def use(number):
+    cache.set(str(number % 40), number); cache.get(str(number % 30)); cache.delete(str(number % 40)); cache.stats()
+""",
+    "PerformanceMonitor": """
+monitor = perfguard.PerformanceMonitor()
+monitor.alert("hits > 1e12", on_record=True)
+def use(number):
+    monitor.count("hits"); monitor.count("calls", route=number % 30); monitor.observe("size", number)
+    with monitor.in_progress("open"):
+        monitor.summary(); monitor.remove("calls", route=number % 30)
+""",
+    "MemoryManager": """
+manager = perfguard.MemoryManager(collect_above=10**12, clear_above=10**12)
+keep = perfguard.MemoryCache()
+def use(number):
+    name = f"{threading.get_ident()} {id(object())}"
+    try:
+        manager.register_cache(name, keep); manager.sample(); manager.unregister(name)
+    except (KeyError, ValueError):
+        pass  # the finalizer had the same name
+""",
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_finalizers_may_use_the_object_that_is_at_work(tool):
+    program = PROGRAM.replace("MAKE", TOOLS[tool])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "fine\n", done.stderr[-3000:]
+    assert "Exception ignored" not in done.stderr
+
+
+def in_time(call):
+    """Run in a thread, so that a deadlock fails the test."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("maxsize", [3, 5_000])
+def test_a_comparison_may_use_the_cache(maxsize):
+    cache = MultiLevelCache([MemoryCache(maxsize)])
+
+    class Key:
+        def __init__(self, number):
+            self.number = number
+
+        def __hash__(self):
+            cache.set("hashed", 1)
+            return 5
+
+        def __eq__(self, other):
+            cache.get_or_compute("compared", lambda: 1)
+            return self.number == other.number
+
+    def use():
+        for number in range(5):
+            cache.set(Key(number), number)
+            assert cache.get(Key(number)) == number
+            assert cache.get_or_compute(Key(number + 10), lambda: 2) == 2
+            cache.delete(Key(number))
+
+    in_time(use)
+
+
+def test_a_finalizer_that_waits_for_another_thread_meets_no_lock(tmp_path):
+    """The other thread uses the same cache."""
+    for cache in (MemoryCache(2), MemoryCache(4, getsizeof=lambda value: 2)):
+
+        class Waits:
+            def __del__(self, cache=cache):
+                in_time(lambda: (cache.get("b"), cache.set("c", 1), cache.stats()))
+
+        def use(cache=cache, kind=Waits):
+            for number in range(6):
+                cache.set(number, kind())
+            cache.set(0, 1)
+            cache.delete(5)
+            cache.clear()
+
+        in_time(use)
+
+
+def test_a_finalizer_writes_in_the_middle_of_a_transaction(tmp_path):
+    disk = DiskCache(tmp_path)
+    outcome = disk._database.do(lambda connection: disk.set("inner", 1), write=True)
+    assert outcome is None
+    assert disk.get("inner") == 1

@@ -111,8 +111,8 @@ def test_text_is_shown_in_one_way(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_hold_one_thought(path):
-    """A file that outgrows 400 lines holds more than one thought."""
-    assert len(path.read_text().splitlines()) <= 400
+    """Most files have 100 to 400 lines; one that outgrows 500 holds more than one thought."""
+    assert len(path.read_text().splitlines()) <= 500
 
 
 def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):

@@ -9,9 +9,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from pytest_perfguard.engine.runner.fingerprint import fingerprint
 from pytest_perfguard.engine.runner.protocol import Hello
-from pytest_perfguard.engine.runner.test_identity import IdentifiedTests, function_of, identify_tests
+from pytest_perfguard.engine.runner.test_identity import IdentifiedTests, fingerprint, function_of, identify_tests
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.output import usage_error
 

@@ -86,7 +86,7 @@ def test_a_claim_is_measured_once_in_a_process():
     assert not tally.needs_claim("a<b")
     tally.close_process(1.0)
     assert tally.needs_claim("a<b")
-    assert tally.measurement.contests["a<b"].log_ratios == (0.5,)
+    assert tally.measurement.claims["a<b"].log_ratios == (0.5,)
 
 
 def test_the_time_that_was_lost_is_that_of_the_process_where_it_was_most():

@@ -38,7 +38,7 @@ def test_a_wrong_ini_key_is_a_usage_error_that_names_it(project):
         ("perf(treshold='5%')", "marker perf of test_x.py::test_it: unknown keyword 'treshold' (valid: threshold, "),
         ("perf('5%')", "marker perf of test_x.py::test_it: '5%' is a positional argument; use keywords"),
         ("perf(max_time=5)", "max_time in the marker perf of test_x.py::test_it: 5 is not a duration"),
-        ("perf(setup=3)", "setup in the marker perf of test_x.py::test_it: 3 cannot be called"),
+        ("perf(setup=3)", "setup in the marker perf of test_x.py::test_it: 3 is not callable"),
         ("perf(setup=coroutine)", "is a coroutine function and the test is not"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_block_that_forks_ends_its_transaction_in_the_parent_only():
         assert in_child(child_leaves_the_block) == 0
 
 
-def test_what_the_parent_has_lent_may_be_released_in_the_child_once_and_is_not_lent_there():
+def test_an_object_that_the_parent_has_lent_may_be_released_once_in_the_child():
     destroyed = []
     pool = ObjectPool(object, initial=2, max_size=2, destroy=destroyed.append)
     thing = pool.acquire()

@@ -122,6 +122,7 @@ def test_an_object_that_the_parent_has_lent_may_be_released_once_in_the_child():
         return False
 
     assert in_child(check) == 0
+    assert in_child(lambda: in_child(check) == 0) == 0  # in a grandchild
     pool.release(thing)
     assert pool.stats().idle == 2
 

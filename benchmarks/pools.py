@@ -1,9 +1,9 @@
-"""What do pools cost, beside `queue.LifoQueue`, SQLAlchemy's QueuePool and psycopg_pool?
+"""Measure the pools beside `queue.LifoQueue`, SQLAlchemy's QueuePool and psycopg_pool.
 
     python benchmarks/pools.py
 
-Needs sqlalchemy and psycopg_pool; psycopg_pool is left out where no PostgreSQL server answers at PERFGUARD_POSTGRESQL (by
-default on 127.0.0.1:5432). Everything is measured in turn in one process.
+Needs sqlalchemy and psycopg_pool. psycopg_pool is skipped where no PostgreSQL server answers at PERFGUARD_POSTGRESQL (by
+default on 127.0.0.1:5432). All pools are measured in turns in one process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import os
 import queue
 import statistics
+import sys
 import threading
 import time
 import tracemalloc
@@ -27,6 +28,7 @@ POSTGRESQL = os.environ.get(
 )
 CALLS = 1_000
 ROUNDS = 100
+RUNS = 5
 
 
 class Thing:
@@ -40,7 +42,7 @@ class Thing:
 
 
 def uncontended() -> dict[str, float]:
-    """Microseconds to take and give back, the least of many rounds."""
+    """Return the microseconds to acquire and release, the minimum of many rounds."""
     lifo: queue.LifoQueue[Thing] = queue.LifoQueue()
     for _ in range(4):
         lifo.put(Thing())
@@ -53,11 +55,16 @@ def uncontended() -> dict[str, float]:
     def from_objects() -> None:
         objects.release(objects.acquire())
 
+    def from_items() -> None:
+        with objects.item():
+            pass
+
     def from_connections() -> None:
         connections.release(connections.acquire())
 
     calls: dict[str, Callable[[], None]] = {
-        "queue.LifoQueue": from_lifo, "ObjectPool": from_objects, "ConnectionPool": from_connections,
+        "queue.LifoQueue": from_lifo, "ObjectPool": from_objects, "ObjectPool.item()": from_items,
+        "ConnectionPool": from_connections,
     }  # fmt: skip
     calls |= {"SQLAlchemy QueuePool": sqlalchemy_call()}
     psycopg = psycopg_pools()
@@ -103,9 +110,9 @@ def psycopg_pools() -> Callable[[], None] | None:
 
 
 def contended(take: Callable[[], Thing], give: Callable[[Thing], None], threads: int = 16) -> tuple[float, float]:
-    """(thousand rounds per second, p99 of the waits in ms) of threads that hold a thing for 50 us."""
+    """Return (thousand acquisitions per second, p99 of the waits in ms) of threads that hold an object for 50 us."""
     waits: list[float] = []
-    end = perf_counter() + 2.0
+    end = perf_counter() + 1.0
 
     def work() -> None:
         mine = []
@@ -127,7 +134,7 @@ def contended(take: Callable[[], Thing], give: Callable[[Thing], None], threads:
 
 
 async def asynchronous() -> dict[str, tuple[float, float]]:
-    """(us to take and give back, seconds for 1,000 tasks that share 10, five turns each)."""
+    """Return (us to acquire and release, seconds for 1,000 tasks that share 10 objects, five acquisitions each)."""
     import psycopg
     import psycopg_pool
 
@@ -167,23 +174,23 @@ async def asynchronous() -> dict[str, tuple[float, float]]:
             await pool.wait()
             await measure("psycopg_pool (async)", pool.getconn, pool.putconn)
     except (psycopg.Error, psycopg_pool.PoolTimeout):
-        print("no PostgreSQL server: psycopg_pool is left out")
+        print("no PostgreSQL server: psycopg_pool is skipped")
     return found
 
 
 def bytes_per_idle(number: int = 1000) -> float:
     tracemalloc.start()
     start = tracemalloc.get_traced_memory()[0]
-    pool = ObjectPool(int, initial=number, max_size=number)  # the object itself takes nothing
+    pool = ObjectPool(object, initial=number, max_size=number)
     used = tracemalloc.get_traced_memory()[0] - start
     tracemalloc.stop()
     pool.close()
-    return used / number
+    return used / number - sys.getsizeof(object())
 
 
 def main() -> None:
     rows = [[name, f"{us:.2f}"] for name, us in uncontended().items()]
-    print(tabulate(rows, ["uncontended, threads", "us to take and give back"], disable_numparse=True), end="\n\n")
+    print(tabulate(rows, ["uncontended, threads", "us to acquire and release"], disable_numparse=True), end="\n\n")
     objects = ObjectPool(Thing, initial=4, max_size=4)
     lifo: queue.LifoQueue[Thing] = queue.LifoQueue()
     for _ in range(4):
@@ -193,20 +200,22 @@ def main() -> None:
         from sqlalchemy.pool import QueuePool
 
         alchemy = QueuePool(Thing, pool_size=4, max_overflow=0, reset_on_return=None, timeout=60)
-        for name, take, give in (
+        pools = (
             ("queue.LifoQueue", lifo.get, lifo.put),
             ("ObjectPool", objects.acquire, objects.release),
             ("ConnectionPool", connections.acquire, connections.release),
             ("SQLAlchemy QueuePool", alchemy.connect, lambda connection: connection.close()),
-        ):
-            rate, p99 = contended(take, give)
+        )
+        runs = [[contended(take, give) for _name, take, give in pools] for _ in range(RUNS)]
+        for (name, _take, _give), found in zip(pools, zip(*runs, strict=True), strict=True):
+            rate, p99 = (statistics.median(values) for values in zip(*found, strict=True))
             rows.append([name, f"{rate:.1f}", f"{p99:.2f}"])
     print(
-        tabulate(rows, ["16 threads, 4 things", "thousand per second", "p99 wait, ms"], disable_numparse=True),
+        tabulate(rows, ["16 threads, 4 objects", "thousand per second", "p99 wait, ms"], disable_numparse=True),
         end="\n\n",
     )
     rows = [[name, f"{us:.2f}", f"{seconds:.3f}"] for name, (us, seconds) in asyncio.run(asynchronous()).items()]
-    print(tabulate(rows, ["asyncio", "us to take and give back", "1,000 tasks x 5 on 10, s"], disable_numparse=True))
+    print(tabulate(rows, ["asyncio", "us to acquire and release", "1,000 tasks x 5 on 10, s"], disable_numparse=True))
     print(f"\nmemory per idle object: {bytes_per_idle():.0f} B")
 
 

@@ -1,8 +1,8 @@
-"""What do batches and streams cost, beside aiodataloader, a plain loop and a ThreadPoolExecutor?
+"""Measure batches and streams beside aiodataloader, a plain loop and a ThreadPoolExecutor.
 
     python benchmarks/processing.py
 
-Needs aiodataloader. Everything is measured in turn in one process; times are the least of several rounds.
+Needs aiodataloader. All are measured in turns in one process; times are the minimum of several rounds.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ CHUNK = 64 * 1024
 CHUNKS = 500
 
 
-def least(call: Callable[[], object]) -> float:
-    """Seconds, the least of some rounds."""
-    seen = []
+def interleaved(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the seconds of each call, the minimum of several rounds in turns."""
+    best = dict.fromkeys(calls, float("inf"))
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        call()
-        seen.append(time.perf_counter() - begun)
-    return min(seen)
+        for name, call in calls.items():
+            begun = time.perf_counter()
+            call()
+            best[name] = min(best[name], time.perf_counter() - begun)
+    return best
 
 
 async def load(keys: list[int]) -> list[int]:
@@ -61,6 +62,21 @@ def with_processor() -> None:
     asyncio.run(main())
 
 
+def with_load_many() -> None:
+    async def main() -> None:
+        await DataLoader(load, max_batch_size=50, cache=False).load_many(range(ITEMS))
+
+    asyncio.run(main())
+
+
+def with_process_many() -> None:
+    async def main() -> None:
+        async with AsyncBatchProcessor({"load": load}, max_queue=ITEMS) as batch:
+            await batch.process_many("load", range(ITEMS))
+
+    asyncio.run(main())
+
+
 def with_threads() -> None:
     with BatchProcessor({"load": lambda keys: [2 * key for key in keys]}, max_queue=ITEMS) as batch:
         futures = [batch.submit("load", number) for number in range(ITEMS)]
@@ -69,12 +85,14 @@ def with_threads() -> None:
 
 
 def batches() -> None:
-    rows = [
-        ["aiodataloader (a batch per turn of the loop, unbounded)", least(with_loader)],
-        ["AsyncBatchProcessor", least(with_processor)],
-        ["BatchProcessor, submit and result, one thread", least(with_threads)],
-    ]
-    listed = [[name, seconds / ITEMS * 1e6] for name, seconds in rows]
+    calls: dict[str, Callable[[], object]] = {
+        "aiodataloader, load in tasks (a batch per turn of the loop, unbounded)": with_loader,
+        "AsyncBatchProcessor, process in tasks": with_processor,
+        "aiodataloader, load_many": with_load_many,
+        "AsyncBatchProcessor, process_many": with_process_many,
+        "BatchProcessor, submit and result, one thread": with_threads,
+    }
+    listed = [[name, seconds / ITEMS * 1e6] for name, seconds in interleaved(calls).items()]
     print(tabulate(listed, [f"{ITEMS} items in batches of 50", "us per item"], floatfmt=".2f"))
 
 
@@ -85,7 +103,7 @@ def source() -> Iterator[bytes]:
 
 
 def heavy(chunk: bytes) -> int:
-    """Work that lets other threads run: hashing and compressing."""
+    """Hash and compress: work that releases the interpreter lock."""
     return zlib.crc32(zlib.compress(hashlib.sha256(chunk).digest() + chunk, 1))
 
 
@@ -110,16 +128,16 @@ def by_stream() -> None:
 
 def streams() -> None:
     rows = []
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "a plain loop": by_loop, "ThreadPoolExecutor.map, 3 threads": by_pool, "StreamProcessor, 3 at a time": by_stream,
     }  # fmt: skip
+    seconds = interleaved(calls)
     for name, call in calls.items():
-        seconds = least(call)
         tracemalloc.start()
         call()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        rows.append([name, CHUNK * CHUNKS / seconds / 1e6, peak / 1e6])
+        rows.append([name, CHUNK * CHUNKS / seconds[name] / 1e6, peak / 1e6])
     print(tabulate(rows, [f"\n{CHUNK * CHUNKS / 1e6:.0f} MB in blocks of 64 KiB", "MB/s", "peak MB"], floatfmt=".1f"))
 
 

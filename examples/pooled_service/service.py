@@ -1,4 +1,4 @@
-"""A service that counts visits, in whatever database its pool connects to."""
+"""A service that counts visits in the database of its pool."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Visits:
-    """Knows a pool of DB-API connections, and the driver's placeholder."""
+    """Counter of visits: a pool of DB-API connections, and the placeholder of their driver."""
 
     def __init__(self, pool: Any, placeholder: str = "?") -> None:
         self._pool = pool
@@ -14,7 +14,7 @@ class Visits:
         with pool.connection() as connection:
             connection.execute("create table if not exists visits (page text)")
             connection.execute("delete from visits")
-            connection.commit()
+            connection.commit()  # a pool without `commit`, such as a test's, leaves that to the block
 
     def add(self, page: str) -> None:
         with self._pool.connection() as connection:

@@ -1,4 +1,4 @@
-"""The service on SQLite, and on PostgreSQL and Redis where they are: `POSTGRESQL` and `REDIS` say how to reach them."""
+"""Tests of the service on SQLite, and on PostgreSQL and Redis where these answer at `POSTGRESQL` and `REDIS`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class PoolBase:
     """Base class of the pools.
 
     The lock can be held when the interpreter runs a finalizer or a signal handler in the same thread. Code that such a
-    call runs must not change the state in the middle of a step: what it releases is queued and taken in after the step.
+    call runs must not change the state in the middle of a step: its releases are queued and taken in after the step.
     """
 
     _state: Any
@@ -59,7 +59,7 @@ class PoolBase:
 
     def begin_anew(self) -> None:
         """Forget all objects without closing them, in a forked child: they belong to the parent process."""
-        self._parents_objects = {id(item.obj): item.obj for item in self._state.in_use.values()}
+        self._parents_objects |= {id(item.obj): item.obj for item in self._state.in_use.values()}
         keep_unclosed(item.obj for item in (*self._state.idle, *self._state.in_use.values()))
         self._state = self._state.empty()
         self._renew_lock()
@@ -101,12 +101,21 @@ class PoolBase:
     def _nested(self) -> PoolTimeout:
         return PoolTimeout(
             self.name,
-            "acquire was called by a finalizer or a signal handler while its thread was changing the pool; "
-            "call it from ordinary code, or release only",
+            "a finalizer or a signal handler called the pool while its own thread was changing it: it may release and "
+            "close then, not acquire",
         )
 
+    def _deferred_if_nested(self, call: Callable[[], object]) -> bool:
+        """Queue a call that a finalizer makes during a step of its own thread; False: there is no such step."""
+        if not self._inside:
+            return False
+        with self._lock:
+            if self._inside:
+                self._deferred.append(call)
+            return self._inside
+
     def _run_deferred(self) -> None:
-        """Release what finalizers released during a step. A release within a release is left to the outer loop."""
+        """Make the calls that finalizers made during a step. Those within such a call are left to the outer loop."""
         while self._deferred and not self._inside and not self._draining:
             self._draining = True
             try:
@@ -123,7 +132,7 @@ class PoolBase:
             try:
                 call()
             except BaseException:  # as the interpreter does in a finalizer: the thread has other work
-                _log.exception("%s: an object that a finalizer released could not be taken back", self.name)
+                _log.exception("%s: a call by a finalizer, such as a release, failed", self.name)
 
     def _is_parents(self, obj: object) -> bool:
         """Return, once for each, whether an object was lent by the parent process: its release changes nothing here."""

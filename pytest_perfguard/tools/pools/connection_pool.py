@@ -161,6 +161,8 @@ class ConnectionPool(ThreadedMaintenance[C]):
 
     def close(self) -> None:
         """Stop lending, and close idle connections now and the others as they are released. Waiters get `PoolClosed`."""
+        if self._deferred_if_nested(self.close):
+            return
         actions = self._step(self._state.close)
         self._wake.set()
         self._returned(actions)

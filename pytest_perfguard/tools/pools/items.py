@@ -107,7 +107,7 @@ class AlreadyPooled(Exception):
 
 def not_lent(pool: str, obj: object, *, idle: bool) -> NotLent:
     """Return the error for an object that cannot be released. It calls the object's repr: not under a lock."""
-    problem = "was given back already" if idle else "is not one that this pool has lent"
+    problem = "was released already" if idle else "is not one that this pool has lent"
     return NotLent(pool, f"{short_repr(obj)} {problem}")
 
 

@@ -192,7 +192,8 @@ class ObjectPool(ObjectPoolBase[T]):
 
     def close(self) -> None:
         """Destroy the idle objects, and the others as they are released. Waiting borrowers get `PoolClosed`."""
-        self._end_all(self._step(self._state.close))
+        if not self._deferred_if_nested(self.close):
+            self._end_all(self._step(self._state.close))
 
     def __enter__(self) -> ObjectPool[T]:
         return self
@@ -235,11 +236,8 @@ class ObjectPool(ObjectPoolBase[T]):
         return item
 
     def _release_after_reset(self, reset: Callable[[T], object], obj: T) -> None:
-        if self._inside:
-            with self._lock:
-                if self._inside:
-                    self._deferred.append(partial(self.release, obj))
-                    return
+        if self._deferred_if_nested(partial(self.release, obj)):
+            return
         try:
             item = self._step(self._state.begin_release, obj)
         except NotInUse as error:

@@ -49,7 +49,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
         )  # fmt: skip
         self._bind()
         self._missing = self._initial
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._creating: set[asyncio.Task[Any]] = set()
+        self._ending: set[asyncio.Task[Any]] = set()
 
     def begin_anew(self) -> None:
         """Forget all objects without closing them, in a forked child: they belong to the parent process."""
@@ -129,11 +130,11 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
         self._enter_loop(self.name)
         items = self._step(self._state.close)
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        tasks = [task for task in self._creating if task is not asyncio.current_task()]
         await self._end_all(items)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
 
     async def __aenter__(self) -> AsyncObjectPool[T]:
         await self.open()
@@ -150,14 +151,14 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
 
     def _forget_tasks(self) -> None:
         self._missing = 0 if self._state.closed else self._initial
-        self._tasks = set()
+        self._creating, self._ending = set(), set()
 
     def _fill(self) -> None:
         """Create the initial objects but one in the background: the first borrower creates that one."""
         number, self._missing = self._missing, 0
         for _ in range(number - 1):
             if self._step(self._state.reserve):
-                self._in_background(self._create_spare())
+                self._in_background(self._create_spare(), self._creating)
 
     async def _create_spare(self) -> None:
         import asyncio
@@ -215,10 +216,10 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
         try:
             await asyncio.wait([task], timeout=remaining(deadline))
         except BaseException:  # cancelled
-            self._in_background(self._adopt_result(task))
+            self._in_background(self._adopt_result(task), self._creating)
             raise
         if not task.done():
-            self._in_background(self._adopt_result(task))
+            self._in_background(self._adopt_result(task), self._creating)
             self._step(self._count_timeout)
             raise self._timed_out(seconds)
         try:
@@ -252,12 +253,12 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
     def _timed_out(self, seconds: float | None) -> PoolTimeout:
         return PoolTimeout(self._state.name, self._read(lambda: self._state.timeout_text(seconds or 0.0)))
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[Any]]) -> None:
         import asyncio
 
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(tasks.discard)
 
     def _end_in_loop(self, items: list[PooledItem[T]]) -> tuple[int, asyncio.Future[None] | None]:
         """Destroy items in the pool's event loop; return their number, and a future that is done afterwards."""
@@ -272,7 +273,7 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
             finally:
                 waker(done)()
 
-        loop.call_soon_threadsafe(lambda: self._in_background(end()))
+        loop.call_soon_threadsafe(lambda: self._in_background(end(), self._ending))
         return len(items), done
 
     async def _end_all(self, items: list[PooledItem[T]]) -> None:

@@ -34,7 +34,7 @@ def double(items):
 
 
 class Gated:
-    """A processor that waits until it is let go, and remembers its batches."""
+    """A processor that waits for `go`, and records its batches."""
 
     def __init__(self):
         self.batches = []
@@ -66,7 +66,7 @@ def test_a_batch_that_is_not_full_goes_when_it_is_old():
         assert batch.stats().batches == 1
 
 
-def test_errors_go_to_whom_they_belong():
+def test_errors_are_raised_at_their_callers():
     def picky(items):
         if "all" in items:
             raise KeyError("all")
@@ -87,13 +87,13 @@ def test_errors_go_to_whom_they_belong():
         assert (stats.failures, stats.item_errors) == (2, 1)
 
 
-def test_a_processor_that_wants_to_exit_ends_nobodys_program():
+def test_a_processor_that_exits_does_not_end_the_program():
     with BatchProcessor({"exit": lambda items: sys.exit(3)}, max_size=1) as batch:
         with pytest.raises(BatchError, match="was ended by SystemExit: 3"):
             batch.process("exit", 1)
 
 
-def test_close_processes_what_waits_and_takes_nothing_more():
+def test_close_processes_queued_items_and_accepts_no_more():
     batch = BatchProcessor({"double": double}, max_delay=LONG)
     futures = [batch.submit("double", number) for number in range(120)]
     batch.close()
@@ -103,7 +103,7 @@ def test_close_processes_what_waits_and_takes_nothing_more():
     assert not [thread for thread in threading.enumerate() if thread.name == "perfguard-batch-double"]
 
 
-def test_who_finds_no_room_waits_for_it():
+def test_a_caller_without_room_waits_for_it():
     gated = Gated()
     with BatchProcessor({"gated": gated}, max_size=1, max_queue=1, max_delay=LONG) as batch:
         first = batch.submit("gated", 1)
@@ -120,7 +120,7 @@ def test_who_finds_no_room_waits_for_it():
         assert batch.stats().refused == 1
 
 
-def test_who_does_not_wait_any_longer_takes_its_item_back():
+def test_a_caller_that_times_out_withdraws_its_item():
     gated = Gated()
     with BatchProcessor({"gated": gated}, max_size=1, max_delay=LONG) as batch:
         first = batch.submit("gated", 1)
@@ -177,7 +177,7 @@ def test_a_kind_has_one_processor_and_its_own_limits():
     batch.close()
 
 
-def test_what_waits_at_the_end_of_the_program_is_processed():
+def test_queued_items_are_processed_at_the_end_of_the_program():
     code = """
 from pytest_perfguard import BatchProcessor
 batch = BatchProcessor({"print": lambda items: [print(item) for item in items]}, max_delay=3600)
@@ -187,7 +187,7 @@ batch.submit("print", "last words")
     assert done.stdout == "last words\n"
 
 
-def test_a_processor_that_nobody_has_any_more_ends():
+def test_a_processor_without_references_ends():
     done = threading.Event()
     batch = BatchProcessor({"set": lambda items: [done.set() for _ in items]}, max_delay=LONG)
     batch.submit("set", 1)
@@ -228,7 +228,7 @@ def test_tasks_get_their_own_results_and_cancelled_ones_do_no_harm():
     asyncio.run(main())
 
 
-def test_tasks_wait_for_room_and_for_results_as_long_as_they_say():
+def test_tasks_wait_for_room_and_for_results_within_their_time_limits():
     async def main():
         go = asyncio.Event()
 
@@ -254,7 +254,7 @@ def test_tasks_wait_for_room_and_for_results_as_long_as_they_say():
     asyncio.run(main())
 
 
-def test_close_flushes_what_tasks_have_left():
+def test_close_processes_the_items_of_tasks():
     async def main():
         batch = AsyncBatchProcessor({"double": double}, max_delay=LONG)
         futures = [await batch.submit("double", number) for number in range(70)]
@@ -264,7 +264,7 @@ def test_close_flushes_what_tasks_have_left():
     asyncio.run(main())
 
 
-def test_a_processor_of_another_event_loop_is_told():
+def test_a_processor_of_another_event_loop_is_refused():
     batch = AsyncBatchProcessor({"double": double}, max_size=1)
     first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
     try:
@@ -301,7 +301,7 @@ def test_batches_may_go_by_size_only():
     assert futures[2].result(0) == 4
 
 
-def test_a_cancelled_future_is_done_for_those_who_wait_for_several():
+def test_a_cancelled_future_is_done_for_a_wait_for_several():
     with BatchProcessor({"double": double}, max_delay=LONG) as batch:
         future = batch.submit("double", 1)
         future.cancel()
@@ -320,7 +320,7 @@ def test_a_child_process_that_was_forked_begins_anew():
         assert batch.process("double", 3) == 6
 
 
-def test_without_a_thread_nothing_is_taken(monkeypatch):
+def test_without_a_thread_no_item_is_accepted(monkeypatch):
     batch = BatchProcessor({"double": double}, max_size=1)
 
     def refuse(thread):
@@ -335,7 +335,7 @@ def test_without_a_thread_nothing_is_taken(monkeypatch):
     batch.close()
 
 
-def test_a_callback_that_fails_or_closes_hurts_nobody_else(caplog):
+def test_a_callback_that_fails_or_closes_affects_no_other_caller(caplog):
     batch = BatchProcessor({"double": double}, max_size=2, max_delay=LONG)
     one = batch.submit("double", 1)
     one.add_done_callback(lambda _future: sys.exit(1))
@@ -351,7 +351,7 @@ def test_a_callback_that_fails_or_closes_hurts_nobody_else(caplog):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_what_a_processor_submits_while_it_closes_is_processed_too(asynchronous):
+def test_items_that_a_processor_submits_during_close_are_processed(asynchronous):
     if not asynchronous:
         with BatchProcessor({"inner": double}, max_delay=LONG) as batch:
             batch.register("outer", lambda items: [batch.process("inner", item) + 1 for item in items])
@@ -386,7 +386,7 @@ def test_a_second_batch_begins_beside_a_long_one():
         assert [future.result(20) for future in futures] == [1, 2, 3, 4]
 
 
-def test_limits_of_a_kind_keep_what_was_said_for_all():
+def test_limits_of_a_kind_keep_those_of_the_processor():
     batch = BatchProcessor({}, max_queue=5)
     batch.register("double", double, max_size=20)
     assert batch._workers["double"].queue.limits.max_queue == 5

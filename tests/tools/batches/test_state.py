@@ -134,7 +134,7 @@ def test_a_batch_is_due_when_it_is_full_or_old():
     assert queued("a", "b", "c").due(2.0) == 0.0
 
 
-def test_what_hurries_does_not_hurry_those_who_come_later():
+def test_a_flush_does_not_affect_later_items():
     queue = queued("a", limits=BatchLimits(2, 10.0))
     queue.flush()
     assert queue.due(1.0) == 0.0

@@ -21,7 +21,7 @@ LONG = 30
 
 
 class Server:
-    """Gives out connections, while it is up."""
+    """Accepts connections while it is up."""
 
     def __init__(self):
         self.up = True
@@ -93,14 +93,14 @@ def test_a_connection_is_used_again(server):
     assert server.open == []
 
 
-def test_the_minimum_is_there_before_anybody_asks(server):
+def test_the_minimum_is_there_before_the_first_request(server):
     with threaded(server, min_size=3) as pool:
         eventually(lambda: pool.stats().available == 3)
         assert pool.stats().healthy == 1
     assert pool.closed
 
 
-def test_a_full_pool_says_who_has_what_and_times_out(server):
+def test_a_full_pool_names_the_borrowers_and_times_out(server):
     with threaded(server, max_size=1, name="db", trace=True) as pool, pool.connection():
         with pytest.raises(PoolTimeout) as caught:
             pool.acquire(timeout=0.01)
@@ -123,7 +123,7 @@ def test_a_broken_connection_is_not_lent_and_is_replaced(server):
         eventually(lambda: first not in server.open)
 
 
-def test_a_block_that_raises_has_its_connection_checked(server):
+def test_a_connection_is_checked_after_a_block_that_raised(server):
     with threaded(server) as pool:
         with pytest.raises(KeyError), pool.connection() as connection:
             raise KeyError
@@ -158,7 +158,7 @@ def test_a_server_that_is_down_is_named_in_the_timeout_and_comes_back(server):
         assert pool.stats().healthy == 1
 
 
-def test_a_server_that_hangs_holds_nobody_up_beyond_the_time_given():
+def test_a_server_that_hangs_delays_no_borrower_beyond_its_time_limit():
     hanging, let_go = threading.Event(), threading.Event()
 
     def connect():
@@ -178,7 +178,7 @@ def test_a_server_that_hangs_holds_nobody_up_beyond_the_time_given():
 
 
 def test_growth_does_not_hold_up_others(server):
-    """A second connection is still being made when the first comes back: whoever waits for it gets the first."""
+    """A second connection is still being made when the first comes back: the waiting borrower gets the first."""
     slow = threading.Event()
 
     def connect():
@@ -233,7 +233,7 @@ def test_targets_share_the_load_and_one_that_is_down_is_left_out():
             pool.release(thing)
 
 
-def test_draining_waits_for_what_is_lent(server):
+def test_draining_waits_for_connections_in_use(server):
     pool = threaded(server)
     connection = pool.acquire()
     with pytest.raises(PoolTimeout, match="1 connections had not come back after 0.01 s"):
@@ -245,7 +245,7 @@ def test_draining_waits_for_what_is_lent(server):
     eventually(lambda: server.open == [])
 
 
-def test_closing_wakes_who_waits_and_leaves_no_thread(server):
+def test_closing_wakes_waiters_and_leaves_no_thread(server):
     before = set(threading.enumerate())
     pool = threaded(server, max_size=1)
     connection = pool.acquire()
@@ -303,7 +303,7 @@ def test_wrong_parameters_are_refused(server):
 
 
 def test_32_threads_on_a_server_that_keeps_breaking(server):
-    """Nobody is lost, no connection is used by two, and all that was opened is closed."""
+    """No borrower is lost, no connection is used by two, and all connections are closed in the end."""
     problems = []
     with threaded(server, max_size=4) as pool:
 
@@ -469,7 +469,7 @@ def test_a_release_that_is_cancelled_in_its_reset_loses_nothing(server):
     asyncio.run(main())
 
 
-def test_what_is_being_closed_when_the_asynchronous_pool_closes_is_closed(server):
+def test_connections_being_closed_are_closed_when_the_asynchronous_pool_closes(server):
     async def main():
         pool = asynchronous(server, max_size=2)
         connection = await pool.acquire()
@@ -514,7 +514,7 @@ def test_draining_ends_when_a_borrower_finds_its_connection_broken(server):
     assert not thread.is_alive()
 
 
-def test_a_server_that_is_back_is_found_by_who_comes_after_the_failure(server):
+def test_a_server_that_is_back_serves_the_next_borrower_after_a_failure(server):
     server.up = False
     with threaded(server) as pool:
         with pytest.raises(PoolTimeout):
@@ -524,7 +524,7 @@ def test_a_server_that_is_back_is_found_by_who_comes_after_the_failure(server):
             pass
 
 
-def test_where_no_thread_can_be_had_the_borrower_times_out_and_the_pool_goes_on(server, monkeypatch):
+def test_where_no_thread_can_be_started_the_borrower_times_out_and_the_pool_goes_on(server, monkeypatch):
     with threaded(server) as pool:
         pool.open()
 

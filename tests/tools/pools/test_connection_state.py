@@ -40,12 +40,12 @@ class Machine(RuleBasedStateMachine):
         self.now = 0.0
         self.connecting, self.queue, self.holding, self.checking, self.closed = [], [], [], [], set()
 
-    def do(self, todo):
-        self.connecting += todo.connect
-        for entry in todo.close:
-            assert id(entry.obj) not in self.closed, "closed twice"
-            self.closed.add(id(entry.obj))
-            self.kept = [*getattr(self, "kept", []), entry]  # so that no identity is given out again
+    def do(self, actions):
+        self.connecting += actions.connect
+        for item in actions.close:
+            assert id(item.obj) not in self.closed, "closed twice"
+            self.closed.add(id(item.obj))
+            self.kept = [*getattr(self, "kept", []), item]  # so that no identity is given out again
         while self.queue and self.queue[0].woken:
             borrower = self.queue.pop(0)
             assert (borrower.woken, borrower.waiter.item.in_use) == (1, True)
@@ -74,7 +74,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.holding)
     @rule(data=st.data(), broken=st.booleans())
-    def give_back(self, data, broken):
+    def release(self, data, broken):
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
         thing = borrower.waiter.item.obj
@@ -109,23 +109,23 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.state.idle)
     @rule(data=st.data())
     def begin_a_check(self, data):
-        entry = data.draw(st.sampled_from(self.state.idle))
-        assert self.state.take_for_check(entry)
-        assert not self.state.take_for_check(entry)
-        self.checking.append(entry)
+        item = data.draw(st.sampled_from(self.state.idle))
+        assert self.state.take_for_check(item)
+        assert not self.state.take_for_check(item)
+        self.checking.append(item)
 
     @precondition(lambda self: self.checking)
     @rule(data=st.data(), broken=st.booleans())
     def end_a_check(self, data, broken):
-        entry = data.draw(st.sampled_from(self.checking))
-        self.checking.remove(entry)
-        self.do(self.state.checked(entry, self.now, broken=broken))
+        item = data.draw(st.sampled_from(self.checking))
+        self.checking.remove(item)
+        self.do(self.state.checked(item, self.now, broken=broken))
 
     @rule(seconds=st.sampled_from([0.01, 1.0, 11.0, 61.0]))
     def time_passes(self, seconds):
         self.now += seconds
         self.do(self.state.tick(self.now))
-        assert not [entry for entry in self.state.idle if entry.expires_at <= self.now]
+        assert not [item for item in self.state.idle if item.expires_at <= self.now]
 
     @rule(sizes=st.tuples(st.integers(0, 3), st.integers(1, 4)))
     def resize(self, sizes):
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         lent = {id(borrower.waiter.item.obj) for borrower in self.holding}
         assert lent == set(state.in_use)
         assert len(lent) == len(self.holding), "lent twice"
-        assert not lent & {id(entry.obj) for entry in state.idle}
+        assert not lent & {id(item.obj) for item in state.idle}
         assert not lent & self.closed
 
     @invariant()
@@ -150,12 +150,12 @@ class Machine(RuleBasedStateMachine):
         assert len(self.state.idle) + len(self.connecting) <= 4
 
     @invariant()
-    def nobody_waits_for_what_is_there(self):
+    def no_borrower_waits_for_an_idle_item(self):
         if self.queue:
             assert not self.state.idle
 
     @invariant()
-    def whoever_waits_has_somebody_to_wait_for(self):
+    def every_waiter_will_be_served_or_retried(self):
         """A connection that is lent, made or checked; or all targets are left alone for a while, and that ends."""
         if self.queue and not (self.holding or self.connecting or self.checking):
             assert self.state.next_tick(self.now) is not None
@@ -195,8 +195,8 @@ def test_the_minimum_is_filled_and_kept():
     state.connected("a", Connection(), 0)
     state.connected("a", Connection(), 0)
     assert state.tick(50).close == []  # idle for long, and the minimum
-    todo = state.tick(100)  # too old, and replaced
-    assert (len(todo.close), todo.connect) == (2, ["a", "a"])
+    actions = state.tick(100)  # too old, and replaced
+    assert (len(actions.close), actions.connect) == (2, ["a", "a"])
 
 
 def test_idle_connections_are_closed_down_to_the_minimum_the_oldest_first():
@@ -207,22 +207,22 @@ def test_idle_connections_are_closed_down_to_the_minimum_the_oldest_first():
     for thing in (second, third, first):
         assert state.fast_release(thing, 5)
     assert state.next_tick(5) == 15
-    assert [entry.obj for entry in state.tick(15).close] == [second, third]
+    assert [item.obj for item in state.tick(15).close] == [second, third]
 
 
 def test_lifetimes_differ_by_the_jitter():
     state = ConnectionState("pool", Limits(0, 3, 10.0, 100.0, 0.1), ["a"], iter([0.0, 1.0, 0.5]).__next__)
     connected(state, 3)
-    assert [entry.expires_at for entry in state.idle] == [100, 90, 95]
+    assert [item.expires_at for item in state.idle] == [100, 90, 95]
 
 
-def test_one_that_is_too_old_is_not_lent():
+def test_a_connection_that_is_too_old_is_not_lent():
     state = state_of()
     connected(state, 1)
     assert state.checkout(100) is None
     borrower = Borrower()
-    todo = state.request(borrower.waiter, 100)
-    assert (len(todo.close), todo.connect, borrower.woken) == (1, ["a"], 0)
+    actions = state.request(borrower.waiter, 100)
+    assert (len(actions.close), actions.connect, borrower.woken) == (1, ["a"], 0)
 
 
 def test_a_new_connection_goes_to_the_target_with_the_fewest():
@@ -246,8 +246,8 @@ def test_an_unhealthy_target_is_left_out_and_tried_again():
     state.connected("b", Connection(), 0)
     state.connected("b", Connection(), 0)
     borrowers = [Borrower() for _ in range(3)]
-    todo = [state.request(borrower.waiter, MIN_PAUSE * 2).connect for borrower in borrowers]
-    assert todo == [[], [], ["a", "b"]]  # it is tried, and nobody waits for that alone
+    actions = [state.request(borrower.waiter, MIN_PAUSE * 2).connect for borrower in borrowers]
+    assert actions == [[], [], ["a", "b"]]  # it is tried, and no borrower waits for that alone
     state.connected("b", Connection(), 1)
     assert [borrower.woken for borrower in borrowers] == [1, 1, 1]
     assert state.request(Borrower().waiter, 1).connect == []
@@ -278,7 +278,7 @@ def test_a_failed_target_is_tried_by_one_connection_at_a_time():
     assert state.connected("a", Connection(), 50).connect == ["a", "a"]
 
 
-def test_a_smaller_pool_closes_what_is_beyond_it():
+def test_a_smaller_pool_closes_connections_beyond_its_size():
     state = state_of(most=3)
     connected(state, 3)
     lent = state.checkout(0)
@@ -289,7 +289,7 @@ def test_a_smaller_pool_closes_what_is_beyond_it():
     assert borrower.woken == 1
 
 
-def test_a_closed_pool_wakes_who_waits_and_closes_what_comes_back():
+def test_a_closed_pool_wakes_waiters_and_closes_released_connections():
     state = state_of(most=1)
     (thing,) = connected(state, 1)
     state.checkout(0)
@@ -299,12 +299,12 @@ def test_a_closed_pool_wakes_who_waits_and_closes_what_comes_back():
     assert (borrower.woken, borrower.waiter.item) == (1, None)
     with pytest.raises(PoolClosed):
         state.request(Borrower().waiter, 0)
-    assert [entry.obj for entry in state.release(thing, 0).close] == [thing]
+    assert [item.obj for item in state.release(thing, 0).close] == [thing]
     with pytest.raises(NotInUse):
         state.release(thing, 0)
 
 
-def test_pressure_closes_idle_ones_down_to_the_minimum():
+def test_shrinking_closes_idle_connections_down_to_the_minimum():
     state = state_of(least=1, most=5)
     connected(state, 5)
     assert len(state.shrink(3).close) == 2

@@ -44,7 +44,7 @@ def test_the_time_limit_covers_the_creation_of_the_first_objects():
     asyncio.run(main())
 
 
-def test_a_cancelled_borrower_leaves_what_is_being_created_to_the_next():
+def test_a_cancelled_borrower_leaves_the_object_in_the_making_to_the_next():
     async def main():
         go = asyncio.Event()
 
@@ -106,7 +106,7 @@ def test_the_time_limit_covers_the_check():
 
 
 @pytest.mark.parametrize("kind", [AsyncObjectPool, AsyncConnectionPool])
-def test_what_a_closed_loop_has_left_behind_is_dropped_and_made_anew(kind):
+def test_objects_of_a_closed_loop_are_dropped_and_made_anew(kind):
     made = []
 
     class Thing:

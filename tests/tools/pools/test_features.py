@@ -257,7 +257,7 @@ def test_odd_parameters_are_refused_with_their_value(kind, options, error):
 
 
 @pytest.mark.parametrize("create", [None, 3, "create"])
-def test_what_cannot_be_called_creates_nothing(create):
+def test_a_create_that_cannot_be_called_is_refused(create):
     with pytest.raises(TypeError, match="create is .*: give a function"):
         ObjectPool(create)
 

@@ -120,8 +120,15 @@ def test_within_a_step_of_its_own_thread_a_release_waits_and_an_acquisition_is_r
 def test_an_error_of_a_queued_release_is_logged(caplog):
     pool = ObjectPool(dict, initial=1, max_size=1)
     pool._step(pool.release, {"not": "the pool's"})
-    assert "could not be taken back" in caplog.text
+    assert "a call by a finalizer, such as a release, failed" in caplog.text
     assert pool.acquire(0) == {}
+
+
+@pytest.mark.parametrize("kind", [ObjectPool, ConnectionPool])
+def test_a_finalizer_may_close_the_pool_during_a_step_of_its_thread(kind):
+    pool = kind(dict)
+    pool._step(pool.close)
+    assert pool.closed
 
 
 @pytest.mark.parametrize("make", [lambda create: ObjectPool(create), lambda create: ConnectionPool(create, min_size=0)])

@@ -108,7 +108,7 @@ def test_a_block_that_forks_ends_its_transaction_in_the_parent_only():
         assert in_child(child_leaves_the_block) == 0
 
 
-def test_what_the_parent_has_lent_may_be_released_in_the_child_once_and_is_not_lent_there():
+def test_an_object_that_the_parent_has_lent_may_be_released_once_in_the_child():
     destroyed = []
     pool = ObjectPool(object, initial=2, max_size=2, destroy=destroyed.append)
     thing = pool.acquire()
@@ -122,6 +122,7 @@ def test_what_the_parent_has_lent_may_be_released_in_the_child_once_and_is_not_l
         return False
 
     assert in_child(check) == 0
+    assert in_child(lambda: in_child(check) == 0) == 0  # in a grandchild
     pool.release(thing)
     assert pool.stats().idle == 2
 

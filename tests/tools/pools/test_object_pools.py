@@ -12,7 +12,7 @@ from pytest_perfguard import AsyncObjectPool, NotLent, ObjectPool, PoolClosed, P
 
 
 class Thing:
-    """Knows in how many hands it is."""
+    """Counts its users."""
 
     def __init__(self):
         self.users = 0
@@ -20,7 +20,7 @@ class Thing:
 
 
 class Async:
-    """The asynchronous pool as if it were not: each call runs to its end in one loop."""
+    """The asynchronous pool behind a synchronous interface: each call runs in one loop."""
 
     def __init__(self, *args, **kwargs):
         self.loop = asyncio.new_event_loop()
@@ -49,7 +49,7 @@ def make_pool(request):
             pool.loop.close()
 
 
-def test_it_is_prefilled_and_reuses_what_came_back_last(make_pool):
+def test_it_is_prefilled_and_reuses_the_object_released_last(make_pool):
     pool = make_pool(initial=3, max_size=5)
     first = pool.acquire()
     pool.release(first)
@@ -58,7 +58,7 @@ def test_it_is_prefilled_and_reuses_what_came_back_last(make_pool):
     assert (stats.size, stats.idle, stats.in_use, stats.created, stats.reused) == (3, 2, 1, 3, 2)
 
 
-def test_it_grows_to_its_maximum_and_then_says_what_is_wrong(make_pool):
+def test_it_grows_to_its_maximum_and_then_times_out_with_the_reason(make_pool):
     pool = make_pool(initial=0, max_size=2, timeout=0.01, name="parsers")
     things = [pool.acquire(), pool.acquire()]
     with pytest.raises(
@@ -73,17 +73,17 @@ def test_it_grows_to_its_maximum_and_then_says_what_is_wrong(make_pool):
     assert (stats.timeouts, stats.high_water, stats.waiting, stats.acquisitions) == (2, 2, 0, 2)
 
 
-def test_giving_back_twice_and_foreign_things_are_errors(make_pool):
+def test_releasing_twice_and_foreign_objects_are_errors(make_pool):
     pool = make_pool(initial=1, max_size=1)
     thing = pool.acquire()
     pool.release(thing)
-    with pytest.raises(NotLent, match="was given back already"):
+    with pytest.raises(NotLent, match="was released already"):
         pool.release(thing)
     with pytest.raises(NotLent, match="is not one that this pool has lent"):
         pool.release(Thing())
 
 
-def test_what_cannot_be_reset_is_dropped_and_destroyed(make_pool):
+def test_an_object_that_cannot_be_reset_is_dropped_and_destroyed(make_pool):
     destroyed = []
 
     def reset(thing):
@@ -101,7 +101,7 @@ def test_what_cannot_be_reset_is_dropped_and_destroyed(make_pool):
     assert pool.stats().destroyed == 1
 
 
-def test_what_create_raises_goes_to_the_borrower_and_the_place_stays_free(make_pool):
+def test_an_error_of_create_is_raised_at_the_borrower_and_the_place_stays_free(make_pool):
     answers = iter([OSError("no"), Thing()])
 
     def create():
@@ -116,7 +116,7 @@ def test_what_create_raises_goes_to_the_borrower_and_the_place_stays_free(make_p
     assert pool.acquire(0)
 
 
-def test_shrinking_destroys_the_idle_ones_that_were_used_least_lately(make_pool):
+def test_shrinking_destroys_the_least_recently_used_idle_objects(make_pool):
     destroyed = []
     pool = make_pool(destroy=destroyed.append, initial=4, max_size=4)
     thing = pool.acquire()
@@ -126,7 +126,7 @@ def test_shrinking_destroys_the_idle_ones_that_were_used_least_lately(make_pool)
     assert pool.stats().idle == 1
 
 
-def test_a_closed_pool_lends_nothing_and_destroys_what_comes_back(make_pool):
+def test_a_closed_pool_lends_nothing_and_destroys_released_objects(make_pool):
     destroyed = []
     pool = make_pool(destroy=destroyed.append, initial=2, max_size=2)
     thing = pool.acquire()
@@ -147,11 +147,11 @@ def test_a_destroy_that_raises_does_no_harm(make_pool, caplog):
     assert "could not be destroyed" in caplog.text
 
 
-def test_who_took_it_is_remembered_where_that_is_wanted(make_pool):
+def test_the_stack_of_the_borrower_is_recorded_on_request(make_pool):
     pool = make_pool(initial=1, max_size=1, trace=True)
     pool.acquire()
     (lent,) = pool.not_returned()
-    assert any("test_who_took_it" in line for line in lent.lines())
+    assert any("test_the_stack_of" in line for line in lent.lines())
     assert make_pool(initial=1, max_size=1).not_returned() == []
 
 
@@ -188,7 +188,7 @@ def test_a_closing_pool_wakes_a_thread_that_waits():
     assert caught == ["object pool: the pool was closed while it was waited for"]
 
 
-def test_32_threads_share_4_objects_and_nobody_is_lost():
+def test_32_threads_share_4_objects_and_no_borrower_is_lost():
     pool = ObjectPool(Thing, initial=0, max_size=4, timeout=60)
     problems = []
 
@@ -216,7 +216,7 @@ def test_32_threads_share_4_objects_and_nobody_is_lost():
     assert stats.acquisitions + stats.timeouts == 32 * 200
 
 
-def test_1000_tasks_share_10_objects_and_cancellation_loses_nobody():
+def test_1000_tasks_share_10_objects_and_cancellation_loses_nothing():
     async def main():
         pool = AsyncObjectPool(Thing, initial=0, max_size=10, timeout=60)
         problems = []

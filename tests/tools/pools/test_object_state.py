@@ -24,7 +24,7 @@ class Borrower:
 
 
 class Machine(RuleBasedStateMachine):
-    """Borrowers come, make, give back, time out, in any order."""
+    """Borrowers request, create, release and time out, in any order."""
 
     @initialize(max_size=st.integers(1, 4), initial=st.integers(0, 4))
     def begin(self, max_size, initial):
@@ -66,7 +66,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.holding)
     @rule(data=st.data(), fit=st.booleans())
-    def give_back(self, data, fit):
+    def release(self, data, fit):
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
         item = self.state.begin_release(borrower.waiter.item.obj)
@@ -110,10 +110,10 @@ class Machine(RuleBasedStateMachine):
         lent = [id(borrower.waiter.item.obj) for borrower in self.holding]
         assert len(set(lent)) == len(lent)
         assert set(lent) == set(self.state.in_use)
-        assert not set(lent) & {id(entry.obj) for entry in self.state.idle}
+        assert not set(lent) & {id(item.obj) for item in self.state.idle}
 
     @invariant()
-    def nobody_waits_for_what_is_there(self):
+    def no_borrower_waits_for_an_idle_item(self):
         if self.queue:
             assert not self.state.idle
             assert self.state.size == self.max_size
@@ -129,7 +129,7 @@ Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestObjectState = Machine.TestCase
 
 
-def test_a_closed_pool_wakes_who_waits_and_lends_nothing():
+def test_a_closed_pool_wakes_waiters_and_lends_nothing():
     state = ObjectState("pool", 1)
     first, second = Borrower(), Borrower()
     state.request(first.waiter)
@@ -147,7 +147,7 @@ def test_an_object_that_is_not_the_pools_is_distinguished_from_one_released_alre
     state.add([PooledItem("thing")])
     with pytest.raises(NotInUse) as caught:
         state.release("thing")
-    assert str(not_lent("pool", "thing", idle=caught.value.idle)) == "pool: 'thing' was given back already"
+    assert str(not_lent("pool", "thing", idle=caught.value.idle)) == "pool: 'thing' was released already"
     with pytest.raises(NotInUse) as caught:
         state.release("other")
     problem = "pool: 'other' is not one that this pool has lent"

@@ -20,7 +20,7 @@ LONG = 30
 def eventually(holds):
     end = time.monotonic() + LONG
     while not holds():
-        assert time.monotonic() < end, "it never came"
+        assert time.monotonic() < end, "the condition never held"
         time.sleep(0.01)
 
 
@@ -136,7 +136,7 @@ def test_a_session_that_is_ended_before_its_commit_is_an_error(postgresql):
 
 
 def test_a_server_that_goes_away_and_comes_back(proxy_to_postgresql, postgresql):
-    """While it is away borrowers are told why; afterwards the same pool goes on."""
+    """While it is away, errors give the reason; afterwards the same pool goes on."""
     name = "perfguard_away"
     with psycopg_pool(named(proxy_to_postgresql.conninfo, name), min_size=1, max_size=3, timeout=LONG) as pool:
         with pool.connection() as connection:

@@ -112,12 +112,12 @@ def test_results_that_wait_for_their_turn_are_in_the_bound_too():
             assert go.wait(20)
         return chunk[0]
 
-    def told(progress):
+    def report(progress):
         seen.append(progress.chunks)
         if progress.chunks == 5:  # with the first in progress no more than these may be finished
             go.set()
 
-    processor = StreamProcessor(work, chunk_items=1, concurrency=3, progress=told)
+    processor = StreamProcessor(work, chunk_items=1, concurrency=3, progress=report)
     assert list(processor.run(range(50))) == list(range(50))
     assert seen == list(range(1, 51))
 
@@ -181,7 +181,7 @@ def test_errors_are_collected_where_that_is_wanted(make):
     assert processor.summary.progress.errors == 2
 
 
-def test_what_the_source_raises_is_raised_as_it_is(make):
+def test_errors_of_the_source_are_raised_unchanged(make):
     def source():
         yield 1
         raise EOFError("cut off")
@@ -190,7 +190,7 @@ def test_what_the_source_raises_is_raised_as_it_is(make):
         make(list, chunk_items=1).drain(source())
 
 
-def test_who_stops_early_leaves_nothing_behind():
+def test_a_consumer_that_stops_early_leaves_nothing_behind():
     begun = threading.active_count()
     results = StreamProcessor(list, chunk_items=1).run(iter(range(1000)))
     assert next(results) == [0]
@@ -237,7 +237,7 @@ def test_asynchronous_sources_and_processors():
     asyncio.run(main())
 
 
-def test_memory_pressure_finishes_what_was_begun_before_it_reads_on():
+def test_memory_pressure_finishes_chunks_in_memory_before_it_reads_on():
     from pytest_perfguard.tools.monitor.memory_sample import MemorySample
 
     fields = dict.fromkeys(MemorySample.__dataclass_fields__, 0) | {"rss": 300_000_000}

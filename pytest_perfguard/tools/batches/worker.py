@@ -1,0 +1,298 @@
+"""Threads of one kind of batches."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.tool_errors import BatchTimeout
+from pytest_perfguard.tools.batches.base import INSIDE, BatchWorker
+from pytest_perfguard.tools.batches.state import (
+    BatchLimits,
+    BatchQueue,
+    BatchStats,
+    QueuedItem,
+    set_results,
+)
+
+#: Seconds after which a thread without work ends.
+MAX_IDLE: Final = 10.0
+#: Maximum seconds of one wait: the system limits it.
+MAX_WAIT: Final = 3600.0
+
+
+class Deadline:
+    """A time limit of so many seconds from now; None: no limit."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self._end = math.inf if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Return the remaining seconds; None: no limit."""
+        return None if self._end == math.inf else max(0.0, self._end - time.monotonic())
+
+
+class ThreadItem(QueuedItem):
+    """A submitted item of a thread."""
+
+    __slots__ = ()
+
+    def begin(self) -> bool:
+        """Return whether the caller still waits. From now on the future cannot be cancelled."""
+        here: bool = self.future.set_running_or_notify_cancel()
+        return here
+
+
+class ThreadWorker(BatchWorker):
+    """The queue of one kind, and its threads, which start with work and end without.
+
+    A finalizer or a signal handler may submit an item while its own thread changes the queue. Such an item is taken in
+    after that step.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        processor: Callable[[list[Any]], Sequence[Any]],
+        limits: BatchLimits,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(kind, processor, limits)
+        if inspect.iscoroutinefunction(processor):
+            raise TypeError(f"{processor!r} is a coroutine function: use AsyncBatchProcessor")
+        self._clock = clock
+        self.begin_anew()
+        register_at_fork(self)
+
+    def begin_anew(self) -> None:
+        """Forget items and threads: in a forked child they belong to the parent process."""
+        closed = self.queue.closed
+        self.queue = BatchQueue(self.queue.limits)
+        self.queue.closed = closed
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._in_step = False
+        self._deferred: deque[QueuedItem] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._sleepers: list[threading.Lock] = []
+        """Gates of the threads that wait for a batch. They are there before a thread looks at the queue."""
+
+    def in_step(self) -> bool:
+        """Return whether this thread is changing the queue: a finalizer or a signal handler has interrupted it."""
+        if not self._in_step or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._in_step
+        finally:
+            self._lock.release()
+
+    def submit(self, item: Any, timeout: float | None) -> Future[Any]:
+        """Take an item as soon as there is room."""
+        future: Future[Any] = Future()
+        queued, gate = ThreadItem(item, future), threading.Lock()
+        with self._changed:
+            self.check_open()
+            if self._in_step:
+                self._deferred.append(queued)
+                return future
+            gate.acquire()
+            queued.admit = gate.release
+            try:
+                self._in_step = True
+                # A thread of this worker would wait for itself.
+                accepted = self._offer(queued, force=self.works_here())
+            finally:
+                self._in_step = False
+        self._take_deferred()
+        if not accepted:
+            self._wait_for_room(queued, gate, timeout)
+        return future
+
+    def flush(self) -> None:
+        """Process the queued items now."""
+        with self._changed:
+            self.queue.flush()
+            self._wake_all()
+
+    def stats(self) -> BatchStats:
+        """Return the statistics of this moment."""
+        with self._changed:
+            return self.queue.stats()
+
+    def close(self) -> None:
+        """Accept items of running processors only, and wait for no full batch."""
+        with self._changed:
+            self.queue.closed = True
+            self._wake_all()
+
+    def works_here(self) -> bool:
+        """Return whether the calling thread is one of the worker's."""
+        return threading.current_thread() in self._threads
+
+    def idle(self) -> bool:
+        """Return whether no item waits and no batch runs."""
+        with self._changed:
+            return self.queue.idle
+
+    def wait_until_idle(self, deadline: Deadline) -> None:
+        """Wait until all batches are done."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.queue.idle, deadline.left()):
+                raise BatchTimeout(self.kind, f"not all batches were done within {deadline.timeout or 0:g} s")
+
+    def end(self, deadline: Deadline) -> None:
+        """Accept nothing more, and wait for the threads."""
+        with self._changed:
+            self.closed = True
+            self._wake_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(deadline.left())
+
+    def _offer(self, queued: QueuedItem, *, force: bool = False) -> bool:
+        accepted = self.queue.offer(queued, self._clock(), force=force)
+        if self.queue.queued in (1, self.queue.limits.full) or not self._threads:
+            self._wake(queued)
+        return accepted
+
+    def _take_deferred(self) -> None:
+        """Take in the items that finalizers submitted during a step of this thread."""
+        while self._deferred:
+            with self._changed:
+                if self._in_step:
+                    return
+                try:
+                    self._in_step = True
+                    self._offer(self._deferred.popleft(), force=True)
+                except IndexError:  # another thread was faster
+                    return
+                finally:
+                    self._in_step = False
+
+    def _wait_for_room(self, queued: QueuedItem, gate: threading.Lock, timeout: float | None) -> None:
+        try:
+            admitted = gate.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
+        except BaseException:  # Ctrl-C
+            with self._changed:
+                if not self.queue.withdraw(queued, "cancelled"):
+                    queued.future.cancel()
+            raise
+        if not admitted:
+            with self._changed:
+                if self.queue.withdraw(queued):
+                    raise BatchTimeout(self.kind, self.full_text(timeout))
+
+    def _wake(self, queued: QueuedItem | None = None) -> None:
+        """Let a thread look at the queue; where none can be started, `queued` is not taken."""
+        self._open_gate()
+        if len(self._threads) < self.queue.limits.concurrency:
+            thread = threading.Thread(target=self._work, name=f"perfguard-batch-{self.kind}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if self._threads:
+                    return  # it takes longer
+                if queued is not None:
+                    self.queue.take_back(queued)
+                raise
+            self._threads.add(thread)
+
+    def _open_gate(self) -> bool:
+        """Wake the thread that has waited for longest; False: no thread waits."""
+        try:
+            gate = self._sleepers.pop(0)
+        except IndexError:
+            return False
+        gate.release()
+        return True
+
+    def _wake_all(self) -> None:
+        while self._open_gate():
+            pass
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        INSIDE.set(True)
+        try:
+            while self._work_once():
+                pass
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._threads.discard(threading.current_thread())
+            self._wake_all()
+
+    def _work_once(self) -> bool:
+        """Process one batch; return False where the thread is not needed any more."""
+        batch = self._next()
+        self._take_deferred()
+        if batch is not None:
+            self._run(batch)
+        return batch is not None
+
+    def _next(self) -> list[QueuedItem] | None:
+        """Return the next batch once it is due; None: the thread is not needed any more."""
+        while True:
+            gate = threading.Lock()
+            gate.acquire()
+            with self._changed:
+                self._take_deferred()
+                if self._over():
+                    return None
+                # Before the look at the queue: a finalizer may submit between the look and the wait.
+                self._sleepers.append(gate)
+                wait = self.queue.due(self._clock())
+                if wait == 0:
+                    self._forget(gate)
+                    if batch := self._take():
+                        return batch
+                    self._wake_all()  # all items were cancelled
+                    continue
+            woken = gate.acquire(timeout=MAX_IDLE if wait is None else min(wait, MAX_WAIT))
+            with self._changed:
+                self._forget(gate)
+                if not woken and not self.queue.queued:
+                    self._leave()  # in the same step: an item that comes now starts another thread
+                    return None
+
+    def _forget(self, gate: threading.Lock) -> None:
+        if gate in self._sleepers:
+            self._sleepers.remove(gate)
+
+    def _take(self) -> list[QueuedItem]:
+        try:
+            self._in_step = True
+            batch = self.queue.take(self._clock())
+            if self.queue.queued:
+                self._wake()  # the other items may be due for another thread
+            return batch
+        finally:
+            self._in_step = False
+
+    def _over(self) -> bool:
+        return self.queue.closed and self.queue.idle
+
+    def _run(self, batch: list[QueuedItem]) -> None:
+        failed, errors = False, 0
+        try:
+            items, places = self.items_of(batch)
+            results = self.results_of(self.processor(items), items, places)
+        except BaseException as error:
+            failed = True
+            set_results(batch, [self.batch_error(error)] * len(batch))
+        else:
+            errors = set_results(batch, results)
+        finally:
+            with self._changed:
+                self.queue.done(failed=failed, item_errors=errors)
+                self._wake_all()

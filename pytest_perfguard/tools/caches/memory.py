@@ -50,6 +50,8 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
     ) -> None:
         LocalCache.__init__(self)
         self.ttl = checked_ttl(ttl, None)
+        if type(self).getsizeof is not MemoryCache.getsizeof:  # a subclass has a method for it
+            getsizeof = self.getsizeof
         LruEntries.__init__(self, checked_bound("maxsize", maxsize), getsizeof or weigh, clock)
         self._seconds = math.inf if self.ttl is None else self.ttl
         self._tokens = self._reads.tokens
@@ -218,13 +220,20 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
             return default
         return value
 
+    def setdefault(self, key: Hashable, default: Any = None) -> Any:
+        """Return the value of a key; set it to `default` if there is none. `__missing__` is not called."""
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            self[key] = value = default
+        return value
+
     def popitem(self) -> tuple[Hashable, Any]:
         """Remove the least recently used entry, and return its key and value; raise KeyError if the cache is empty."""
         with self._lock:
             while True:
                 entry = self._take_least_recently_used()
                 if entry is None:
-                    raise KeyError("the cache is empty")
+                    raise KeyError("the cache is empty") from None
                 key, value, expires = entry.key, entry.value, entry.expires
                 entry.empty()
                 if self._clock() < expires:

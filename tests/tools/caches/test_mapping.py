@@ -92,6 +92,18 @@ def test_a_value_that_is_too_large_is_an_error_of_the_mapping_only():
     assert "a" not in cache
 
 
+def test_a_subclass_may_have_a_method_for_the_weight():
+    class Weighed(MemoryCache):
+        def getsizeof(self, value):
+            return value
+
+    cache = Weighed(3)
+    cache.update({1: 1, 2: 2})
+    assert cache.currsize == 3
+    cache[3] = 3
+    assert list(cache) == [3]
+
+
 def test_missing_keys_may_be_made_by_a_subclass():
     class Squares(MemoryCache):
         def __missing__(self, key):
@@ -101,6 +113,7 @@ def test_missing_keys_may_be_made_by_a_subclass():
     cache = Squares()
     assert cache[4] == 16
     assert cache.stats().entries == 1
+    assert (cache.get(5), cache.pop(5, None), cache.setdefault(5, 1)) == (None, None, 1)
 
 
 def test_caches_are_told_apart_by_identity():

@@ -20,6 +20,7 @@ from pytest_perfguard.plugin.options import marker_keywords, settings_for_test
 from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.pytest_internals import run_test
 from pytest_perfguard.plugin.result_watchers import ResultWatchers
+from pytest_perfguard.plugin.shared_fixtures import shared_fixtures
 from pytest_perfguard.plugin.stash import WATCHERS
 
 #: Prefix of the report of a test that passed under `xfail(strict=True)`.
@@ -41,6 +42,8 @@ class DeferredTest:
     reports: list[pytest.TestReport]
     fingerprint: str
     """Fingerprint of the test as this process collected it."""
+    shared_fixtures: tuple[str, ...] = ()
+    """Fixtures of the project that it shares with other tests: those of a wider scope than one test."""
 
     @property
     def seconds(self) -> float:
@@ -176,7 +179,16 @@ class FunctionalRun:
             with self._limits.applied():  # the test may have lowered them
                 source = source_hash(getattr(item, "function", item.runtest))
             self.state.deferred.append(
-                DeferredTest(test.nodeid, str(item.path), item.location, plain, source, reports, test.fingerprint)
+                DeferredTest(
+                    test.nodeid,
+                    str(item.path),
+                    item.location,
+                    plain,
+                    source,
+                    reports,
+                    test.fingerprint,
+                    shared_fixtures(item),
+                )
             )
         else:
             if any(report.failed for report in reports):

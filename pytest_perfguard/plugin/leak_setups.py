@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_perfguard.engine.leaks.allocation_sites import is_library_file
 from pytest_perfguard.engine.leaks.levels import LevelReader
 from pytest_perfguard.engine.leaks.open_resources import RESOURCE_NOUNS, UserCounter
 from pytest_perfguard.engine.leaks.reference_graph import FixtureValue, FixtureValues
@@ -30,6 +29,7 @@ from pytest_perfguard.plugin.pytest_internals import (
     fixture_value,
     item_lists_restored,
 )
+from pytest_perfguard.plugin.shared_fixtures import is_of_the_project
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,7 +69,7 @@ class LiveFixtures:
                 continue
             (value,) = found
             if not _is_loop(value):
-                own, scope = _is_of_the_project(fixture.func), fixture.scope
+                own, scope = is_of_the_project(fixture.func), fixture.scope
                 yield FixtureValue(fixture.argname, scope, own, value)
                 yield FixtureValue(fixture.argname, scope, own, fixture_finalizers(fixture))
 
@@ -206,9 +206,3 @@ def _is_loop(value: object) -> bool:
     if asyncio is None:
         return False
     return isinstance(value, asyncio.AbstractEventLoop) or callable(getattr(type(value), "get_loop", None))
-
-
-def _is_of_the_project(function: Callable[..., object]) -> bool:
-    """Return whether a fixture belongs to the project, not to pytest or an installed plugin."""
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    return not is_library_file(getattr(module, "__file__", None) or "<")

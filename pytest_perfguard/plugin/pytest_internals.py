@@ -51,6 +51,12 @@ def is_parameter(fixture: pytest.FixtureDef[object]) -> bool:
     return fixture.func.__module__ == "_pytest.python"
 
 
+def fixtures_of(item: pytest.Item) -> list[pytest.FixtureDef[object]]:
+    """Return the fixtures that a test uses, those that others override included. Fallback: none."""
+    found = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return [fixture for fixtures in found.values() for fixture in fixtures]
+
+
 def fixture_value(fixture: pytest.FixtureDef[object]) -> tuple[object] | None:
     """Return the value of a fixture that is set up, in a tuple. None: it is not set up. Fallback: None."""
     result = getattr(fixture, "cached_result", None)

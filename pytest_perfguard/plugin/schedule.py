@@ -210,8 +210,9 @@ class Schedule:
         """Record the verdict of the pairs. If it does not settle a suspect, the baseline file has to give the verdict."""
         screened = self.comparisons.get(nodeid)
         if screened is not None and screened.verdict in SUSPECT and not settles(paired):
-            self._unsettled[nodeid] = why_unsettled(paired)
+            self._unsettled[nodeid] = why_unsettled(paired, error_summary)
         else:
+            self._unsettled.pop(nodeid, None)  # pairs with one arm at a time settle tests that others could not
             self.comparisons[nodeid] = paired
 
     def _with_known_conditions(self, test: MeasuredTest) -> MeasuredTest:

@@ -189,10 +189,12 @@ class MeasuringPhase:
         self._mode.register(test.nodeid, test.source)
         record = self._mode.record_of(test.nodeid)
         if record is None:
-            return MeasuredTest(test.nodeid, test.path, settings, test.seconds)
+            return MeasuredTest(
+                test.nodeid, test.path, settings, test.seconds, shared_fixtures=frozenset(test.shared_fixtures)
+            )
         return MeasuredTest(
             test.nodeid, test.path, settings, test.seconds, record.iterations,
-            parallel=record.conditions.get("parallel", False),
+            parallel=record.conditions.get("parallel", False), shared_fixtures=frozenset(test.shared_fixtures),
         )  # fmt: skip
 
     def _log_verdicts(self, schedule: Schedule) -> None:

@@ -61,6 +61,7 @@ class XdistWorkerChannel:
             "marker": json.dumps(test.marker),  # execnet rejects subclasses of float, such as numpy's
             "source": test.source,
             "fingerprint": test.fingerprint,
+            "shared_fixtures": list(test.shared_fixtures),
             "reports": [serialize(config=self._config, report=report) for report in test.reports],
         }
 
@@ -124,5 +125,5 @@ class XdistControllerChannel:
         file = os.path.normpath(self._config.rootpath / data["path"])
         return DeferredTest(
             data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports,
-            data["fingerprint"],
+            data["fingerprint"], tuple(data["shared_fixtures"]),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Final
 
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
+from pytest_perfguard.core.units import format_duration
 from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, catch_error
 from pytest_perfguard.engine.leaks.clock import running_ns
 from pytest_perfguard.engine.leaks.explain import Lines, describe_new, explain, note_cycles
@@ -135,18 +136,29 @@ class _LeakCheck:
             retaining_fixtures=self._retaining_fixtures if leaks else {},
         )
 
-    def _fill(self, series: LevelSeries, windows: int) -> CallSteps:
-        """Read the series until it has this many windows.
+    def _fill(self, series: LevelSeries, windows: int) -> Generator[CallStep, Timing, bool]:
+        """Read the series until it has this many windows; return whether it got them.
 
-        The first window is not counted: reading has a warm-up, and this generator allocates memory itself.
+        The first window is not counted: reading has a warm-up, and this generator allocates memory itself. The number of
+        calls is planned by the duration of earlier ones. Calls that become slower do not exceed the budget.
         """
         while series.windows < windows:
+            expected_ns = self._calls.spent_ns + series.window * self._calls.call_ns
+            if expected_ns > self._share(1.0) * self._options.budget_ns:
+                self._unsettled = (
+                    f"the calls become slower, now {format_duration(self._calls.call_ns / 1e9)} each; the check takes "
+                    f"a budget of {self._budget_for((windows + 1) * series.window, SEARCH_SHARE)} or more"
+                )
+                return False
             yield from self._calls.make(series.window)
             self._calls.read(series.read)
+        return True
 
     def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> CallSteps:
         """Judge the first windows, and more windows if these are not conclusive; kinds that leak become suspects."""
-        yield from self._fill(series, WINDOWS)
+        if not (yield from self._fill(series, WINDOWS)):
+            self._growth |= series.growth()
+            return
         trends = {
             kind: judge_short_series(series[kind], self._min_growth(kind)) for kind in series if kind not in without
         }
@@ -154,7 +166,9 @@ class _LeakCheck:
         if still_open and Growth.LEAKING not in trends.values():
             more = MAX_WINDOWS - WINDOWS
             if self._calls.affordable(self._share(until), readings=more) >= more * self._window:
-                yield from self._fill(series, MAX_WINDOWS)
+                if not (yield from self._fill(series, MAX_WINDOWS)):
+                    self._growth |= series.growth()
+                    return
                 trends |= {kind: judge_long_series(series[kind], self._min_growth(kind)) for kind in still_open}
             else:
                 grew, needed = ", ".join(still_open), self._budget_for((MAX_WINDOWS + 3) * self._window, until)
@@ -216,14 +230,17 @@ class _LeakCheck:
             self._report_open(rates, self._window * WINDOWS, search_ns)
             return
         series = self._reader.series(longer, counted=any(kind not in BYTE_KINDS for kind in rates))
-        yield from self._fill(series, WINDOWS)
+        if not (yield from self._fill(series, WINDOWS)):
+            self._suspects = []
+            return
         self._suspects = [kind for kind in rates if still_growing(series[kind], rates[kind] * longer)]
         if self._suspects == ["memory"]:
             self._reader.trace(0)
             window = max(1, int(longer * CROSS_CHECK_SHARE))
             cross_check = self._reader.cross_check_series(window)
-            yield from self._fill(cross_check, WINDOWS)
-            if all(rate < MIN_CROSS_CHECKED[kind] for kind, rate in cross_check.growth().items()):
+            if not (yield from self._fill(cross_check, WINDOWS)) or all(
+                rate < MIN_CROSS_CHECKED[kind] for kind, rate in cross_check.growth().items()
+            ):
                 self._suspects = []
         # The rates over many calls are more precise.
         self._growth |= {kind: rate for kind, rate in series.growth().items() if kind in self._suspects}

@@ -332,16 +332,20 @@ class PairRunner(Scheduler[PairWorkers]):
         if why := collision_reason(error):
             self.collisions[test.nodeid] = why
             if isinstance(error, NeverReady):
-                self._set_aside_file(test.path, why)
+                self._set_aside_sharers(test, why)
         if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
             remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
             return self._without_findings(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
         return failed_comparison(test, error, self._states[test.nodeid].head.measurement)
 
-    def _set_aside_file(self, path: str, why: str) -> None:
-        """Set the undecided tests of a file aside, which most likely need the same resource: each would cost the same wait."""
+    def _set_aside_sharers(self, blamed: MeasuredTest, why: str) -> None:
+        """Set aside the undecided tests of a file that share a fixture with the one whose arms collide.
+
+        They most likely need the same resource, and each would cost the same wait. The other tests need it not, and pairs
+        with both arms alive find smaller changes.
+        """
         for test in self._undecided():
-            if test.path == path:
+            if test.path == blamed.path and not test.shared_fixtures.isdisjoint(blamed.shared_fixtures):
                 self.collisions[test.nodeid] = why
                 self._decide(test, self._without_findings(test, Verdict.INCOMPARABLE, why))
 

@@ -39,6 +39,8 @@ class MeasuredTest:
     """Calls per round in the baseline, by label of the measurement point."""
     parallel: bool | None = None
     """Whether the baseline recorded it as running in parallel, not pinned to one CPU; None: nothing is recorded."""
+    shared_fixtures: frozenset[str] = frozenset()
+    """Names of fixtures of the project that it shares with other tests: those of a wider scope than one test."""
 
     @property
     def time_limit(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from pytest_perfguard.core.model import JUDGED, Comparison, Verdict
@@ -18,9 +19,9 @@ def settles(paired: Comparison) -> bool:
     return paired.verdict is not Verdict.INCONCLUSIVE or paired.measurement.processes >= PAIR_LOOKS[0]
 
 
-def why_unsettled(paired: Comparison) -> str:
-    """Return the reason why the pair reached no verdict."""
+def why_unsettled(paired: Comparison, summarize: Callable[[str], str] = str) -> str:
+    """Return the reason why the pair reached no verdict; `summarize` shortens the report of a failure to one line."""
     findings = [finding.reason for finding in paired.findings if finding.reason]
-    why = paired.broken or paired.reason or "; ".join(dict.fromkeys(findings))
+    why = summarize(paired.broken) if paired.broken else paired.reason or "; ".join(dict.fromkeys(findings))
     revision = paired.pairing.revision if paired.pairing else "its commit"
     return f"measuring it side by side with {revision} settled nothing: {why}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import pytest
 
@@ -172,6 +173,24 @@ def test_a_check_takes_no_more_than_its_share_of_the_budget():
     process = FakeProcess(memory=lambda calls: calls * 5000, call_ns=30_000_000)
     process.run(budget_ns=10_000_000_000, share=0.5)
     assert process.now <= 5_000_000_000
+
+
+class SlowingProcess(FakeProcess):
+    """Each call takes longer than the one before, as where each looks through what earlier ones left."""
+
+    def _obey(self, step: CallStep):
+        self.call_ns = 1_000_000 + 40_000 * self.calls
+        return super()._obey(step)
+
+
+def test_a_check_of_calls_that_become_slower_keeps_to_its_budget():
+    process = SlowingProcess(memory=lambda calls: calls * 1000)
+    found = process.run(budget_ns=30_000_000_000)
+    assert 20_000_000_000 < process.now < 32_000_000_000
+    assert found.leaks == []
+    assert re.fullmatch(
+        r"the calls become slower, now \d\d\.\d ms each; the check takes a budget of \d+ s or more", found.unsettled
+    )
 
 
 @pytest.mark.parametrize("enlarged_after", [50, 65, 85, 105, 125])

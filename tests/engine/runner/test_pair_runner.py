@@ -146,10 +146,12 @@ def run(monkeypatch):
         until=Spent.LITTLE,
         more=(),
         exists_at_base=lambda *_test: False,
+        known_of_more=None,
         **known,
     ):
         monkeypatch.setattr(module, "WorkerProcess", world)
         spendings = []
+        known_of_more = known_of_more or {}
 
         def judge(nodeid, pairs, spent):
             spendings.append(spent)
@@ -161,7 +163,7 @@ def run(monkeypatch):
         runner = PairRunner(
             [
                 *(MeasuredTest(name, f"/{name}.py", settings, 0.1, **known) for name in names),
-                *(MeasuredTest(name, f"/{names[0]}.py", settings, 0.1) for name in more),
+                *(MeasuredTest(name, f"/{names[0]}.py", settings, 0.1, **known_of_more) for name in more),
             ],
             Launch([], None, None, arm="base"),
             Launch([], None, None, arm="head"),
@@ -380,11 +382,21 @@ def test_a_test_whose_arms_need_the_same_port_is_named(run, arm):
     assert runner.comparisons["b"].verdict is Verdict.UNCHANGED
 
 
-def test_an_arm_that_waits_sets_its_file_aside(run):
+def test_an_arm_that_waits_sets_tests_aside_that_share_its_fixture(run):
     world = World({("head", "a"): "waits"})
     runner = run("ab", world)
     assert set(runner.collisions) == {"a"}
     assert "was not ready" in runner.collisions["a"]
     assert runner.comparisons["b"].verdict is Verdict.UNCHANGED
-    same_file = run("a", World({("head", "a"): "waits"}), more=["c"])
-    assert set(same_file.collisions) == {"a", "c"}
+    server = {"shared_fixtures": frozenset({"server"})}
+    sharing = run("a", World({("head", "a"): "waits"}), more=["c"], known_of_more=server, **server)
+    assert set(sharing.collisions) == {"a", "c"}
+
+
+@pytest.mark.parametrize("fixtures", [frozenset(), frozenset({"other"})])
+def test_a_test_of_the_same_file_that_shares_no_fixture_is_measured_in_pairs(run, fixtures):
+    known = {"shared_fixtures": fixtures}
+    server = frozenset({"server"})
+    runner = run("a", World({("head", "a"): "waits"}), more=["c"], known_of_more=known, shared_fixtures=server)
+    assert set(runner.collisions) == {"a"}
+    assert runner.comparisons["c"].verdict is Verdict.UNCHANGED

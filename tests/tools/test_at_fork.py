@@ -58,7 +58,7 @@ def check():
     assert cache.get_or_compute("child", lambda: 5) == 5
 """,
     "DiskCache": """
-cache = perfguard.DiskCache(folder, maxsize=60)
+cache = perfguard.DiskCache(folder, maxsize=500)
 def use(number):
     cache.set(str(number % 90), [number] * 50); cache.get(str(number % 70))
 def check():

@@ -100,7 +100,7 @@ def _thread_wrapper(
 ) -> Callable[..., Any]:
     get = cache.get
 
-    @functools.wraps(function, updated=())
+    @functools.wraps(function, updated=_copied(function))
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         key = make_key(*args, **kwargs)
         value = get(key, MISSING)
@@ -124,7 +124,7 @@ def _thread_wrapper(
 def _async_wrapper(
     cache: Any, ttl: float | None, function: Callable[..., Any], make_key: MakeKey, hit: Any, miss: Any
 ) -> Callable[..., Any]:
-    @functools.wraps(function, updated=())
+    @functools.wraps(function, updated=_copied(function))
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         key = make_key(*args, **kwargs)
         was_hit = True
@@ -139,6 +139,11 @@ def _async_wrapper(
         return value
 
     return wrapper
+
+
+def _copied(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the attributes that a wrapper updates: the fields of a callable object stay its own."""
+    return ("__dict__",) if inspect.isfunction(function) else ()
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -389,3 +389,12 @@ def test_a_key_is_not_shown_while_a_lock_is_held():
 def test_nan_is_found_again():
     function = cached(MemoryCache())(lambda value: [value])
     assert function(math.nan) is function(math.nan)
+
+
+def test_attributes_of_a_function_are_kept_and_fields_of_an_object_are_not():
+    def function():
+        return 1
+
+    function.mark = "slow"
+    assert cached(MemoryCache())(function).mark == "slow"
+    assert not hasattr(cached(MemoryCache())(Adder(1)), "amount")

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pytest_perfguard.core.explanation import Explanation
 
 
 class Verdict(str, Enum):
@@ -237,6 +240,8 @@ class Comparison:
     """None: measured alone, and judged by the baseline file if at all."""
     broken: str = ""
     """Not empty: the test could not be measured, which fails it; the text says what happened."""
+    explanation: Explanation | None = None
+    """Where the time and the memory went; None: both sides were not profiled."""
 
     def fails(self, *, strict: bool) -> bool:
         """Must the test fail?"""

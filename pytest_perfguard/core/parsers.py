@@ -95,6 +95,17 @@ def parse_benchmark(value: object) -> str:
     return str(value)
 
 
+EXPLAIN_WORDS: Final = ("auto", "on", "off")
+
+
+def parse_explain(value: object) -> str:
+    """`auto`, `on` or `off`; TOML files and markers may use true and false."""
+    word = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value).strip().lower()
+    if word not in EXPLAIN_WORDS:
+        raise SettingError(f"{value!r} does not choose when to explain (valid: {', '.join(EXPLAIN_WORDS)})")
+    return word
+
+
 def parse_alpha(value: object) -> float:
     """`1%`: a chance above nothing and below one half."""
     share = parse_percent(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import pytest
 from pytest_perfguard.core.errors import RevisionError, WrongCode
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.core.system_errors import explained
-from pytest_perfguard.engine.runner.arms import Build, Suite, two_arms
+from pytest_perfguard.engine.report.text import plural
+from pytest_perfguard.engine.runner.arms import Arms, Build, Suite, two_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
 from pytest_perfguard.engine.runner.one_at_a_time import OneAtATime
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
@@ -183,6 +184,20 @@ class Schedule:
                     collisions=runner.collisions, reasons=handover.reasons, tell=self._tell, most=MAX_PAIRS,
                 )  # fmt: skip
                 self._run_beside(one_at_a_time)
+            self._explain(handover, arms, {subject.nodeid for subject in collided})
+
+    def _explain(self, handover: PairedBatch, arms: Arms, apart: Collection[str]) -> None:
+        """Profile both sides of what got worse, in processes of their own; a run without any loads no profiler."""
+        worse = [
+            subject for subject in handover.subjects if _is_explained(subject, self.comparisons.get(subject.nodeid))
+        ]
+        if worse:
+            from pytest_perfguard.plugin.explaining import with_explanations
+
+            self._say(f"perf: profiling both sides of {plural(len(worse), 'test')}")
+            self.comparisons |= with_explanations(
+                arms, self._config.rootpath, handover.revision.commit, worse, self.comparisons, apart=apart
+            )
 
     def _run_beside(self, runner: PairRunner | OneAtATime) -> None:
         try:
@@ -206,3 +221,10 @@ class Schedule:
         if alone is None or not alone.samples:
             return subject
         return replace(subject, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))
+
+
+def _is_explained(subject: MeasuredTest, comparison: Comparison | None) -> bool:
+    """Is the test to be profiled on both sides?"""
+    if comparison is None or comparison.pairing is None or comparison.broken or subject.settings.explain == "off":
+        return False
+    return subject.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION

@@ -11,6 +11,7 @@ from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import CLAIMED, Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
+from pytest_perfguard.engine.profile.lines import where_lines
 from pytest_perfguard.engine.report.change_text import change_in_words, each_reason_once, smallest_in_words
 
 #: Kind of metric -> (how the test got worse, and by what): kinds that share the first part are joined.
@@ -81,6 +82,8 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
     width = max(_NAME_WIDTH, *(len(finding.name) for finding in comparison.findings), 0)
     for finding in each_reason_once(comparison.findings):
         yield from _finding_lines(finding, width)
+    if comparison.explanation is not None:
+        yield from where_lines(comparison.explanation)
     yield ""
     yield from _provenance(comparison, context)
     yield ""

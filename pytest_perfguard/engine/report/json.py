@@ -44,10 +44,16 @@ def _test(entry: Entry) -> dict[str, object]:
         "line": entry.line,
         "base": entry.base,
         "headline": entry.headline,
-        "explanation": list(entry.lines),
+        "explanation": _explanation(entry),
         "metrics": [_metric(finding, entry.sides.get(finding.name)) for finding in comparison.findings],
         "record": record_data(entry.record) if entry.record is not None else None,
     }
+
+
+def _explanation(entry: Entry) -> dict[str, object]:
+    """The lines that the terminal showed, and the profiles' findings where both sides were profiled."""
+    profiled = entry.comparison.explanation
+    return {"lines": list(entry.lines), **(profiled.to_json() if profiled is not None else {})}
 
 
 def _pairing(comparison: Comparison) -> dict[str, object] | None:

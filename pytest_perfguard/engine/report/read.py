@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pytest_perfguard.core.errors import ReportUnreadable
+from pytest_perfguard.core.explanation import Explanation
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.baseline import fields
 from pytest_perfguard.engine.baseline.schema import read_record
@@ -112,6 +113,7 @@ def _entry(reader: _Reader, data: dict[str, Any]) -> Entry:
         seconds=reader.number(data, "seconds", key),
         notes=reader.texts(data, "notes", key),
     )
+    lines, explanation = _explanation(reader, key, data)
     comparison = Comparison(
         nodeid=nodeid,
         verdict=reader.verdict(data, key),
@@ -120,6 +122,7 @@ def _entry(reader: _Reader, data: dict[str, Any]) -> Entry:
         reason="" if broken else reason,
         pairing=_pairing(reader, key, data),
         broken=reason if broken else "",
+        explanation=explanation,
     )
     record = data.get("record")
     return Entry(
@@ -129,9 +132,23 @@ def _entry(reader: _Reader, data: dict[str, Any]) -> Entry:
         file=reader.text_or_nothing(data, "file", key),
         line=reader.count(data, "line", key),
         base=reader.text_or_nothing(data, "base", key),
-        lines=reader.texts(data, "explanation", key),
+        lines=lines,
         headline=reader.text_or_nothing(data, "headline", key),
     )
+
+
+def _explanation(reader: _Reader, key: str, data: Mapping[str, Any]) -> tuple[tuple[str, ...], Explanation | None]:
+    """The lines, and what the profiles found; an older report has a list of lines in its place."""
+    if not isinstance(data.get("explanation"), dict):
+        return reader.texts(data, "explanation", key), None
+    kept = reader.mapping(data, "explanation", key)
+    lines = reader.texts(kept, "lines", key)
+    if "metrics" not in kept:
+        return lines, None
+    try:
+        return lines, Explanation.from_json(kept)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
 
 
 def _pairing(reader: _Reader, key: str, data: Mapping[str, Any]) -> Pairing | None:

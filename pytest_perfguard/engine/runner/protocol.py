@@ -27,6 +27,7 @@ from typing import Any, Final, Protocol, TypeAlias, get_args
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.findings import Examination, Leak
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
+from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 
 #: A message holds at most a few thousand integers; more than this is not ours.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
@@ -175,6 +176,8 @@ Message: TypeAlias = (
     | CheckLeaks
     | RecheckLeaks
     | LeakCheckResult
+    | ProfileRequest
+    | ProfileResult
     | Resume
     | FinishedTest
     | Shutdown
@@ -278,6 +281,7 @@ _CHECKS: Final = {
     "list[str]": _is_texts,
     "Sequence[str]": _is_texts,
     "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_amount, value.values())),
+    "dict[str, object]": lambda value: isinstance(value, dict),
     "dict[str, str]": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
     "Mapping[str, list[int]]": _is_readings,
     "Recorded": _is_recorded,

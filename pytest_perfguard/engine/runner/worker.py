@@ -24,6 +24,7 @@ from pytest_perfguard.engine.measure.isolation import quiet, thaw
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.measure.tracers import in_the_way
 from pytest_perfguard.engine.measure.user_metrics import Distribution, UserMetrics
+from pytest_perfguard.engine.profile.messages import ProfileRequest
 from pytest_perfguard.engine.runner.protocol import (
     MAX_MESSAGE_BYTES,
     CheckLeaks,
@@ -195,6 +196,10 @@ class WorkerSession:
                 found = Examination(0, unsettled=str(error))
             self.last_rounds = [(CLOCKS.perf_counter_ns() - start) / 1e9 / max(1, found.calls)]
             return LeakCheckResult(found)
+        if isinstance(request, ProfileRequest):
+            from pytest_perfguard.engine.profile.profiler import take_profile
+
+            return (yield from attributed(take_profile(request)))
         if not isinstance(request, MeasureRequest) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(f"expected Pin, Take, Examine or GoOn at a measurement point, got {request!r}")
         self._probe.drain()

@@ -1,0 +1,184 @@
+"""Seconds charged to the project's own functions, each with all library and C code that it called. Pure.
+
+A person can change the project's functions only, and a library function means nothing without its caller. So the time of
+other code belongs to the project's function that called it: exactly in sampled stacks, by cumulative times of the call
+graph's edges in a deterministic profile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pytest_perfguard.engine.profile.model import CallProfile, Function, StackSamples
+
+#: Passes over the call graph; library code that calls itself through other library code converges in few.
+_PASSES: Final = 25
+#: Standard error of a function's time in a deterministic profile, as a share of it ...
+_SHARE_ERROR: Final = 0.02
+#: ... and for each call that it makes or receives, in seconds: a third of what is subtracted for the profiler.
+_EVENT_ERROR: Final = 3e-8
+#: Standard error of a sampled share beyond that of counting: where threads hand over is not random.
+_SAMPLED_ERROR: Final = 0.02
+#: A deterministic profile whose time lies elsewhere (event loop, threads) by more than this share does not count.
+MAX_UNCHARGED: Final = 0.15
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is known of one tree."""
+
+    calls: CallProfile = field(default_factory=CallProfile)
+    """All slices as one."""
+    slices: Sequence[CallProfile] = ()
+    samples: StackSamples = field(default_factory=StackSamples)
+    seconds: float = 0.0
+    """Measured per iteration, without any profiler."""
+
+
+@dataclass(frozen=True)
+class Charges:
+    """Seconds per iteration by function, with their variances."""
+
+    seconds: Mapping[Function, float]
+    variances: Mapping[Function, float]
+
+    def of(self, function: Function) -> tuple[float, float]:
+        """Return seconds and variance; a function that did not run cost nothing."""
+        return self.seconds.get(function, 0.0), self.variances.get(function, 0.0)
+
+
+def charged_by_calls(profile: CallProfile) -> dict[Function, float]:
+    """Charge the deterministic profile's own times."""
+    inside = _shares_outside_the_project(profile)
+    charged = {function: cost.own for function, cost in profile.costs.items() if function.ours}
+    for (caller, callee), edge in profile.edges.items():
+        if caller.ours and not callee.ours:
+            charged[caller] = charged.get(caller, 0.0) + edge.seconds * inside.get(callee, 0.0)
+    return charged
+
+
+def _shares_outside_the_project(profile: CallProfile) -> dict[Function, float]:
+    """By library function: the share of its cumulative time that is its own and other library code's, overhead taken off."""
+    outside = {function: cost for function, cost in profile.costs.items() if not function.ours}
+    callees: dict[Function, list[tuple[Function, float]]] = {}
+    for (caller, callee), edge in profile.edges.items():
+        if caller in outside and callee in outside:
+            callees.setdefault(caller, []).append((callee, edge.seconds))
+    shares = {
+        function: min(1.0, cost.own / cost.cumulative) if cost.cumulative > 0 else 0.0
+        for function, cost in outside.items()
+    }
+    for _ in range(_PASSES):
+        changed = 0.0
+        for function, called in callees.items():
+            cost = outside[function]
+            if cost.cumulative <= 0:
+                continue
+            total = cost.own + sum(seconds * shares[callee] for callee, seconds in called)
+            share = min(1.0, total / cost.cumulative)
+            changed = max(changed, abs(share - shares[function]))
+            shares[function] = share
+        if changed < 1e-4:
+            break
+    return shares
+
+
+def charged_by_samples(samples: StackSamples) -> dict[Function, float]:
+    """Charge each sample to the innermost function of the project; shares of all samples."""
+    charged: dict[Function, float] = {}
+    for stack, count in samples.stacks.items():
+        owner = next((function for function in reversed(stack) if function.ours), None)
+        if owner is not None:
+            charged[owner] = charged.get(owner, 0.0) + count
+    total = samples.count
+    return {function: count / total for function, count in charged.items()} if total else {}
+
+
+def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Charges, str]:
+    """Charge both sides' measured seconds: by `calls`, by `samples`, or by both, weighted by their precision.
+
+    Also returns which of them it was. The times of the calls are scaled by one factor for both sides: with a factor for
+    each, a side that makes more small calls would make unchanged functions look faster.
+    """
+    by_calls = _least(base), _least(head)
+    sampled = base.samples.count > 0 and head.samples.count > 0
+    counted = all(_is_complete(side, charged[0]) for side, charged in zip((base, head), by_calls, strict=True))
+    basis = use if use != "both" else "both" if sampled and counted else "samples" if sampled else "calls"
+    total = sum(sum(charged[0].values()) for charged in by_calls)
+    scale = (base.seconds + head.seconds) / total if total > 0 else 0.0
+    sides = []
+    for side, (charged, spreads) in zip((base, head), by_calls, strict=True):
+        calls = _with_errors(side.calls, charged, spreads, scale)
+        samples = _sampled(side)
+        sides.append(calls if basis == "calls" else samples if basis == "samples" else _weighted(calls, samples))
+    return sides[0], sides[1], basis
+
+
+def _least(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
+    """By function the least seconds of all slices, since interference only adds, and how far the second least is off."""
+    slices = [charged_by_calls(profile) for profile in side.slices or (side.calls,)]
+    least, spreads = {}, {}
+    for function in {function for charged in slices for function in charged}:
+        values = sorted(charged[function] for charged in slices if function in charged)
+        least[function] = values[0]
+        spreads[function] = values[1] - values[0] if len(values) > 1 else 0.0
+    return least, spreads
+
+
+def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:
+    """Does the deterministic profile account for the time: one thread, and little time outside of the project's functions?"""
+    total = sum(cost.own for cost in side.calls.costs.values())
+    return not side.calls.threads and total > 0 and sum(charged.values()) >= (1 - MAX_UNCHARGED) * total
+
+
+def _with_errors(
+    profile: CallProfile, charged: Mapping[Function, float], spreads: Mapping[Function, float], scale: float
+) -> Charges:
+    events: dict[Function, float] = {}
+    for function, cost in profile.costs.items():
+        events[function] = cost.calls
+    for (caller, _callee), edge in profile.edges.items():
+        events[caller] = events.get(caller, 0.0) + edge.calls
+    seconds = {function: value * scale for function, value in charged.items()}
+    variances = {
+        function: (_SHARE_ERROR * value) ** 2
+        + (spreads[function] * scale) ** 2
+        + (_EVENT_ERROR * events.get(function, 0.0)) ** 2
+        for function, value in seconds.items()
+    }
+    return Charges(seconds, variances)
+
+
+def _sampled(side: Side) -> Charges:
+    shares, count = charged_by_samples(side.samples), max(1, side.samples.count)
+    seconds = {function: share * side.seconds for function, share in shares.items()}
+    variances = {
+        function: side.seconds**2 * (_binomial(share, count) + (_SAMPLED_ERROR * share) ** 2)
+        for function, share in shares.items()
+    }
+    return Charges(seconds, variances)
+
+
+def _binomial(share: float, count: int) -> float:
+    """Variance of a share; one that was seen once or never is not known for certain (Agresti and Coull, 1998)."""
+    adjusted = (share * count + 2) / (count + 4)
+    return adjusted * (1 - adjusted) / count
+
+
+def _weighted(calls: Charges, samples: Charges) -> Charges:
+    """The mean of two estimates, weighted by the inverse of their variances."""
+    seconds: dict[Function, float] = {}
+    variances: dict[Function, float] = {}
+    unseen = min(samples.variances.values(), default=math.inf)
+    for function in {**calls.seconds, **samples.seconds}:
+        one, of_one = calls.of(function)
+        other, of_other = samples.of(function)
+        weights = 1 / max(of_one, 1e-24), 1 / max(of_other or unseen, 1e-24)
+        if function not in calls.seconds:
+            weights = 0.0, weights[1]
+        seconds[function] = (one * weights[0] + other * weights[1]) / sum(weights)
+        variances[function] = 1 / sum(weights)
+    return Charges(seconds, variances)

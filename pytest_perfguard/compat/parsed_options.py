@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from pytest_perfguard.compat.cprofile import DEFAULT_COLUMN, parse_column, parse_loops
 from pytest_perfguard.compat.grouping import (
     COLUMNS,
     parse_columns,
@@ -58,6 +59,10 @@ class ParsedOptions(NamedTuple):
     time_unit: str | None
     histogram: str | None
     csv: str | None
+    cprofile_top: int
+    """Rows of a profile that are shown."""
+    cprofile_dump: str | None
+    """How the files of profiles begin; None: none are written."""
 
 
 def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = lambda _text: False) -> ParsedOptions:
@@ -72,7 +77,7 @@ def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = 
     """
     read = _Reader(options)
     compare = options["compare"]
-    for name in ("compare", "histogram", "csv", "warmup"):
+    for name in ("compare", "histogram", "csv", "warmup", "cprofile-dump"):
         _refuse_swallowed(f"--benchmark-{name}", options[name], path_like)
     if options["disable"] and options["only"] and not options["enable"]:
         raise SettingError("it excludes --benchmark-disable: nothing would be measured", "--benchmark-only")
@@ -102,6 +107,8 @@ def requested(options: Mapping[str, Any], *, path_like: Callable[[str], bool] = 
         time_unit=read("time-unit", parse_time_unit),
         histogram=_last(options["histogram"]),
         csv=_last(options["csv"]),
+        cprofile_top=read("cprofile-top", parse_count),
+        cprofile_dump="benchmark" if options["cprofile-dump"] is True else options["cprofile-dump"],
     )
 
 
@@ -117,6 +124,9 @@ def _choices(read: _Reader, options: Mapping[str, Any]) -> BenchmarkOptions:
         precision=read("precision", parse_fraction),
         confidence=read("confidence", parse_fraction),
         timer=read("timer", parse_timer),
+        cprofile=options["cprofile"] is not None,
+        cprofile_loops=read("cprofile-loops", parse_loops),
+        cprofile_column=read("cprofile", parse_column) or DEFAULT_COLUMN,
     )
     if not options["codspeed"]:
         return choices

@@ -94,6 +94,11 @@ class InProcess:
         measuring = self._measuring(asked)
         with self._kept(fixture, measuring, asked):
             obey(measuring, work, self._watch)
+        if self._choices.cprofile and fixture.stats is not None:
+            from pytest_perfguard.compat.cprofile import profile_call
+
+            loops = self._choices.cprofile_loops or measuring.iterations
+            fixture.stats.keep_profile(profile_call(work, loops), self._choices.cprofile_column)
         if not _needs_another(asked):
             return measuring.result
         arguments = work.arguments()
@@ -108,6 +113,11 @@ class InProcess:
         measuring = self._measuring(asked)
         with self._kept(fixture, measuring, asked):
             await obey_async(measuring, work, self._watch)
+        if self._choices.cprofile and fixture.stats is not None:
+            from pytest_perfguard.compat.cprofile import profile_call_async
+
+            loops = self._choices.cprofile_loops or measuring.iterations
+            fixture.stats.keep_profile(await profile_call_async(work, loops), self._choices.cprofile_column)
         if not _needs_another(asked):
             return measuring.result
         arguments = await work.arguments_async()

@@ -45,7 +45,7 @@ class Floor(NamedTuple):
 
 
 BENCHMARK_WORDS: Final = ("measure", "once")
-REPORT_SUFFIXES: Final = (".json", ".md", ".html")
+REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".folded", ".speedscope.json")
 #: 2 ns is what the same bytecode at another address may differ by; 1 KiB is below one page of anything.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 

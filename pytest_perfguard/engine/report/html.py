@@ -15,6 +15,7 @@ from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.change_text import change_cell, each_reason_once, interval_cell, smallest_in_words
 from pytest_perfguard.engine.report.document import Entry, Report
+from pytest_perfguard.engine.report.flame import icicle_svg
 from pytest_perfguard.engine.report.html_parts import amounts, badge, escape, interval_bar, tag
 from pytest_perfguard.engine.report.plot_data import plots_of
 from pytest_perfguard.engine.report.text import leading_finding, most_severe_first, verdict_word
@@ -142,6 +143,8 @@ def _panel(entry: Entry, *, drawn: bool) -> str:
         parts.append(tag("pre", escape("\n".join(entry.lines))))
     elif comparison.broken or comparison.reason:
         parts.append(tag("pre", escape(comparison.broken or comparison.reason)))
+    if comparison.explanation is not None:
+        parts += [tag("div", icicle_svg(flame), class_="scroll") for flame in comparison.explanation.flames]
     told = [_extent(comparison), *comparison.measurement.notes]
     if comparison.pairing is not None and comparison.pairing.why:
         told.append(f"measured side by side, because: {comparison.pairing.why}")

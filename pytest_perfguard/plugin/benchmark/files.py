@@ -109,6 +109,19 @@ class BenchmarkFiles:
         except OSError as error:
             self._failed(error)
 
+    def dump_profiles(self, benchmarks: Sequence[BenchmarkResult]) -> None:
+        """Write each profile into a file of its own, where that is wanted: `PREFIX-TEST.prof`."""
+        prefix = self._asked.cprofile_dump
+        profiled = [(each.name, each.cprofile_stats) for each in benchmarks if each.cprofile_stats is not None]
+        try:
+            for name, stats in profiled if prefix else ():
+                path = file_of(str(prefix), name, ".prof")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stats.dump_stats(path)
+                self.notes.info(f"wrote {path}")
+        except OSError as error:
+            self._failed(error)
+
     def _content(self, benchmarks: Sequence[BenchmarkResult], commit: Mapping[str, Any], *, data: bool) -> str:
         hook = self._config.hook
         output = hook.pytest_benchmark_generate_json(

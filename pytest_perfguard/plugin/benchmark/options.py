@@ -52,10 +52,13 @@ BENCHMARK_OPTIONS: Final = (
     Option("json", help="write the run, with all rounds, into this file"),
     Option("compare", "optional", [], "show a saved run beside this one: its number, by default the latest"),
     Option("compare-fail", "several", help="fail tests that exceed a saved run: min:5%%, mean:0.001"),
-    Option("cprofile", help="accepted, and not done"),
-    Option("cprofile-loops", default=1, help="accepted, and not done"),
-    Option("cprofile-top", default=25, help="accepted, and not done"),
-    Option("cprofile-dump", "optional", help="accepted, and not done"),
+    Option(
+        "cprofile",
+        help="profile one more call of each benchmark, and sort by this column: tottime, cumtime, ncalls, ...",
+    ),
+    Option("cprofile-loops", default=1, help="calls that are profiled: a number, or auto for as many as a round has"),
+    Option("cprofile-top", default=25, help="rows of a profile that are shown"),
+    Option("cprofile-dump", "optional", help="write each profile as PREFIX-TEST.prof"),
     Option("storage", default="file://./.benchmarks", help="folder of saved runs"),
     Option("netrc", "optional", "", "accepted, and not used"),
     Option("verbose", "flag", help="overrides --benchmark-quiet"),
@@ -76,7 +79,7 @@ CODSPEED_OPTIONS: Final = (
     Option("codspeed-max-rounds", help="most rounds under --codspeed"),
 )
 #: Accepted, and without a meaning here.
-IGNORED: Final = ("cprofile", "cprofile-loops", "cprofile-top", "cprofile-dump", "netrc", "codspeed-mode")
+IGNORED: Final = ("netrc", "codspeed-mode")
 #: What an optional value is, where it is left out.
 _LEFT_OUT: Final = {"histogram": "benchmark", "csv": "benchmark.csv"}
 

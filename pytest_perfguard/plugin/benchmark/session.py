@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_perfguard.compat.cprofile import table_lines as profile_lines
 from pytest_perfguard.compat.fixture import BenchmarkFixture, Named
 from pytest_perfguard.compat.options import BenchmarkOptions, with_marker
 from pytest_perfguard.compat.parsed_options import ParsedOptions, requested
@@ -64,6 +65,8 @@ class BenchmarkSession:
         for option in given_options(config):
             if option.name in IGNORED:
                 self.notes.warning(f"{flag_of(option)} is accepted and does nothing here")
+        if asked.choices.cprofile and self._mode:
+            self.notes.warning("--benchmark-cprofile does nothing in perf modes: --perf-explain profiles there")
 
     def fixture(self, request: pytest.FixtureRequest, *, hands_over: bool) -> Iterator[BenchmarkFixture]:
         """For a generator fixture."""
@@ -122,6 +125,7 @@ class BenchmarkSession:
             group_stats = self.config.hook.pytest_benchmark_group_stats
             self._groups = group_stats(config=self.config, benchmarks=rows, group_by=self.requested.group_by)
             self.files.draw(self._groups)
+        self.files.dump_profiles(self.benchmarks)
         if self.files.problem:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self.runs.nothing_compared and session.exitstatus == pytest.ExitCode.OK:
@@ -136,6 +140,10 @@ class BenchmarkSession:
                 self._groups, columns=asked.columns, sort=asked.sort, name=asked.name, scale=scale
             )  # fmt: skip
             for line in lines:
+                write_line(terminalreporter, line)
+        profiles = [(each.fullname, each.cprofile_stats) for each in self.benchmarks if each.cprofile_stats is not None]
+        if profiles and not asked.quiet:
+            for line in profile_lines(profiles, asked.choices.cprofile_column, asked.cprofile_top):
                 write_line(terminalreporter, line)
         for text, bad in self.notes.lines():
             write_text(terminalreporter, f"perfguard: {text}", yellow=not bad, red=bad)

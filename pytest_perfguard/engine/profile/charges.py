@@ -22,6 +22,9 @@ _SHARE_ERROR: Final = 0.02
 _EVENT_ERROR: Final = 3e-8
 #: Standard error of a sampled share beyond that of counting: where threads hand over is not random.
 _SAMPLED_ERROR: Final = 0.02
+#: Seconds after the end of a call in which it may still be sampled, or its caller: a thread hands over at some instructions
+#: only. A sampled function is not known better than by this for each call that it makes or receives.
+_LATE: Final = 5e-7
 #: A deterministic profile whose time lies elsewhere (event loop, threads) by more than this share does not count.
 MAX_UNCHARGED: Final = 0.15
 
@@ -137,11 +140,7 @@ def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:
 def _with_errors(
     profile: CallProfile, charged: Mapping[Function, float], spreads: Mapping[Function, float], scale: float
 ) -> Charges:
-    events: dict[Function, float] = {}
-    for function, cost in profile.costs.items():
-        events[function] = cost.calls
-    for (caller, _callee), edge in profile.edges.items():
-        events[caller] = events.get(caller, 0.0) + edge.calls
+    events = _events(profile)
     seconds = {function: value * scale for function, value in charged.items()}
     variances = {
         function: (_SHARE_ERROR * value) ** 2
@@ -152,11 +151,21 @@ def _with_errors(
     return Charges(seconds, variances)
 
 
+def _events(profile: CallProfile) -> dict[Function, float]:
+    """By function: the calls that it receives and makes per iteration."""
+    events = {function: cost.calls for function, cost in profile.costs.items()}
+    for (caller, _callee), edge in profile.edges.items():
+        events[caller] = events.get(caller, 0.0) + edge.calls
+    return events
+
+
 def _sampled(side: Side) -> Charges:
     shares, count = charged_by_samples(side.samples), max(1, side.samples.count)
+    events = _events(side.calls)
     seconds = {function: share * side.seconds for function, share in shares.items()}
     variances = {
         function: side.seconds**2 * (_binomial(share, count) + (_SAMPLED_ERROR * share) ** 2)
+        + min(seconds[function], _LATE * events.get(function, 0.0)) ** 2
         for function, share in shares.items()
     }
     return Charges(seconds, variances)

@@ -47,7 +47,7 @@ if hasattr(lib, "ip_network"):
 def test_case():
     {body}
 """
-PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "pytest_perfguard.plugin", "-p", "pytest_asyncio")
+PLUGINS: Final = ("-p", "no:cacheprovider", "-p", "pytest_perfguard.plugin", "-p", "pytest_asyncio.plugin")
 ENVIRONMENT: Final = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 ASYNC_MARK: Final = "@pytest.mark.asyncio\nasync def test_case"
 TIMER = """

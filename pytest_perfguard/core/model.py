@@ -126,6 +126,8 @@ class Measurement:
     """The claims of the test, by label."""
     imports: Sequence[str] = ()
     """The modules that its fresh interpreters imported, where it measures imports."""
+    calls: Mapping[str, float] = field(default_factory=dict)
+    """Calls per iteration of its functions, for the baseline file: `engine/profile/counts.py` has the form of the keys."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class Record:
     """`Measurement.paces`: one for each of the `minima`."""
     imports: Sequence[str] = ()
     """`Measurement.imports`."""
+    calls: Mapping[str, float] = field(default_factory=dict)
+    """`Measurement.calls`; empty where they were not counted."""
 
 
 @dataclass(frozen=True)

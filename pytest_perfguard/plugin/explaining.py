@@ -12,7 +12,7 @@ from pytest_perfguard.core.git import git_or_nothing
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.core.system_errors import explained
 from pytest_perfguard.engine.profile.diff_lines import changed_lines, mark_changed
-from pytest_perfguard.engine.profile.profile_runner import Arm, explain_counted, explain_pairs
+from pytest_perfguard.engine.profile.profile_runner import Arm, count_calls, explain_counted, explain_pairs
 from pytest_perfguard.engine.runner.arms import Arms
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
@@ -64,3 +64,18 @@ def with_counted_explanations(
     except Exception as error:
         found = {test.nodeid: Explanation(problem=explained(error)) for test in tests}
     return {nodeid: replace(comparisons[nodeid], explanation=explanation) for nodeid, explanation in found.items()}
+
+
+def with_calls(
+    launch: Launch, rootdir: Path, tests: Sequence[MeasuredTest], comparisons: Mapping[str, Comparison]
+) -> dict[str, Comparison]:
+    """Return the comparisons of these tests with the numbers of calls that the baseline file keeps.
+
+    They are an extra: where no process can be started, none are kept.
+    """
+    chosen = [(test, comparisons[test.nodeid]) for test in tests]
+    counted = count_calls(Arm(launch, os.fspath(rootdir)), chosen)
+    return {
+        nodeid: replace(comparisons[nodeid], measurement=replace(comparisons[nodeid].measurement, calls=calls))
+        for nodeid, calls in counted.items()
+    }

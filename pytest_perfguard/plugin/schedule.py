@@ -91,6 +91,7 @@ class Schedule:
                 break
             self._hold_to_budgets(handover.subjects)
         self._judge_by_file([subject for subject in subjects if subject.nodeid in self._unsettled])
+        self._explain_alone(subjects)
         self._look_for_leaks([subject for subject in subjects if subject.settings.examined])
 
     def _judge_by_file(self, subjects: Sequence[MeasuredTest]) -> None:
@@ -199,6 +200,29 @@ class Schedule:
                 arms, self._config.rootpath, handover.revision.commit, worse, self.comparisons, apart=apart
             )
 
+    def _explain_alone(self, subjects: Sequence[MeasuredTest]) -> None:
+        """What no pair was measured of: count calls for the baseline file, or compare them with those that it kept."""
+        chosen = [subject for subject in subjects if subject.settings.explain != "off"]
+        launch, rootdir = self._launch, self._config.rootpath
+        if self._mode.name == "baseline":
+            counted = [subject for subject in chosen if _is_measured(self.comparisons.get(subject.nodeid))]
+            if counted:
+                from pytest_perfguard.plugin.explaining import with_calls
+
+                self.comparisons |= with_calls(launch, rootdir, counted, self.comparisons)
+            return
+        calls = {subject.nodeid: record.calls for subject in chosen if (record := self._mode.record_of(subject.nodeid))}
+        worse = [
+            subject
+            for subject in chosen
+            if calls.get(subject.nodeid) and _is_worse_alone(self.comparisons.get(subject.nodeid))
+        ]
+        if worse:
+            from pytest_perfguard.plugin.explaining import with_counted_explanations
+
+            self._say(f"perf: profiling {plural(len(worse), 'test')}")
+            self.comparisons |= with_counted_explanations(launch, rootdir, worse, self.comparisons, calls)
+
     def _run_beside(self, runner: PairRunner | OneAtATime) -> None:
         try:
             runner.run()
@@ -228,3 +252,12 @@ def _is_explained(subject: MeasuredTest, comparison: Comparison | None) -> bool:
     if comparison is None or comparison.pairing is None or comparison.broken or subject.settings.explain == "off":
         return False
     return subject.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
+
+
+def _is_measured(comparison: Comparison | None) -> bool:
+    return comparison is not None and not comparison.broken and bool(comparison.measurement.samples)
+
+
+def _is_worse_alone(comparison: Comparison | None) -> bool:
+    """Is it a regression by the baseline file alone?"""
+    return comparison is not None and comparison.pairing is None and comparison.verdict is Verdict.REGRESSION

@@ -8,7 +8,7 @@ from typing import Final
 from pytest_perfguard.engine.profile.model import CallProfile, Function
 
 #: Functions that are kept of one measurement point: the project's first, then those with most time.
-MAX_FUNCTIONS: Final = 40
+MAX_FUNCTIONS: Final = 24
 #: Between the label of the measurement point, the place and the name of a function.
 _SEPARATOR: Final = "|"
 

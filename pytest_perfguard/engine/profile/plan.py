@@ -23,6 +23,9 @@ from pytest_perfguard.engine.profile.model import (
 #: Seconds of unprofiled work in a slice of the deterministic profile, which takes two to five times as long.
 CALLS_SLICE: Final = 0.01
 CALLS_SLICES: Final = 7
+#: Where only the numbers of calls are wanted: the first slice warms up.
+COUNTS_SLICE: Final = 0.002
+COUNTS_SLICES: Final = 2
 #: The first slice only fills caches and loads modules.
 SAMPLES_SLICE: Final = 0.06
 SAMPLES_SLICES: Final = 4
@@ -45,6 +48,8 @@ class PointPlan:
     """Profile the time?"""
     memory: bool = False
     """Profile the allocations?"""
+    counts: bool = False
+    """Are the numbers of calls all that is wanted?"""
     single: bool = False
     """Does one set-up allow one call only?"""
 
@@ -74,6 +79,10 @@ def plan_point(plan: PointPlan) -> Plan:
     """Take the profiles of all arms; an arm whose call raises is left with those that it has."""
     taken = [Taken() for _ in plan.roots]
     slow = max(plan.seconds)
+    if plan.counts:
+        for _ in range(1 if plan.single or slow >= SLOW_CALL else COUNTS_SLICES):
+            yield from _slice(plan, taken, "calls", COUNTS_SLICE)
+        return taken
     if plan.times:
         rounds = 1 if plan.single or slow >= SLOW_CALL else CALLS_SLICES
         for _ in range(rounds):

@@ -9,11 +9,11 @@ from typing import Final
 
 from pytest_perfguard.core.errors import PerfguardError, ProtocolError
 from pytest_perfguard.core.explanation import Explanation, Flame, MetricExplanation, Stack
-from pytest_perfguard.core.metric_names import metric_kind
+from pytest_perfguard.core.metric_names import metric_kind, metric_name
 from pytest_perfguard.core.model import Comparison, Finding, Verdict
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.profile.charges import Side
-from pytest_perfguard.engine.profile.counts import counts_from_record
+from pytest_perfguard.engine.profile.counts import counts_for_record, counts_from_record
 from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 from pytest_perfguard.engine.profile.model import StackSamples
@@ -239,7 +239,7 @@ def plans_of(findings: Sequence[Finding], roots: tuple[str, ...], comparison: Co
             roots,
             times=not kinds.isdisjoint(_TIMES),
             memory=not kinds.isdisjoint(_MEMORY),
-            single=comparison.measurement.conditions.get("single", False),
+            single=_is_single(comparison),
         )
     return plans
 
@@ -247,7 +247,7 @@ def plans_of(findings: Sequence[Finding], roots: tuple[str, ...], comparison: Co
 def _seconds(comparison: Comparison, label: str, arms: int) -> tuple[float, ...]:
     """Measured seconds per call of both sides, or of the head alone."""
     for kind in ("time", "cpu"):
-        name = f"{kind}:{label}" if label else kind
+        name = metric_name(kind, label)
         for finding in comparison.findings:
             if finding.name == name and finding.baseline is not None:
                 return (finding.baseline, finding.candidate)[-arms:]
@@ -278,6 +278,34 @@ def stacks_of(samples: StackSamples, seconds: float) -> tuple[Stack, ...]:
         for stack, count in heaviest
         if stack
     )
+
+
+def count_calls(head: Arm, tests: Sequence[tuple[MeasuredTest, Comparison]]) -> dict[str, dict[str, float]]:
+    """Count the calls of tests for the baseline file, by node id; a test that cannot be profiled is left out."""
+    wanted = [
+        (subject, {label: PointPlan((_own_seconds(comparison, label),), (head.root,), counts=True, single=_is_single(comparison))
+                   for label in comparison.measurement.iterations})
+        for subject, comparison in tests
+    ]  # fmt: skip
+    return {
+        subject.nodeid: {
+            key: calls
+            for label, (arm,) in outcome.items()
+            if arm.calls
+            for key, calls in counts_for_record(arm.calls[-1], label).items()
+        }
+        for subject, outcome in profile_tests([head], wanted)
+        if not isinstance(outcome, PerfguardError)
+    }
+
+
+def _own_seconds(comparison: Comparison, label: str) -> float:
+    samples = comparison.measurement.samples.get(metric_name("time", label))
+    return samples.estimate if samples is not None else 1e-3
+
+
+def _is_single(comparison: Comparison) -> bool:
+    return comparison.measurement.conditions.get("single", False)
 
 
 def explain_counted(

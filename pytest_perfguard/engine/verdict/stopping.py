@@ -67,6 +67,7 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
         dict(measurement.conditions),
         tuple(rounded(pace) for pace in measurement.paces),
         tuple(measurement.imports),
+        dict(measurement.calls),
     )
 
 

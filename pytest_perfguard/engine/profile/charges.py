@@ -159,13 +159,22 @@ def _events(profile: CallProfile) -> dict[Function, float]:
     return events
 
 
+def _handovers(profile: CallProfile) -> dict[Function, float]:
+    """By function: the calls between it and other functions of the project; those of library code are charged to it anyway."""
+    handovers = {function: cost.calls for function, cost in profile.costs.items() if function.ours}
+    for (caller, callee), edge in profile.edges.items():
+        if caller.ours and callee.ours:
+            handovers[caller] = handovers.get(caller, 0.0) + edge.calls
+    return handovers
+
+
 def _sampled(side: Side) -> Charges:
     shares, count = charged_by_samples(side.samples), max(1, side.samples.count)
-    events = _events(side.calls)
+    handovers = _handovers(side.calls)
     seconds = {function: share * side.seconds for function, share in shares.items()}
     variances = {
         function: side.seconds**2 * (_binomial(share, count) + (_SAMPLED_ERROR * share) ** 2)
-        + min(seconds[function], _LATE * events.get(function, 0.0)) ** 2
+        + min(seconds[function], _LATE * handovers.get(function, 0.0)) ** 2
         for function, share in shares.items()
     }
     return Charges(seconds, variances)

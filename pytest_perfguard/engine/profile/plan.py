@@ -21,8 +21,8 @@ from pytest_perfguard.engine.profile.model import (
 )
 
 #: Seconds of unprofiled work in a slice of the deterministic profile, which takes two to five times as long.
-CALLS_SLICE: Final = 0.01
-CALLS_SLICES: Final = 7
+CALLS_SLICE: Final = 0.004
+CALLS_SLICES: Final = 13
 #: Where only the numbers of calls are wanted: the first slice warms up.
 COUNTS_SLICE: Final = 0.002
 COUNTS_SLICES: Final = 2

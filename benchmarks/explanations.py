@@ -12,6 +12,7 @@ sorted by own time. Unchanged pairs are two copies of one tree, with the differe
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -90,8 +91,9 @@ def main() -> None:
         print(
             f"{name:<26} first {first} of {len(ranks)} ({first / len(ranks):.0%}), first three {third} ({third / len(ranks):.0%})"
         )
-    seconds = sorted(row["seconds"] for row in found)
-    print(f"seconds per explanation: median {seconds[len(seconds) // 2]:.2f}, most {seconds[-1]:.2f}")
+    for name, meaning in (("seconds", "seconds"), ("cpu", "CPU seconds of both processes")):
+        spent = sorted(row[name] for row in found)
+        print(f"{meaning} per explanation: median {spent[len(spent) // 2]:.2f}, most {spent[-1]:.2f}")
     strict = sum(row["blamed itself"] == 1 for row in found)
     print(f"the guilty function itself is the one blamed first, not its callee: {strict} of {len(found)}")
     unchanged(cases)
@@ -115,7 +117,7 @@ def attempt(case: Case) -> Iterator[dict[str, float]]:
             "samples alone": rank(explain_time(*sides, metric="time", loss=now - before, use="samples"), case.guilty),
             "plain cProfile, own time": plain_rank(taken[1], case.guilty),
         }
-    row["seconds"] = seconds
+    row["seconds"], row["cpu"] = seconds
     row["blamed itself"] = next((1 for blame in told.blames[:1] if blame.location.name == case.guilty), 0)
     change = f"{now / before:5.2f}x" if not case.memory else f"{high / max(low, 1):5.1f}x"
     line = blame_line(told.blames[0], told) if told.blames else "nothing blamed"
@@ -150,9 +152,11 @@ def measured(folder: Path) -> tuple[float, float]:
     return min(seconds for seconds, _size in rounds), min(size for _seconds, size in rounds)
 
 
-def profiled(folders: list[Path], seconds: tuple[float, float], *, memory: bool = False) -> tuple[list[Taken], float]:
+def profiled(
+    folders: list[Path], seconds: tuple[float, float], *, memory: bool = False
+) -> tuple[list[Taken], tuple[float, float]]:
     """Profile the trees as a run does."""
-    start = time.perf_counter()
+    start, before = time.perf_counter(), cpu_of_children()
     roots = tuple(map(os.fspath, folders))
     arms = [
         Arm(
@@ -177,7 +181,13 @@ def profiled(folders: list[Path], seconds: tuple[float, float], *, memory: bool 
     _subject, outcome = next(iter(profile_tests(arms, [(subject, {"": plan})])))
     if isinstance(outcome, Exception):
         raise outcome
-    return outcome[""], time.perf_counter() - start
+    return outcome[""], (time.perf_counter() - start, cpu_of_children() - before)
+
+
+def cpu_of_children() -> float:
+    """CPU seconds of the processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def rank(told: MetricExplanation, guilty: str) -> int:

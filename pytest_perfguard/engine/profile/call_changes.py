@@ -114,6 +114,15 @@ class CallChanges:
         total = max(0.0, own) + sum(max(0.0, seconds) for seconds in growth.values())
         return largest if largest is not None and growth[largest] > share * total > 0 else None
 
+    def calls_library_more(self, function: Function) -> bool:
+        """Does it make more calls of a library or C function?"""
+        return any(
+            caller == function
+            and not callee.ours
+            and rose(self._edge(self._base.edges, caller, callee).calls, edge.calls)
+            for (caller, callee), edge in self._head.edges.items()
+        )
+
     def _grown_caller(self, function: Function) -> Function | None:
         callers = [caller for caller in self._callers.get(function, ()) if caller != function]
         callers = [caller for caller in callers if self._rise(caller, function) > 0]

@@ -8,14 +8,14 @@ graph's edges in a deterministic profile.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from pytest_perfguard.engine.profile.model import CallProfile, Function, StackSamples
 
-#: Passes over the call graph; library code that calls itself through other library code converges in few.
-_PASSES: Final = 25
+#: Library functions between one of the project and the one that is charged, at most.
+_PASSES: Final = 60
 #: Standard error of a function's time in a deterministic profile, as a share of it ...
 _SHARE_ERROR: Final = 0.02
 #: ... and for each call that it makes or receives, in seconds: a third of what is subtracted for the profiler.
@@ -34,8 +34,9 @@ class Side:
     """What is known of one tree."""
 
     calls: CallProfile = field(default_factory=CallProfile)
-    """All slices as one."""
-    slices: Sequence[CallProfile] = ()
+    """All slices as one, with the least seconds of each function: interference only adds."""
+    second: CallProfile | None = None
+    """The same with the second least seconds: how far these are off tells how sure the least are."""
     samples: StackSamples = field(default_factory=StackSamples)
     seconds: float = 0.0
     """Measured per iteration, without any profiler."""
@@ -54,39 +55,30 @@ class Charges:
 
 
 def charged_by_calls(profile: CallProfile) -> dict[Function, float]:
-    """Charge the deterministic profile's own times."""
-    inside = _shares_outside_the_project(profile)
+    """Charge the own times of a deterministic profile.
+
+    What a library function costs goes to its callers, in proportion to the time that it spent for each, until it reaches
+    functions of the project. What nothing in the profile calls (an event loop that waits) is charged to none.
+    """
+    callers: dict[Function, list[tuple[Function, float]]] = {}
+    for (caller, callee), edge in profile.edges.items():
+        if not callee.ours:
+            callers.setdefault(callee, []).append((caller, edge.seconds))
     charged = {function: cost.own for function, cost in profile.costs.items() if function.ours}
-    for (caller, callee), edge in profile.edges.items():
-        if caller.ours and not callee.ours:
-            charged[caller] = charged.get(caller, 0.0) + edge.seconds * inside.get(callee, 0.0)
-    return charged
-
-
-def _shares_outside_the_project(profile: CallProfile) -> dict[Function, float]:
-    """By library function: the share of its cumulative time that is its own and other library code's, overhead taken off."""
-    outside = {function: cost for function, cost in profile.costs.items() if not function.ours}
-    callees: dict[Function, list[tuple[Function, float]]] = {}
-    for (caller, callee), edge in profile.edges.items():
-        if caller in outside and callee in outside:
-            callees.setdefault(caller, []).append((callee, edge.seconds))
-    shares = {
-        function: min(1.0, cost.own / cost.cumulative) if cost.cumulative > 0 else 0.0
-        for function, cost in outside.items()
-    }
+    pending = {function: cost.own for function, cost in profile.costs.items() if not function.ours}
     for _ in range(_PASSES):
-        changed = 0.0
-        for function, called in callees.items():
-            cost = outside[function]
-            if cost.cumulative <= 0:
-                continue
-            total = cost.own + sum(seconds * shares[callee] for callee, seconds in called)
-            share = min(1.0, total / cost.cumulative)
-            changed = max(changed, abs(share - shares[function]))
-            shares[function] = share
-        if changed < 1e-4:
+        handed_up: dict[Function, float] = {}
+        for function, amount in pending.items():
+            known = callers.get(function, [])
+            total = sum(seconds for _caller, seconds in known)
+            for caller, seconds in known:
+                part = amount * (seconds / total if total > 0 else 1 / len(known))
+                into = charged if caller.ours else handed_up
+                into[caller] = into.get(caller, 0.0) + part
+        pending = handed_up
+        if not pending:
             break
-    return shares
+    return charged
 
 
 def charged_by_samples(samples: StackSamples) -> dict[Function, float]:
@@ -121,14 +113,10 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
 
 
 def _least(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
-    """By function the least seconds of all slices, since interference only adds, and how far the second least is off."""
-    slices = [charged_by_calls(profile) for profile in side.slices or (side.calls,)]
-    least, spreads = {}, {}
-    for function in {function for charged in slices for function in charged}:
-        values = sorted(charged[function] for charged in slices if function in charged)
-        least[function] = values[0]
-        spreads[function] = values[1] - values[0] if len(values) > 1 else 0.0
-    return least, spreads
+    """By function its seconds, and how far those of the second least slices are off."""
+    least = charged_by_calls(side.calls)
+    second = charged_by_calls(side.second) if side.second is not None else least
+    return least, {function: abs(second.get(function, seconds) - seconds) for function, seconds in least.items()}
 
 
 def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:

@@ -34,7 +34,7 @@ class _Candidate:
     function: Function
     caller: Function | None
     counted: bool
-    """Is the number of its calls the reason?"""
+    """Did a number of calls grow, its own or that of library code by it? Such a difference is known exactly."""
     amount: float = 0.0
     variance: float = 0.0
 
@@ -157,7 +157,8 @@ def _candidates(
         elif (shifted := changes.new_caller(function)) is not None:
             caller = shifted
         if own > 0:
-            add(caller if not rose(calls_before, calls_now) else None, function, own, variance, counted=False)
+            more = changes.calls_library_more(function)
+            add(None if rose(calls_before, calls_now) else caller, function, own, variance, counted=more)
     candidates = list(found.values())
     _subtract_replaced(growth, candidates, changes)
     return candidates
@@ -191,8 +192,9 @@ def _scale(loss: float, net: float, blamed: float) -> float:
 
 def _blame(candidate: _Candidate, amount: float, changes: CallChanges) -> Blame:
     function = candidate.function
-    via = changes.library_call(function, _MOST) if not candidate.counted or function == candidate.caller else None
     calls = changes.change(function)
+    more_calls = calls is not None and calls.now > calls.before
+    via = changes.library_call(function, _MOST) if not more_calls else None
     if calls is None and candidate.caller is not None:
         calls = changes.change_between(candidate.caller, function)
     return Blame(

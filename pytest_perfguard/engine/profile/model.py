@@ -164,26 +164,32 @@ class AllocationProfile:
             raise ProtocolError(f"not an allocation profile: {error!r}") from None
 
 
-def joined_calls(parts: Sequence[CallProfile]) -> CallProfile:
-    """Several profiles of one side as one: the counts of the last, and the median of the seconds.
+def joined_calls(parts: Sequence[CallProfile], rank: int = 0) -> CallProfile:
+    """Several slices of one side as one profile: the counts of the last, and the least seconds of each function.
 
-    The last, since caches fill and modules load in the first.
+    The last, since caches fill and modules load in the first; the least, since other processes only lengthen. `rank` 1
+    takes the second least.
     """
     if not parts:
         return CallProfile()
     last = parts[-1]
     costs = {
         function: cost._replace(
-            own=_median(part.costs[function].own for part in parts if function in part.costs),
-            cumulative=_median(part.costs[function].cumulative for part in parts if function in part.costs),
+            own=_ranked((part.costs[function].own for part in parts if function in part.costs), rank),
+            cumulative=_ranked((part.costs[function].cumulative for part in parts if function in part.costs), rank),
         )
         for function, cost in last.costs.items()
     }
     edges = {
-        pair: edge._replace(seconds=_median(part.edges[pair].seconds for part in parts if pair in part.edges))
+        pair: edge._replace(seconds=_ranked((part.edges[pair].seconds for part in parts if pair in part.edges), rank))
         for pair, edge in last.edges.items()
     }
-    return CallProfile(costs, edges, last.threads, _median(part.seconds for part in parts))
+    return CallProfile(costs, edges, last.threads, _ranked((part.seconds for part in parts), rank))
+
+
+def _ranked(values: Iterable[float], rank: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(rank, len(ordered) - 1)]
 
 
 def joined_samples(parts: Sequence[StackSamples]) -> StackSamples:

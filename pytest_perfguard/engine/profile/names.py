@@ -72,7 +72,7 @@ class Namer:
         return self._files[file]
 
     def _relative(self, file: str) -> str:
-        if file.startswith(_MACHINERY):
+        if file.startswith((*_MACHINERY, "<")):  # `<string>`, `<frozen importlib._bootstrap>`
             return ""
         for root, path in ((self._written, file), (self._root, os.path.realpath(file))):
             if path.startswith(root):

@@ -67,7 +67,7 @@ class Taken:
     def side(self, seconds: float) -> Side:
         """Return the profiles as one side of a comparison; `seconds` per call as measured."""
         settled = self.calls[1:] or self.calls
-        return Side(joined_calls(settled), tuple(settled), joined_samples(self.samples), seconds)
+        return Side(joined_calls(settled), joined_calls(settled, rank=1), joined_samples(self.samples), seconds)
 
 
 #: A request to the arm of this index.

@@ -42,7 +42,7 @@ def side(costs, edges=(), *, seconds=None, stacks=None, **more):
     made = profile(costs, edges, **more)
     total = sum(own for _calls, own, _cumulative in costs.values()) if seconds is None else seconds
     samples = StackSamples(stacks or {}, total * US)
-    return Side(made, (made,), samples, total * US)
+    return Side(made, made, samples, total * US)
 
 
 BASE_PROFILE = profile({TOTAL: (1, 20, 60), MATCH: (40, 40, 40)}, {(TOTAL, MATCH): (40, 40)})

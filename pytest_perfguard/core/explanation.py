@@ -106,7 +106,7 @@ class Explanation:
 
         Raises
         ------
-        KeyError, TypeError, ValueError, AttributeError
+        KeyError, TypeError, ValueError, AttributeError, OverflowError
             for other data.
         """
         return cls(
@@ -118,8 +118,8 @@ class Explanation:
 
 def _metric(data: Mapping[str, Any]) -> MetricExplanation:
     return MetricExplanation(
-        str(data["metric"]), str(data["unit"]), float(data["loss"]), tuple(map(_blame, data["blames"])),
-        float(data["rest"]), str(data["basis"]),
+        str(data["metric"]), str(data["unit"]), _number(data["loss"]), tuple(map(_blame, data["blames"])),
+        _number(data["rest"]), str(data["basis"]),
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def _blame(data: Mapping[str, Any]) -> Blame:
     if location is None:
         raise ValueError("location is null, expected an object")
     return Blame(
-        location, float(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
+        location, _number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
         _location(data["via"]), _calls(data["via_calls"]), data["changed"] is True,
     )  # fmt: skip
 
@@ -138,11 +138,18 @@ def _location(data: Mapping[str, Any] | None) -> Location | None:
 
 
 def _calls(data: Mapping[str, Any] | None) -> CallChange | None:
-    return None if data is None else CallChange(float(data["before"]), float(data["now"]))
+    return None if data is None else CallChange(_number(data["before"]), _number(data["now"]))
 
 
 def _stacks(data: Sequence[Any]) -> tuple[Stack, ...]:
-    return tuple((tuple(map(str, frames)), float(seconds)) for frames, seconds in data)
+    return tuple((tuple(map(str, frames)), _number(seconds)) for frames, seconds in data)
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not abs(number) < 1e300:
+        raise ValueError(f"{value!r:.60} is out of range")
+    return number
 
 
 def _count(calls: float) -> str:

@@ -78,6 +78,7 @@ class _PeakWatcher:
         self._namer = namer
         self._codes: dict[CodeType, bool] = {}
         self._highest = 0.0
+        self._peak = 0.0
         self._snapshot: Any = None
         self._extra: tuple[tuple[str, int], float] = (("", 0), 0.0)
         self._place = ("", 0)
@@ -117,6 +118,7 @@ class _PeakWatcher:
 
     def _look(self) -> None:
         current, peak = self._memory()
+        self._peak = max(self._peak, float(peak - self._start))
         if peak - self._start > self._highest * _RISE + _RISE_BYTES:
             self._highest = peak - self._start
             self._extra = (self._place, float(peak - current))
@@ -142,6 +144,8 @@ class _PeakWatcher:
         place, extra = self._extra
         if place[0]:
             sizes[place] = sizes.get(place, 0.0) + extra
+        # The snapshot is from a little below the peak.
+        sizes = {place: size * self._peak / self._highest for place, size in sizes.items()}
         names = self._names()
         keyed: dict[AllocatingLine, float] = {}
         blocks: dict[AllocatingLine, float] = {}

@@ -147,7 +147,7 @@ def _explanation(reader: _Reader, key: str, data: Mapping[str, Any]) -> tuple[tu
         return lines, None
     try:
         return lines, Explanation.from_json(kept)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
 
 

@@ -75,7 +75,7 @@ def test_an_explanation_is_an_object_with_the_lines_in_it():
     report = report_of(EXPLAINED, GREEN)
     again = read_report(json_report(report), "r.json")
     assert json_report(again) == json_report(report)
-    assert [entry.comparison.explanation for entry in again.entries] == [EXPLAINED.comparison.explanation, None]
+    assert [entry.comparison.explanation for entry in again.entries] == [None, EXPLAINED.comparison.explanation]
     written = json.loads(json_report(report))["tests"][-1:]
     assert written[0]["explanation"]["lines"] == list(RED.lines)
     assert written[0]["explanation"]["metrics"][0]["blames"][0]["calls"] == {"before": 1, "now": 40}

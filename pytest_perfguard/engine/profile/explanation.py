@@ -62,39 +62,46 @@ def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str =
     return MetricExplanation(metric, "s", loss, blames, loss - sum(blame.amount for blame in blames), basis)
 
 
-def explain_counts(counts: Mapping[Function, float], head: Side, *, metric: str, loss: float) -> MetricExplanation:
-    """Blame functions that are called more often than the baseline recorded; their times before are not known."""
-    profile = CallProfile(
-        {function: cost._replace(calls=counts.get(function, 0.0)) for function, cost in head.calls.costs.items()},
-        {
-            (caller, callee): edge._replace(
-                calls=edge.calls * counts.get(callee, 0.0) / head.calls.costs[callee].calls
-                if head.calls.costs[callee].calls
-                else 0.0
-            )
-            for (caller, callee), edge in head.calls.edges.items()
-            if callee in head.calls.costs
-        },
-    )
-    changes = CallChanges(profile, head.calls)
+def explain_counts(
+    counts: Mapping[Function, float], head: Side, *, metric: str, loss: float, complete: bool = True
+) -> MetricExplanation:
+    """Blame functions that are called more often than the baseline recorded; their times before are not known.
+
+    `complete` is False where the baseline kept a part of the functions only: of the others nothing is known then.
+    """
+    before = _with_recorded_calls(head.calls, counts, complete=complete)
+    changes = CallChanges(before, head.calls)
     _before, now, _basis = charges_of(head, head)
     found: dict[tuple[Function | None, Function], _Candidate] = {}
+
+    def add(caller: Function | None, callee: Function, amount: float) -> None:
+        found.setdefault((caller, callee), _Candidate(callee, caller, counted=True)).amount += amount
+
     for function, seconds in now.seconds.items():
-        was, calls = counts.get(function, 0.0), changes.head_calls(function)
+        was, calls = changes.base_calls(function), changes.head_calls(function)
         if rose(was, calls):
-            caller, callee = changes.responsible(function)
-            entry = found.setdefault((caller, callee), _Candidate(callee, caller, counted=True))
-            entry.amount += seconds * (calls - was) / calls
-        for (caller, callee), edge in head.calls.edges.items():
-            was = counts.get(callee, 0.0)
-            if caller == function and not callee.ours and rose(was, changes.head_calls(callee)):
-                entry = found.setdefault((None, function), _Candidate(function, None, counted=True))
-                entry.amount += edge.seconds * (1 - was / changes.head_calls(callee))
+            add(*changes.responsible(function), seconds * (calls - was) / calls)
+    for (caller, callee), edge in head.calls.edges.items():
+        was, calls = changes.base_calls(callee), changes.head_calls(callee)
+        if caller.ours and not callee.ours and rose(was, calls):
+            add(None, caller, edge.seconds * (1 - was / calls))
     chosen = sorted((each for each in found.values() if each.amount >= MIN_SHARE * loss), key=lambda each: -each.amount)
     total = sum(each.amount for each in chosen)
     scale = loss / total if total > loss else 1.0
     blames = tuple(_blame(each, each.amount * scale, changes) for each in chosen)
     return MetricExplanation(metric, "s", loss, blames, loss - sum(blame.amount for blame in blames), "counts")
+
+
+def _with_recorded_calls(head: CallProfile, counts: Mapping[Function, float], *, complete: bool) -> CallProfile:
+    """The head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
+    recorded = {
+        function: counts.get(function, 0.0 if complete else cost.calls) for function, cost in head.costs.items()
+    }
+    shares = {function: recorded[function] / cost.calls if cost.calls else 0.0 for function, cost in head.costs.items()}
+    return CallProfile(
+        {function: cost._replace(calls=recorded[function]) for function, cost in head.costs.items()},
+        {pair: edge._replace(calls=edge.calls * shares.get(pair[1], 0.0)) for pair, edge in head.edges.items()},
+    )
 
 
 def explain_memory(

@@ -13,7 +13,7 @@ from pytest_perfguard.core.metric_names import metric_kind, metric_name
 from pytest_perfguard.core.model import Comparison, Finding, Verdict
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.profile.charges import Side
-from pytest_perfguard.engine.profile.counts import counts_for_record, counts_from_record
+from pytest_perfguard.engine.profile.counts import MAX_FUNCTIONS, counts_for_record, counts_from_record
 from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 from pytest_perfguard.engine.profile.model import StackSamples
@@ -340,4 +340,5 @@ def _counted(
         if label in taken and taken[label][0].calls and finding.baseline is not None:
             side = taken[label][0].side(finding.candidate)
             loss = finding.candidate - finding.baseline
-            yield explain_counts(counts_from_record(counts, label), side, metric=finding.name, loss=loss)
+            recorded = counts_from_record(counts, label)
+            yield explain_counts(recorded, side, metric=finding.name, loss=loss, complete=len(recorded) < MAX_FUNCTIONS)

@@ -174,6 +174,13 @@ def test_counts_of_a_baseline_name_what_is_called_more_often():
     assert explain_counts(same, head, metric="time", loss=45 * US).blames == ()
 
 
+def test_of_a_function_that_the_baseline_did_not_keep_nothing_is_known():
+    head = side({TOTAL: (1, 20, 141), PRICE: (40, 121, 121)}, {(TOTAL, PRICE): (40, 121)})
+    assert explain_counts({TOTAL: 1.0}, head, metric="time", loss=45 * US, complete=False).blames == ()
+    (blame,) = explain_counts({TOTAL: 1.0}, head, metric="time", loss=45 * US).blames
+    assert (blame.location.name, blame.calls) == ("price", CallChange(0, 40))
+
+
 def allocations(**sizes):
     lines = {AllocatingLine("prices.py", name.partition("_")[0], name): size for name, size in sizes.items()}
     return AllocationProfile(lines, {line: number for number, line in enumerate(lines, start=18)})

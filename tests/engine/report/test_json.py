@@ -62,7 +62,7 @@ EXPLAINED = replace(
         explanation=Explanation(
             (
                 MetricExplanation(
-                    "time", "s", 1e-6, (Blame(Location("a.py", 3, "f", 5), 9e-7, CallChange(1, 40)),), 1e-7, "both"
+                    "time", "s", 1e-6, (Blame(Location("a.py", 3, "f", 5), 9e-7, CallChange(1.0, 40.0)),), 1e-7, "both"
                 ),
             ),
             (Flame("", ((("a.py:f",), 1e-6),), ((("a.py:f",), 2e-6),)),),

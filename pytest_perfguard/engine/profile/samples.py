@@ -7,6 +7,7 @@ threads that existed before, and the coroutine that waits while the event loop h
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -145,6 +146,7 @@ def _started_task(frame: FrameType | None) -> Iterator[Any]:
         frame = frame.f_back
 
 
+@lru_cache(maxsize=4096)
 def _is_waiting(code: CodeType) -> bool:
     file = PurePath(code.co_filename)
     if "site-packages" in file.parts:

@@ -21,7 +21,7 @@ def where_lines(explanation: Explanation) -> Iterator[str]:
     if explanation.problem:
         yield ""
         yield "where the time went"
-        yield f"  not profiled: {explanation.problem}"
+        yield f"  not profiled: {explanation.problem.splitlines()[0]}"
         return
     times = [each for each in explanation.metrics if each.unit == "s"]
     others = [each for each in explanation.metrics if each.unit != "s"]

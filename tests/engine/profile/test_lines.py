@@ -62,7 +62,7 @@ def test_at_most_five_lines_in_all():
 
 def test_where_no_function_stands_out_that_is_said():
     assert lines(time())[2].startswith("  no function stands out")
-    told = list(where_lines(Explanation(problem="its call raised ValueError")))
+    told = list(where_lines(Explanation(problem="its call raised ValueError\nand more")))
     assert told[-1] == "  not profiled: its call raised ValueError"
     assert lines() == []
 

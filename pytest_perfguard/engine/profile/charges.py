@@ -18,8 +18,8 @@ from pytest_perfguard.engine.profile.model import CallProfile, Function, StackSa
 _PASSES: Final = 60
 #: Standard error of a function's time in a deterministic profile, as a share of it ...
 _SHARE_ERROR: Final = 0.02
-#: ... and for each call that it makes or receives, in seconds: a third of what is subtracted for the profiler.
-_EVENT_ERROR: Final = 3e-8
+#: ... and for each call that it makes or receives, in seconds: a tenth of what is subtracted for the profiler.
+_EVENT_ERROR: Final = 1e-8
 #: Standard error of a sampled share beyond that of counting: where threads hand over is not random.
 _SAMPLED_ERROR: Final = 0.02
 #: Seconds after the end of a call in which it may still be sampled, or its caller: a thread hands over at some instructions

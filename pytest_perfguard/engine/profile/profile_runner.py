@@ -260,6 +260,8 @@ def _explained(finding: Finding, taken: Mapping[str, list[Taken]]) -> MetricExpl
     if arms is None or finding.baseline is None:
         return None
     loss = finding.candidate - finding.baseline
+    if finding.verdict is not Verdict.REGRESSION:  # profiled because everything is; nothing is blamed for noise
+        return MetricExplanation(finding.name, finding.unit, loss, rest=loss)
     base, head = arms
     if kind in _MEMORY:
         return explain_memory(base.allocations, head.allocations, metric=finding.name, unit=finding.unit, loss=loss)

@@ -137,6 +137,16 @@ def test_samples_decide_where_the_time_is_that_of_threads():
     assert explained.blames[0].amount == pytest.approx(100 * US)
 
 
+def test_samples_decide_where_an_event_loop_waits():
+    """Which coroutine waits is not seen by the deterministic profile: poll is called by the loop."""
+    poll = library("poll", "select.epoll")
+    costs = {TEST: (1, 1, 1000), TOTAL: (1, 5, 5), poll: (10, 990, 990)}
+    base = side(costs, {(TEST, poll): (10, 990)}, seconds=1000, stacks={(TEST, TOTAL): 100})
+    head = side(costs, {(TEST, poll): (10, 990)}, seconds=9000, stacks={(TEST, TOTAL, MATCH): 100})
+    explained = explain(base, head)
+    assert (explained.basis, names(explained)) == ("samples", ["match"])
+
+
 def test_a_new_caller_is_named_where_the_calls_are_as_many_as_before():
     """A coroutine that tasks ran is awaited by a function now."""
     fetch, loop = ours("fetch"), library("Context.run", "asyncio")

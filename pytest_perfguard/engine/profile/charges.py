@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pytest_perfguard.engine.profile.model import CallProfile, Function, StackSamples
@@ -27,6 +27,9 @@ _SAMPLED_ERROR: Final = 0.02
 _LATE: Final = 5e-7
 #: A deterministic profile whose time lies elsewhere (event loop, threads) by more than this share does not count.
 MAX_UNCHARGED: Final = 0.15
+#: Modules in whose functions an event loop waits for events and a thread for another one.
+_IDLE: Final = frozenset({"select", "_thread"})
+_LOCKS: Final = "_thread."
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,17 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
     Also returns which of them it was. The times of the calls are scaled by one factor for both sides: with a factor for
     each, a side that makes more small calls would make unchanged functions look faster.
     """
+    threads = base.calls.threads + head.calls.threads > 0
+    if threads:
+        base, head = _without_locks(base), _without_locks(head)
     by_calls = _least(base), _least(head)
     sampled = base.samples.count > 0 and head.samples.count > 0
     counted = all(_is_complete(side, charged[0]) for side, charged in zip((base, head), by_calls, strict=True))
-    basis = use if use != "both" else "both" if sampled and counted else "samples" if sampled else "calls"
+    basis = use
+    if use == "both" and (threads or not sampled):
+        basis = "calls"
+    elif use == "both" and not counted:
+        basis = "samples"
     total = sum(sum(charged[0].values()) for charged in by_calls)
     scale = (base.seconds + head.seconds) / total if total > 0 else 0.0
     sides = []
@@ -120,12 +130,28 @@ def _least(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
 
 
 def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:
-    """Does the deterministic profile account for the time: one thread, and little of it an event loop's or unaccounted for?"""
+    """Does the deterministic profile account for the time: is little of it waiting, or unaccounted for?"""
     costs = side.calls.costs
     total = sum(cost.own for cost in costs.values())
-    idle = sum(cost.own for function, cost in costs.items() if function.place.partition(".")[0] == "select")
-    accounted = sum(charged.values()) - idle
-    return not side.calls.threads and total > 0 and accounted >= (1 - MAX_UNCHARGED) * total
+    idle = sum(cost.own for function, cost in costs.items() if function.place.partition(".")[0] in _IDLE)
+    return total > 0 and sum(charged.values()) - idle >= (1 - MAX_UNCHARGED) * total
+
+
+def _without_locks(side: Side) -> Side:
+    """Without the time in which threads wait for one another: what they wait for is profiled in its own thread."""
+    return replace(
+        side,
+        calls=_lockless(side.calls),
+        second=_lockless(side.second) if side.second is not None else None,
+    )
+
+
+def _lockless(profile: CallProfile) -> CallProfile:
+    costs = {
+        function: cost._replace(own=0.0) if function.place.startswith(_LOCKS) else cost
+        for function, cost in profile.costs.items()
+    }
+    return replace(profile, costs=costs)
 
 
 def _with_errors(

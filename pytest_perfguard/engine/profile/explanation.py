@@ -48,9 +48,9 @@ def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str =
     before, now, basis = charges_of(base, head, use)
     changes = CallChanges(base.calls, head.calls)
     growth = {function: now.of(function)[0] - before.of(function)[0] for function in {**before.seconds, **now.seconds}}
-    candidates = _candidates(growth, before, now, changes)
     net = sum(growth.values())
-    clear = [each for each in candidates if _is_clear(each, loss)]
+    candidates = _candidates(growth, before, now, changes)
+    clear = [each for each in candidates if _is_clear(each, loss, net)]
     if loss <= 0 or not clear or (net < CONFIRMED * loss and sum(each.amount for each in clear) < loss):
         return MetricExplanation(metric, "s", loss, rest=loss, basis=basis)
     scale = _scale(loss, net, sum(each.amount for each in clear))
@@ -183,11 +183,16 @@ def _subtract_replaced(growth: Mapping[Function, float], candidates: list[_Candi
             taker.amount = max(0.0, taker.amount + amount)
 
 
-def _is_clear(candidate: _Candidate, loss: float) -> bool:
-    """Is the growth more than the profiles' error? That of calls which were made more often is known exactly."""
+def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
+    """Is the growth more than the profiles' error? That of calls which were made more often is known exactly.
+
+    Where the profiles as a whole confirm the measured loss, a function with most of it is named for less.
+    """
     if candidate.amount < MIN_SHARE * loss:
         return False
-    return candidate.counted or candidate.amount > CLEAR * math.sqrt(candidate.variance)
+    error = math.sqrt(candidate.variance)
+    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MOST * loss
+    return candidate.counted or candidate.amount > CLEAR * error or confirmed
 
 
 def _scale(loss: float, net: float, blamed: float) -> float:

@@ -124,16 +124,42 @@ def test_nothing_is_blamed_for_an_unchanged_pair_whatever_was_measured():
     assert (explained.blames, explained.rest) == ((), 20 * US)
 
 
-def test_samples_decide_where_the_time_is_that_of_threads():
-    """The deterministic profile adds up the times of threads that wait for one another."""
-    stacks_base = {(TEST, TOTAL): 50, (TEST, TOTAL, MATCH): 50}
-    stacks_head = {(TEST, TOTAL): 50, (TEST, TOTAL, MATCH): 150}
-    costs = {TEST: (1, 1, 200), TOTAL: (1, 100, 199), MATCH: (1, 99, 99)}
-    base = side(costs, threads=1, seconds=100, stacks=stacks_base)
-    head = side(costs, threads=1, seconds=200, stacks=stacks_head)
+def test_a_thread_that_waits_for_another_one_costs_nothing_itself():
+    """The deterministic profile has both: the caller in a lock, and what runs in the thread meanwhile."""
+    lock = library("acquire", "_thread.lock")
+    edges = {(TEST, TOTAL): (1, 199), (TOTAL, lock): (1, 90)}
+    base = side(
+        {TEST: (1, 1, 200), TOTAL: (1, 9, 99), lock: (1, 90, 90), MATCH: (1, 90, 90)}, edges, threads=1, seconds=100
+    )
+    head = side(
+        {TEST: (1, 1, 400), TOTAL: (1, 9, 199), lock: (1, 190, 190), MATCH: (1, 190, 190)},
+        edges,
+        threads=1,
+        seconds=200,
+    )
     explained = explain(base, head)
-    assert explained.basis == "samples"
-    assert names(explained) == ["match"]
+    assert (explained.basis, names(explained)) == ("calls", ["match"])
+    assert explained.blames[0].amount == pytest.approx(100 * US)
+
+
+def test_samples_decide_where_the_time_is_that_of_threads_from_before():
+    """They are not in the deterministic profile: the caller waits for them in a lock."""
+    lock = library("acquire", "_thread.lock")
+    edges = {(TEST, TOTAL): (1, 99), (TOTAL, lock): (1, 90)}
+    base = side(
+        {TEST: (1, 1, 100), TOTAL: (1, 9, 99), lock: (1, 90, 90)},
+        edges,
+        seconds=100,
+        stacks={(TOTAL,): 50, (MATCH,): 50},
+    )
+    head = side(
+        {TEST: (1, 1, 200), TOTAL: (1, 9, 199), lock: (1, 190, 190)},
+        edges,
+        seconds=200,
+        stacks={(TOTAL,): 50, (MATCH,): 150},
+    )
+    explained = explain(base, head)
+    assert (explained.basis, names(explained)) == ("samples", ["match"])
     assert explained.blames[0].amount == pytest.approx(100 * US)
 
 
@@ -149,22 +175,10 @@ def test_samples_decide_where_an_event_loop_waits():
 
 def test_a_new_caller_is_named_where_the_calls_are_as_many_as_before():
     """A coroutine that tasks ran is awaited by a function now."""
-    fetch, loop = ours("fetch"), library("Context.run", "asyncio")
-    stacks = {(TOTAL,): 100}
-    base = side(
-        {TOTAL: (1, 5, 5), fetch: (10, 5, 5), loop: (10, 1, 6)},
-        {(loop, fetch): (10, 5)},
-        seconds=1000,
-        stacks=stacks,
-        threads=1,
-    )
-    head = side(
-        {TOTAL: (1, 5, 10), fetch: (10, 5, 5), loop: (10, 1, 6)},
-        {(TOTAL, fetch): (10, 5)},
-        seconds=9000,
-        stacks={(TOTAL, fetch): 100},
-        threads=1,
-    )
+    fetch, loop, poll = ours("fetch"), library("Context.run", "asyncio"), library("poll", "select.epoll")
+    costs = {TOTAL: (1, 5, 10), fetch: (10, 5, 5), loop: (10, 1, 6), poll: (10, 900, 900)}
+    base = side(costs, {(loop, fetch): (10, 5)}, seconds=1000, stacks={(TOTAL,): 100})
+    head = side(costs, {(TOTAL, fetch): (10, 5)}, seconds=9000, stacks={(TOTAL, fetch): 100})
     (blame,) = explain(base, head).blames
     assert (blame.location.name, blame.caller.name, blame.calls) == ("fetch", "total", CallChange(0, 10))
 

@@ -36,6 +36,12 @@ class BenchmarkOptions(NamedTuple):
     """Confidence level of the margin of error."""
     timer: Timer = time.perf_counter
     group: str | None = None
+    cprofile: bool = False
+    """Profile one more call after the measurement?"""
+    cprofile_loops: int = 1
+    """Calls that are profiled; 0: as many as a round has."""
+    cprofile_column: str = "cumtime"
+    """By which the functions of a profile are chosen and sorted."""
 
     def as_data(self) -> dict[str, object]:
         """Return the `options` of a benchmark in pytest-benchmark's files."""
@@ -76,7 +82,7 @@ def with_marker(
     unknown = sorted(set(keywords) - set(MARKER_KEYWORDS))
     if unknown:
         raise SettingError(f"unknown keyword {unknown[0]!r} (valid: {', '.join(MARKER_KEYWORDS)})", place)
-    given = {name: _parse(name, value, place) for name, value in keywords.items() if name != "cprofile"}
+    given = {name: _parse(name, value, place) for name, value in keywords.items()}
     return options._replace(**{name: value for name, value in given.items() if value is not None or name == "group"})
 
 
@@ -158,6 +164,7 @@ def parse_timer(text: object) -> Timer:
 _PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "calibration_precision": parse_count,
     "confidence": parse_fraction,
+    "cprofile": bool,
     "max_rounds": parse_count,
     "max_time": parse_seconds,
     "min_rounds": parse_count,

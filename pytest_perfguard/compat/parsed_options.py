@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from pytest_perfguard.compat.cprofile import DEFAULT_COLUMN, parse_column, parse_loops
 from pytest_perfguard.compat.grouping import (
     COLUMNS,
     parse_columns,
@@ -59,6 +60,10 @@ class ParsedOptions(NamedTuple):
     time_unit: str | None
     histogram: str | None
     csv: str | None
+    cprofile_top: int
+    """Rows of a profile that are shown."""
+    cprofile_dump: str | None
+    """How the files of profiles begin; None: none are written."""
 
 
 def parse_options(
@@ -75,7 +80,7 @@ def parse_options(
     """
     parse = _OptionParser(options)
     compare = options["compare"]
-    for name in ("compare", "histogram", "csv", "warmup"):
+    for name in ("compare", "histogram", "csv", "warmup", "cprofile-dump"):
         _refuse_path(f"--benchmark-{name}", options[name], path_like)
     if options["disable"] and options["only"] and not options["enable"]:
         raise SettingError(
@@ -107,6 +112,8 @@ def parse_options(
         time_unit=parse("time-unit", parse_time_unit),
         histogram=_last(options["histogram"]),
         csv=_last(options["csv"]),
+        cprofile_top=parse("cprofile-top", parse_count),
+        cprofile_dump="benchmark" if options["cprofile-dump"] is True else options["cprofile-dump"],
     )
 
 
@@ -122,6 +129,9 @@ def _measuring(parse: _OptionParser, options: Mapping[str, Any]) -> BenchmarkOpt
         precision=parse("precision", parse_fraction),
         confidence=parse("confidence", parse_fraction),
         timer=parse("timer", parse_timer),
+        cprofile=options["cprofile"] is not None,
+        cprofile_loops=parse("cprofile-loops", parse_loops),
+        cprofile_column=parse("cprofile", parse_column) or DEFAULT_COLUMN,
     )
     if not options["codspeed"]:
         return measuring

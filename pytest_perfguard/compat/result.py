@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_perfguard.compat.stats import Stats
 
 if TYPE_CHECKING:
+    from pstats import Stats as ProfileStats
+
     from pytest_perfguard.compat.fixture import BenchmarkFixture
 
 
@@ -25,6 +27,10 @@ class BenchmarkResult:
         self.options = dict(options)
         self.iterations = iterations
         self.stats = Stats()
+        self.cprofile_stats: ProfileStats | None = None
+        """The profile of one more call, where it was wanted ..."""
+        self.cprofile_column = ""
+        """... and the column by which its functions are chosen."""
 
     @property
     def has_error(self) -> bool:
@@ -43,6 +49,10 @@ class BenchmarkResult:
         """Set all rounds, in seconds per iteration."""
         self.stats, self.iterations = Stats(data), iterations
 
+    def keep_profile(self, stats: ProfileStats, column: str) -> None:
+        """Take the profile of calls that were made after the measurement."""
+        self.cprofile_stats, self.cprofile_column = stats, column
+
     def get(self, key: str, default: Any = None) -> Any:
         try:
             return self[key]
@@ -56,9 +66,12 @@ class BenchmarkResult:
         return bool(self.stats)
 
     def as_dict(
-        self, include_data: bool = True, flat: bool = False, stats: bool = True, cprofile: object = None
+        self, include_data: bool = True, flat: bool = False, stats: bool = True, cprofile: str | None = None
     ) -> dict[str, Any]:
-        """Return an element of `benchmarks` in pytest-benchmark's files; `flat`: with the statistics at the top level."""
+        """Return an element of `benchmarks` in pytest-benchmark's files; `flat`: with the statistics at the top level.
+
+        `cprofile` is the column by which the functions of a profile are chosen; by default the benchmark's own.
+        """
         result: dict[str, Any] = {
             "group": self.group,
             "name": self.name,
@@ -68,6 +81,10 @@ class BenchmarkResult:
             "extra_info": self.extra_info,
             "options": self.options,
         }
+        if self.cprofile_stats is not None and not flat:
+            from pytest_perfguard.compat.cprofile import MAX_SAVED, rows_of
+
+            result["cprofile"] = rows_of(self.cprofile_stats, cprofile or self.cprofile_column, MAX_SAVED)
         if stats:
             numbers: dict[str, Any] = dict(self.stats.as_dict())
             if include_data:

@@ -101,6 +101,11 @@ class InProcess:
         rounds = self._rounds(spec)
         with self._recording(fixture, rounds, spec):
             run_rounds(rounds, call, self._stopwatch)
+        if self._options.cprofile and fixture.stats is not None:
+            from pytest_perfguard.compat.cprofile import profile_call
+
+            loops = self._options.cprofile_loops or rounds.iterations
+            fixture.stats.keep_profile(profile_call(call, loops), self._options.cprofile_column)
         if not _needs_another(spec):
             return rounds.result
         arguments = call.arguments()
@@ -115,6 +120,11 @@ class InProcess:
         rounds = self._rounds(spec)
         with self._recording(fixture, rounds, spec):
             await run_rounds_async(rounds, call, self._stopwatch)
+        if self._options.cprofile and fixture.stats is not None:
+            from pytest_perfguard.compat.cprofile import profile_call_async
+
+            loops = self._options.cprofile_loops or rounds.iterations
+            fixture.stats.keep_profile(await profile_call_async(call, loops), self._options.cprofile_column)
         if not _needs_another(spec):
             return rounds.result
         arguments = await call.arguments_async()

@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_perfguard.core.metric_stats import MetricStats
+
+if TYPE_CHECKING:
+    from pytest_perfguard.core.explanation import Explanation
 
 
 class Verdict(str, Enum):
@@ -103,6 +106,8 @@ class Measurement:
     """The speed claims of the test, by label."""
     imports: Sequence[str] = ()
     """Modules that the fresh interpreters imported, for a test that measures imports."""
+    calls: Mapping[str, float] = field(default_factory=dict)
+    """Calls per iteration of each function, for the baseline file; `engine/profile/counts.py` defines the keys."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class Record:
     """`Measurement.paces`: one for each of the `minima`."""
     imports: Sequence[str] = ()
     """`Measurement.imports`."""
+    calls: Mapping[str, float] = field(default_factory=dict)
+    """`Measurement.calls`; empty where they were not counted."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,8 @@ class Comparison:
     """None: the test was measured alone."""
     broken: str | None = None
     """Error report of a test that could not be measured, which fails the test; None otherwise."""
+    explanation: Explanation | None = None
+    """Where the time and the memory went; None: the sides were not profiled."""
 
     @property
     def outcome(self) -> Outcome:

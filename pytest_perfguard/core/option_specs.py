@@ -18,6 +18,7 @@ from pytest_perfguard.core.parsers import (
     parse_callable,
     parse_command,
     parse_count,
+    parse_explain,
     parse_flag,
     parse_floor,
     parse_metrics,
@@ -128,6 +129,14 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "suspects, and tests recorded on another kind of machine or Python (on, off)",
         "SWITCH",
         marker=False,
+    ),
+    OptionSpec(
+        "explain",
+        parse_explain,
+        "auto",
+        "profile both sides of a test, after all timing, and name the functions and lines that account for the difference: "
+        "auto (regressions only), on (all tests that are compared side by side), off",
+        "WHEN",
     ),
     OptionSpec(
         "benchmark",

@@ -45,7 +45,7 @@ class Floor(NamedTuple):
 
 
 BENCHMARK_WORDS: Final = ("measure", "once")
-REPORT_SUFFIXES: Final = (".json", ".md", ".html")
+REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".folded", ".speedscope.json")
 #: The same bytecode at another address may differ by 2 ns. 1 KiB is less than any page of memory.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
@@ -93,6 +93,17 @@ def parse_benchmark(value: object) -> str:
     if value not in BENCHMARK_WORDS:
         raise SettingError(f"{value!r} is not a way to run a benchmark (valid: {', '.join(BENCHMARK_WORDS)})")
     return str(value)
+
+
+EXPLAIN_WORDS: Final = ("auto", "on", "off")
+
+
+def parse_explain(value: object) -> str:
+    """`auto`, `on` or `off`; TOML files and markers may use true and false."""
+    word = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value).strip().lower()
+    if word not in EXPLAIN_WORDS:
+        raise SettingError(f"{value!r} does not choose when to explain (valid: {', '.join(EXPLAIN_WORDS)})")
+    return word
 
 
 def parse_alpha(value: object) -> float:

@@ -23,6 +23,7 @@ class Settings(NamedTuple):
     redis_url: str | None
     strict: bool
     confirm: bool
+    explain: str
     benchmark: str
     base_command: str | None
     base_python: str | None

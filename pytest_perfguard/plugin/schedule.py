@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import pytest
 from pytest_perfguard.core.errors import RevisionError, WrongCode
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.core.system_errors import explain_error
+from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.runner.alternating import AlternatingRunner
-from pytest_perfguard.engine.runner.base_tree import BaseBuild, RunPaths, prepare_arms
+from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
 from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
@@ -84,6 +85,7 @@ class Schedule:
         self.alone = {nodeid: comparison.measurement for nodeid, comparison in self.comparisons.items()}
         if isinstance(self._mode, PairingMode):
             self._measure_pairs(self._mode, tests)
+        self._explain_alone(tests)
         self._check_leaks([test for test in tests if test.settings.checks_leaks])
 
     def _measure_pairs(self, mode: PairingMode, tests: Sequence[MeasuredTest]) -> None:
@@ -197,6 +199,39 @@ class Schedule:
                     summarize=error_summary,
                 )  # fmt: skip
                 self._run_pairs(one_at_a_time)
+            self._explain(batch, arms, {test.nodeid for test in collided})
+
+    def _explain(self, batch: PairedBatch, arms: Arms, apart: Collection[str]) -> None:
+        """Profile both sides of what got worse, in processes of their own; a run without any loads no profiler."""
+        worse = [test for test in batch.tests if _is_explained(test, self.comparisons.get(test.nodeid))]
+        if worse:
+            from pytest_perfguard.plugin.explaining import with_explanations
+
+            self._announce(f"perf: profiling both sides of {plural(len(worse), 'test')}")
+            self.comparisons |= with_explanations(
+                arms, self._config.rootpath, batch.revision.commit, worse, self.comparisons, apart=apart
+            )
+
+    def _explain_alone(self, tests: Sequence[MeasuredTest]) -> None:
+        """What no pair was measured of: count calls for the baseline file, or compare them with those that it kept."""
+        chosen = [test for test in tests if test.settings.explain != "off"]
+        launch, rootdir = self._launch, self._config.rootpath
+        if self._mode.name == "baseline":
+            counted = [test for test in chosen if _is_measured(self.comparisons.get(test.nodeid))]
+            if counted:
+                from pytest_perfguard.plugin.explaining import with_calls
+
+                self.comparisons |= with_calls(launch, rootdir, counted, self.comparisons)
+            return
+        calls = {test.nodeid: record.calls for test in chosen if (record := self._mode.record_of(test.nodeid))}
+        worse = [
+            test for test in chosen if calls.get(test.nodeid) and _is_worse_alone(self.comparisons.get(test.nodeid))
+        ]
+        if worse:
+            from pytest_perfguard.plugin.explaining import with_counted_explanations
+
+            self._announce(f"perf: profiling {plural(len(worse), 'test')}")
+            self.comparisons |= with_counted_explanations(launch, rootdir, worse, self.comparisons, calls)
 
     def _run_pairs(self, runner: PairRunner | AlternatingRunner) -> None:
         try:
@@ -221,3 +256,19 @@ class Schedule:
         if alone is None or not alone.samples:
             return test
         return replace(test, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))
+
+
+def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:
+    """Is the test to be profiled on both sides?"""
+    if comparison is None or comparison.pairing is None or comparison.broken or test.settings.explain == "off":
+        return False
+    return test.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
+
+
+def _is_measured(comparison: Comparison | None) -> bool:
+    return comparison is not None and not comparison.broken and bool(comparison.measurement.samples)
+
+
+def _is_worse_alone(comparison: Comparison | None) -> bool:
+    """Is it a regression by the baseline file alone?"""
+    return comparison is not None and comparison.pairing is None and comparison.verdict is Verdict.REGRESSION

@@ -22,7 +22,9 @@ def test_the_marker_goes_before_the_options():
     timer = time.process_time
     keywords = {"max_time": "0.5", "min_rounds": 3, "timer": timer, "warmup": "on", "cprofile": True, "group": "g"}
     choices = with_marker(BenchmarkOptions(min_time=0.1), keywords, (), "marker benchmark of a")
-    assert choices == BenchmarkOptions(min_time=0.1, max_time=0.5, min_rounds=3, timer=timer, warmup=True, group="g")
+    assert choices == BenchmarkOptions(
+        min_time=0.1, max_time=0.5, min_rounds=3, timer=timer, warmup=True, group="g", cprofile=True
+    )
 
 
 @pytest.mark.parametrize(

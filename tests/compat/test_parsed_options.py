@@ -27,6 +27,7 @@ DEFAULTS = {
     "timer": "time.perf_counter", "calibration-precision": 10, "warmup": "auto", "warmup-iterations": 100000,
     "disable-gc": False, "skip": False, "disable": False, "enable": False, "only": False, "save": None,
     "autosave": False, "save-data": False, "json": None, "compare": [], "compare-fail": None, "cprofile": None,
+    "cprofile-loops": 1, "cprofile-top": 25, "cprofile-dump": None,
     "storage": "file://./.benchmarks", "verbose": False, "quiet": False, "sort": "min", "group-by": "group",
     "columns": None, "name": "normal", "time-unit": None, "histogram": [], "csv": [], "codspeed": False,
     "codspeed-warmup-time": None, "codspeed-max-time": None, "codspeed-max-rounds": None,

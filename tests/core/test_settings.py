@@ -107,3 +107,11 @@ def test_whatever_is_written_is_understood_or_refused_by_name(knob, value):
         settled(command_line={knob.name: value})
     except SettingError as error:
         assert error.place == knob.flag
+
+
+def test_when_to_explain():
+    assert settled().explain == "auto"
+    assert settled({"explain": False}).explain == "off"
+    assert settled(command_line={"explain": "on"}).explain == "on"
+    with pytest.raises(SettingError, match=r"'soon' does not choose when to explain \(valid: auto, on, off\)"):
+        settled(command_line={"explain": "soon"})

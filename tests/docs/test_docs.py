@@ -156,6 +156,19 @@ def test_the_first_steps_lead_to_a_red_run(pytester):
     done.stdout.fnmatch_lines(["FAILED test_wordlist.py::test_common_words - regression: time *"])
 
 
+def test_the_page_on_explanations_shows_what_a_run_shows(pytester):
+    """Its functions, in a repository: the line that names the cause, but for its figures."""
+    page = (ROOT / "docs" / "explain.md").read_text()
+    rules, prices, test, slower = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    told = next(line for line in page.splitlines() if line.endswith("; changed in this diff"))
+    repository = Repository(pytester.path)
+    repository.commit({"rules.py": rules, "prices.py": prices, "test_prices.py": test})
+    repository.write({"prices.py": slower})
+    result = pytester.runpytest_subprocess("--perf-against=HEAD", "--perf-metrics=time")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["where the time went", re.sub(r"\+[\d.]+ us", "+* us", told)])
+
+
 def test_the_two_commands_of_the_readme_are_one_line_each():
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(commands) == 2

@@ -132,8 +132,10 @@ def record_data(record: Record) -> dict[str, object]:
         for name, stats in record.metrics.items()
     }
     imports = {"imports": sorted(record.imports)} if record.imports else {}
+    calls = {"calls": dict(record.calls)} if record.calls else {}
     return {
         **imports,
+        **calls,
         "commit": record.commit,
         "conditions": dict(record.conditions),
         "iterations": dict(record.iterations),
@@ -175,7 +177,17 @@ def read_record(reader: json_reader.JsonReader, nodeid: str, data: Any) -> Recor
         conditions=conditions,
         paces=reader.numbers(data, "paces", nodeid, "the record"),
         imports=tuple(sorted(reader.texts(data, "imports", nodeid))),
+        calls=_read_calls(reader, nodeid, data),
     )
+
+
+def _read_calls(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, Any]) -> dict[str, float]:
+    """Read the numbers of calls, which older files lack."""
+    calls = reader.mapping(data, "calls", nodeid) if "calls" in data else {}
+    for name, count in calls.items():
+        if not json_reader.is_finite(count) or count < 0:
+            raise reader.wrong(nodeid, f"calls.{name} is {count!r:.60}, expected a number that is not negative")
+    return calls
 
 
 def _read_metric(reader: json_reader.JsonReader, nodeid: str, name: str, data: Any) -> MetricStats:

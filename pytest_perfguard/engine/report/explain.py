@@ -18,6 +18,7 @@ from pytest_perfguard.core.model import (
 )
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
+from pytest_perfguard.engine.profile.lines import where_lines
 from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, plural, smallest_in_words
 
 #: Kind of metric -> (verb, object) of the sentence on a regression. Kinds with the same verb share one clause.
@@ -88,6 +89,8 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
     width = max(_NAME_WIDTH, *(len(finding.name) for finding in comparison.findings), 0)
     for finding in each_reason_once(comparison.findings):
         yield from _finding_lines(finding, width)
+    if comparison.explanation is not None:
+        yield from where_lines(comparison.explanation)
     yield ""
     yield from _provenance(comparison, context)
     yield ""

@@ -17,6 +17,7 @@ from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount, format_change, format_duration
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Report, ReportedTest
+from pytest_perfguard.engine.report.flame import icicle_svg
 from pytest_perfguard.engine.report.plot_data import plots_of
 from pytest_perfguard.engine.report.text import (
     change_cell,
@@ -161,6 +162,8 @@ def _panel(entry: ReportedTest, *, drawn: bool) -> str:
         parts.append(tag("pre", escape("\n".join(entry.lines))))
     elif comparison.broken or comparison.reason:
         parts.append(tag("pre", escape(comparison.broken or comparison.reason)))
+    if comparison.explanation is not None:
+        parts += [tag("div", icicle_svg(flame), class_="scroll") for flame in comparison.explanation.flames]
     notes = [_extent(comparison), *comparison.measurement.notes]
     if comparison.pairing is not None and comparison.pairing.why:
         notes.append(f"measured side by side, because: {comparison.pairing.why}")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pytest_perfguard.core.errors import ReportUnreadable
+from pytest_perfguard.core.explanation import Explanation
 from pytest_perfguard.core.metric_stats import MetricStats, rounded
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.baseline import json_reader
@@ -87,10 +89,16 @@ def _test_data(entry: ReportedTest) -> dict[str, object]:
         "line": entry.line,
         "base": entry.base,
         "headline": entry.headline,
-        "explanation": list(entry.lines),
+        "explanation": _explanation_data(entry),
         "metrics": [_metric_data(finding, entry.sides.get(finding.name)) for finding in comparison.findings],
         "record": record_data(entry.record) if entry.record is not None else None,
     }
+
+
+def _explanation_data(entry: ReportedTest) -> dict[str, object]:
+    """Return the lines of the failure, and the findings of the profiles if both sides were profiled."""
+    profiled = entry.comparison.explanation
+    return {"lines": list(entry.lines), **(profiled.to_json() if profiled is not None else {})}
 
 
 def _pairing_data(comparison: Comparison) -> dict[str, object] | None:
@@ -204,6 +212,8 @@ def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
         pairing=_read_pairing(reader, key, data),
         broken=reason if broken else None,
     )
+    lines, explanation = _read_explanation(reader, key, data)
+    comparison = replace(comparison, explanation=explanation)
     record = data.get("record")
     return ReportedTest(
         comparison=comparison,
@@ -212,9 +222,25 @@ def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
         file=reader.optional_text(data, "file", key),
         line=reader.count(data, "line", key),
         base=reader.optional_text(data, "base", key),
-        lines=reader.texts(data, "explanation", key),
+        lines=lines,
         headline=reader.optional_text(data, "headline", key),
     )
+
+
+def _read_explanation(
+    reader: _ReportReader, key: str, data: Mapping[str, Any]
+) -> tuple[tuple[str, ...], Explanation | None]:
+    """Return the lines of the failure and the findings of the profiles; older reports hold a list of lines instead."""
+    if not isinstance(data.get("explanation"), dict):
+        return reader.texts(data, "explanation", key), None
+    stored = reader.mapping(data, "explanation", key)
+    lines = reader.texts(stored, "lines", key)
+    if "metrics" not in stored:
+        return lines, None
+    try:
+        return lines, Explanation.from_json(stored)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
 
 
 def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Pairing | None:

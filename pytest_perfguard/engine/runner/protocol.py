@@ -27,6 +27,7 @@ from typing import Any, Final, Protocol, TypeAlias, get_args
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
+from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 
 #: A message holds at most a few thousand integers; a longer one is an error.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
@@ -176,6 +177,8 @@ Message: TypeAlias = (
     | CheckLeaks
     | RecheckLeaks
     | LeakCheckResult
+    | ProfileRequest
+    | ProfileResult
     | Resume
     | FinishedTest
     | Shutdown
@@ -284,6 +287,7 @@ _CHECKS: Final = {
     "list[str]": _is_str_list,
     "Sequence[str]": _is_str_list,
     "Mapping[str, float]": lambda value: isinstance(value, dict) and all(map(_is_number, value.values())),
+    "dict[str, object]": lambda value: isinstance(value, dict),
     "dict[str, str]": lambda value: isinstance(value, dict) and all(map(_is_str, value.values())),
     "Mapping[str, list[int]]": _is_readings,
     "UserTotals": _is_user_totals,

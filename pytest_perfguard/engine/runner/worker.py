@@ -23,6 +23,7 @@ from pytest_perfguard.engine.measure.isolation import isolate, unfreeze_heap
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.measure.tracers import unpausable_tracers
 from pytest_perfguard.engine.measure.user_metrics import Distribution, UserMetrics
+from pytest_perfguard.engine.profile.messages import ProfileRequest
 from pytest_perfguard.engine.runner.protocol import (
     MAX_MESSAGE_BYTES,
     CheckLeaks,
@@ -183,6 +184,10 @@ class WorkerSession:
         """Measure or check as requested; return the response."""
         if isinstance(request, CheckLeaks):
             return (yield from self._check_leaks(request))
+        if isinstance(request, ProfileRequest):
+            from pytest_perfguard.engine.profile.profiler import take_profile
+
+            return (yield from attribute_errors(take_profile(request)))
         if not isinstance(request, MeasureRequest) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(
                 f"expected SetAffinity, MeasureRequest, CheckLeaks or Resume at a measurement point, got {request!r}"

@@ -68,6 +68,7 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
         dict(measurement.conditions),
         tuple(map(rounded, measurement.paces)),
         tuple(measurement.imports),
+        dict(measurement.calls),
     )
 
 

@@ -48,10 +48,13 @@ BENCHMARK_OPTIONS: Final = (
     Option("json", help="write the run, with all rounds, to this file"),
     Option("compare", "optional", [], "show a saved run beside this one; give its number (default: the latest)"),
     Option("compare-fail", "several", help="fail tests that exceed a saved run by more than min:5%%, mean:0.001"),
-    Option("cprofile", help="accepted, has no effect"),
-    Option("cprofile-loops", default=1, help="accepted, has no effect"),
-    Option("cprofile-top", default=25, help="accepted, has no effect"),
-    Option("cprofile-dump", "optional", help="accepted, has no effect"),
+    Option(
+        "cprofile",
+        help="profile one more call of each benchmark, and sort by this column: tottime, cumtime, ncalls, ...",
+    ),
+    Option("cprofile-loops", default=1, help="calls that are profiled: a number, or auto for as many as a round has"),
+    Option("cprofile-top", default=25, help="rows of a profile that are shown"),
+    Option("cprofile-dump", "optional", help="write each profile as PREFIX-TEST.prof"),
     Option("storage", default="file://./.benchmarks", help="folder of saved runs"),
     Option("netrc", "optional", "", "accepted, has no effect"),
     Option("verbose", "flag", help="override --benchmark-quiet"),
@@ -72,7 +75,7 @@ CODSPEED_OPTIONS: Final = (
     Option("codspeed-max-rounds", help="maximum number of rounds under --codspeed"),
 )
 #: Accepted without effect.
-IGNORED: Final = ("cprofile", "cprofile-loops", "cprofile-top", "cprofile-dump", "netrc", "codspeed-mode")
+IGNORED: Final = ("netrc", "codspeed-mode")
 #: Values of options that are given without one.
 _OMITTED: Final = {"histogram": "benchmark", "csv": "benchmark.csv"}
 

@@ -111,6 +111,19 @@ class BenchmarkFiles:
         except OSError as error:
             self._failed(error)
 
+    def dump_profiles(self, benchmarks: Sequence[BenchmarkResult]) -> None:
+        """Write each profile to its own file, `PREFIX-TEST.prof`, if --benchmark-cprofile-dump is given."""
+        prefix = self._options.cprofile_dump
+        profiled = [(each.name, each.cprofile_stats) for each in benchmarks if each.cprofile_stats is not None]
+        try:
+            for name, stats in profiled if prefix else ():
+                path = file_of(str(prefix), name, ".prof")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stats.dump_stats(path)
+                self.notes.info(f"wrote {path}")
+        except OSError as error:
+            self._failed(error)
+
     def machine(self) -> dict[str, Any]:
         """Return the `machine_info` of a file, in the form in which JSON restores it."""
         hook = self._config.hook

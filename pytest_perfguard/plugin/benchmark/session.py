@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pytest_perfguard.compat.cprofile import table_lines as profile_lines
 from pytest_perfguard.compat.exchange import benchmark_json
 from pytest_perfguard.compat.fixture import BenchmarkedTest, BenchmarkFixture
 from pytest_perfguard.compat.grouping import Group, Row, grouped, scale_of
@@ -69,6 +70,8 @@ class BenchmarkSession:
         for option in given_options(config):
             if option.name in IGNORED:
                 self.notes.warning(f"{flag_of(option)} is accepted and has no effect here")
+        if options.measuring.cprofile and self._mode:
+            self.notes.warning("--benchmark-cprofile has no effect in perf modes; --perf-explain profiles there")
 
     def fixture(self, request: pytest.FixtureRequest, *, passes_arguments: bool) -> Iterator[BenchmarkFixture]:
         """Yield the fixture of a test, and close it when the test has ended."""
@@ -125,6 +128,7 @@ class BenchmarkSession:
             group_stats = self.config.hook.pytest_benchmark_group_stats
             self._groups = group_stats(config=self.config, benchmarks=rows, group_by=self.options.group_by)
             self.files.draw(self._groups)
+        self.files.dump_profiles(self.benchmarks)
         if self.files.problem:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif self.saved.nothing_compared() and session.exitstatus == pytest.ExitCode.OK:
@@ -139,6 +143,10 @@ class BenchmarkSession:
                 self._groups, columns=options.columns, sort=options.sort, name=options.name, scale=scale
             )  # fmt: skip
             for line in lines:
+                write_line(terminalreporter, line)
+        profiles = [(each.fullname, each.cprofile_stats) for each in self.benchmarks if each.cprofile_stats is not None]
+        if profiles and not options.quiet:
+            for line in profile_lines(profiles, options.measuring.cprofile_column, options.cprofile_top):
                 write_line(terminalreporter, line)
         for text, is_error in self.notes.lines():
             write_text(terminalreporter, f"perfguard: {text}", yellow=not is_error, red=is_error)

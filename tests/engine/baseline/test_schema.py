@@ -45,6 +45,7 @@ records = st.builds(
     conditions=st.dictionaries(texts, st.booleans(), max_size=2),
     paces=st.lists(amounts, min_size=1, max_size=5).map(tuple),
     imports=st.lists(texts, max_size=3).map(lambda names: tuple(sorted(names))),
+    calls=st.dictionaries(texts, st.floats(0, 1e9), max_size=3),
 )
 classes = st.builds(
     MachineClass,
@@ -176,6 +177,15 @@ def test_the_order_of_imports_means_nothing():
     baseline = from_text(text, "b.json")
     assert baseline.tests_of("linux")["test_a.py::test_b"].imports == ("a", "b", "c")
     assert from_text(to_text(baseline), "b.json") == baseline
+
+
+def test_numbers_of_calls_are_optional_and_checked():
+    """Older files have none."""
+    assert from_text(to_text(EXAMPLE), "b.json").tests_of("linux")["test_a.py::test_b"].calls == {}
+    for wrong in ("-1", '"1"', "true", "[]"):
+        text = to_text(EXAMPLE).replace('"iterations"', f'"calls": {{"|a.py|f": {wrong}}}, "iterations"')
+        with pytest.raises(BaselineUnreadable, match=r"calls\.\|a\.py\|f is .*, expected a number"):
+            from_text(text, "b.json")
 
 
 ANYTHING = st.recursive(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.errors import BaselineUnreadable, ReportUnreadable
+from pytest_perfguard.core.explanation import Blame, CallChange, Explanation, Flame, Location, MetricExplanation
 from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.engine.report.document import sides_of
 from pytest_perfguard.engine.report.json import json_report, read_report
@@ -51,6 +52,46 @@ def test_what_is_written_is_read_again(report):
     assert [entry.comparison.verdict for entry in again.entries] == [
         entry.comparison.verdict for entry in report.entries
     ]
+
+
+EXPLAINED = replace(
+    RED,
+    comparison=replace(
+        RED.comparison,
+        explanation=Explanation(
+            (
+                MetricExplanation(
+                    "time", "s", 1e-6, (Blame(Location("a.py", 3, "f", 5), 9e-7, CallChange(1.0, 40.0)),), 1e-7, "both"
+                ),
+            ),
+            (Flame("", ((("a.py:f",), 1e-6),), ((("a.py:f",), 2e-6),)),),
+        ),
+    ),
+)
+
+
+def test_an_explanation_is_an_object_with_the_lines_in_it():
+    report = report_of(EXPLAINED, GREEN)
+    again = read_report(json_report(report), "r.json")
+    assert json_report(again) == json_report(report)
+    assert [entry.comparison.explanation for entry in again.entries] == [None, EXPLAINED.comparison.explanation]
+    written = json.loads(json_report(report))["tests"][-1:]
+    assert written[0]["explanation"]["lines"] == list(RED.lines)
+    assert written[0]["explanation"]["metrics"][0]["blames"][0]["calls"] == {"before": 1, "now": 40}
+
+
+def test_reports_of_before_have_a_list_of_lines():
+    data = json.loads(json_report(report_of(RED)))
+    data["tests"][0]["explanation"] = list(RED.lines)
+    assert read_report(json.dumps(data), "r.json").entries[0].lines == RED.lines
+
+
+@pytest.mark.parametrize("wrong", [[{}], [{"metric": "time", "unit": "s", "loss": 10**400, "blames": []}], 3])
+def test_an_explanation_that_cannot_be_read_is_named(wrong):
+    data = json.loads(json_report(report_of(EXPLAINED)))
+    data["tests"][0]["explanation"]["metrics"] = wrong
+    with pytest.raises(ReportUnreadable, match="explanation cannot be read"):
+        read_report(json.dumps(data), "r.json")
 
 
 def test_a_test_that_broke_is_told_from_one_with_a_reason():

@@ -1,0 +1,157 @@
+"""The nouns of an explanation: where the time went that a regression lost, and which lines allocate more memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: The frames of a stack, outermost first, and the seconds per iteration in its innermost frame.
+Stack = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True)
+class Location:
+    """A function, or a line of one."""
+
+    file: str
+    """Relative to the project's root; the module's name where the code is not the project's; "" for C code."""
+    line: int
+    """From 1; 0 where the code is not the project's."""
+    name: str
+    """Qualified name."""
+    end: int = 0
+    """Last line of the function; 0: not known."""
+
+    def __str__(self) -> str:
+        """`rules.py:41 match`, `json.dumps`, `len`."""
+        if self.line:
+            return f"{self.file}:{self.line} {self.name}".rstrip()
+        return f"{self.file}.{self.name}" if self.file and self.file != "builtins" else self.name
+
+
+@dataclass(frozen=True)
+class CallChange:
+    """How often a function was called per iteration, before and now."""
+
+    before: float
+    now: float
+
+    def __str__(self) -> str:
+        return f"{_count(self.before)} -> {_count(self.now)}"
+
+
+@dataclass(frozen=True)
+class Blame:
+    """One function, or one line, with its part of what the test lost."""
+
+    location: Location
+    amount: float
+    """In the metric's unit, per iteration."""
+    calls: CallChange | None = None
+    """Of the function itself, where they differ."""
+    resumed: bool = False
+    """Does `calls` count how often a generator or coroutine was resumed?"""
+    caller: Location | None = None
+    """The function that makes the additional calls."""
+    via: Location | None = None
+    """Code outside the project, called by the function, in which most of the amount lies."""
+    via_calls: CallChange | None = None
+    """Of `via` by the function, where they differ."""
+    changed: bool = False
+    """Does the diff touch the function, or the one that calls it more often?"""
+
+
+@dataclass(frozen=True)
+class MetricExplanation:
+    """What one metric of one test lost, and which functions or lines account for it."""
+
+    metric: str
+    unit: str
+    loss: float
+    """The measured difference per iteration."""
+    blames: tuple[Blame, ...] = ()
+    """The largest first; they and the `rest` add up to the loss."""
+    rest: float = 0.0
+    """What no function accounts for."""
+    basis: str = ""
+    """What the amounts rest on: `calls` (deterministic profile), `samples`, both, or `counts` where nothing was timed."""
+
+
+@dataclass(frozen=True)
+class Flame:
+    """The stacks of both sides at one measurement point, heaviest first."""
+
+    label: str
+    base: tuple[Stack, ...]
+    head: tuple[Stack, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one test got worse."""
+
+    metrics: tuple[MetricExplanation, ...] = ()
+    flames: tuple[Flame, ...] = ()
+    problem: str = ""
+    """Not empty: why there are no profiles."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the report."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Explanation:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, AttributeError, OverflowError
+            for other data.
+        """
+        return cls(
+            tuple(map(_metric, data["metrics"])),
+            tuple(Flame(str(each["label"]), _stacks(each["base"]), _stacks(each["head"])) for each in data["flames"]),
+            str(data["problem"]),
+        )
+
+
+def _metric(data: Mapping[str, Any]) -> MetricExplanation:
+    return MetricExplanation(
+        str(data["metric"]), str(data["unit"]), _number(data["loss"]), tuple(map(_blame, data["blames"])),
+        _number(data["rest"]), str(data["basis"]),
+    )  # fmt: skip
+
+
+def _blame(data: Mapping[str, Any]) -> Blame:
+    location = _location(data["location"])
+    if location is None:
+        raise ValueError("location is null, expected an object")
+    return Blame(
+        location, _number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
+        _location(data["via"]), _calls(data["via_calls"]), data["changed"] is True,
+    )  # fmt: skip
+
+
+def _location(data: Mapping[str, Any] | None) -> Location | None:
+    return None if data is None else Location(str(data["file"]), int(data["line"]), str(data["name"]), int(data["end"]))
+
+
+def _calls(data: Mapping[str, Any] | None) -> CallChange | None:
+    return None if data is None else CallChange(_number(data["before"]), _number(data["now"]))
+
+
+def _stacks(data: Sequence[Any]) -> tuple[Stack, ...]:
+    return tuple((tuple(map(str, frames)), _number(seconds)) for frames, seconds in data)
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not abs(number) < 1e300:
+        raise ValueError(f"{value!r:.60} is out of range")
+    return number
+
+
+def _count(calls: float) -> str:
+    """`40`, `2.5`: a mean over iterations is whole where each iteration does the same."""
+    return f"{calls:.0f}" if abs(calls - round(calls)) < 0.05 or calls >= 100 else f"{calls:.1f}"

@@ -1,0 +1,220 @@
+"""From the profiles of two trees and the measured difference to the functions and lines to blame. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_perfguard.core.explanation import Blame, Location, MetricExplanation
+from pytest_perfguard.engine.profile.call_changes import CallChanges, rose
+from pytest_perfguard.engine.profile.charges import Charges, Side, charges_of
+from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile, CallProfile, Function
+
+#: A function is blamed for at least this share of the loss.
+MIN_SHARE: Final = 0.05
+#: A function whose calls did not change is blamed if its time grew by so many standard errors.
+CLEAR: Final = 2.0
+#: The profiles confirm a loss if they differ by at least this share of it.
+CONFIRMED: Final = 0.25
+#: Amounts are scaled to the loss by at most this factor, and by no less than its inverse.
+MAX_SCALE: Final = 3.0
+#: Most of a function's growth lies in the library code that it calls.
+_MOST: Final = 0.5
+#: Bytes, and blocks, that a line may allocate more without being blamed.
+_MIN_BYTES: Final = 256.0
+_MIN_BLOCKS: Final = 0.5
+
+
+@dataclass
+class _Candidate:
+    """A function that may be to blame, and how much for."""
+
+    function: Function
+    caller: Function | None
+    counted: bool
+    """Did a number of calls grow, its own or that of library code by it? Such a difference is known exactly."""
+    amount: float = 0.0
+    variance: float = 0.0
+
+
+def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str = "both") -> MetricExplanation:
+    """Blame functions for a loss of time, in seconds per iteration.
+
+    `use` names the profile that the amounts rest on: `calls`, `samples`, or `both`. Nothing is blamed for a loss that the
+    profiles do not confirm.
+    """
+    before, now, basis = charges_of(base, head, use)
+    changes = CallChanges(base.calls, head.calls)
+    growth = {function: now.of(function)[0] - before.of(function)[0] for function in {**before.seconds, **now.seconds}}
+    net = sum(growth.values())
+    candidates = _candidates(growth, before, now, changes)
+    clear = [each for each in candidates if _is_clear(each, loss, net)]
+    if loss <= 0 or not clear or (net < CONFIRMED * loss and sum(each.amount for each in clear) < loss):
+        return MetricExplanation(metric, "s", loss, rest=loss, basis=basis)
+    scale = _scale(loss, net, sum(each.amount for each in clear))
+    blames = tuple(
+        _blame(each, each.amount * scale, changes)
+        for each in sorted(clear, key=lambda each: -each.amount)
+        if each.amount * scale >= MIN_SHARE * loss
+    )
+    return MetricExplanation(metric, "s", loss, blames, loss - sum(blame.amount for blame in blames), basis)
+
+
+def explain_counts(
+    counts: Mapping[Function, float], head: Side, *, metric: str, loss: float, complete: bool = True
+) -> MetricExplanation:
+    """Blame functions that are called more often than the baseline recorded; their times before are not known.
+
+    `complete` is False where the baseline kept a part of the functions only: of the others nothing is known then.
+    """
+    before = _with_recorded_calls(head.calls, counts, complete=complete)
+    changes = CallChanges(before, head.calls)
+    _before, now, _basis = charges_of(head, head)
+    found: dict[tuple[Function | None, Function], _Candidate] = {}
+
+    def add(caller: Function | None, callee: Function, amount: float) -> None:
+        found.setdefault((caller, callee), _Candidate(callee, caller, counted=True)).amount += amount
+
+    for function, seconds in now.seconds.items():
+        was, calls = changes.base_calls(function), changes.head_calls(function)
+        if rose(was, calls):
+            add(*changes.responsible(function), seconds * (calls - was) / calls)
+    for (caller, callee), edge in head.calls.edges.items():
+        was, calls = changes.base_calls(callee), changes.head_calls(callee)
+        if caller.ours and not callee.ours and rose(was, calls):
+            add(None, caller, edge.seconds * (1 - was / calls))
+    chosen = sorted((each for each in found.values() if each.amount >= MIN_SHARE * loss), key=lambda each: -each.amount)
+    total = sum(each.amount for each in chosen)
+    scale = loss / total if total > loss else 1.0
+    blames = tuple(_blame(each, each.amount * scale, changes) for each in chosen)
+    return MetricExplanation(metric, "s", loss, blames, loss - sum(blame.amount for blame in blames), "counts")
+
+
+def _with_recorded_calls(head: CallProfile, counts: Mapping[Function, float], *, complete: bool) -> CallProfile:
+    """The head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
+    recorded = {
+        function: counts.get(function, 0.0 if complete else cost.calls) for function, cost in head.costs.items()
+    }
+    shares = {function: recorded[function] / cost.calls if cost.calls else 0.0 for function, cost in head.costs.items()}
+    return CallProfile(
+        {function: cost._replace(calls=recorded[function]) for function, cost in head.costs.items()},
+        {pair: edge._replace(calls=edge.calls * shares.get(pair[1], 0.0)) for pair, edge in head.edges.items()},
+    )
+
+
+def explain_memory(
+    base: AllocationProfile, head: AllocationProfile, *, metric: str, unit: str, loss: float
+) -> MetricExplanation:
+    """Blame lines for a loss of memory: bytes at the peak, or blocks that stay.
+
+    The lines of one function are netted, since an edited line has another text; the one that grew most is named.
+    """
+    before, now = (base.sizes, head.sizes) if unit == "B" else (base.kept, head.kept)
+    grown: dict[tuple[str, str], float] = {}
+    largest: dict[tuple[str, str], tuple[float, AllocatingLine]] = {}
+    for line in {**before, **now}:
+        growth = now.get(line, 0.0) - before.get(line, 0.0)
+        around = (line.place, line.name)
+        grown[around] = grown.get(around, 0.0) + growth
+        if line in now and (around not in largest or growth > largest[around][0]):
+            largest[around] = growth, line
+    least = max(MIN_SHARE * loss, _MIN_BYTES if unit == "B" else _MIN_BLOCKS)
+    chosen = sorted(
+        ((growth, largest[around][1]) for around, growth in grown.items() if growth >= least and around in largest),
+        key=lambda item: -item[0],
+    )
+    if loss <= 0 or not chosen or sum(growth for growth, _line in chosen) < CONFIRMED * loss:
+        return MetricExplanation(metric, unit, loss, rest=loss, basis="allocations")
+    scale = _scale(loss, sum(grown.values()), sum(growth for growth, _line in chosen))
+    blames = tuple(
+        Blame(Location(line.place, head.lines.get(line, 0), line.name, head.lines.get(line, 0)), growth * scale)
+        for growth, line in chosen
+    )
+    return MetricExplanation(metric, unit, loss, blames, loss - sum(each.amount for each in blames), "allocations")
+
+
+def _candidates(
+    growth: Mapping[Function, float], before: Charges, now: Charges, changes: CallChanges
+) -> list[_Candidate]:
+    found: dict[tuple[Function | None, Function], _Candidate] = {}
+
+    def add(caller: Function | None, callee: Function, amount: float, variance: float, *, counted: bool) -> None:
+        entry = found.setdefault((caller, callee), _Candidate(callee, caller, counted))
+        entry.amount += amount
+        entry.variance += variance
+        entry.counted |= counted
+
+    for function, amount in growth.items():
+        if amount <= 0:
+            continue
+        variance = before.of(function)[1] + now.of(function)[1]
+        calls_before, calls_now = changes.base_calls(function), changes.head_calls(function)
+        own, caller = amount, None
+        if rose(calls_before, calls_now):
+            seconds = before.of(function)[0] / calls_before if calls_before else now.of(function)[0] / calls_now
+            part = min(amount, (calls_now - calls_before) * seconds)
+            own = amount - part
+            caller, callee = changes.responsible(function)
+            add(caller, callee, part, variance, counted=True)
+            if callee == function and own > 0:  # slower in each call, too: one entry
+                add(caller, callee, own, 0.0, counted=True)
+                own = 0.0
+        elif (shifted := changes.new_caller(function)) is not None:
+            caller = shifted
+        if own > 0:
+            more = changes.calls_library_more(function)
+            add(None if rose(calls_before, calls_now) else caller, function, own, variance, counted=more)
+    candidates = list(found.values())
+    _subtract_replaced(growth, candidates, changes)
+    return candidates
+
+
+def _subtract_replaced(growth: Mapping[Function, float], candidates: list[_Candidate], changes: CallChanges) -> None:
+    """Code that moved to another function costs there what it no longer costs where it was."""
+    for function, amount in growth.items():
+        if amount >= 0:
+            continue
+        related = {function, changes.lost_caller(function)} - {None}
+        takers = [each for each in candidates if each.caller in related or each.function in related]
+        if takers:
+            taker = max(takers, key=lambda each: each.amount)
+            taker.amount = max(0.0, taker.amount + amount)
+
+
+def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
+    """Is the growth more than the profiles' error? That of calls which were made more often is known exactly.
+
+    Where the profiles as a whole confirm the measured loss, a function with most of it is named for less.
+    """
+    if candidate.amount < MIN_SHARE * loss:
+        return False
+    error = math.sqrt(candidate.variance)
+    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MOST * loss
+    return candidate.counted or candidate.amount > CLEAR * error or confirmed
+
+
+def _scale(loss: float, net: float, blamed: float) -> float:
+    """The factor by which the profiles' amounts become parts of the loss."""
+    if net > 0 and 1 / MAX_SCALE <= loss / net <= MAX_SCALE:
+        return loss / net
+    return loss / blamed
+
+
+def _blame(candidate: _Candidate, amount: float, changes: CallChanges) -> Blame:
+    function = candidate.function
+    calls = changes.change(function)
+    more_calls = calls is not None and calls.now > calls.before
+    via = changes.library_call(function, _MOST) if not more_calls else None
+    if calls is None and candidate.caller is not None:
+        calls = changes.change_between(candidate.caller, function)
+    return Blame(
+        changes.location(function),
+        amount,
+        calls,
+        changes.is_resumed(function),
+        changes.location(candidate.caller) if candidate.caller is not None else None,
+        changes.location(via) if via is not None else None,
+        changes.change_between(function, via) if via is not None else None,
+    )

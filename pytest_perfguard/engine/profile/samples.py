@@ -1,0 +1,183 @@
+"""The sampled profile: a thread looks at the stack of the measured call, again and again, while nothing is traced.
+
+It does not lengthen small functions, hence it is the check on the deterministic profile. It also sees what that cannot:
+threads that existed before, and the coroutine that waits while the event loop has nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from functools import lru_cache
+from pathlib import PurePath
+from types import CodeType, FrameType
+from typing import Any, Final
+
+from pytest_perfguard.core.originals import CLOCKS, sys, threading
+from pytest_perfguard.core.timing import Timing
+from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep, time_awaits, time_calls
+from pytest_perfguard.engine.measure.stack_offset import AwaitShifted
+from pytest_perfguard.engine.profile.model import Function, StackSamples
+from pytest_perfguard.engine.profile.names import Namer
+
+INTERVAL: Final = 0.0005
+#: Seconds after which a thread that computes hands over to the sampler.
+_SWITCH_INTERVAL: Final = 0.0001
+MAX_DEPTH: Final = 200
+#: The frames that call the measured function: what lies above them is its stack.
+_CALLERS: Final = frozenset({time_calls.__code__, time_awaits.__code__})
+#: Modules of the standard library in whose functions a thread waits for another one, or an event loop for events.
+_WAITING: Final = frozenset({"threading", "queue", "selectors", "subprocess", "base_events", "events", "runners"})
+_WAITING_PACKAGES: Final = frozenset({"asyncio", "concurrent", "multiprocessing"})
+
+_Codes = tuple[CodeType, ...]
+
+
+def sample_stacks(iterations: int, root: str) -> Generator[CallStep, Timing, StackSamples]:
+    """Sample so many calls of the measured function."""
+    yield RUN_SETUP
+    sampler = _Sampler(_running_task())
+    sampler.start()
+    try:
+        timing = yield CallStep(iterations, count_switches=False)
+    finally:
+        sampler.stop()
+    namer = Namer(root)
+    stacks: dict[tuple[Function, ...], int] = {}
+    for codes, count in sampler.found.items():
+        stack = tuple(_functions(codes, namer))
+        stacks[stack] = stacks.get(stack, 0) + count
+    return StackSamples(stacks, timing.wall_ns / 1e9 / iterations)
+
+
+def _functions(codes: _Codes, namer: Namer) -> Iterator[Function]:
+    last = None
+    for code in codes:
+        named = namer.of_code(code)
+        if named is not None and named.function != last:  # recursion, and what is a part of its function, counts once
+            last = named.function
+            yield last
+
+
+class _Sampler:
+    """Looks at the stacks in a thread of its own."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+        self._main = threading.get_ident()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="perfguard-sampler", daemon=True)
+        self.found: dict[_Codes, int] = {}
+
+    def start(self) -> None:
+        self._interval = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._thread.join()
+        sys.setswitchinterval(self._interval)
+
+    def _run(self) -> None:
+        me = threading.get_ident()
+        while not self._stopped:
+            CLOCKS.sleep(INTERVAL)
+            frames = sys._current_frames()
+            frames.pop(me, None)
+            codes = self._stack(frames)
+            del frames  # or they, and all that they refer to, outlive their calls
+            if codes:
+                self.found[codes] = self.found.get(codes, 0) + 1
+
+    def _stack(self, frames: Mapping[int, FrameType]) -> _Codes:
+        main = frames.get(self._main)
+        if main is None or self._stopped:
+            return ()
+        codes = _codes_of(main)
+        inside = _above_caller(codes)
+        waits = _is_waiting(codes[-1])
+        if not waits:
+            # Without the caller it is the set-up, or another task of the event loop.
+            return inside or (_other_task(codes) if self._task is not None else ())
+        for ident, frame in frames.items():
+            if ident != self._main:
+                others = _codes_of(frame)
+                if not _is_waiting(others[-1]):
+                    return others
+        if self._task is not None:
+            return inside or _above_caller(tuple(_chain(self._task)))
+        # An event loop that the measured call has started itself.
+        awaited = tuple(code for task in _started_task(main) for code in _chain(task))
+        return inside + awaited
+
+
+def _codes_of(frame: FrameType | None) -> _Codes:
+    codes: list[CodeType] = []
+    while frame is not None and len(codes) < MAX_DEPTH:
+        codes.append(frame.f_code)
+        frame = frame.f_back
+    return tuple(reversed(codes))
+
+
+def _above_caller(codes: _Codes) -> _Codes:
+    """The part of the stack that belongs to the measured call; empty where it is not running."""
+    for index in range(len(codes) - 1, -1, -1):
+        if codes[index] in _CALLERS:
+            return codes[index + 1 :]
+    return ()
+
+
+def _other_task(codes: _Codes) -> _Codes:
+    """The part of the stack that lies above the event loop's own frames."""
+    for index in range(len(codes) - 1, -1, -1):
+        if _is_waiting(codes[index]):
+            return codes[index + 1 :]
+    return ()
+
+
+def _started_task(frame: FrameType | None) -> Iterator[Any]:
+    """The task that an event loop of asyncio further down this stack was started for."""
+    while frame is not None:
+        if frame.f_code.co_name == "run_until_complete" and "asyncio" in frame.f_code.co_filename:
+            future = frame.f_locals.get("future")
+            if hasattr(future, "get_coro"):
+                yield future
+            return
+        frame = frame.f_back
+
+
+@lru_cache(maxsize=4096)
+def _is_waiting(code: CodeType) -> bool:
+    file = PurePath(code.co_filename)
+    if "site-packages" in file.parts:
+        return False
+    return (file.parent.name.startswith("python3") and file.stem in _WAITING) or (
+        not _WAITING_PACKAGES.isdisjoint(file.parts[-3:-1]) and any(part.startswith("python3") for part in file.parts)
+    )
+
+
+def _running_task() -> Any:
+    """The task of the event loop that this runs in; None outside of one."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return None
+    return asyncio.current_task()
+
+
+def _chain(task: Any) -> Iterator[CodeType]:
+    """The code of the coroutines that a suspended task awaits, outermost first."""
+    current = task.get_coro()
+    for _ in range(MAX_DEPTH):
+        if isinstance(current, AwaitShifted):
+            current = current._coroutine
+        code = next(
+            (found for name in ("cr_code", "gi_code", "ag_code") if (found := getattr(current, name, None))), None
+        )
+        if code is not None:
+            yield code
+        current = next(
+            (found for name in ("cr_await", "gi_yieldfrom", "ag_await") if (found := getattr(current, name, None))),
+            None,
+        )
+        if current is None:
+            return

@@ -1,0 +1,94 @@
+"""The lines on the terminal, and what the diff marks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_perfguard.core.explanation import Blame, CallChange, Explanation, Location, MetricExplanation
+from pytest_perfguard.engine.profile.diff_lines import changed_lines, mark_changed
+from pytest_perfguard.engine.profile.lines import MAX_LINES, where_lines
+
+MATCH = Location("rules.py", 41, "match", 48)
+TOTAL = Location("prices.py", 9, "total", 14)
+
+
+def time(*blames, **more):
+    return MetricExplanation("time", "s", 45e-6, blames, **more)
+
+
+def memory(*blames):
+    return MetricExplanation("memory", "B", 36_000.0, blames)
+
+
+def lines(*metrics):
+    return list(where_lines(Explanation(metrics)))
+
+
+def test_a_function_with_its_calls_and_caller():
+    blame = Blame(MATCH, 41e-6, CallChange(1, 40), caller=TOTAL)
+    told = "  +41.0 us of +45.0 us in rules.py:41 match, 1 -> 40 calls per iteration from prices.py:9 total"
+    assert lines(time(blame)) == ["", "where the time went", told]
+    assert lines(time(replace(blame, changed=True)))[2] == f"{told}; changed in this diff"
+
+
+def test_library_code_is_told_behind_its_caller():
+    blame = Blame(MATCH, 41e-6, via=Location("re", 0, "compile"), via_calls=CallChange(0, 40))
+    assert lines(time(blame))[2].endswith("in rules.py:41 match, by re.compile (0 -> 40 calls per iteration)")
+    blame = Blame(MATCH, 41e-6, via=Location("builtins", 0, "len"))
+    assert lines(time(blame))[2].endswith("in rules.py:41 match, by len")
+
+
+def test_resumptions_of_a_generator_are_no_calls():
+    blame = Blame(MATCH, 41e-6, CallChange(1, 2.5), resumed=True)
+    assert lines(time(blame))[2].endswith("match, 1 -> 2.5 resumptions per iteration")
+
+
+def test_memory_is_told_by_line():
+    assert lines(memory(Blame(Location("prices.py", 18, "build", 18), 35_200.0))) == [
+        "",
+        "where the memory went",
+        "  +35.2 KB of +36.0 KB at prices.py:18 build",
+    ]
+
+
+def test_at_most_five_lines_in_all():
+    blame = Blame(MATCH, 5e-6)
+    told = [
+        line for line in lines(time(*[blame] * 9), memory(*[replace(blame, amount=9e3)] * 9)) if line.startswith("  ")
+    ]
+    assert len(told) == MAX_LINES
+    assert sum("rules.py:41" in line and " us " in line for line in told) == 3
+
+
+def test_where_no_function_stands_out_that_is_said():
+    assert lines(time())[2].startswith("  no function stands out")
+    told = list(where_lines(Explanation(problem="its call raised ValueError\nand more")))
+    assert told[-1] == "  not profiled: its call raised ValueError"
+    assert lines() == []
+
+
+DIFF = """diff --git a/rules.py b/rules.py
+--- a/rules.py
++++ b/rules.py
+@@ -44 +44,2 @@ def match
+-    x
++    y
++    z
+@@ -80,3 +81,0 @@
+-gone
+diff --git a/new.py b/new.py
+--- /dev/null
++++ b/new.py
+@@ -0,0 +1,3 @@
+"""
+
+
+def test_the_lines_of_a_diff():
+    assert changed_lines(DIFF) == {"rules.py": [(44, 45), (81, 82)], "new.py": [(1, 3)]}
+
+
+def test_a_function_is_marked_if_the_diff_touches_it_or_its_caller():
+    elsewhere = Location("rules.py", 60, "other", 70)
+    blames = (Blame(MATCH, 1e-6), Blame(elsewhere, 1e-6), Blame(elsewhere, 1e-6, caller=MATCH))
+    marked = mark_changed(Explanation((time(*blames),)), changed_lines(DIFF)).metrics[0].blames
+    assert [blame.changed for blame in marked] == [True, False, True]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pytest_perfguard.core.explanation import Flame, Stack
 from pytest_perfguard.core.units import format_amount
-from pytest_perfguard.engine.report.html_parts import escape
+from pytest_perfguard.engine.report.markup import escape
 
 _WIDTH: Final = 1000.0
 _ROW: Final = 18

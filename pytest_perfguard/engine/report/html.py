@@ -5,7 +5,6 @@ All text from tests and users passes through `escape`.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Sequence
@@ -13,11 +12,11 @@ from importlib import resources
 from typing import Final
 
 from pytest_perfguard.core.model import Comparison, Finding, Unjudged
-from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount, format_change, format_duration
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.flame import icicle_svg
+from pytest_perfguard.engine.report.markup import escape, tag
 from pytest_perfguard.engine.report.plot_data import plots_of
 from pytest_perfguard.engine.report.text import (
     change_cell,
@@ -208,18 +207,6 @@ def _sortable(value: float | None) -> str:
     if value is None:
         return ""
     return "Infinity" if math.isinf(value) else f"{value:.9g}"
-
-
-def escape(text: str) -> str:
-    """Return text for HTML: special characters escaped, control characters made visible."""
-    return html.escape("\n".join(printable(line) for line in text.split("\n")))
-
-
-def tag(name: str, content: str = "", **attributes: object) -> str:
-    """Return an element around `content`, which is HTML; `class_` and `data_x` stand for `class` and `data-x`."""
-    named = {key.strip("_").replace("_", "-"): value for key, value in attributes.items()}
-    text = "".join(f' {key}="{escape(str(value))}"' for key, value in named.items())
-    return f"<{name}{text}>{content}</{name}>"
 
 
 def badge(word: str) -> str:

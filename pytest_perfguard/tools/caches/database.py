@@ -98,7 +98,7 @@ class Database:
             if the disk is full, another process writes for too long, or the folder is read-only.
         """
         writing = getattr(self._writing, "connection", None)
-        if write and writing is not None:  # a finalizer writes in the middle of a transaction of its thread
+        if write and writing is not None and writing.in_transaction:  # a finalizer in the middle of it
             return action(writing)
         attempt = self._written if write else self._done
         deadline = None
@@ -179,15 +179,14 @@ class Database:
 
     def _written(self, action: Callable[[sqlite3.Connection], T]) -> T:
         def transaction(connection: sqlite3.Connection) -> T:
-            self._writing.connection = (
-                connection  # before the transaction: another one of this thread would wait for it
-            )
+            outer = getattr(self._writing, "connection", None)
+            self._writing.connection = connection  # first: another transaction of this thread would wait for it
             try:
                 connection.execute("begin immediate")
                 result = action(connection)
                 connection.execute("commit")
             finally:
-                self._writing.connection = None
+                self._writing.connection = outer
             return result
 
         return self._done(transaction)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Final
 
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches import entries_table as table
 from pytest_perfguard.tools.caches.database import Database, UnwritableDisk
@@ -92,7 +92,7 @@ class DiskCache(LocalCache):
         self._serializer = serializer
         self._clock = clock
         self._database = Database(self.folder)
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self._used: dict[bytes, float] = {}
         self._expiry_searched = -EXPIRY_INTERVAL
         self._counts = dict.fromkeys(("evictions", "expirations", "refusals", "corrupt"), 0)
@@ -281,7 +281,7 @@ class DiskCache(LocalCache):
     def begin_anew(self) -> None:
         """Reset in a forked child."""
         super().begin_anew()
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self._hits.begin_anew()
         self._misses.begin_anew()
         self._used = {}

@@ -110,7 +110,7 @@ class Computation:
 
     def _ended(self) -> Release:
         if self._token is not None:
-            self._reads.end(self._key, self._token)
+            self._reads.end(self._token)
             self._token = None
         release, self._release = self._release, nothing_to_release
         return release

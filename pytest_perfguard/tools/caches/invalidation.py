@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Hashable, Iterator
 
 #: Stands for all keys.
@@ -20,18 +19,20 @@ class ReadToken:
 
 
 class ReadTracker:
-    """The reads in progress, by key. Safe to use from several threads.
+    """The reads in progress. Safe to use from several threads, and in the middle of its own work by a finalizer.
 
     A reader that keeps a value checks `token.valid` before and afterwards, and removes the value again if the token has become
     invalid. A modification invalidates the reads of its key that are in progress, and those that begin before it ends.
+
+    It needs no lock, under which a key's `__eq__` or a finalizer would run: a read is noted before the modifications are checked, and
+    a modification before the reads are. So one of the two notices the other.
     """
 
     def __init__(self) -> None:
-        self.tokens: dict[Hashable, list[ReadToken]] = {}
-        """By key; empty while no read is in progress."""
-        self._changes: dict[Hashable, int] = {}
-        # Reentrant: a key's `__eq__`, or a finalizer, may use the cache in the middle of a lookup.
-        self._lock = threading.RLock()
+        self.tokens: dict[ReadToken, Hashable] = {}
+        """The reads in progress, with their keys."""
+        self._changes: dict[object, Hashable] = {}
+        """The modifications in progress, with their keys."""
 
     @contextlib.contextmanager
     def reading(self, key: Hashable) -> Iterator[ReadToken]:
@@ -40,52 +41,39 @@ class ReadTracker:
         try:
             yield token
         finally:
-            self.end(key, token)
+            self.end(token)
 
     def begin(self, key: Hashable) -> ReadToken:
         """Begin a read."""
-        with self._lock:
-            token = ReadToken(key not in self._changes and _ALL not in self._changes)
-            self.tokens.setdefault(key, []).append(token)
-            return token
+        token = ReadToken(True)
+        self.tokens[token] = key
+        if self._changes and any(changed is _ALL or changed == key for changed in list(self._changes.values())):
+            token.valid = False
+        return token
 
-    def end(self, key: Hashable, token: ReadToken) -> None:
+    def end(self, token: ReadToken) -> None:
         """End a read."""
-        with self._lock:
-            tokens = self.tokens.get(key, [])
-            if token in tokens:  # a forked child has forgotten the reads of its parent
-                tokens.remove(token)
-                if not tokens:
-                    del self.tokens[key]
+        self.tokens.pop(token, None)  # a forked child has forgotten the reads of its parent
 
     @contextlib.contextmanager
     def changing(self, key: Hashable = _ALL) -> Iterator[None]:
         """Mark a key, or all keys, as being modified for the duration of the block."""
-        with self._lock:
-            self._changes[key] = self._changes.get(key, 0) + 1
-            self._invalidate(key)
+        hash(key)  # refuses a key that no cache accepts
+        change = object()
+        self._changes[change] = key
         try:
+            self.invalidate(key)
             yield
         finally:
-            with self._lock:
-                left = self._changes.get(key, 1) - 1
-                self._changes[key] = left
-                if not left:
-                    del self._changes[key]
+            self._changes.pop(change, None)
 
     def invalidate(self, key: Hashable = _ALL) -> None:
-        """Invalidate the reads in progress after an atomic modification of a key, or of all keys."""
-        with self._lock:
-            self._invalidate(key)
+        """Invalidate the reads in progress of a key, or of all keys."""
+        for token, read in list(self.tokens.items()):
+            if key is _ALL or read == key:
+                token.valid = False
 
     def begin_anew(self) -> None:
         """Reset in a forked child: the reads belong to the parent."""
         self.tokens.clear()
         self._changes.clear()
-        self._lock = threading.RLock()
-
-    def _invalidate(self, key: Hashable) -> None:
-        affected = list(self.tokens.values()) if key is _ALL else [self.tokens.get(key, [])]
-        for tokens in affected:
-            for token in tokens:
-                token.valid = False

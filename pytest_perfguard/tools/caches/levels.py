@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.tools.caches.get_or_compute import (
     AsyncComputingCache,
     ComputingCache,
@@ -61,7 +61,7 @@ class MultiLevelBase(InvalidatingCache):
     def __init__(self, levels: Iterable[Any], adapter: Adapter) -> None:
         super().__init__()
         self._adapter = adapter
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self._misses = 0
         self._slots: tuple[LevelSlot, ...] = ()
         for level in levels:
@@ -206,7 +206,7 @@ class MultiLevelBase(InvalidatingCache):
     def begin_anew(self) -> None:
         """Reset in a forked child."""
         super().begin_anew()
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
 
 class MultiLevelCache(MultiLevelBase, ComputingCache):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from heapq import heappop, heappush, heapreplace
 from typing import Any, Final
+
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 
 #: Entries up to which one dictionary is copied within a fraction of a millisecond.
 MAX_SINGLE: Final = 4_096
@@ -38,7 +39,7 @@ class AtomicCounter:
     def __init__(self) -> None:
         self._numbers = itertools.count()
         self._reads = 0
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self.add = self._numbers.__next__
 
     def value(self) -> int:
@@ -50,7 +51,7 @@ class AtomicCounter:
 
     def begin_anew(self) -> None:
         """Reset in a forked child, where another thread may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
 
 class CacheEntry:
@@ -86,7 +87,7 @@ class LruEntries:
         self.maxsize = maxsize
         self._getsizeof = getsizeof
         self._clock = clock
-        self._lock = threading.RLock()  # reentrant: the finalizer of a value may use the cache
+        self._lock = SHARED_LOCK
         names = ("other stamps", "misses", "evictions", "expirations", "refusals")
         self._counts = {name: AtomicCounter() for name in names}
         self._to_check: deque[CacheEntry] = deque()
@@ -108,7 +109,7 @@ class LruEntries:
 
     def begin_anew(self) -> None:
         """Reset in a forked child, where another thread may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         for counter in self._counts.values():
             counter.begin_anew()
 

@@ -289,8 +289,14 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         entry = entries[key] = new_entry(key, value, expires, stamp)
         self._to_check.append(entry)
         if len(entries) > self.maxsize:
-            for removed in self._make_room():
+            for removed in self._drop_some_expired():
                 removed.empty()
+            while len(entries) > self.maxsize:
+                evicted = self._take_least_recently_used()
+                if evicted is None:
+                    break
+                self._counts["evictions"].add()
+                evicted.empty()
         elif old is not None:
             self._limit_checks(len(entries))
 

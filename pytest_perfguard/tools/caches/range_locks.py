@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, circular_wait, waits_for_itself
 
 #: Bits of a key's hash that are used as the offset of its lock; files end at 2**63.
@@ -29,7 +29,7 @@ class RangeLocks:
 
         self._fcntl = fcntl
         self._path = path
-        self._lock = threading.RLock()  # reentrant: a finalizer may use a cache
+        self._lock = SHARED_LOCK
         self._held: dict[int, Flight | None] = {}
         """By offset: the computation that holds the lock."""
         self._pid = 0
@@ -39,7 +39,7 @@ class RangeLocks:
 
     def begin_anew(self) -> None:
         """Reset in a forked child: held locks belong to the parent."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self._held = {}
 
     def try_lock(self, key: bytes) -> Callable[[], None] | None:
@@ -92,12 +92,12 @@ class _KnownFiles:
     """The locks of all files in use, shared by the caches on one folder."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self._locks: weakref.WeakValueDictionary[Path, RangeLocks] = weakref.WeakValueDictionary()
         register_at_fork(self)
 
     def begin_anew(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
     def of(self, path: Path) -> RangeLocks:
         with self._lock:

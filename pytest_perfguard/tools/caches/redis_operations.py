@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pytest_perfguard.core.errors import MissingExtra
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheValueError
 from pytest_perfguard.tools.caches.circuit_breaker import CircuitBreaker
 from pytest_perfguard.tools.caches.keys import encode_key
@@ -77,7 +77,7 @@ class RedisBase:
         self._clock = clock
         self._made: Any = None
         self._breaker = CircuitBreaker()
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         self._counts = dict.fromkeys(("hits", "misses", "refusals", "corrupt", "errors"), 0)
         self._refused_log, self._unreadable_log = RateLimitedLog(), RateLimitedLog()
         redis_package()  # reports a missing package now
@@ -92,7 +92,7 @@ class RedisBase:
     def begin_anew(self) -> None:
         """Reset in a forked child, where another thread may have held the lock."""
         super().begin_anew()  # type: ignore[misc]  # both classes derive from InvalidatingCache, too
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
     def __repr__(self) -> str:
         place = urlsplit(self._url or "")

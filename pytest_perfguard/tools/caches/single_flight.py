@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class SingleFlight:
         """
         own = ThreadFlight(key)
         flight = self._flights.setdefault(key, own)
-        with _waiting:  # of all caches: a computation may wait for one in another cache
+        with SHARED_LOCK:  # of all caches: a computation may wait for one in another cache
             circular = flight is not own and waits_for_itself(flight)
             if own.parent is not None and not circular:
                 own.parent.waits_for = flight
@@ -153,23 +152,6 @@ class SingleFlight:
 def _stop_waiting(flight: Flight | None) -> None:
     if flight is not None:
         flight.waits_for = None
-
-
-class _WaitLock:
-    """The lock of `waits_for` of all computations. Reentrant, and new in a forked child."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        register_at_fork(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_error: object) -> None:
-        self._lock.release()
-
-    def begin_anew(self) -> None:
-        self._lock = threading.RLock()
 
 
 class TaskFlight(Flight):
@@ -248,6 +230,3 @@ class AsyncSingleFlight:
         flight = self._flights[loop, key] = TaskFlight(key, compute(), loop)
         flight.task.add_done_callback(lambda _task: self.finish(loop, flight))
         return flight
-
-
-_waiting: Final = _WaitLock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pytest_perfguard.core.labels import Series
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.tools.monitor.conditions import FIELDS, RATE, Condition, read_condition
 from pytest_perfguard.tools.monitor.registry import Instrument
 
@@ -55,7 +55,7 @@ class Alert:
         self._born = clock()
         self._readings: dict[Series, deque[tuple[float, float]]] = {}
         self._reported: set[Series] = set()
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
     def concerns(self, made: Instrument) -> bool:
         """Return whether the condition concerns this series."""
@@ -117,7 +117,7 @@ class Alert:
 
     def begin_anew(self) -> None:
         """Reset in a forked child, where another thread may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
     def _act(self, breach: Breach) -> None:
         if self.action == "fail":

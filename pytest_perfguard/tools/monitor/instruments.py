@@ -7,11 +7,11 @@ lock: records are appended, and added up under a lock when there are many of the
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from pytest_perfguard.core.labels import Series
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 
 #: Records that are buffered before they are added up.
 FOLD_AT: Final = 500
@@ -28,8 +28,7 @@ class InstrumentBase:
     def __init__(self, series: Series) -> None:
         self.series = series
         self.watchers: list[Watcher] = []
-        # Reentrant: a finalizer or a signal handler may record in the middle of a record.
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher()` after every record from now on."""
@@ -42,7 +41,7 @@ class InstrumentBase:
 
     def begin_anew(self) -> None:
         """Reset in a forked child, where another thread may have held the lock. What was recorded stays."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
 
 class BufferedInstrument(InstrumentBase):

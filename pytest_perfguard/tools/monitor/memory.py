@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import inspect
 import logging
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.units import format_size
 from pytest_perfguard.tools.monitor.memory_policy import GROWTH_SAMPLES, Action, MemoryLimits, Repetition, actions
 from pytest_perfguard.tools.monitor.memory_sample import MemorySample, imported_psutil, read_memory
@@ -116,7 +116,7 @@ class MemoryManager(Ticking):
         self._read = read
         imported_psutil()
         self._ticker = Ticker(self.sample, interval, "perfguard-memory")
-        self._lock = threading.RLock()  # reentrant: a finalizer may unregister its object
+        self._lock = SHARED_LOCK
         self._samples: deque[MemorySample] = deque(maxlen=SAMPLES_KEPT)
         self._unwarned = 0
         self._registered: dict[str, tuple[weakref.ref[Any], Free, asyncio.AbstractEventLoop | None]] = {}
@@ -209,7 +209,7 @@ class MemoryManager(Ticking):
 
     def begin_anew(self) -> None:
         """Reset in a forked child, where another thread may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
 
     def _register(self, name: str, obj: object, free: Free) -> None:
         with self._lock:

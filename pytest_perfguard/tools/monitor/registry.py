@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pytest_perfguard.core.errors import SeriesError
 from pytest_perfguard.core.labels import Series, exposed_name, series_of
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.tools.monitor.histogram import Histogram
 from pytest_perfguard.tools.monitor.instruments import Counter, Gauge
 
@@ -45,7 +45,7 @@ class Registry:
     """The series by name and labels. Safe to use from several threads."""
 
     def __init__(self, *, window: int, max_series: int, clock: Callable[[], float]) -> None:
-        self._lock = threading.RLock()  # reentrant: a finalizer may record
+        self._lock = SHARED_LOCK
         self._max_series = max_series
         self._made: dict[Series, Instrument] = {}
         self._kinds: dict[str, str] = {}
@@ -145,7 +145,7 @@ class Registry:
 
     def begin_anew(self) -> None:
         """Reset all locks in a forked child. What was recorded stays."""
-        self._lock = threading.RLock()
+        self._lock = SHARED_LOCK
         for made in list(self._made.values()):
             made.begin_anew()
 

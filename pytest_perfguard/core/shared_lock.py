@@ -1,0 +1,18 @@
+"""One reentrant lock for the short internal steps of caches and monitors.
+
+The garbage collector may run finalizers of the user in the middle of any step, and they may use another cache or monitor. With a lock
+for each object, two threads could wait for each other's. With one reentrant lock for all of them they cannot.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+SHARED_LOCK: Final = threading.RLock()
+
+if hasattr(
+    os, "register_at_fork"
+):  # in a child, no other thread holds it; the standard library resets its own locks in the same way
+    os.register_at_fork(after_in_child=SHARED_LOCK._at_fork_reinit)  # type: ignore[attr-defined]

@@ -167,7 +167,7 @@ class ConnectionPool(ThreadedMaintenance[C]):
         self._wake.set()
         self._returned(actions)
         thread = self._maintenance
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(MAX_JOIN)  # it may be in a check that hangs
 
     def drain(self, timeout: float | None = None, *, close: bool = True) -> None:

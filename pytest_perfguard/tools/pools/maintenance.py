@@ -44,8 +44,11 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
 
     def open(self) -> None:
         """Begin to connect; a second call does nothing."""
-        if self._maintenance is None:
-            self._step(self._start_maintenance)
+        thread = self._step(self._new_maintenance) if self._maintenance is None else None
+        if thread is not None:
+            # The thread sleeps: the end of the pool must wake it.
+            weakref.finalize(self, self._wake.set)
+            thread.start()  # not under the lock: a new thread may run a finalizer that releases before `start` returns
 
     def check(self) -> None:
         """Check all idle connections now; broken ones are closed and replaced."""
@@ -59,15 +62,13 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         """Notified when a connection was made or came back by the slow path, and when the pool is closed."""
         self._maintenance: threading.Thread | None = None
 
-    def _start_maintenance(self) -> None:
+    def _new_maintenance(self) -> threading.Thread | None:
         if self._maintenance is not None or self._state.closed:
-            return
+            return None
         self._maintenance = threading.Thread(
             target=_maintain, args=(weakref.ref(self), self._wake), name=f"perfguard-{self._state.name}", daemon=True
         )
-        # The thread sleeps: the end of the pool must wake it.
-        weakref.finalize(self, self._wake.set)
-        self._maintenance.start()
+        return self._maintenance
 
     def _wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         seconds = wait_limit(timeout, None)

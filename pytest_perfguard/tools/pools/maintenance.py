@@ -60,6 +60,8 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         self._wake = threading.Event()
         self._changed = threading.Condition()
         """Notified when a connection was made or came back by the slow path, and when the pool is closed."""
+        self._watching = False
+        """Whether a call has ever waited for a change."""
         self._maintenance: threading.Thread | None = None
 
     def _new_maintenance(self) -> threading.Thread | None:
@@ -74,6 +76,7 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         seconds = wait_limit(timeout, None)
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         with self._changed:
+            self._watching = True
             # In slices: a finalizer of this thread may release a connection just before the wait begins.
             while not self._changed.wait_for(holds, max(0.0, min(deadline - time.monotonic(), MAX_SLICE))):
                 if time.monotonic() >= deadline:
@@ -81,8 +84,9 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         return True
 
     def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        if self._watching:
+            with self._changed:
+                self._changed.notify_all()
 
     def _checkin(self, item: PooledItem[C], *, broken: bool) -> None:
         self._returned(self._step(partial(self._state.checkin, item, self._clock(), broken=broken)))

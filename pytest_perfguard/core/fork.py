@@ -6,6 +6,7 @@ that these threads may hold, and with copies of connections that the parent stil
 
 from __future__ import annotations
 
+import gc
 import os
 import weakref
 from collections.abc import Iterable
@@ -33,16 +34,48 @@ def keep_unclosed(objects: Iterable[object]) -> None:
     _parents_objects.extend(objects)
 
 
+class _CollectorPause:
+    """Pauses the garbage collector from before a fork until all objects are reset.
+
+    A finalizer that ran earlier in the child could wait for a lock that a thread of the parent holds.
+    """
+
+    def __init__(self) -> None:
+        self._forks = 0
+        self._was_enabled = False
+
+    def begin(self) -> None:
+        if not self._forks:
+            self._was_enabled = gc.isenabled()
+        self._forks += 1
+        gc.disable()
+
+    def end(self) -> None:
+        self._forks -= 1
+        if not self._forks and self._was_enabled:
+            gc.enable()
+
+    def end_in_child(self) -> None:
+        self._forks = 1
+        self.end()
+
+
+_pause: Final = _CollectorPause()
+
+
 def _after_fork_in_child() -> None:
     errors: list[BaseException] = []
-    for obj in list(_registered):
-        try:
-            obj.begin_anew()
-        except BaseException as error:
-            errors.append(error)  # the other objects must be reset all the same
+    try:
+        for obj in list(_registered):
+            try:
+                obj.begin_anew()
+            except BaseException as error:
+                errors.append(error)  # the other objects must be reset all the same
+    finally:
+        _pause.end_in_child()
     if errors:
         raise errors[0]
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_pause.begin, after_in_parent=_pause.end, after_in_child=_after_fork_in_child)

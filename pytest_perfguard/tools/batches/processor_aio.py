@@ -10,7 +10,7 @@ from contextvars import Context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import BatchError, BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchBase, BatchWorker
 from pytest_perfguard.tools.batches.state import MAX_DELAY, MAX_SIZE, BatchLimits, BatchQueue, QueuedItem, set_results
@@ -222,7 +222,8 @@ class TaskWorker(BatchWorker):
             self._timer.cancel()
 
     def begin_anew(self) -> None:
-        """Forget items and tasks: in a forked child they belong to the parent process."""
+        """Forget items and tasks, in a forked child: they belong to the parent process."""
+        keep_unclosed([self.queue])
         self._renew(None)
 
     def _renew(self, loop: asyncio.AbstractEventLoop | None) -> None:

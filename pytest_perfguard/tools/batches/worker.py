@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
-from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchWorker
 from pytest_perfguard.tools.batches.state import (
@@ -69,19 +69,24 @@ class ThreadWorker(BatchWorker):
         if inspect.iscoroutinefunction(processor):
             raise TypeError(f"{processor!r} is a coroutine function: use AsyncBatchProcessor")
         self._clock = clock
-        self.begin_anew()
+        self._renew()
         register_at_fork(self)
 
     def begin_anew(self) -> None:
-        """Forget items and threads: in a forked child they belong to the parent process."""
+        """Forget items and threads, in a forked child: they belong to the parent process."""
         closed = self.queue.closed
+        keep_unclosed([self.queue])  # finalizers of its items may use objects that are not reset yet
         self.queue = BatchQueue(self.queue.limits)
         self.queue.closed = closed
+        self._renew()
+
+    def _renew(self) -> None:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._in_step = False
         self._deferred: deque[QueuedItem] = deque()
         self._threads: set[threading.Thread] = set()
+        self._unstarted: list[threading.Thread] = []
         self._sleepers: list[threading.Lock] = []
         """Gates of the threads that wait for a batch. They are there before a thread looks at the queue."""
 
@@ -111,6 +116,7 @@ class ThreadWorker(BatchWorker):
                 accepted = self._offer(queued, force=self.works_here())
             finally:
                 self._in_step = False
+        self._start_threads(queued)
         self._take_deferred()
         if not accepted:
             self._wait_for_room(queued, gate, timeout)
@@ -155,12 +161,13 @@ class ThreadWorker(BatchWorker):
             self._wake_all()
             threads = list(self._threads)
         for thread in threads:
-            thread.join(deadline.left())
+            if thread.is_alive():
+                thread.join(deadline.left())
 
     def _offer(self, queued: QueuedItem, *, force: bool = False) -> bool:
         accepted = self.queue.offer(queued, self._clock(), force=force)
         if self.queue.queued in (1, self.queue.limits.full) or not self._threads:
-            self._wake(queued)
+            self._wake()
         return accepted
 
     def _take_deferred(self) -> None:
@@ -176,6 +183,7 @@ class ThreadWorker(BatchWorker):
                     return
                 finally:
                     self._in_step = False
+            self._start_threads()
 
     def _wait_for_room(self, queued: QueuedItem, gate: threading.Lock, timeout: float | None) -> None:
         try:
@@ -190,20 +198,31 @@ class ThreadWorker(BatchWorker):
                 if self.queue.withdraw(queued):
                     raise BatchTimeout(self.kind, self.full_text(timeout))
 
-    def _wake(self, queued: QueuedItem | None = None) -> None:
-        """Let a thread look at the queue; where none can be started, `queued` is not taken."""
+    def _wake(self) -> None:
+        """Let a thread look at the queue. `_start_threads` must follow after the step."""
         self._open_gate()
         if len(self._threads) < self.queue.limits.concurrency:
             thread = threading.Thread(target=self._work, name=f"perfguard-batch-{self.kind}", daemon=True)
+            self._threads.add(thread)
+            self._unstarted.append(thread)
+
+    def _start_threads(self, queued: QueuedItem | None = None) -> None:
+        """Start the threads that a step has requested; where none can be started, `queued` is not taken.
+
+        Not under the lock: a new thread may run a finalizer that submits before `start` returns.
+        """
+        while self._unstarted:
+            thread = self._unstarted.pop()
             try:
                 thread.start()
             except RuntimeError:
-                if self._threads:
-                    return  # it takes longer
-                if queued is not None:
-                    self.queue.take_back(queued)
+                with self._changed:
+                    self._threads.discard(thread)
+                    if self._threads:
+                        return  # it takes longer
+                    if queued is not None:
+                        self.queue.take_back(queued)
                 raise
-            self._threads.add(thread)
 
     def _open_gate(self) -> bool:
         """Wake the thread that has waited for longest; False: no thread waits."""
@@ -235,6 +254,7 @@ class ThreadWorker(BatchWorker):
     def _work_once(self) -> bool:
         """Process one batch; return False where the thread is not needed any more."""
         batch = self._next()
+        self._start_threads()
         self._take_deferred()
         if batch is not None:
             self._run(batch)
@@ -245,8 +265,8 @@ class ThreadWorker(BatchWorker):
         while True:
             gate = threading.Lock()
             gate.acquire()
+            self._take_deferred()
             with self._changed:
-                self._take_deferred()
                 if self._over():
                     return None
                 # Before the look at the queue: a finalizer may submit between the look and the wait.

@@ -167,7 +167,7 @@ class ConnectionPool(ThreadedMaintenance[C]):
         self._wake.set()
         self._returned(actions)
         thread = self._maintenance
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             thread.join(MAX_JOIN)  # it may be in a check that hangs
 
     def drain(self, timeout: float | None = None, *, close: bool = True) -> None:
@@ -244,16 +244,17 @@ class ConnectionPool(ThreadedMaintenance[C]):
 
     def _release_slowly(self, connection: C, *, broken: bool) -> None:
         try:
+            if broken or self._reset is None:
+                self._returned(self._step(partial(self._state.release, connection, self._clock(), broken=broken)))
+                return
             item = self._step(self._state.begin_release, connection)
         except NotInUse as error:
             if self._is_parents(connection):
                 return
             raise self._not_lent(connection, error) from None
-        fine = not broken
+        fine = False
         try:
-            if fine and self._reset is not None:
-                fine = False
-                fine = self._passes(self._reset, connection, "could not be reset")
+            fine = self._passes(self._reset, connection, "could not be reset")
         finally:
             self._checkin(item, broken=not fine)
 

@@ -76,21 +76,20 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         if self._loop is not self._running_loop():
             self._enter_loop(self.name)
         now = self._clock()
-        if not broken and self._reset is None and self._step(self._state.fast_release, connection, now):
-            return
         try:
-            item = self._step(self._state.begin_release, connection)
+            if broken or self._reset is None:
+                if broken or not self._step(self._state.fast_release, connection, now):
+                    self._returned(self._step(partial(self._state.release, connection, now, broken=broken)))
+            else:
+                item, fine = self._step(self._state.begin_release, connection), False
+                try:
+                    fine = await self._passes(self._reset, connection, "could not be reset")
+                finally:
+                    self._checkin(item, broken=not fine)
         except NotInUse as error:
             if self._is_parents(connection):
                 return
             raise self._not_lent(connection, error) from None
-        fine = not broken
-        try:
-            if fine and self._reset is not None:
-                fine = False
-                fine = await self._passes(self._reset, connection, "could not be reset")
-        finally:
-            self._checkin(item, broken=not fine)
         if self._state.closed:  # no further call waits for the tasks that close
             await self._closed_all()
 

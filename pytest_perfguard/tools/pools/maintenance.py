@@ -44,8 +44,11 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
 
     def open(self) -> None:
         """Begin to connect; a second call does nothing."""
-        if self._maintenance is None:
-            self._step(self._start_maintenance)
+        thread = self._step(self._new_maintenance) if self._maintenance is None else None
+        if thread is not None:
+            # The thread sleeps: the end of the pool must wake it.
+            weakref.finalize(self, self._wake.set)
+            thread.start()  # not under the lock: a new thread may run a finalizer that releases before `start` returns
 
     def check(self) -> None:
         """Check all idle connections now; broken ones are closed and replaced."""
@@ -57,22 +60,23 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         self._wake = threading.Event()
         self._changed = threading.Condition()
         """Notified when a connection was made or came back by the slow path, and when the pool is closed."""
+        self._watching = False
+        """Whether a call has ever waited for a change."""
         self._maintenance: threading.Thread | None = None
 
-    def _start_maintenance(self) -> None:
+    def _new_maintenance(self) -> threading.Thread | None:
         if self._maintenance is not None or self._state.closed:
-            return
+            return None
         self._maintenance = threading.Thread(
             target=_maintain, args=(weakref.ref(self), self._wake), name=f"perfguard-{self._state.name}", daemon=True
         )
-        # The thread sleeps: the end of the pool must wake it.
-        weakref.finalize(self, self._wake.set)
-        self._maintenance.start()
+        return self._maintenance
 
     def _wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
         seconds = wait_limit(timeout, None)
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         with self._changed:
+            self._watching = True
             # In slices: a finalizer of this thread may release a connection just before the wait begins.
             while not self._changed.wait_for(holds, max(0.0, min(deadline - time.monotonic(), MAX_SLICE))):
                 if time.monotonic() >= deadline:
@@ -80,8 +84,9 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         return True
 
     def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        if self._watching:
+            with self._changed:
+                self._changed.notify_all()
 
     def _checkin(self, item: PooledItem[C], *, broken: bool) -> None:
         self._returned(self._step(partial(self._state.checkin, item, self._clock(), broken=broken)))

@@ -78,7 +78,14 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
             self._enter_loop(self.name)
         if self._missing:
             self._fill()
-        item = self._step(self._state.checkout)
+        with self._lock:  # `_step`, in place: a call would take as long as the rest
+            if self._inside:
+                raise self._nested()
+            try:
+                self._inside = True
+                item = self._state.checkout()
+            finally:
+                self._inside = False
         if item is None:
             item = await self._wait(wait_limit(timeout, self._timeout))
         if self._trace:

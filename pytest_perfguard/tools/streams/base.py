@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import StreamError
 from pytest_perfguard.tools.streams.chunks import Chunker, size_of
 from pytest_perfguard.tools.streams.state import (
@@ -102,11 +102,15 @@ class StreamBase:
         self._weigh = weigh
         self._clock = clock
         self._done = StreamProgress()
-        self.begin_anew()
+        self._renew()
         register_at_fork(self)
 
     def begin_anew(self) -> None:
-        """Forget the streams in progress: in a forked child they belong to the parent process."""
+        """Forget the streams in progress, in a forked child: they belong to the parent process."""
+        keep_unclosed(self._runs)
+        self._renew()
+
+    def _renew(self) -> None:
         self._lock = threading.RLock()  # a finalizer may call `statistics` while its own thread holds it
         self._runs: set[StreamRun] = set()
 

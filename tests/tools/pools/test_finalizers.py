@@ -44,8 +44,9 @@ gc.set_threshold(20, 5, 1000)
 threads = [threading.Thread(target=work) for _ in range(3)]
 for thread in threads:
     thread.start()
-for thread in threads:
-    thread.join()
+while any(thread.is_alive() for thread in threads):
+    gc.collect()  # where all threads wait for objects that garbage holds, none of them runs the collector
+    time.sleep(0.02)
 gc.collect()
 stats = pool.stats()
 print(stats.in_use, stats.waiting, stats.timeouts, stats.acquisitions > 100)

@@ -132,12 +132,12 @@ def test_measuring_that_stops_in_the_middle(project):
         import sys
         from pytest_perfguard.engine.runner import runner
 
-        def stops(self, crew, subject, *others, original=runner.Runner._visit):
-            if subject.nodeid.endswith("test_b"):
+        def stops(self, workers, test, *others, original=runner.Runner._measure):
+            if test.nodeid.endswith("test_b"):
                 raise ImportError("no module named scipy")
-            return original(self, crew, subject, *others)
+            return original(self, workers, test, *others)
 
-        runner.Runner._visit = stops
+        runner.Runner._measure = stops
         """
     )
     result = project.run(
@@ -165,7 +165,7 @@ def test_a_leak_check_that_stops(project):
         def stops(*_):
             raise MemoryError
 
-        leak_runner.LeakRunner._visit = stops
+        leak_runner.LeakRunner._measure = stops
         """
     )
     result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time")

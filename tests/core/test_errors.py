@@ -38,9 +38,7 @@ def test_a_missing_baseline_names_the_command_that_records_one():
 
 
 def test_an_unreadable_baseline_names_the_line_and_says_that_it_was_left_alone():
-    assert str(BaselineUnreadable("b.json", "not JSON", line=7)).startswith(
-        "b.json:7: not JSON; the file is unchanged"
-    )
+    assert str(BaselineUnreadable("b.json", "not JSON", line=7)).startswith("b.json:7: not JSON; the file is unchanged")
 
 
 @pytest.mark.parametrize(

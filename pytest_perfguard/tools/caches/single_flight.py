@@ -62,6 +62,12 @@ class ThreadFlight(Flight):
         self.future: Future[Any] = Future()
         self.token: Token[Flight | None] | None = None
 
+    def leave(self) -> None:
+        """Let the running code belong to the computation around this one again."""
+        if self.token is not None:
+            CURRENT.reset(self.token)
+            self.token = None
+
 
 class SingleFlight:
     """The computations in progress, by key. Safe to use from several threads.
@@ -95,15 +101,21 @@ class SingleFlight:
             if the computation in progress waits for the caller.
         """
         own = ThreadFlight(key)
-        flight = self._flights.setdefault(key, own)
+        # Before it can be found: a finalizer may run in this thread from there on, and request the same key.
+        own.token = CURRENT.set(own)
+        try:
+            flight = self._flights.setdefault(key, own)
+        except BaseException:  # raised by the key's __hash__ or __eq__
+            own.leave()
+            raise
+        if flight is not own:
+            own.leave()
         with SHARED_LOCK:  # of all caches: a computation may wait for one in another cache
             circular = flight is not own and waits_for_itself(flight)
             if own.parent is not None and not circular:
                 own.parent.waits_for = flight
         if circular:
             raise circular_wait(flight)
-        if flight is own:
-            own.token = CURRENT.set(own)
         return flight, flight is own
 
     def wait(self, flight: ThreadFlight) -> Any:
@@ -115,16 +127,18 @@ class SingleFlight:
 
     def finish(self, flight: ThreadFlight, value: object) -> None:
         """Pass the result to all waiting threads."""
-        self._end(flight)
+        self._remove(flight)
         flight.future.set_result(value)
+        self._leave(flight)
 
     def set_error(self, flight: ThreadFlight, error: BaseException) -> None:
         """Pass an error to all waiting threads. An interrupt or an exit concerns only the computing thread."""
-        self._end(flight)
+        self._remove(flight)
         if not isinstance(error, Exception):
             problem = f"computing {flight.key!r} was abandoned because of {type(error).__name__}"
             error = CacheError("get_or_compute", problem)
         flight.future.set_exception(error)
+        self._leave(flight)
 
     def forget(self, key: Hashable) -> None:
         """Let callers from now on begin a new computation of the key."""
@@ -138,14 +152,16 @@ class SingleFlight:
         """Reset in a forked child: the computations belong to the parent."""
         self._flights = {}
 
-    def _end(self, flight: ThreadFlight) -> None:
-        if flight.token is not None:
-            CURRENT.reset(flight.token)
-            flight.token = None
+    def _remove(self, flight: ThreadFlight) -> None:
         if self._flights.get(flight.key) is flight:
             removed = self._flights.pop(flight.key, None)
             if removed is not None and removed is not flight:  # replaced by another thread between the two lines
                 self._flights.setdefault(flight.key, removed)
+
+    @staticmethod
+    def _leave(flight: ThreadFlight) -> None:
+        """Leave a computation that has its result. Until then, code of a finalizer must be known as a part of it."""
+        flight.leave()
         _stop_waiting(flight.parent)
 
 

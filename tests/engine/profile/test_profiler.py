@@ -106,7 +106,7 @@ def test_set_up_is_not_profiled():
 
 
 def wait_here():
-    time.sleep(0.02)
+    time.sleep(0.1)
 
 
 def test_samples_have_the_stack_of_the_measured_call():
@@ -118,7 +118,7 @@ def test_samples_have_the_stack_of_the_measured_call():
 
 
 async def fetch():
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
 
 
 async def fetch_twice():

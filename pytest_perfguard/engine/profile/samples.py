@@ -66,9 +66,11 @@ class _Sampler:
         self._main = threading.get_ident()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="perfguard-sampler", daemon=True)
+        self._before: dict[int, tuple[int, int]] = {}
         self.found: dict[_Codes, int] = {}
 
     def start(self) -> None:
+        self._before = {ident: _place_of(frame) for ident, frame in sys._current_frames().items()}
         self._interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         self._thread.start()
@@ -100,7 +102,8 @@ class _Sampler:
             # Without the caller it is the set-up, or another task of the event loop.
             return inside or (_other_task(codes) if self._task is not None else ())
         for ident, frame in frames.items():
-            if ident != self._main:
+            # A thread that has not moved since the sampling began waits for something in C code, such as a socket.
+            if ident != self._main and self._before.get(ident) != _place_of(frame):
                 others = _codes_of(frame)
                 if not _is_waiting(others[-1]):
                     return others
@@ -109,6 +112,11 @@ class _Sampler:
         # An event loop that the measured call has started itself.
         awaited = tuple(code for task in _started_task(main) for code in _chain(task))
         return inside + awaited
+
+
+def _place_of(frame: FrameType) -> tuple[int, int]:
+    """Return the place at which a thread is: it changes with every step of its code."""
+    return id(frame), frame.f_lasti
 
 
 def _codes_of(frame: FrameType | None) -> _Codes:

@@ -83,7 +83,6 @@ class ThreadWorker(BatchWorker):
     def _renew(self) -> None:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._in_step = False
         self._deferred: deque[QueuedItem] = deque()
         self._threads: set[threading.Thread] = set()
         self._unstarted: list[threading.Thread] = []
@@ -91,31 +90,26 @@ class ThreadWorker(BatchWorker):
         """Gates of the threads that wait for a batch. They are there before a thread looks at the queue."""
 
     def in_step(self) -> bool:
-        """Return whether this thread is changing the queue: a finalizer or a signal handler has interrupted it."""
-        if not self._in_step or not self._lock.acquire(blocking=False):
-            return False
-        try:
-            return self._in_step
-        finally:
-            self._lock.release()
+        """Return whether this thread is changing the queue: a finalizer or a signal handler has interrupted it.
+
+        The lock knows its thread. A flag of our own would be set one step too late for a finalizer that runs in between.
+        """
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # as `threading.Condition` uses it
 
     def submit(self, item: Any, timeout: float | None) -> Future[Any]:
         """Take an item as soon as there is room."""
         future: Future[Any] = Future()
         queued, gate = ThreadItem(item, future), threading.Lock()
+        gate.acquire()
+        if self.in_step():
+            self.check_open()
+            self._deferred.append(queued)
+            return future
         with self._changed:
             self.check_open()
-            if self._in_step:
-                self._deferred.append(queued)
-                return future
-            gate.acquire()
             queued.admit = gate.release
-            try:
-                self._in_step = True
-                # A thread of this worker would wait for itself.
-                accepted = self._offer(queued, force=self.works_here())
-            finally:
-                self._in_step = False
+            # A thread of this worker would wait for itself.
+            accepted = self._offer(queued, force=self.works_here())
         self._start_threads(queued)
         self._take_deferred()
         if not accepted:
@@ -127,17 +121,21 @@ class ThreadWorker(BatchWorker):
         with self._changed:
             self.queue.flush()
             self._wake_all()
+        self._take_deferred()
 
     def stats(self) -> BatchStats:
         """Return the statistics of this moment."""
         with self._changed:
-            return self.queue.stats()
+            stats = self.queue.stats()
+        self._take_deferred()
+        return stats
 
     def close(self) -> None:
         """Accept items of running processors only, and wait for no full batch."""
         with self._changed:
             self.queue.closed = True
             self._wake_all()
+        self._take_deferred()
 
     def works_here(self) -> bool:
         """Return whether the calling thread is one of the worker's."""
@@ -145,6 +143,7 @@ class ThreadWorker(BatchWorker):
 
     def idle(self) -> bool:
         """Return whether no item waits and no batch runs."""
+        self._take_deferred()
         with self._changed:
             return self.queue.idle
 
@@ -172,17 +171,13 @@ class ThreadWorker(BatchWorker):
 
     def _take_deferred(self) -> None:
         """Take in the items that finalizers submitted during a step of this thread."""
-        while self._deferred:
+        while self._deferred and not self.in_step():
             with self._changed:
-                if self._in_step:
-                    return
                 try:
-                    self._in_step = True
-                    self._offer(self._deferred.popleft(), force=True)
+                    queued = self._deferred.popleft()
                 except IndexError:  # another thread was faster
                     return
-                finally:
-                    self._in_step = False
+                self._offer(queued, force=True)
             self._start_threads()
 
     def _wait_for_room(self, queued: QueuedItem, gate: threading.Lock, timeout: float | None) -> None:
@@ -250,6 +245,7 @@ class ThreadWorker(BatchWorker):
         with self._changed:
             self._threads.discard(threading.current_thread())
             self._wake_all()
+        self._take_deferred()
 
     def _work_once(self) -> bool:
         """Process one batch; return False where the thread is not needed any more."""
@@ -290,14 +286,10 @@ class ThreadWorker(BatchWorker):
             self._sleepers.remove(gate)
 
     def _take(self) -> list[QueuedItem]:
-        try:
-            self._in_step = True
-            batch = self.queue.take(self._clock())
-            if self.queue.queued:
-                self._wake()  # the other items may be due for another thread
-            return batch
-        finally:
-            self._in_step = False
+        batch = self.queue.take(self._clock())
+        if self.queue.queued:
+            self._wake()  # the other items may be due for another thread
+        return batch
 
     def _over(self) -> bool:
         return self.queue.closed and self.queue.idle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -136,6 +137,24 @@ def test_a_coroutine_that_waits_is_what_samples_show():
     assert any(mine("fetch") in stack and mine("fetch_twice") in stack for stack in samples.stacks)
     samples = StackSamples.from_json(taken("samples", lambda: asyncio.run(fetch_twice()), 1))
     assert any(mine("fetch") in stack for stack in samples.stacks)
+
+
+def test_a_thread_that_waits_in_c_code_hides_no_coroutine():
+    reader, writer = socket.socketpair()
+    thread = threading.Thread(target=lambda: reader.recv(1))
+    thread.start()
+
+    async def main():
+        found = []
+        await execute_async(steps_of("samples", 1, found), fetch_twice, None)
+        return StackSamples.from_json(found[0])
+
+    samples = asyncio.run(main())
+    writer.send(b"x")
+    thread.join()
+    reader.close()
+    writer.close()
+    assert any(mine("fetch") in stack and mine("fetch_twice") in stack for stack in samples.stacks)
 
 
 def test_a_thread_that_computes_is_what_samples_show_while_the_caller_waits():

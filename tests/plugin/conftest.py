@@ -12,7 +12,8 @@ import re
 
 import pytest
 
-SHORT = ("--perf-budget=400ms",)
+#: Profiles and call counts take longer than the rest; the tests of explanations ask for them.
+SHORT = ("--perf-budget=400ms", "--perf-explain=off")
 
 WORK = """
 import os

@@ -60,7 +60,7 @@ class Versioned(Repository):
         )
 
     def report(self, *options):
-        result, report = self.project.report("--perf-budget=20s", *options)
+        result, report = self.project.report("--perf-budget=20s", "--perf-explain=auto", *options)
         (test,) = [test for test in report["tests"] if test["nodeid"] == NODEID]
         return result, test
 
@@ -137,11 +137,11 @@ def test_a_baseline_keeps_numbers_of_calls_and_explains_without_git(project):
     files = {"rules": RULES, "prices": PRICES, "test_prices": TEST}
     project.pytester.makepyfile(**files)
     project.pytester.makeini(INI.format(metrics="time"))
-    assert project.run("--perf-baseline").ret == 0
+    assert project.run("--perf-baseline", "--perf-explain=auto").ret == 0
     (part,) = json.loads(project.baseline.read_text())["classes"].values()
     assert part["tests"][NODEID]["calls"]["|rules.py|match"] == 1
     project.pytester.makepyfile(prices=LOOPED)
-    result, report = project.report("--perf-compare")
+    result, report = project.report("--perf-compare", "--perf-explain=auto")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["  about * in rules.py:? match, 1 -> 40 calls per iteration from prices.py:? total"])
     assert report["tests"][0]["explanation"]["metrics"][0]["basis"] == "counts"

@@ -218,7 +218,7 @@ def test_the_baseline_is_one_line_per_test_and_sorted(project):
             pass
         """
     )
-    assert project.run("--perf-baseline").ret == 0
+    assert project.run("--perf-baseline", "--perf-explain=auto").ret == 0
     lines = project.baseline.read_text().splitlines()
     tests = [line for line in lines if "::test_it" in line]
     assert [line.split('"')[1][-3:] for line in tests] == ["[a]", "[m]", "[z]"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PoolTimeout,
         StartupError,
         StreamError,
+        TooManyWaiting,
     )
     from pytest_perfguard.engine.leaks.watch import MemoryWatch
     from pytest_perfguard.tools.batches.processor import BatchProcessor
@@ -91,6 +92,7 @@ __all__ = [
     "StartupSequence",
     "StreamError",
     "StreamProcessor",
+    "TooManyWaiting",
     "__version__",
     "async_psycopg_pool",
     "cached",
@@ -141,6 +143,7 @@ _HOMES = {
     "StartupSequence": "pytest_perfguard.tools.startup.steps",
     "StreamError": "pytest_perfguard.core.tool_errors",
     "StreamProcessor": "pytest_perfguard.tools.streams.processor",
+    "TooManyWaiting": "pytest_perfguard.core.tool_errors",
     "async_psycopg_pool": "pytest_perfguard.tools.pools.drivers",
     "cached": "pytest_perfguard.tools.caches.decorator",
     "dbapi_pool": "pytest_perfguard.tools.pools.drivers",

@@ -18,8 +18,8 @@ from pytest_perfguard import (
     PoolClosed,
     PoolError,
     PoolTimeout,
+    TooManyWaiting,
 )
-from pytest_perfguard.core.tool_errors import TooManyWaiting
 from tests.tools.pools.test_connection_pools import LONG, Connection, Server, eventually, threaded
 
 

@@ -1,4 +1,4 @@
-"""The nouns of an explanation: where the time went that a regression lost, and which lines allocate more memory."""
+"""Value objects of an explanation: the functions that became slower, and the lines that allocate more memory."""
 
 from __future__ import annotations
 

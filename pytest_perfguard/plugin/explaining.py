@@ -1,4 +1,4 @@
-"""After all timing: both sides of the tests that got worse are profiled, and their comparisons explain_error."""
+"""Profile tests that became worse and add explanations to their comparisons; count calls for the baseline file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def with_counted_explanations(
     comparisons: Mapping[str, Comparison],
     counts: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Comparison]:
-    """The same where the baseline file alone is known: the head beside the numbers of calls that it kept."""
+    """Explain tests without a base, by a profile of this tree and the numbers of calls in the baseline file."""
     chosen = [(test, comparisons[test.nodeid], counts[test.nodeid]) for test in tests]
     try:
         found = explain_counted(Arm(launch, os.fspath(rootdir)), chosen)

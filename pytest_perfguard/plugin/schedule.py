@@ -213,7 +213,7 @@ class Schedule:
             )
 
     def _explain_alone(self, tests: Sequence[MeasuredTest]) -> None:
-        """What no pair was measured of: count calls for the baseline file, or compare them with those that it kept."""
+        """Profile tests that were measured alone: count calls for the baseline file, or compare them with its counts."""
         chosen = [test for test in tests if test.settings.explain != "off"]
         launch, rootdir = self._launch, self._config.rootpath
         if self._mode.name == "baseline":

@@ -51,6 +51,9 @@ CROSS_CHECK_SHARE: Final = 1 / 4
 #: for the explanation.
 SEARCH_SHARE: Final = 1 / 2
 FOLLOW_UP_SHARE: Final = 7 / 8
+#: Factor by which the follow-up may exceed its plan before it ends early, and the windows that are judged at least then.
+SLOWER: Final = 1.1
+MIN_JUDGED_WINDOWS: Final = 3
 #: Minimum factor by which a message suggests to raise a budget that was too small.
 MIN_BUDGET_RAISE: Final = 1.5
 #: Minimum growth per call without tracing. The tracer itself keeps the name of every allocating file, so that code
@@ -136,15 +139,16 @@ class _LeakCheck:
             retaining_fixtures=self._retaining_fixtures if leaks else {},
         )
 
-    def _fill(self, series: LevelSeries, windows: int) -> Generator[CallStep, Timing, bool]:
+    def _fill(self, series: LevelSeries, windows: int, until: float = 1.0) -> Generator[CallStep, Timing, bool]:
         """Read the series until it has this many windows; return whether it got them.
 
         The first window is not counted: reading has a warm-up, and this generator allocates memory itself. The number of
-        calls is planned by the duration of earlier ones. Calls that become slower do not exceed the budget.
+        calls is planned by the duration of earlier ones. Calls that become slower do not exceed the share `until` of the
+        budget.
         """
         while series.windows < windows:
             expected_ns = self._calls.spent_ns + series.window * self._calls.call_ns
-            if expected_ns > self._share(1.0) * self._options.budget_ns:
+            if expected_ns > self._share(until) * self._options.budget_ns:
                 self._unsettled = (
                     f"the calls become slower, now {format_duration(self._calls.call_ns / 1e9)} each; the check takes "
                     f"a budget of {self._budget_for((windows + 1) * series.window, SEARCH_SHARE)} or more"
@@ -230,13 +234,20 @@ class _LeakCheck:
             self._report_open(rates, self._window * WINDOWS, search_ns)
             return
         series = self._reader.series(longer, counted=any(kind not in BYTE_KINDS for kind in rates))
-        if not (yield from self._fill(series, WINDOWS)):
-            self._suspects = []
-            return
+        until = SLOWER * FOLLOW_UP_SHARE / (1 + CROSS_CHECK_SHARE if "memory" in rates else 1)
+        if not (yield from self._fill(series, WINDOWS, min(until, 1.0))):
+            self._unsettled = None
+            if series.windows < MIN_JUDGED_WINDOWS or longer * series.windows < self._conclusive_calls(rates):
+                if series.windows < 0:  # not even one more window fits
+                    self._report_open(rates, self._window * WINDOWS, search_ns)
+                else:
+                    yield from self._follow()  # with as many calls as fit now
+                return
         self._suspects = [kind for kind in rates if still_growing(series[kind], rates[kind] * longer)]
         if self._suspects == ["memory"]:
             self._reader.trace(0)
-            window = max(1, int(longer * CROSS_CHECK_SHARE))
+            afforded = self._calls.affordable(self._share(1.0)) // (WINDOWS + 1)
+            window = max(1, min(int(longer * CROSS_CHECK_SHARE), afforded))
             cross_check = self._reader.cross_check_series(window)
             if not (yield from self._fill(cross_check, WINDOWS)) or all(
                 rate < MIN_CROSS_CHECKED[kind] for kind, rate in cross_check.growth().items()
@@ -244,10 +255,11 @@ class _LeakCheck:
                 self._suspects = []
         # The rates over many calls are more precise.
         self._growth |= {kind: rate for kind, rate in series.growth().items() if kind in self._suspects}
-        if set(self._suspects) < set(rates) and longer * WINDOWS < self._conclusive_calls(rates):
+        made = longer * series.windows
+        if set(self._suspects) < set(rates) and made < self._conclusive_calls(rates):
             yield from self._follow()  # the dropped suspects may have limited the number of calls
         else:
-            self._report_open(rates, longer * WINDOWS, search_ns)
+            self._report_open(rates, made, search_ns)
 
     def _follow_up_window(self, rates: Mapping[str, float]) -> int:
         """Return the calls per window while suspects with these rates are followed; 0 if there is no time."""

@@ -1,8 +1,8 @@
 """Which lines of the project hold the memory when it is at its peak, and which leave blocks behind.
 
-tracemalloc knows where each live block was allocated. The peak lies between two lines somewhere in the call: a trace
-function looks at every line of the project's code and takes a snapshot whenever the memory is clearly higher than ever.
-What was freed again within one line belongs to that line.
+tracemalloc records where each live block was allocated. To find the peak, a trace function reads the traced memory at
+every line of the project's code, and takes a snapshot when it clearly exceeds that of the last snapshot (`_RISE`,
+`_RISE_BYTES`). Memory that is allocated and freed again within one line is charged to that line.
 """
 
 from __future__ import annotations

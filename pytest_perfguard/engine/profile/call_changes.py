@@ -84,7 +84,7 @@ class CallChanges:
         return None, shown
 
     def new_caller(self, function: Function) -> Function | None:
-        """Return a project's function that calls this one and did not before, though its calls are as many in all."""
+        """Return the function of the project that calls this one most and did not before; None if there is none."""
         callers = [
             caller
             for caller in self._callers.get(function, ())

@@ -22,10 +22,10 @@ _SHARE_ERROR: Final = 0.02
 _EVENT_ERROR: Final = 1e-8
 #: Standard error of a sampled share beyond that of counting: where threads hand over is not random.
 _SAMPLED_ERROR: Final = 0.02
-#: Seconds after the end of a call in which it may still be sampled, or its caller: a thread hands over at some instructions
-#: only. A sampled function is not known better than by this for each call that it makes or receives.
+#: Seconds by which a sample may be late, because a thread yields to the sampler at some instructions only. Each call that
+#: a function makes or receives may shift its sampled time by up to this much.
 _LATE: Final = 5e-7
-#: A deterministic profile whose time lies elsewhere (event loop, threads) by more than this share does not count.
+#: A deterministic profile is ignored if more than this share of its time is waiting, or charged to no function.
 MAX_UNCHARGED: Final = 0.15
 #: Modules in whose functions an event loop waits for events and a thread for another one.
 _IDLE: Final = frozenset({"select", "_thread"})
@@ -39,7 +39,7 @@ class Side:
     calls: CallProfile = field(default_factory=CallProfile)
     """All slices as one, with the least seconds of each function: interference only adds."""
     second: CallProfile | None = None
-    """The same with the second least seconds: how far these are off tells how sure the least are."""
+    """The same with the second smallest seconds. Their distance from the smallest estimates the error of `calls`."""
     samples: StackSamples = field(default_factory=StackSamples)
     seconds: float = 0.0
     """Measured per iteration, without any profiler."""
@@ -60,8 +60,8 @@ class Charges:
 def charged_by_calls(profile: CallProfile) -> dict[Function, float]:
     """Charge the own times of a deterministic profile.
 
-    What a library function costs goes to its callers, in proportion to the time that it spent for each, until it reaches
-    functions of the project. What nothing in the profile calls (an event loop that waits) is charged to none.
+    The time of a library function is divided among its callers, in proportion to the time of their calls, repeatedly until
+    it reaches functions of the project. Time of functions without a caller (a waiting event loop) is charged to no function.
     """
     callers: dict[Function, list[tuple[Function, float]]] = {}
     for (caller, callee), edge in profile.edges.items():
@@ -98,8 +98,9 @@ def charged_by_samples(samples: StackSamples) -> dict[Function, float]:
 def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Charges, str]:
     """Charge both sides' measured seconds: by `calls`, by `samples`, or by both, weighted by their precision.
 
-    Also returns which of them it was. The times of the calls are scaled by one factor for both sides: with a factor for
-    each, a side that makes more small calls would make unchanged functions look faster.
+    Returns the charges of base and head, and the basis: "calls", "samples" or "both". The times in the call profiles are
+    scaled by one factor for both sides. With separate factors, unchanged functions would look faster on the side that makes
+    more small calls.
     """
     threads = base.calls.threads + head.calls.threads > 0
     if threads:
@@ -138,7 +139,7 @@ def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:
 
 
 def _without_locks(side: Side) -> Side:
-    """Without the time in which threads wait for one another: what they wait for is profiled in its own thread."""
+    """Return the side without waits for locks: the work that a thread waits for is profiled in the thread that does it."""
     return replace(
         side,
         calls=_lockless(side.calls),

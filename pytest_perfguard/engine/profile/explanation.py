@@ -67,7 +67,7 @@ def explain_counts(
 ) -> MetricExplanation:
     """Blame functions that are called more often than the baseline recorded; their times before are not known.
 
-    `complete` is False where the baseline kept a part of the functions only: of the others nothing is known then.
+    `complete`: whether the baseline holds all functions. If it does not, functions that it lacks count as unchanged.
     """
     before = _with_recorded_calls(head.calls, counts, complete=complete)
     changes = CallChanges(before, head.calls)
@@ -172,7 +172,7 @@ def _candidates(
 
 
 def _subtract_replaced(growth: Mapping[Function, float], candidates: list[_Candidate], changes: CallChanges) -> None:
-    """Code that moved to another function costs there what it no longer costs where it was."""
+    """Subtract the time that a function saves from the candidate that took its work over: moved code is no extra cost."""
     for function, amount in growth.items():
         if amount >= 0:
             continue
@@ -184,9 +184,9 @@ def _subtract_replaced(growth: Mapping[Function, float], candidates: list[_Candi
 
 
 def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
-    """Is the growth more than the profiles' error? That of calls which were made more often is known exactly.
+    """Return whether the growth is certain: it results from additional calls, which are counted exactly, or exceeds the error.
 
-    Where the profiles as a whole confirm the measured loss, a function with most of it is named for less.
+    A function with most of the loss needs no such evidence if the profiles together confirm the measured loss.
     """
     if candidate.amount < MIN_SHARE * loss:
         return False

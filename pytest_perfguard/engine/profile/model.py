@@ -92,7 +92,7 @@ class CallProfile:
 
 @dataclass(frozen=True)
 class StackSamples:
-    """Where the measured call was when it was looked at, again and again."""
+    """Samples of the stack of the measured call."""
 
     stacks: Mapping[tuple[Function, ...], int] = field(default_factory=dict)
     """Outermost first -> how often it was seen."""
@@ -165,10 +165,10 @@ class AllocationProfile:
 
 
 def joined_calls(parts: Sequence[CallProfile], rank: int = 0) -> CallProfile:
-    """Several slices of one side as one profile: the counts of the last, and the least seconds of each function.
+    """Combine several slices of one side: the counts of the last slice, and the smallest seconds of each function.
 
-    The last, since caches fill and modules load in the first; the least, since other processes only lengthen. `rank` 1
-    takes the second least.
+    Counts are those of the last slice because caches fill and modules load in the first. Seconds are the smallest because
+    other processes can only add time. With `rank` 1 they are the second smallest.
     """
     if not parts:
         return CallProfile()

@@ -62,7 +62,7 @@ class Taken:
     samples: list[StackSamples] = field(default_factory=list)
     allocations: AllocationProfile = field(default_factory=AllocationProfile)
     raised: str = ""
-    """Not empty: a call raised this, and no more are made."""
+    """Type and message of the exception that a call raised, after which the arm is not profiled further; "" if none did."""
 
     def side(self, seconds: float) -> Side:
         """Return the profiles as one side of a comparison; `seconds` per call as measured."""

@@ -75,7 +75,7 @@ def profile_tests(arms: Sequence[Arm], wanted: Sequence[Wanted]) -> Iterator[tup
 
 
 def profile_tests_apart(arms: Sequence[Arm], wanted: Sequence[Wanted]) -> Iterator[tuple[MeasuredTest, Outcome]]:
-    """The same with one arm alive at a time, for tests that need what exists once."""
+    """Profile tests with one arm alive at a time, because both arms need a resource that exists once, such as a port."""
     found: list[dict[str, Outcome]] = []
     for index, arm in enumerate(arms):
         one = [(subject, {label: _of_arm(plan, index) for label, plan in plans.items()}) for subject, plans in wanted]

@@ -1,7 +1,7 @@
 """The sampled profile: a thread looks at the stack of the measured call, again and again, while nothing is traced.
 
-It does not lengthen small functions, hence it is the check on the deterministic profile. It also sees what that cannot:
-threads that existed before, and the coroutine that waits while the event loop has nothing to do.
+Sampling does not lengthen small functions, so it corrects the deterministic profile. It also covers two cases that the
+deterministic profile misses: threads started before the call, and coroutines that wait while the event loop is idle.
 """
 
 from __future__ import annotations

@@ -92,7 +92,8 @@ class ThreadWorker(BatchWorker):
     def in_step(self) -> bool:
         """Return whether this thread is changing the queue: a finalizer or a signal handler has interrupted it.
 
-        The lock knows its thread. A flag of our own would be set one step too late for a finalizer that runs in between.
+        The lock itself records its owner. A separate flag would be set after the lock is taken, and a finalizer that runs
+        between the two would not see it.
         """
         return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # as `threading.Condition` uses it
 

@@ -134,8 +134,8 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "explain",
         parse_explain,
         "auto",
-        "profile both sides of a test, after all timing, and name the functions and lines that account for the difference: "
-        "auto (regressions only), on (all tests that are compared side by side), off",
+        "profile both sides of a test in processes of their own, after its timing, and name the functions and lines that "
+        "account for the difference: auto (regressions only), on (all tests that are compared side by side), off",
         "WHEN",
     ),
     OptionSpec(

@@ -190,7 +190,7 @@ class WorkerSession:
             return (yield from attribute_errors(take_profile(request)))
         if not isinstance(request, MeasureRequest) or request.instrument not in INSTRUMENTS:
             raise ProtocolError(
-                f"expected SetAffinity, MeasureRequest, CheckLeaks or Resume at a measurement point, got {request!r}"
+                f"expected SetAffinity, MeasureRequest, CheckLeaks, ProfileRequest or Resume at a measurement point, got {request!r}"
             )
         user_metrics.drain()
         instrument = INSTRUMENTS[request.instrument]

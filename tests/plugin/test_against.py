@@ -99,7 +99,7 @@ def test_unchanged_code_is_not_red(versioned, distribution):
     assert result.ret == 0
     assert "both arms share" not in result.stdout.str()
     assert tests["test_lib.py::test_work"]["verdict"] == "unchanged"
-    assert last_perf_line(result).startswith("perf: 1 unchanged (1 test, 8 processes, ")
+    assert last_perf_line(result).startswith("perf: 1 unchanged (1 test, ")
 
 
 def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(versioned):

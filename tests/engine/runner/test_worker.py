@@ -127,7 +127,9 @@ def test_an_async_point_runs_inside_the_running_loop():
 
 @pytest.mark.parametrize("word", [Shutdown(), MeasureRequest("eval", 1, 1)])
 def test_a_wrong_message_is_refused(word):
-    with pytest.raises(ProtocolError, match="expected SetAffinity, MeasureRequest, CheckLeaks, ProfileRequest or Resume"):
+    with pytest.raises(
+        ProtocolError, match="expected SetAffinity, MeasureRequest, CheckLeaks, ProfileRequest or Resume"
+    ):
         WorkerSession(Script(word), None, PINNING).measure(lambda: None, "")
 
 

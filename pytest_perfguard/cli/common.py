@@ -97,8 +97,8 @@ def baseline_of(report: Report) -> Baseline:
     return Baseline({report.machine.name: MachineClass(report.machine.facts, {"at": report.at}, tests)})
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file.
+def read_text(path: Path, *, missing: str | None = None) -> str:
+    """Return the text of a file, or `missing`, if given, where there is none.
 
     Raises
     ------
@@ -108,6 +108,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if missing is not None:
+            return missing
         raise CommandError(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}") from None

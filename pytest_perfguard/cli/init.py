@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
+from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines, read_text
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.git import git_or_empty
@@ -85,7 +85,7 @@ def planned(folder: Path, system: str | None, tests: str) -> Iterator[Change]:
     """Yield the files that are to be written or extended; none that needs no change."""
     yield from _setting(folder)
     ignore = folder / ".gitignore"
-    lines = _read(ignore)
+    lines = read_text(ignore, missing="")
     if IGNORED not in lines.splitlines():
         yield Change(".gitignore", _with_line(lines, IGNORED), "ignore the lock file of the baseline")
     if not _has_perf_tests(folder):
@@ -101,7 +101,7 @@ def planned(folder: Path, system: str | None, tests: str) -> Iterator[Change]:
 def _setting(folder: Path) -> Iterator[Change]:
     """Yield the file that holds pytest's settings, with one of ours below the head of the section."""
     for name, head in SETTINGS:
-        text = _read(folder / name)
+        text = read_text(folder / name, missing="")
         lines = text.splitlines()
         if head in lines:
             if re.search(r"^perf_\w+\s*=", text, re.MULTILINE) is None:
@@ -109,7 +109,7 @@ def _setting(folder: Path) -> Iterator[Change]:
                 yield Change(name, "\n".join(lines) + "\n", "perf_threshold, the slowdown that does not matter")
             return
     if (folder / "pyproject.toml").exists():
-        text = _read(folder / "pyproject.toml")
+        text = read_text(folder / "pyproject.toml", missing="")
         section = f"{SETTINGS[1][1]}\n{_THRESHOLD['.toml']}"
         yield Change("pyproject.toml", _with_line(text, f"\n{section}"), "a section for pytest with perf_threshold")
     else:
@@ -119,7 +119,7 @@ def _setting(folder: Path) -> Iterator[Change]:
 
 def _has_perf_tests(folder: Path) -> bool:
     return any(
-        _MARKED.search(_read(path))
+        _MARKED.search(read_text(path, missing=""))
         for pattern in ("test_*.py", "*_test.py", "conftest.py")
         for path in folder.rglob(pattern)
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -146,19 +146,3 @@ def _template(name: str) -> str:
 
 def _with_line(text: str, line: str) -> str:
     return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n"
-
-
-def _read(path: Path) -> str:
-    """Return the text of a file; "" where there is none.
-
-    Raises
-    ------
-    CommandError
-        where it cannot be read: it is left alone.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from None

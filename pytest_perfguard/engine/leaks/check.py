@@ -149,19 +149,22 @@ class _LeakCheck:
         while series.windows < windows:
             expected_ns = self._calls.spent_ns + series.window * self._calls.call_ns
             if expected_ns > self._share(until) * self._options.budget_ns:
-                self._unsettled = (
-                    f"the calls become slower, now {format_duration(self._calls.call_ns / 1e9)} each; the check takes "
-                    f"a budget of {self._budget_for((windows + 1) * series.window, SEARCH_SHARE)} or more"
-                )
                 return False
             yield from self._calls.make(series.window)
             self._calls.read(series.read)
         return True
 
+    def _slowed_down(self, series: LevelSeries, windows: int) -> str:
+        """Return why a series did not get its windows."""
+        needed = self._budget_for((windows + 1) * series.window, SEARCH_SHARE)
+        each = format_duration(self._calls.call_ns / 1e9)
+        return f"the calls become slower, now {each} each; the check takes a budget of {needed} or more"
+
     def _search(self, series: LevelSeries, *, without: Sequence[str], until: float) -> CallSteps:
         """Judge the first windows, and more windows if these are not conclusive; kinds that leak become suspects."""
         if not (yield from self._fill(series, WINDOWS)):
             self._growth |= series.growth()
+            self._unsettled = self._slowed_down(series, WINDOWS)
             return
         trends = {
             kind: judge_short_series(series[kind], self._min_growth(kind)) for kind in series if kind not in without
@@ -172,6 +175,7 @@ class _LeakCheck:
             if self._calls.affordable(self._share(until), readings=more) >= more * self._window:
                 if not (yield from self._fill(series, MAX_WINDOWS)):
                     self._growth |= series.growth()
+                    self._unsettled = self._slowed_down(series, MAX_WINDOWS)
                     return
                 trends |= {kind: judge_long_series(series[kind], self._min_growth(kind)) for kind in still_open}
             else:
@@ -235,23 +239,24 @@ class _LeakCheck:
             return
         series = self._reader.series(longer, counted=any(kind not in BYTE_KINDS for kind in rates))
         until = SLOWER * FOLLOW_UP_SHARE / (1 + CROSS_CHECK_SHARE if "memory" in rates else 1)
-        if not (yield from self._fill(series, WINDOWS, min(until, 1.0))):
-            self._unsettled = None
-            if series.windows < MIN_JUDGED_WINDOWS or longer * series.windows < self._conclusive_calls(rates):
-                if series.windows < 0:  # not even one more window fits
-                    self._report_open(rates, self._window * WINDOWS, search_ns)
-                else:
-                    yield from self._follow()  # with as many calls as fit now
-                return
+        complete = yield from self._fill(series, WINDOWS, min(until, 1.0))
+        too_few = series.windows < MIN_JUDGED_WINDOWS or longer * series.windows < self._conclusive_calls(rates)
+        if not complete and too_few:
+            if series.windows < 0:  # not even one more window fits
+                self._report_open(rates, self._window * WINDOWS, search_ns)
+            else:
+                yield from self._follow()  # with as many calls as fit now
+            return
         self._suspects = [kind for kind in rates if still_growing(series[kind], rates[kind] * longer)]
         if self._suspects == ["memory"]:
             self._reader.trace(0)
             afforded = self._calls.affordable(self._share(1.0)) // (WINDOWS + 1)
             window = max(1, min(int(longer * CROSS_CHECK_SHARE), afforded))
             cross_check = self._reader.cross_check_series(window)
-            if not (yield from self._fill(cross_check, WINDOWS)) or all(
-                rate < MIN_CROSS_CHECKED[kind] for kind, rate in cross_check.growth().items()
-            ):
+            if not (yield from self._fill(cross_check, WINDOWS)):
+                self._unsettled = self._slowed_down(cross_check, WINDOWS)
+                self._suspects = []
+            elif all(rate < MIN_CROSS_CHECKED[kind] for kind, rate in cross_check.growth().items()):
                 self._suspects = []
         # The rates over many calls are more precise.
         self._growth |= {kind: rate for kind, rate in series.growth().items() if kind in self._suspects}

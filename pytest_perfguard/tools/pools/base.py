@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -15,8 +15,21 @@ from pytest_perfguard.core.tool_errors import NotLent, PoolError, PoolTimeout
 from pytest_perfguard.tools.pools.items import BorrowedItem, NotInUse, borrowed_items, not_lent
 
 R = TypeVar("R")
+ItemT = TypeVar("ItemT")
 
 _log: Final = logging.getLogger("perfguard.pool")
+
+
+def end_all(end: Callable[[ItemT], object], items: Iterable[ItemT]) -> None:
+    """End all items; what ends the program, such as SystemExit, is raised after the last one."""
+    interrupt: BaseException | None = None
+    for item in items:
+        try:
+            end(item)
+        except BaseException as error:
+            interrupt = interrupt or error
+    if interrupt is not None:
+        raise interrupt
 
 
 class PoolBase:

@@ -12,9 +12,10 @@ from typing import Any, Final, Generic, TypeVar
 
 from pytest_perfguard.core.fork import keep_unclosed
 from pytest_perfguard.core.stats.quantiles import quantile
+from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import PoolBase, check_callable, initial_size, wait_limit
 from pytest_perfguard.tools.pools.connection_state import ConnectionState
-from pytest_perfguard.tools.pools.items import Actions, AlreadyPooled, Limits, PooledItem
+from pytest_perfguard.tools.pools.items import Actions, AlreadyPooled, Limits, PooledItem, Waiter
 
 C = TypeVar("C")
 #: Makes a connection; for the asynchronous pool it may be a coroutine function.
@@ -182,6 +183,20 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
 
     def _must_check(self, item: PooledItem[C], now: float) -> bool:
         return now - item.idle_since >= self._check_after
+
+    def _received(self, waiter: Waiter[C], start: float, seconds: float | None) -> PooledItem[C]:
+        """Return the item of a borrower that has waited since `start`, for at most `seconds`.
+
+        Raises
+        ------
+        PoolTimeout, PoolClosed
+        """
+        self._waits.append(self._clock() - start)
+        if self._step(self._state.time_out, waiter):
+            raise PoolTimeout(self._state.name, self._read(lambda: self._timeout_text(seconds or 0.0)))
+        if waiter.item is None:
+            raise PoolClosed(self._state.name, "the pool was closed while a connection was waited for")
+        return waiter.item
 
     def _timeout_text(self, seconds: float) -> str:
         """Return the problem of a borrower that waited in vain."""

@@ -235,12 +235,7 @@ class ConnectionPool(ThreadedMaintenance[C]):
         except BaseException:  # Ctrl-C
             self._returned(self._step(self._state.cancel, waiter, self._clock()))
             raise
-        self._waits.append(self._clock() - start)
-        if self._step(self._state.time_out, waiter):
-            raise PoolTimeout(self._state.name, self._read(lambda: self._timeout_text(seconds or 0.0)))
-        if waiter.item is None:
-            raise PoolClosed(self._state.name, "the pool was closed while a connection was waited for")
-        return waiter.item
+        return self._received(waiter, start, seconds)
 
     def _release_slowly(self, connection: C, *, broken: bool) -> None:
         try:

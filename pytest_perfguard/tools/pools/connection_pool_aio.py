@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import check_sizes, wait_limit
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
 from pytest_perfguard.tools.pools.connection_pool import WAIT
-from pytest_perfguard.tools.pools.event_loop import LoopBound, awaited, waker
+from pytest_perfguard.tools.pools.event_loop import AsyncBlock, LoopBound, awaited, waker
 from pytest_perfguard.tools.pools.items import Actions, NotInUse, PooledItem, Waiter, caller_stack
 from pytest_perfguard.tools.pools.object_pool import remaining
 
@@ -243,12 +243,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         except BaseException:  # cancelled
             self._returned(self._step(self._state.cancel, waiter, self._clock()))
             raise
-        self._waits.append(self._clock() - start)
-        if self._step(self._state.time_out, waiter):
-            raise PoolTimeout(self._state.name, self._read(lambda: self._timeout_text(seconds or 0.0)))
-        if waiter.item is None:
-            raise PoolClosed(self._state.name, "the pool was closed while a connection was waited for")
-        return waiter.item
+        return self._received(waiter, start, seconds)
 
     async def _end_block(self, connection: C, *, failed: bool) -> None:
         """Commit after a block without an error, or check the connection; release it in any case."""
@@ -380,20 +375,12 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
             self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=not passed)))
 
 
-class AsyncConnectionLease(Generic[C]):
+class AsyncConnectionLease(AsyncBlock[AsyncConnectionPool[C], C]):
     """A connection that is borrowed for an `async with` block."""
 
-    __slots__ = ("_connection", "_pool", "_timeout")
-
-    def __init__(self, pool: AsyncConnectionPool[C], timeout: float | None) -> None:
-        self._pool = pool
-        self._timeout = timeout
-
-    async def __aenter__(self) -> C:
-        self._connection = connection = await self._pool.acquire(self._timeout)
-        return connection
+    __slots__ = ()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._pool._end_block(self._connection, failed=kind is not None)
+        await self._pool._end_block(self._obj, failed=kind is not None)

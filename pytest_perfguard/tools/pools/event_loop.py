@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+PoolT = TypeVar("PoolT", bound="AsyncPool[Any]")
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,3 +63,23 @@ def waker(future: asyncio.Future[None]) -> Callable[[], None]:
 async def awaited(result: Any) -> Any:
     """Return a result, awaited where it is awaitable."""
     return await result if isinstance(result, Awaitable) else result
+
+
+class AsyncPool(Protocol[T_co]):
+    """What a block needs of its pool."""
+
+    def acquire(self, timeout: float | None = -1) -> Awaitable[T_co]: ...
+
+
+class AsyncBlock(Generic[PoolT, T]):
+    """An object that is borrowed for an `async with` block. Subclasses return it at its end."""
+
+    __slots__ = ("_obj", "_pool", "_timeout")
+
+    def __init__(self, pool: PoolT, timeout: float | None) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    async def __aenter__(self) -> T:
+        self._obj: T = await self._pool.acquire(self._timeout)
+        return self._obj

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-from pytest_perfguard.tools.pools.base import wait_limit
+from pytest_perfguard.tools.pools.base import end_all, wait_limit
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
 from pytest_perfguard.tools.pools.items import Actions, PooledItem
 
@@ -96,7 +96,7 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         if not self._state.closed:
             self._do(actions)
         else:
-            self._end_all(actions.close)
+            end_all(self._end, actions.close)
         self._notify()
 
     def _do(self, actions: Actions[C]) -> None:
@@ -143,17 +143,6 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
             reconnect_failed(self)
         except Exception:
             _log.exception("%s: reconnect_failed raised an error", self._state.name)
-
-    def _end_all(self, items: list[PooledItem[C]]) -> None:
-        """Close all items; what ends the program, such as SystemExit, is raised after the last one."""
-        interrupt: BaseException | None = None
-        for item in items:
-            try:
-                self._end(item)
-            except BaseException as error:
-                interrupt = interrupt or error
-        if interrupt is not None:
-            raise interrupt
 
     def _end(self, item: PooledItem[C]) -> None:
         self._passes(self._close, item.obj, "could not be closed")

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
-from pytest_perfguard.tools.pools.base import PoolBase, check_callable, initial_size, lock_timeout, wait_limit
+from pytest_perfguard.tools.pools.base import PoolBase, check_callable, end_all, initial_size, lock_timeout, wait_limit
 from pytest_perfguard.tools.pools.items import AlreadyPooled, NotInUse, PooledItem, Waiter, caller_stack, short_repr
 from pytest_perfguard.tools.pools.object_state import ObjectPoolStats, ObjectState
 
@@ -187,13 +187,13 @@ class ObjectPool(ObjectPoolBase[T]):
     def shrink(self, size: int, /) -> int:
         """Destroy idle objects until at most `size` are left; return how many were destroyed. Safe to call from any thread."""
         removed = self._step(self._state.shrink, size)
-        self._end_all(removed)
+        end_all(self._end, removed)
         return len(removed)
 
     def close(self) -> None:
         """Destroy the idle objects, and the others as they are released. Waiting borrowers get `PoolClosed`."""
         if not self._deferred_if_nested(self.close):
-            self._end_all(self._step(self._state.close))
+            end_all(self._end, self._step(self._state.close))
 
     def __enter__(self) -> ObjectPool[T]:
         return self
@@ -255,17 +255,6 @@ class ObjectPool(ObjectPoolBase[T]):
             return
         if not self._step(self._state.end_release, item):
             self._end(item)
-
-    def _end_all(self, items: list[PooledItem[T]]) -> None:
-        """Destroy all items; what ends the program, such as SystemExit, is raised after the last one."""
-        interrupt: BaseException | None = None
-        for item in items:
-            try:
-                self._end(item)
-            except BaseException as error:
-                interrupt = interrupt or error
-        if interrupt is not None:
-            raise interrupt
 
     def _end(self, item: PooledItem[T]) -> None:
         if self._destroy is not None:

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import wait_limit
-from pytest_perfguard.tools.pools.event_loop import LoopBound, awaited, waker
+from pytest_perfguard.tools.pools.event_loop import AsyncBlock, LoopBound, awaited, waker
 from pytest_perfguard.tools.pools.items import AlreadyPooled, NotInUse, PooledItem, Waiter, caller_stack, short_repr
 from pytest_perfguard.tools.pools.object_pool import MAX_SIZE, TIMEOUT, ObjectPoolBase, remaining
 
@@ -310,18 +310,10 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
                 _log.warning(problem, self._state.name, short_repr(item.obj), exc_info=True)
 
 
-class AsyncLease(Generic[T]):
+class AsyncLease(AsyncBlock[AsyncObjectPool[T], T]):
     """An object that is borrowed for an `async with` block."""
 
-    __slots__ = ("_obj", "_pool", "_timeout")
-
-    def __init__(self, pool: AsyncObjectPool[T], timeout: float | None) -> None:
-        self._pool = pool
-        self._timeout = timeout
-
-    async def __aenter__(self) -> T:
-        self._obj = obj = await self._pool.acquire(self._timeout)
-        return obj
+    __slots__ = ()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -14,23 +14,6 @@ from pytest_perfguard.tools.monitor.alerts import PerformanceAlert
 from pytest_perfguard.tools.monitor.conditions import read_condition
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def monitor(clock):
-    return PerformanceMonitor(clock=clock)
-
-
 @pytest.mark.parametrize(
     ("text", "limit"),
     [

@@ -15,24 +15,6 @@ from pytest_perfguard.core.labels import Series, read_series
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.tools.monitor.histogram import Histogram, fair_sample
 
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def monitor(clock):
-    return PerformanceMonitor(clock=clock)
-
-
 finite = st.floats(-1e12, 1e12)
 
 

@@ -145,7 +145,7 @@ def test_async_and_threaded_tests_and_measurement_points(project):
             return "asyncio"
         """,
     )
-    result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=8s")
+    result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=20s")
     assert result.ret == 1
     assert verdicts(report) == {
         "test_async_leaking": "leak", "test_async_clean": None, "test_task": "leak", "test_anyio_leaking": "leak",

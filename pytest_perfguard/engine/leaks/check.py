@@ -143,11 +143,12 @@ class _LeakCheck:
         """Read the series until it has this many windows; return whether it got them.
 
         The first window is not counted: reading has a warm-up, and this generator allocates memory itself. The number of
-        calls is planned by the duration of earlier ones. Calls that become slower do not exceed the share `until` of the
-        budget.
+        calls is planned by the duration of earlier ones. As soon as calls have become so slow that the other windows would
+        exceed the share `until` of the budget, no more are made.
         """
         while series.windows < windows:
-            expected_ns = self._calls.spent_ns + series.window * self._calls.call_ns
+            left = (windows - series.windows) * series.window
+            expected_ns = self._calls.spent_ns + left * self._calls.call_ns
             if expected_ns > self._share(until) * self._options.budget_ns:
                 return False
             yield from self._calls.make(series.window)

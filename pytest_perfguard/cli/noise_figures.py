@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.model import Verdict
-from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.sequential import t_quantile
 from pytest_perfguard.core.units import format_magnitude
@@ -89,7 +88,7 @@ def smallest_ratio(log_ratios: Sequence[float], family: int, *, pinned: bool) ->
     """
     freedom = MAX_PAIRS - 1
     error = statistics.stdev(log_ratios) / math.sqrt(MAX_PAIRS)
-    settings = resolve(marker={}, command_line={}, ini={}, defaults={"threshold": PAIRED_THRESHOLD})
+    settings = resolve(marker={}, command_line={}, ini={}).for_pairs()
     certain = t_quantile(1 - look_level(settings, family, final=True), freedom) * error
     power = t_quantile(POWER, freedom) * error
     return math.exp(max(math.log1p(paired_threshold(settings, pinned=pinned)), certain) + power)

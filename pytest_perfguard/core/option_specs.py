@@ -75,8 +75,8 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "threshold",
         parse_percent,
         STORED_THRESHOLD,
-        "largest slowdown that is acceptable, such as 5%; 3% by default under --perf-against; at least 10% for a call "
-        "above 2 ms against a stored baseline, and for tests that cannot be pinned to a CPU",
+        "largest slowdown that is acceptable, such as 5%; 3% by default where pairs decide; at least 10% for a call above "
+        "2 ms where the baseline file decides, and for tests that cannot be pinned to a CPU",
         "PERCENT",
     ),
     OptionSpec(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
+from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, PAIRED_THRESHOLD, OptionSpec
 from pytest_perfguard.core.parsers import LIMIT_KEYWORDS, METRICS, Floor
 
 
@@ -15,6 +14,7 @@ class Settings(NamedTuple):
     """Settings of one test."""
 
     threshold: float
+    """Relative slowdown that is acceptable where the baseline file decides."""
     floor: Floor
     alpha: float
     budget: float
@@ -36,6 +36,8 @@ class Settings(NamedTuple):
     leaks: bool
     max_rss_growth: float | None
     setup: Callable[[], object] | None
+    paired_threshold: float
+    """Relative slowdown that is acceptable where pairs decide: `threshold` if it was given."""
 
     @property
     def has_limits(self) -> bool:
@@ -47,10 +49,15 @@ class Settings(NamedTuple):
         """Whether a leak check calls the test repeatedly."""
         return self.leaks or self.max_rss_growth is not None
 
+    def for_pairs(self) -> Settings:
+        """Return the settings of a verdict by pairs, which detect smaller slowdowns than the baseline file."""
+        return self._replace(threshold=self.paired_threshold)
+
     def as_data(self) -> dict[str, object]:
         """Return the settings that influence a verdict, as plain data for reports."""
         return {
             "threshold": self.threshold,
+            "paired_threshold": self.paired_threshold,
             "floor": {"s": self.floor.seconds, "B": self.floor.bytes},
             "alpha": self.alpha,
             "budget": self.budget,
@@ -66,11 +73,8 @@ def resolve(
     command_line: Mapping[str, object],
     ini: Mapping[str, object],
     test: str = "",
-    defaults: Mapping[str, object] = MappingProxyType({}),
 ) -> Settings:
     """Return the settings of one test. A name that is absent or None in a source was not given there.
-
-    `defaults` holds the defaults of the mode that differ from those of `OPTION_SPECS`.
 
     Raises
     ------
@@ -89,7 +93,10 @@ def resolve(
             (spec.flag, command_line.get(spec.name)),
             (f"{spec.ini} in the ini file", ini.get(spec.name)),
         )
-        values[spec.name] = _first_given(spec, places, defaults.get(spec.name, spec.default))
+        values[spec.name] = _first_given(spec, places)
+    given = {name: value for name, value in values.items() if value is not None}
+    values = {**{spec.name: spec.default for spec in OPTION_SPECS}, **given}
+    values["paired_threshold"] = given.get("threshold", PAIRED_THRESHOLD)
     # A limit adds its metric to the requested ones.
     needed = {metric for metric, keyword in LIMIT_KEYWORDS.items() if values[keyword] is not None}
     needed |= {"time"} if values["max_p95"] is not None else set()
@@ -97,15 +104,16 @@ def resolve(
     return Settings(**values)  # type: ignore[arg-type]  # the names agree: checked below
 
 
-def _first_given(spec: OptionSpec, places: tuple[tuple[str, object], ...], default: object) -> object:
+def _first_given(spec: OptionSpec, places: tuple[tuple[str, object], ...]) -> object:
+    """Return the parsed value of the first place that has one; None if no place has."""
     for place, value in places:
         if value is not None:
             try:
                 return spec.parse(value)
             except SettingError as error:
                 raise SettingError(error.problem, place) from None
-    return default
+    return None
 
 
-if {spec.name for spec in OPTION_SPECS} != set(Settings._fields):
+if {spec.name for spec in OPTION_SPECS} != set(Settings._fields) - {"paired_threshold"}:
     raise TypeError("OPTION_SPECS and Settings must have the same names")

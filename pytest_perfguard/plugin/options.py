@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 import pytest
 
 from pytest_perfguard.core.errors import SettingError
-from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, PAIRED_THRESHOLD, OptionSpec
+from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
 from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.plugin.benchmark import is_benchmark
 from pytest_perfguard.plugin.output import usage_error
@@ -225,9 +225,8 @@ def _resolve(config: pytest.Config, marker: Mapping[str, object], nodeid: str) -
     specs = [spec for spec in OPTION_SPECS if spec.option]
     command_line = {spec.name: config.getoption(_dest(spec)) for spec in specs}
     ini = {spec.name: _ini(config, spec) for spec in specs}
-    defaults = {"threshold": PAIRED_THRESHOLD} if revision_name(config) else {}
     try:
-        return resolve(marker=marker, command_line=command_line, ini=ini, test=nodeid, defaults=defaults)
+        return resolve(marker=marker, command_line=command_line, ini=ini, test=nodeid)
     except SettingError as error:
         raise usage_error(str(error)) from None
 

@@ -121,7 +121,7 @@ class ReportWriter:
         return Report(
             mode=self._mode.name,
             machine=self._mode.machine,
-            settings=settings.as_data(),
+            settings=(settings.for_pairs() if self._mode.name == "against" else settings).as_data(),
             entries=tuple(self._entries.values()),
             at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             commit=self._commit,

@@ -23,6 +23,13 @@ def test_the_marker_beats_the_command_line_beats_the_ini_file_beats_the_default(
     assert settled({"threshold": "2%"}, {"threshold": "3%"}, {"threshold": "4%"}).threshold == pytest.approx(0.02)
 
 
+def test_pairs_detect_smaller_slowdowns_unless_a_threshold_was_given():
+    assert (settled().threshold, settled().for_pairs().threshold) == (0.05, 0.03)
+    for place in ({"marker": {"threshold": "8%"}}, {"ini": {"threshold": "8%"}}, {"command_line": {"threshold": "8%"}}):
+        given_once = settled(**place)
+        assert given_once.threshold == given_once.for_pairs().threshold == pytest.approx(0.08)
+
+
 def test_none_means_not_given():
     assert settled(command_line={"threshold": None}, ini={"threshold": "4%"}).threshold == pytest.approx(0.04)
 

@@ -84,7 +84,8 @@ def judge_stored(
     final
         there will be no other process.
     screen
-        pairs will follow for a test that is not clearly unchanged: it is inconclusive here, after a few processes.
+        pairs will follow for a test that is not clearly unchanged: it is inconclusive here, after a few processes. Pass
+        the settings of pairs, so that a slowdown that pairs can detect is left to them.
     """
     final = final or (screen and measurement.processes >= SCREENED)
     measurement = _with_new_imports(record, measurement)
@@ -139,12 +140,17 @@ def _with_new_imports(record: Record, measurement: Measurement) -> Measurement:
 def _judge(metric: MetricComparison, *, screen: bool) -> Finding | None:
     if metric.base.unit != "s":
         return judge_memory(metric)
-    return _TimeComparison(metric).screen() if screen else _TimeComparison(metric).judge()
+    times = _TimeComparison(metric, screens=screen)
+    return times.screen() if screen else times.judge()
 
 
-def time_threshold(settings: Settings, seconds_per_call: float) -> float:
-    """Return the smallest relative threshold that a stored baseline can decide for a call of this length."""
-    return max(settings.threshold, LONG_CALL_THRESHOLD) if seconds_per_call > LONG_CALL else settings.threshold
+def time_threshold(settings: Settings, seconds_per_call: float, *, screen: bool = False) -> float:
+    """Return the smallest relative threshold that a stored baseline can decide for a call of this length.
+
+    A screen decides no slowdown: pairs measure a long call that reaches its threshold by chance.
+    """
+    is_long = seconds_per_call > LONG_CALL and not screen
+    return max(settings.threshold, LONG_CALL_THRESHOLD) if is_long else settings.threshold
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,8 @@ class _TimeComparison:
     """Both sides of one time metric, with the times of their processes converted to the recorded full speed."""
 
     metric: MetricComparison
+    screens: bool
+    """Pairs follow for a test that is not clearly unchanged."""
 
     def judge(self) -> Finding | None:
         """Return the finding, None while another process may settle it."""
@@ -180,7 +188,7 @@ class _TimeComparison:
         the wait.
         """
         metric = self.metric
-        threshold = time_threshold(metric.settings, metric.wall)
+        threshold = time_threshold(metric.settings, metric.wall, screen=self.screens)
         if metric_kind(metric.name) == "p95":
             threshold = max(threshold, TAIL_THRESHOLD)
         return metric.base.minimum + max(

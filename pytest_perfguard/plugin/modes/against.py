@@ -28,7 +28,7 @@ class AgainstMode(PairingMode):
         check_usable(self.revision)
         self.against = self.revision.label
         self.title = f"perfguard: measured side by side with {self.revision.label}"
-        threshold = run_settings(config).threshold
+        threshold = run_settings(config).paired_threshold
         self.header = [
             f"perfguard: this tree against {self.revision.label}, {PAIR_LOOKS[0]} to {MAX_PAIRS} pairs of processes per test, "
             f"threshold {threshold:.1%}"

@@ -50,7 +50,8 @@ class CompareMode(PairingMode):
         final = spent > Spent.LITTLE
         if record is not None and reason is None:
             screen = nodeid not in self.without_pairs and self._revision(record) is not None
-            found = stored.judge_stored(nodeid, record, measurement, settings, final=final, screen=screen)
+            chosen = settings.for_pairs() if screen else settings
+            found = stored.judge_stored(nodeid, record, measurement, chosen, final=final, screen=screen)
             continues = spent is Spent.BUDGET and not screen and found is not None and stored.looks_much_slower(found)
             return None if continues else found
         look = stopping.judge_look(nodeid, measurement, settings, final=final)

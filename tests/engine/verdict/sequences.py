@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Measurement, Verdict
-from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, PAIR_PRIOR, Pairs, judge_paired
 
-SETTINGS = resolve(marker={}, command_line={}, ini={}, defaults={"threshold": PAIRED_THRESHOLD})
+SETTINGS = resolve(marker={}, command_line={}, ini={}).for_pairs()
 #: Seconds of the base; the head's are those times exp(log ratio).
 BASE = 100e-6
 #: (a source of chance, the spread) -> the log ratio of a pair of identical code.

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Measurement, Verdict
-from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.stats.moderated import VarianceEstimate
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, TEST_ALPHA, Spent
@@ -26,11 +25,9 @@ from pytest_perfguard.engine.verdict.paired import (
     spread_of,
 )
 
-DEFAULTS = {"threshold": PAIRED_THRESHOLD}
-
 
 def settings(**marker):
-    return resolve(marker=marker, command_line={}, ini={}, defaults=DEFAULTS)
+    return resolve(marker=marker, command_line={}, ini={}).for_pairs()
 
 
 def measured(times, *, memory=None, cpu=None, name="time", **more) -> Measurement:

@@ -455,6 +455,21 @@ def test_the_screen_clears_in_two_processes_or_leaves_it_to_pairs():
     assert (comparison.verdict, comparison.findings[0].reason) == (Verdict.INCONCLUSIVE, "not clearly unchanged")
 
 
+@pytest.mark.parametrize(
+    ("base", "factor", "expected"),
+    [
+        (100e-6, 1.025, Verdict.UNCHANGED),
+        (100e-6, 1.04, Verdict.INCONCLUSIVE),
+        (100e-6, 0.975, Verdict.UNCHANGED),
+        (100e-6, 0.95, Verdict.INCONCLUSIVE),
+        (5e-3, 1.04, Verdict.INCONCLUSIVE),  # the file would accept 10 % of such a call
+    ],
+)
+def test_the_screen_leaves_to_pairs_what_they_can_detect(base, factor, expected):
+    now = measured([base * factor] * SCREENED)
+    assert verdict(record(time=base), now, settings=SETTINGS.for_pairs(), final=False, screen=True) is expected
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.5, 10.0])
 def test_the_screen_calls_nothing_changed(factor):
     """Even an obvious one: pairs measure its size."""

@@ -180,4 +180,4 @@ def _check(benchmark: object, index: int, path: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return is_finite(value) and value >= 0  # type: ignore[operator]  # a number, then
+    return is_finite(value) and value >= 0

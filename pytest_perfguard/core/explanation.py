@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from pytest_perfguard.core.json_values import as_list, as_number, as_object
 
 #: The frames of a stack, outermost first, and the seconds per iteration in its innermost frame.
 Stack = tuple[tuple[str, ...], float]
@@ -51,7 +52,7 @@ class Blame:
     calls: CallChange | None = None
     """Of the function itself, where they differ."""
     resumed: bool = False
-    """Does `calls` count how often a generator or coroutine was resumed?"""
+    """True: `calls` counts how often a generator or coroutine was resumed."""
     caller: Location | None = None
     """The function that makes the additional calls."""
     via: Location | None = None
@@ -59,7 +60,7 @@ class Blame:
     via_calls: CallChange | None = None
     """Of `via` by the function, where they differ."""
     changed: bool = False
-    """Does the diff touch the function, or the one that calls it more often?"""
+    """True: the diff touches the function, or the function that calls it more often."""
 
 
 @dataclass(frozen=True)
@@ -96,60 +97,69 @@ class Explanation:
     problem: str = ""
     """Not empty: why there are no profiles."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data for the report."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Explanation:
+    def from_json(cls, data: Mapping[str, object]) -> Explanation:
         """Read what `to_json` wrote.
 
         Raises
         ------
-        KeyError, TypeError, ValueError, AttributeError, OverflowError
+        KeyError, TypeError, ValueError, OverflowError
             for other data.
         """
         return cls(
-            tuple(map(_metric, data["metrics"])),
-            tuple(Flame(str(each["label"]), _stacks(each["base"]), _stacks(each["head"])) for each in data["flames"]),
+            tuple(map(_metric, as_list(data["metrics"]))),
+            tuple(map(_flame, as_list(data["flames"]))),
             str(data["problem"]),
         )
 
 
-def _metric(data: Mapping[str, Any]) -> MetricExplanation:
+def _metric(value: object) -> MetricExplanation:
+    data = as_object(value)
     return MetricExplanation(
-        str(data["metric"]), str(data["unit"]), _number(data["loss"]), tuple(map(_blame, data["blames"])),
-        _number(data["rest"]), str(data["basis"]),
+        str(data["metric"]), str(data["unit"]), as_number(data["loss"]), tuple(map(_blame, as_list(data["blames"]))),
+        as_number(data["rest"]), str(data["basis"]),
     )  # fmt: skip
 
 
-def _blame(data: Mapping[str, Any]) -> Blame:
+def _flame(value: object) -> Flame:
+    data = as_object(value)
+    return Flame(str(data["label"]), _stacks(data["base"]), _stacks(data["head"]))
+
+
+def _blame(value: object) -> Blame:
+    data = as_object(value)
     location = _location(data["location"])
     if location is None:
         raise ValueError("location is null, expected an object")
     return Blame(
-        location, _number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
+        location, as_number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
         _location(data["via"]), _calls(data["via_calls"]), data["changed"] is True,
     )  # fmt: skip
 
 
-def _location(data: Mapping[str, Any] | None) -> Location | None:
-    return None if data is None else Location(str(data["file"]), int(data["line"]), str(data["name"]), int(data["end"]))
+def _location(value: object) -> Location | None:
+    if value is None:
+        return None
+    data = as_object(value)
+    line, end = (int(as_number(data[name])) for name in ("line", "end"))
+    return Location(str(data["file"]), line, str(data["name"]), end)
 
 
-def _calls(data: Mapping[str, Any] | None) -> CallChange | None:
-    return None if data is None else CallChange(_number(data["before"]), _number(data["now"]))
+def _calls(value: object) -> CallChange | None:
+    if value is None:
+        return None
+    data = as_object(value)
+    return CallChange(as_number(data["before"]), as_number(data["now"]))
 
 
-def _stacks(data: Sequence[Any]) -> tuple[Stack, ...]:
-    return tuple((tuple(map(str, frames)), _number(seconds)) for frames, seconds in data)
-
-
-def _number(value: Any) -> float:
-    number = float(value)
-    if not abs(number) < 1e300:
-        raise ValueError(f"{value!r:.60} is out of range")
-    return number
+def _stacks(value: object) -> tuple[Stack, ...]:
+    return tuple(
+        (tuple(map(str, as_list(frames))), as_number(seconds)) for frames, seconds in map(as_list, as_list(value))
+    )
 
 
 def _count(calls: float) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pytest_perfguard.core.errors import ProtocolError
+from pytest_perfguard.core.json_values import JsonValue, as_list, as_number
 
 
 class Function(NamedTuple):
@@ -73,7 +74,7 @@ class CallProfile:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CallProfile:
+    def from_json(cls, data: Mapping[str, object]) -> CallProfile:
         """Read what `to_json` wrote.
 
         Raises
@@ -82,10 +83,10 @@ class CallProfile:
             for other data.
         """
         try:
-            costs = {Function(*row[:3]): Cost(*row[3:]) for row in data["functions"]}
+            costs = {_function(row): _cost(row[3:]) for row in _rows(data["functions"])}
             names = list(costs)
-            edges = {(names[row[0]], names[row[1]]): Edge(*row[2:]) for row in data["edges"]}
-            return cls(costs, edges, int(data["threads"]), float(data["seconds"]))
+            edges = {(names[_index(row[0])], names[_index(row[1])]): _edge(row[2:]) for row in _rows(data["edges"])}
+            return cls(costs, edges, _index(data["threads"]), as_number(data["seconds"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ProtocolError(f"not a call profile: {error!r}") from None
 
@@ -114,12 +115,15 @@ class StackSamples:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StackSamples:
+    def from_json(cls, data: Mapping[str, object]) -> StackSamples:
         """Read what `to_json` wrote; raises `ProtocolError` for other data."""
         try:
-            functions = [Function(*row) for row in data["functions"]]
-            stacks = {tuple(functions[place] for place in row[0]): int(row[1]) for row in data["stacks"]}
-            return cls(stacks, float(data["seconds"]))
+            functions = [_function(row) for row in _rows(data["functions"])]
+            stacks = {
+                tuple(functions[_index(place)] for place in as_list(row[0])): _index(row[1])
+                for row in _rows(data["stacks"])
+            }
+            return cls(stacks, as_number(data["seconds"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ProtocolError(f"not a sampled profile: {error!r}") from None
 
@@ -151,17 +155,40 @@ class AllocationProfile:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AllocationProfile:
+    def from_json(cls, data: Mapping[str, object]) -> AllocationProfile:
         """Read what `to_json` wrote; raises `ProtocolError` for other data."""
         try:
-            rows = [(AllocatingLine(*row[:3]), *row[3:]) for row in data["lines"]]
+            rows = {AllocatingLine(*map(str, row[:3])): list(map(as_number, row[3:])) for row in _rows(data["lines"])}
             return cls(
-                {key: float(size) for key, _line, size, _kept in rows},
-                {key: int(line) for key, line, _size, _kept in rows},
-                {key: float(kept) for key, _line, _size, kept in rows},
+                {key: size for key, (_line, size, _kept) in rows.items()},
+                {key: int(line) for key, (line, _size, _kept) in rows.items()},
+                {key: kept for key, (_line, _size, kept) in rows.items()},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"not an allocation profile: {error!r}") from None
+
+
+def _rows(value: object) -> list[list[JsonValue]]:
+    return list(map(as_list, as_list(value)))
+
+
+def _index(value: object) -> int:
+    return int(as_number(value))
+
+
+def _function(row: list[JsonValue]) -> Function:
+    place, name, ours = row[:3]
+    return Function(str(place), str(name), ours is True)
+
+
+def _cost(row: list[JsonValue]) -> Cost:
+    calls, own, cumulative, line, end, resumed = row
+    return Cost(as_number(calls), as_number(own), as_number(cumulative), _index(line), _index(end), resumed is True)
+
+
+def _edge(row: list[JsonValue]) -> Edge:
+    calls, seconds = row
+    return Edge(as_number(calls), as_number(seconds))
 
 
 def joined_calls(parts: Sequence[CallProfile], rank: int = 0) -> CallProfile:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.profile.charges import Side
@@ -95,7 +95,9 @@ def plan_point(plan: PointPlan) -> Plan:
     return taken
 
 
-def _slice(plan: PointPlan, taken: Sequence[Taken], kind: str, seconds: float) -> Generator[ArmRequest, Any, None]:
+def _slice(
+    plan: PointPlan, taken: Sequence[Taken], kind: str, seconds: float
+) -> Generator[ArmRequest, ProfileResult | CallRaised, None]:
     for arm, into in enumerate(taken):
         if into.raised:
             continue

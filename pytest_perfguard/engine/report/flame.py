@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.explanation import Flame, Stack
 from pytest_perfguard.core.units import format_amount
@@ -113,7 +113,7 @@ def folded(flames: Iterable[tuple[str, Flame]]) -> str:
 def speedscope(flames: Iterable[tuple[str, Flame]]) -> str:
     """A file for speedscope, with a profile for each side of each test."""
     index: dict[str, int] = {}
-    profiles: list[dict[str, Any]] = []
+    profiles: list[dict[str, object]] = []
     for nodeid, flame in flames:
         for side, stacks in (("base", flame.base), ("head", flame.head)):
             profiles.append(_profile(f"{nodeid} {flame.label} ({side})".replace("  ", " "), stacks, index))
@@ -128,7 +128,7 @@ def speedscope(flames: Iterable[tuple[str, Flame]]) -> str:
     return json.dumps(content, allow_nan=False) + "\n"
 
 
-def _profile(name: str, stacks: Sequence[Stack], index: dict[str, int]) -> dict[str, Any]:
+def _profile(name: str, stacks: Sequence[Stack], index: dict[str, int]) -> dict[str, object]:
     return {
         "type": "sampled",
         "name": name,

@@ -14,6 +14,11 @@ For the second check of a suspect, between two tests:
 
     controller  RecheckLeaks
     process                   LeakCheckResult
+
+For the profiles that explain a failure:
+
+    controller             ServeTest                ProfileRequest                 Resume
+    process                           PointReached                  ProfileResult          FinishedTest
 """
 
 from __future__ import annotations
@@ -22,12 +27,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar, get_args
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: A message holds at most a few thousand integers; a longer one is an error.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
@@ -218,11 +226,13 @@ def decode(data: bytes) -> Message:
     )
     if kind is None:
         raise ProtocolError(f"not a message of this protocol: {data[:80]!r}")
-    message: Message = _build(kind, content)
-    return message
+    return _build(kind, content)
 
 
-def _build(kind: type[Any], content: object) -> Any:
+_T = TypeVar("_T", bound="DataclassInstance")
+
+
+def _build(kind: type[_T], content: object) -> _T:
     """Build a message, or an object inside of one, from its fields."""
     expected = {each.name: str(each.type) for each in fields(kind)}
     if not isinstance(content, dict):
@@ -273,7 +283,7 @@ def _is_number(value: object) -> bool:
 
 
 #: Fields that hold objects: annotation of the field -> (class, whether it is a list of them).
-_NESTED: Final[Mapping[str, tuple[type, bool]]] = {
+_NESTED: Final[Mapping[str, tuple[type[LeakReport] | type[Leak], bool]]] = {
     "LeakReport": (LeakReport, False),
     "Sequence[Leak]": (Leak, True),
 }

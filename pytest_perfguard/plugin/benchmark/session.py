@@ -31,6 +31,7 @@ from pytest_perfguard.plugin.benchmark.options import IGNORED, flag_of, given_op
 from pytest_perfguard.plugin.benchmark.saved_runs import BenchmarkFiles, Notes, SavedRuns
 from pytest_perfguard.plugin.options import chosen_mode, run_settings
 from pytest_perfguard.plugin.output import fail, usage_error, write_line, write_section, write_text
+from pytest_perfguard.plugin.pytest_internals import worker_output
 from pytest_perfguard.plugin.stash import BENCHMARKS, MEASURER
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
@@ -114,8 +115,7 @@ class BenchmarkSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._is_worker:
-            output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]  # set by xdist
-            output["perfguard_benchmarks"] = self._called_once
+            worker_output(self.config)["perfguard_benchmarks"] = self._called_once
             return
         if MEASURER in self.config.stash:
             return

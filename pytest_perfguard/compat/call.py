@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
-Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
+Arguments = tuple[tuple[object, ...], Mapping[str, object]]
 
 
 class RoundSpec(NamedTuple):
@@ -26,11 +26,11 @@ class BenchmarkCall:
 
     def __init__(
         self,
-        target: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        setup: Callable[..., Any] | None = None,
-        teardown: Callable[..., Any] | None = None,
+        target: Callable[..., object],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+        setup: Callable[..., object] | None = None,
+        teardown: Callable[..., object] | None = None,
         *,
         passes_arguments: bool = False,
     ) -> None:
@@ -40,6 +40,11 @@ class BenchmarkCall:
         self._setup = (
             _without_parameters(setup, self._given, passes_arguments=passes_arguments) if setup is not None else None
         )
+
+    @property
+    def coroutine_function(self) -> Callable[..., Awaitable[object]]:
+        """The function, where its calls are awaited."""
+        return cast("Callable[..., Awaitable[object]]", self.target)
 
     @property
     def has_setup(self) -> bool:
@@ -88,7 +93,7 @@ class BenchmarkCall:
             if isinstance(done, Awaitable):
                 await done
 
-    def _chosen(self, returned: Any) -> Arguments:
+    def _chosen(self, returned: object) -> Arguments:
         if not returned:
             return self._given
         if any(self._given):
@@ -96,7 +101,7 @@ class BenchmarkCall:
                 "Can't use `args` or `kwargs` if `setup` returns the arguments, as this one does: give the arguments in one place"
             )
         try:
-            args, kwargs = returned
+            args, kwargs = cast("Arguments", returned)
         except (TypeError, ValueError) as error:
             raise type(error)(f"`setup` must return nothing or (args, kwargs), not {returned!r:.80}: {error}") from None
         return args, kwargs
@@ -128,7 +133,9 @@ def is_coroutine_function(target: object) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004
 
 
-def _without_parameters(setup: Callable[..., Any], given: Arguments, *, passes_arguments: bool) -> Callable[[], Any]:
+def _without_parameters(
+    setup: Callable[..., object], given: Arguments, *, passes_arguments: bool
+) -> Callable[[], object]:
     """Return `setup` as a call without arguments.
 
     If its signature does not fit the convention of one plugin, the convention of the other is used.

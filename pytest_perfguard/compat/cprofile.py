@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_perfguard.compat.call import BenchmarkCall
 from pytest_perfguard.core.errors import SettingError
@@ -23,7 +23,8 @@ DEFAULT_COLUMN: Final = "cumtime"
 MAX_SAVED: Final = 25
 _HEADERS: Final = ("ncalls", "tottime", "percall", "cumtime", "percall", "filename:lineno(function)")
 
-Row = Mapping[str, Any]
+#: A function of a profile, by column.
+Row = Mapping[str, float | str]
 
 
 def parse_column(text: object) -> str:
@@ -70,14 +71,14 @@ def profile_call(work: BenchmarkCall, loops: int) -> Stats:
 
 
 async def profile_call_async(work: BenchmarkCall, loops: int) -> Stats:
-    """The same for a coroutine function, inside the running event loop."""
+    """Profile awaited calls of a coroutine function, inside the running event loop."""
     profile = _profile()
     arguments = await work.arguments_async()
     args, kwargs = arguments
     for _ in range(loops):
         profile.enable()
         try:
-            await work.target(*args, **kwargs)
+            await work.coroutine_function(*args, **kwargs)
         finally:
             profile.disable()
         await work.finish_async(arguments)
@@ -129,7 +130,7 @@ def _row(place: tuple[str, int, str], entry: tuple[int, int, float, float, objec
 
 
 def _short(file: str) -> str:
-    """A file of the project relative to the working folder's parent, as pytest-benchmark writes it."""
+    """Return the path of a file of the project relative to the working folder's parent, as pytest-benchmark writes it."""
     here = Path.cwd()
     return Path(file).relative_to(here.parent).as_posix() if Path(file).is_relative_to(here) else file
 

@@ -11,7 +11,6 @@ import gc
 import inspect
 from collections.abc import Iterator
 from itertools import repeat
-from typing import Any
 
 from pytest_perfguard.compat.call import Arguments, BenchmarkCall
 from pytest_perfguard.compat.options import Timer
@@ -26,9 +25,10 @@ class Stopwatch:
         self._timer = timer
         self._disable_gc = disable_gc
 
-    def time_calls(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, Any]:
+    def time_calls(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, object]:
         """Return the seconds of the round, and the result of its one call if the round needs it."""
-        target, timer, calls, result = call.target, self._timer, repeat(None, round_.iterations), None
+        target, timer, calls = call.target, self._timer, repeat(None, round_.iterations)
+        result: object = None
         args, kwargs = arguments
         with self._collector():
             if round_.with_result:
@@ -41,9 +41,10 @@ class Stopwatch:
             end = timer()
         return end - start, result
 
-    async def time_awaits(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, Any]:
-        """The same for awaited calls."""
-        target, timer, calls, result = call.target, self._timer, repeat(None, round_.iterations), None
+    async def time_awaits(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, object]:
+        """Return the same as `time_calls`, for awaited calls."""
+        target, timer, calls = call.coroutine_function, self._timer, repeat(None, round_.iterations)
+        result: object = None
         args, kwargs = arguments
         with self._collector():
             if round_.with_result:
@@ -81,10 +82,10 @@ class RoundRunner:
         self.data: list[float] = []
         """Seconds per iteration of the recorded rounds."""
         self.iterations = 1
-        self.result: Any = None
+        self.result: object = None
         """Result of the last call, if the round returned it."""
 
-    def add(self, seconds: float, result: Any) -> None:
+    def add(self, seconds: float, result: object) -> None:
         """Record a round, and continue with the next one."""
         done = self.round
         if done is None:

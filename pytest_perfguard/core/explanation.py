@@ -94,12 +94,12 @@ class Explanation:
 
     metrics: tuple[MetricExplanation, ...] = ()
     flames: tuple[Flame, ...] = ()
-    problem: str = ""
-    """Not empty: why there are no profiles."""
+    problem: str | None = None
+    """Reason why there are no profiles; None if there are."""
 
     def to_json(self) -> dict[str, object]:
         """Plain data for the report."""
-        return asdict(self)
+        return {**asdict(self), "problem": self.problem or ""}
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Explanation:
@@ -113,7 +113,7 @@ class Explanation:
         return cls(
             tuple(map(_metric, as_list(data["metrics"]))),
             tuple(map(_flame, as_list(data["flames"]))),
-            str(data["problem"]),
+            str(data["problem"]) or None,
         )
 
 

@@ -43,7 +43,8 @@ class DeferredTest:
     fingerprint: str
     """Fingerprint of the test as this process collected it."""
     shared_fixtures: tuple[str, ...] = ()
-    """Fixtures of the project that it shares with other tests: those of a wider scope than one test."""
+    """Fixtures of the project that it shares with other tests: those of a wider scope than one test. Empty in a mode without
+    pairs."""
 
     @property
     def seconds(self) -> float:
@@ -100,11 +101,15 @@ class RunState:
 
 
 class FunctionalRun:
-    """Hooks around collection and the run of each test."""
+    """Hooks around collection and the run of each test.
 
-    def __init__(self, watchers: ResultWatchers | None = None) -> None:
+    `pairs`: whether tests may be measured in pairs, which needs the fixtures that they share.
+    """
+
+    def __init__(self, watchers: ResultWatchers | None = None, *, pairs: bool = True) -> None:
         self.state = RunState()
         self._watchers = watchers
+        self._pairs = pairs
         self._marked_before: dict[pytest.Item, bool] = {}
         self._limits = ProcessLimits.current()
         self._perf: dict[pytest.Item, PerfTest] = {}
@@ -187,7 +192,7 @@ class FunctionalRun:
                     source,
                     reports,
                     test.fingerprint,
-                    shared_fixtures(item),
+                    shared_fixtures(item) if self._pairs else (),
                 )
             )
         else:

@@ -16,6 +16,7 @@ from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
+from pytest_perfguard.engine.runner.pair_workers import PairOptions
 from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
@@ -182,23 +183,19 @@ class Schedule:
 
         self._announce(f"perf: checking out {batch.revision.label}")
         with prepare_arms(batch.revision, self._launch, suite, build) as arms:
-            runner = PairRunner(
-                [self._with_known_conditions(test) for test in batch.tests], arms.base, arms.head, judge, arms.audit,
-                revision=batch.revision.label, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
-                summarize=error_summary, exists_at_base=arms.base_tests.has,
+            options = PairOptions(
+                arms.base, arms.head, judge, arms.audit, revision=batch.revision.label, reasons=batch.reasons,
+                summarize=error_summary, report_progress=self._on_progress, max_passes=MAX_PAIRS,
             )  # fmt: skip
+            tests = [self._with_known_conditions(test) for test in batch.tests]
+            runner = PairRunner(tests, options, exists_at_base=arms.base_tests.has)
             self._run_pairs(runner)
             self.remarks += arms.remarks(batch.revision)
             if collided := [test for test in batch.tests if test.nodeid in runner.collisions]:
                 self._announce(
                     "perf: some tests need a resource that exists only once: measuring them with one arm at a time"
                 )
-                one_at_a_time = AlternatingRunner(
-                    collided, arms.base, arms.head, judge, arms.audit, revision=batch.revision.label,
-                    collisions=runner.collisions, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
-                    summarize=error_summary,
-                )  # fmt: skip
-                self._run_pairs(one_at_a_time)
+                self._run_pairs(AlternatingRunner(collided, options, collisions=runner.collisions))
             self._explain(batch, arms, {test.nodeid for test in collided})
 
     def _explain(self, batch: PairedBatch, arms: Arms, apart: Collection[str]) -> None:

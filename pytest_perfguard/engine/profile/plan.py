@@ -61,8 +61,8 @@ class Taken:
     calls: list[CallProfile] = field(default_factory=list)
     samples: list[StackSamples] = field(default_factory=list)
     allocations: AllocationProfile = field(default_factory=AllocationProfile)
-    raised: str = ""
-    """Type and message of the exception that a call raised, after which the arm is not profiled further; "" if none did."""
+    raised: str | None = None
+    """Type and message of the exception that a call raised, after which the arm is not profiled further; None if none did."""
 
     def side(self, seconds: float) -> Side:
         """Return the profiles as one side of a comparison; `seconds` per call as measured."""

@@ -110,7 +110,7 @@ def _pairing_data(comparison: Comparison) -> dict[str, object] | None:
         "revision": pairing.revision,
         "pairs": pairing.measurement.processes,
         "pinned": pairing.pinned,
-        "why": pairing.why,
+        "why": pairing.why or "",
     }
 
 
@@ -254,7 +254,10 @@ def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, JsonValue]
     paired = reader.mapping(data, "paired", key)
     base = Measurement(processes=reader.count(paired, "pairs", key))
     return Pairing(
-        reader.text(paired, "revision", key), base, reader.text(paired, "why", key), paired.get("pinned") is True
+        reader.text(paired, "revision", key),
+        base,
+        reader.text(paired, "why", key) or None,
+        paired.get("pinned") is True,
     )
 
 

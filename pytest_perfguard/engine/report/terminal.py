@@ -235,7 +235,7 @@ def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
     for comparison in comparisons:
         pairing = comparison.pairing
         if pairing is not None:
-            yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why})"
+            yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why or ''})"
 
 
 def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -174,10 +174,11 @@ def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_FilesByName, set[s
     return named, certain
 
 
-def _module_name(file: PurePosixPath) -> str:
+def _module_name(file: PurePosixPath) -> str | None:
+    """Return the name under which a file is imported; None for names that many projects have."""
     parts = list(file.with_suffix("").parts)
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return "" if name in _COMMON_NAMES else name
+    return None if name in _COMMON_NAMES else name or None
 
 
 def _same_content(file: Path, source: Path) -> bool:

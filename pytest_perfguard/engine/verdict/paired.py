@@ -61,7 +61,7 @@ class Pairs:
     base: Measurement
     head: Measurement
     pinned: bool
-    why: str = ""
+    why: str | None = None
 
     def pairing(self) -> Pairing:
         """Return the description of the other side for the verdict."""

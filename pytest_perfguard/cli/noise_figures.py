@@ -50,7 +50,7 @@ class Figures:
 
     @property
     def fit(self) -> bool:
-        """Whether this machine is suitable for judging builds."""
+        """True if this machine is suitable for judging builds."""
         enough = self.verdicts > 0 and not self.unjudged
         return enough and not self.false_alarms and self.inconclusive <= MAX_INCONCLUSIVE_SHARE * self.verdicts
 

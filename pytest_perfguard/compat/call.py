@@ -48,12 +48,12 @@ class BenchmarkCall:
 
     @property
     def has_setup(self) -> bool:
-        """Whether there is a `setup`, which prepares one call."""
+        """True if there is a `setup`, which prepares one call."""
         return self._setup is not None
 
     @property
     def has_setup_or_teardown(self) -> bool:
-        """Whether anything is called besides the function."""
+        """True if anything is called besides the function."""
         return self._setup is not None or self.teardown is not None
 
     def arguments(self) -> Arguments:

@@ -69,7 +69,7 @@ class BenchmarkFixture:
         self.stats: BenchmarkResult | None = None
         """Result of the measurement; None before it, and if benchmarks are disabled."""
         self.disabled = not strategy.measures
-        """Whether the function is called once, without measuring it. A test may set it."""
+        """True if the function is called once, without measuring it. A test may set it."""
         self.used: str | None = None
         """The call that made the measurement, such as `benchmark(...)`, or None."""
         self.pending: Coroutine[object, object, object] | None = None

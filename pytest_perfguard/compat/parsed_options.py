@@ -43,7 +43,7 @@ class ParsedOptions(NamedTuple):
     only: bool
     disabled: bool
     enabled: bool
-    """Whether `--benchmark-enable` was given."""
+    """True if `--benchmark-enable` was given."""
     codspeed: bool
     quiet: bool
     json: str | None
@@ -65,7 +65,7 @@ class ParsedOptions(NamedTuple):
     cprofile_top: int
     """Rows of a profile that are shown."""
     cprofile_dump: str | None
-    """How the files of profiles begin; None: none are written."""
+    """Prefix of the files of profiles; None: none are written."""
 
 
 def parse_options(

@@ -33,7 +33,7 @@ class Location:
 
 @dataclass(frozen=True)
 class CallChange:
-    """How often a function was called per iteration, before and now."""
+    """Numbers of calls of a function per iteration, before and now."""
 
     before: float
     now: float
@@ -44,13 +44,13 @@ class CallChange:
 
 @dataclass(frozen=True)
 class Blame:
-    """One function, or one line, with its part of what the test lost."""
+    """A function or a line, and its part of the growth of a metric."""
 
     location: Location
     amount: float
     """In the metric's unit, per iteration."""
     calls: CallChange | None = None
-    """Of the function itself, where they differ."""
+    """Calls of the function itself, if their number differs."""
     resumed: bool = False
     """True: `calls` counts how often a generator or coroutine was resumed."""
     caller: Location | None = None
@@ -58,14 +58,14 @@ class Blame:
     via: Location | None = None
     """Code outside the project, called by the function, in which most of the amount lies."""
     via_calls: CallChange | None = None
-    """Of `via` by the function, where they differ."""
+    """Calls of `via` by the function, if their number differs."""
     changed: bool = False
     """True: the diff touches the function, or the function that calls it more often."""
 
 
 @dataclass(frozen=True)
 class MetricExplanation:
-    """What one metric of one test lost, and which functions or lines account for it."""
+    """The growth of one metric of one test, and the functions or lines that account for it."""
 
     metric: str
     unit: str
@@ -74,9 +74,9 @@ class MetricExplanation:
     blames: tuple[Blame, ...] = ()
     """The largest first; they and the `rest` add up to the loss."""
     rest: float = 0.0
-    """What no function accounts for."""
+    """The part that no function accounts for."""
     basis: str = ""
-    """What the amounts rest on: `calls` (deterministic profile), `samples`, both, or `counts` where nothing was timed."""
+    """Source of the amounts: `calls` (deterministic profile), `samples`, `both`, or `counts` if nothing was timed."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Flame:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one test got worse."""
+    """The reasons why one test got worse."""
 
     metrics: tuple[MetricExplanation, ...] = ()
     flames: tuple[Flame, ...] = ()
@@ -98,7 +98,7 @@ class Explanation:
     """Reason why there are no profiles; None if there are."""
 
     def to_json(self) -> dict[str, object]:
-        """Plain data for the report."""
+        """Return plain data for the report."""
         return {**asdict(self), "problem": self.problem or ""}
 
     @classmethod

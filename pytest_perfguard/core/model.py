@@ -208,7 +208,7 @@ class Comparison:
     broken: str | None = None
     """Error report of a test that could not be measured, which fails the test; None otherwise."""
     explanation: Explanation | None = None
-    """Where the time and the memory went; None: the sides were not profiled."""
+    """The functions and lines behind the change; None: the sides were not profiled."""
 
     @property
     def outcome(self) -> Outcome:

@@ -34,7 +34,7 @@ class PerfTests(NamedTuple):
     found: list[str]
     """Node ids of all perf tests, including those that hooks left out."""
     deselected: bool
-    """Whether hooks left out any perf test."""
+    """True if hooks left out any perf test."""
     unmeasurable: list[str]
     """Node ids of marked items that cannot be called repeatedly; they stay ordinary tests."""
 

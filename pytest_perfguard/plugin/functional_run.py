@@ -63,9 +63,9 @@ class RunState:
     renamed: dict[str, str] = field(default_factory=dict)
     """Names of tests by their node ids, where these differ: by xdist's group, or by an address."""
     deselected: bool = False
-    """Whether -k, -m, --lf or a shard plugin left out any perf test."""
+    """True if -k, -m, --lf or a shard plugin left out any perf test."""
     partial: bool = False
-    """Whether any module was skipped or failed at collection."""
+    """True if any module was skipped or failed at collection."""
     ran: list[str] = field(default_factory=list)
     """Perf tests whose functional run has ended."""
     failed: list[str] = field(default_factory=list)

@@ -162,7 +162,7 @@ class _Script:
 
     @property
     def loop_ended(self) -> bool:
-        """Whether the calls were made in an event loop that is closed by now."""
+        """True if the calls were made in an event loop that is closed by now."""
         return self._loop is not None and self._loop.is_closed()
 
     def send(self, message: Message) -> None:

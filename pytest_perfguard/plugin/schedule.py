@@ -67,7 +67,7 @@ class Schedule:
         self.alone: dict[str, Measurement] = {}
         """Measurements of tests by themselves, with the machine's speed, including tests whose verdict is a pair's."""
         self._unsettled: dict[str, str] = {}
-        """By node id: why measuring in pairs did not settle the verdict."""
+        """By node id, the reason why measuring in pairs did not settle the verdict."""
         self.processes = 0
         self.remarks: list[str] = []
         """Notes on the tests that were measured side by side, or the reason why they were not."""
@@ -256,7 +256,7 @@ class Schedule:
 
 
 def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:
-    """Is the test to be profiled on both sides?"""
+    """Return whether the test is profiled on both sides."""
     if comparison is None or comparison.pairing is None or comparison.broken or test.settings.explain == "off":
         return False
     return test.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
@@ -267,5 +267,5 @@ def _is_measured(comparison: Comparison | None) -> bool:
 
 
 def _is_worse_alone(comparison: Comparison | None) -> bool:
-    """Is it a regression by the baseline file alone?"""
+    """Return whether the verdict is a regression by the baseline file alone."""
     return comparison is not None and comparison.pairing is None and comparison.verdict is Verdict.REGRESSION

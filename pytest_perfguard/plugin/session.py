@@ -82,7 +82,7 @@ class MeasuringPhase:
         self._processes = 0
         self._seconds = 0.0
         self._nothing_judged: str | None = None
-        """Why the run has no verdicts."""
+        """Reason why the run has no verdicts."""
         self._remarks: list[str] = []
         self._problems: list[str] = []
         """Errors that end the run with exit status 4, after all results are reported and saved."""

@@ -56,7 +56,7 @@ class _TestData(TypedDict):
 
 
 class _Message(TypedDict):
-    """What a worker sends: the fields of its `RunState`, with the deferred tests apart."""
+    """Message of a worker: the fields of its `RunState`, with the deferred tests apart."""
 
     state: dict[str, object]
     deferred: list[_TestData]

@@ -26,7 +26,7 @@ class FixtureValue:
     fixture: str
     scope: str
     in_project: bool
-    """Whether the project defines the fixture, not an installed package."""
+    """True if the project defines the fixture, not an installed package."""
     value: object
 
 

@@ -46,7 +46,7 @@ class SetupRequest(NamedTuple):
 
     calls: int
     single_call_rounds: bool = False
-    """Whether the test's own `setup` prepares one call only."""
+    """True if the test's own `setup` prepares one call only."""
 
 
 class SetupGrowth(NamedTuple):

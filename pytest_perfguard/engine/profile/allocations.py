@@ -1,4 +1,4 @@
-"""Which lines of the project hold the memory when it is at its peak, and which leave blocks behind.
+"""Find the lines of the project that hold the memory at its peak, and those that leave blocks behind.
 
 tracemalloc records where each live block was allocated. To find the peak, a trace function reads the traced memory at
 every line of the project's code, and takes a snapshot when it clearly exceeds that of the last snapshot (`_RISE`,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Frames of each allocation: the innermost of the project's is the one to blame.
 FRAMES: Final = 16
-#: A snapshot is taken when the memory is so many times as high as at the last one, and by so many bytes.
+#: A snapshot is taken when the memory exceeds that of the last one by this factor and this number of bytes.
 _RISE: Final = 1.15
 _RISE_BYTES: Final = 2048
 #: Seconds after which nothing is traced any more.
@@ -77,7 +77,7 @@ def _kept_blocks(watcher: _PeakWatcher) -> Generator[CallStep, Timing, dict[tupl
 
 
 class _PeakWatcher:
-    """A trace function that finds the peak."""
+    """Trace function that finds the peak."""
 
     def __init__(self, namer: Namer) -> None:
         self._namer = namer
@@ -131,7 +131,7 @@ class _PeakWatcher:
         self._reset()
 
     def by_line(self, snapshot: Snapshot, *, count: bool = False) -> dict[tuple[str, int], float]:
-        """Bytes, or blocks, by the innermost line of the project that led to the allocation."""
+        """Return bytes, or blocks, by the innermost line of the project that led to the allocation."""
         found: dict[tuple[str, int], float] = {}
         places: dict[object, tuple[str, int] | None] = {}
         for trace in snapshot.traces:
@@ -168,7 +168,7 @@ class _PeakWatcher:
         return AllocationProfile(keyed, lines, blocks)
 
     def _names(self) -> dict[tuple[str, int], str]:
-        """The functions around the lines that were traced."""
+        """Return the functions around the lines that were traced."""
         found: dict[tuple[str, int], str] = {}
         for code, ours in self._codes.items():
             named = self._namer.of_code(code) if ours else None

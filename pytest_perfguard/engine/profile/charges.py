@@ -34,12 +34,12 @@ _LOCKS: Final = "_thread."
 
 @dataclass(frozen=True)
 class Side:
-    """What is known of one tree."""
+    """The profiles and the measured time of one tree."""
 
     calls: CallProfile = field(default_factory=CallProfile)
-    """All slices as one, with the least seconds of each function: interference only adds."""
+    """All slices as one, with the smallest seconds of each function: interference only adds."""
     second: CallProfile | None = None
-    """The same with the second smallest seconds. Their distance from the smallest estimates the error of `calls`."""
+    """`calls` with the second smallest seconds. Their distance from the smallest estimates the error of `calls`."""
     samples: StackSamples = field(default_factory=StackSamples)
     seconds: float = 0.0
     """Measured per iteration, without any profiler."""
@@ -105,7 +105,7 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
     threads = base.calls.threads + head.calls.threads > 0
     if threads:
         base, head = _without_locks(base), _without_locks(head)
-    by_calls = _least(base), _least(head)
+    by_calls = _charged_with_errors(base), _charged_with_errors(head)
     sampled = base.samples.count > 0 and head.samples.count > 0
     counted = all(_is_complete(side, charged[0]) for side, charged in zip((base, head), by_calls, strict=True))
     basis = use
@@ -123,15 +123,15 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
     return sides[0], sides[1], basis
 
 
-def _least(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
-    """By function its seconds, and how far those of the second least slices are off."""
+def _charged_with_errors(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
+    """Return the smallest seconds of each function, and their distance from the second smallest as their error."""
     least = charged_by_calls(side.calls)
     second = charged_by_calls(side.second) if side.second is not None else least
     return least, {function: abs(second.get(function, seconds) - seconds) for function, seconds in least.items()}
 
 
 def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:
-    """Does the deterministic profile account for the time: is little of it waiting, or unaccounted for?"""
+    """Return whether the deterministic profile accounts for the time: little of it is waiting, or charged to no function."""
     costs = side.calls.costs
     total = sum(cost.own for cost in costs.values())
     idle = sum(cost.own for function, cost in costs.items() if function.place.partition(".")[0] in _IDLE)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.explanation import Blame, Location, MetricExplanation
-from pytest_perfguard.engine.profile.call_changes import CallChanges, rose
+from pytest_perfguard.engine.profile.call_changes import CallChanges, is_called_more
 from pytest_perfguard.engine.profile.charges import Charges, Side, charges_of
 from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile, CallProfile, Function
 
 #: A function is blamed for at least this share of the loss.
 MIN_SHARE: Final = 0.05
-#: A function whose calls did not change is blamed if its time grew by so many standard errors.
+#: A function whose calls did not change is blamed if its time grew by at least this number of standard errors.
 CLEAR: Final = 2.0
 #: The profiles confirm a loss if they differ by at least this share of it.
 CONFIRMED: Final = 0.25
@@ -79,11 +79,11 @@ def explain_counts(
 
     for function, seconds in now.seconds.items():
         was, calls = changes.base_calls(function), changes.head_calls(function)
-        if rose(was, calls):
+        if is_called_more(was, calls):
             add(*changes.responsible(function), seconds * (calls - was) / calls)
     for (caller, callee), edge in head.calls.edges.items():
         was, calls = changes.base_calls(callee), changes.head_calls(callee)
-        if caller.ours and not callee.ours and rose(was, calls):
+        if caller.ours and not callee.ours and is_called_more(was, calls):
             add(None, caller, edge.seconds * (1 - was / calls))
     chosen = sorted((each for each in found.values() if each.amount >= MIN_SHARE * loss), key=lambda each: -each.amount)
     total = sum(each.amount for each in chosen)
@@ -152,7 +152,7 @@ def _candidates(
         variance = before.of(function)[1] + now.of(function)[1]
         calls_before, calls_now = changes.base_calls(function), changes.head_calls(function)
         own, caller = amount, None
-        if rose(calls_before, calls_now):
+        if is_called_more(calls_before, calls_now):
             seconds = before.of(function)[0] / calls_before if calls_before else now.of(function)[0] / calls_now
             part = min(amount, (calls_now - calls_before) * seconds)
             own = amount - part
@@ -165,7 +165,7 @@ def _candidates(
             caller = shifted
         if own > 0:
             more = changes.calls_library_more(function)
-            add(None if rose(calls_before, calls_now) else caller, function, own, variance, counted=more)
+            add(None if is_called_more(calls_before, calls_now) else caller, function, own, variance, counted=more)
     candidates = list(found.values())
     _subtract_replaced(growth, candidates, changes)
     return candidates

@@ -22,11 +22,11 @@ class Function(NamedTuple):
     name: str
     """Qualified name."""
     ours: bool
-    """Is it the project's code?"""
+    """True for the project's code."""
 
 
 class Cost(NamedTuple):
-    """What one function cost."""
+    """Calls and seconds of one function."""
 
     calls: float
     """Of a generator or coroutine: how often it was resumed."""
@@ -37,11 +37,11 @@ class Cost(NamedTuple):
     line: int = 0
     end: int = 0
     resumed: bool = False
-    """Is it a generator or coroutine?"""
+    """True for a generator or coroutine."""
 
 
 class Edge(NamedTuple):
-    """What one function spent in calls of another one."""
+    """Calls of one function by another one, and their seconds."""
 
     calls: float
     seconds: float
@@ -60,7 +60,7 @@ class CallProfile:
     """Wall time per iteration while profiling."""
 
     def to_json(self) -> dict[str, object]:
-        """Plain data; functions are referred to by their index."""
+        """Return plain data, in which functions are referred to by their index."""
         index = {function: number for number, function in enumerate(self.costs)}
         return {
             "functions": [[*function, *cost] for function, cost in self.costs.items()],
@@ -102,7 +102,7 @@ class StackSamples:
 
     @property
     def count(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return sum(self.stacks.values())
 
     def to_json(self) -> dict[str, object]:
@@ -139,7 +139,7 @@ class AllocatingLine(NamedTuple):
 
 @dataclass(frozen=True)
 class AllocationProfile:
-    """What was allocated when the memory was at its peak, by the line of the project's code that led to it."""
+    """Allocations when the memory was at its peak, by the line of the project's code that led to it."""
 
     sizes: Mapping[AllocatingLine, float] = field(default_factory=dict)
     """Bytes at the peak, above the start."""
@@ -220,7 +220,7 @@ def _ranked(values: Iterable[float], rank: int) -> float:
 
 
 def joined_samples(parts: Sequence[StackSamples]) -> StackSamples:
-    """Several slices of sampling of one side as one."""
+    """Combine several slices of sampling of one side."""
     stacks: dict[tuple[Function, ...], int] = {}
     for part in parts:
         for stack, count in part.stacks.items():

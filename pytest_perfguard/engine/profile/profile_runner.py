@@ -17,7 +17,7 @@ from pytest_perfguard.engine.profile.counts import MAX_FUNCTIONS, counts_for_rec
 from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 from pytest_perfguard.engine.profile.model import StackSamples
-from pytest_perfguard.engine.profile.plan import PointPlan, Taken, plan_point
+from pytest_perfguard.engine.profile.plan import ArmProfiles, PointPlan, plan_point
 from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
@@ -50,7 +50,7 @@ class Arm:
 
 
 #: Result of profiling one test: by measurement point the profiles of each arm, or the reason why there are none.
-Outcome = dict[str, list[Taken]] | PerfguardError
+Outcome = dict[str, list[ArmProfiles]] | PerfguardError
 Wanted = tuple[MeasuredTest, Mapping[str, PointPlan]]
 
 
@@ -120,7 +120,7 @@ def _outcome(
 
 def _serve(
     workers: Sequence[WorkerProcess], subject: MeasuredTest, plans: Mapping[str, PointPlan], following: str
-) -> Iterator[tuple[str, list[Taken]]]:
+) -> Iterator[tuple[str, list[ArmProfiles]]]:
     doing, limit = f"profiling {subject.nodeid}", _SLOWER * subject.time_limit
     for worker in workers:
         worker.send(ServeTest(subject.nodeid, following))
@@ -261,7 +261,7 @@ def _seconds(comparison: Comparison, label: str, arms: int) -> tuple[float, ...]
     return (1e-3,) * arms  # where memory alone is measured, nothing is known of the time
 
 
-def _explained(finding: Finding, taken: Mapping[str, list[Taken]]) -> MetricExplanation | None:
+def _explained(finding: Finding, taken: Mapping[str, list[ArmProfiles]]) -> MetricExplanation | None:
     kind, _colon, label = finding.name.partition(":")
     arms = taken.get(label)
     if arms is None or finding.baseline is None:
@@ -348,7 +348,7 @@ def explain_counted(
 
 
 def _counted(
-    findings: Sequence[Finding], taken: Mapping[str, list[Taken]], counts: Mapping[str, float]
+    findings: Sequence[Finding], taken: Mapping[str, list[ArmProfiles]], counts: Mapping[str, float]
 ) -> Iterator[MetricExplanation]:
     for finding in findings:
         label = finding.name.partition(":")[2]

@@ -1,4 +1,4 @@
-"""The sampled profile: a thread looks at the stack of the measured call, again and again, while nothing is traced.
+"""The sampled profile: a thread reads the stack of the measured call at intervals, while nothing is traced.
 
 Sampling does not lengthen small functions, so it corrects the deterministic profile. It also covers two cases that the
 deterministic profile misses: threads started before the call, and coroutines that wait while the event loop is idle.
@@ -62,7 +62,7 @@ def _functions(codes: _Codes, namer: Namer) -> Iterator[Function]:
 
 
 class _Sampler:
-    """Looks at the stacks in a thread of its own."""
+    """Reads the stacks of the other threads in a thread of its own."""
 
     def __init__(self, task: Task[object] | None) -> None:
         self._task = task
@@ -118,7 +118,7 @@ class _Sampler:
 
 
 def _place_of(frame: FrameType) -> tuple[int, int]:
-    """Return the place at which a thread is: it changes with every step of its code."""
+    """Return the position of a thread, which changes with every step of its code."""
     return id(frame), frame.f_lasti
 
 
@@ -131,7 +131,7 @@ def _codes_of(frame: FrameType | None) -> _Codes:
 
 
 def _above_caller(codes: _Codes) -> _Codes:
-    """The part of the stack that belongs to the measured call; empty where it is not running."""
+    """Return the part of the stack that belongs to the measured call; empty if the call is not running."""
     for index in range(len(codes) - 1, -1, -1):
         if codes[index] in _CALLERS:
             return codes[index + 1 :]
@@ -139,7 +139,7 @@ def _above_caller(codes: _Codes) -> _Codes:
 
 
 def _other_task(codes: _Codes) -> _Codes:
-    """The part of the stack that lies above the event loop's own frames."""
+    """Return the part of the stack above the event loop's own frames."""
     for index in range(len(codes) - 1, -1, -1):
         if _is_waiting(codes[index]):
             return codes[index + 1 :]

@@ -18,7 +18,7 @@ from pytest_perfguard.engine.report.markup import escape
 _WIDTH: Final = 1000.0
 _ROW: Final = 18
 #: Boxes that are narrower are left out.
-_LEAST_WIDTH: Final = 1.0
+_MIN_WIDTH: Final = 1.0
 #: Width of a letter.
 _LETTER: Final = 6.2
 #: A change by this share of the whole has the full colour.
@@ -66,7 +66,7 @@ def icicle_svg(flame: Flame) -> str:
 def _draw(node: Node, root: Node, left: float, depth: int, boxes: list[str]) -> int:
     """Draw a box and what hangs from it; returns the greatest depth."""
     width = node.head / root.head * _WIDTH
-    if width < _LEAST_WIDTH:
+    if width < _MIN_WIDTH:
         return depth
     boxes.append(_box(node, root, left, width, depth))
     deepest = depth

@@ -29,7 +29,7 @@ class MeasurementBuilder:
         self.iterations: dict[str, int] = dict(iterations)
         """Calls per round for the next process, by label."""
         self.single_call_setup = False
-        """Whether the test can be called only once per set-up."""
+        """True if the test can be called only once per set-up."""
         self.single_call_rounds: dict[str, str] = {}
         """By label: the exception because of which a round is one call."""
         self.parallel: dict[str, bool] = {}

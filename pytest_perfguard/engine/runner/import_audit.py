@@ -57,13 +57,13 @@ class ImportAudit:
         self._target = target
         """Folder into which the base was installed."""
         self._has_own_environment = own_environment
-        """Whether the base has an environment of its own."""
+        """True if the base has an environment of its own."""
         self._files_by_name, self._certain_names = _tree_modules(paths.head, roots)
         self._foreign = ForeignModules(paths.head)
         self._base: dict[str, str] = {}
         self._head: dict[str, str] = {}
         self.base_is_used = False
-        """Whether the base has imported code of its own besides tests."""
+        """True if the base has imported code of its own besides tests."""
         self.head_files: set[str] = set()
         """Files of all modules that the heads have imported so far."""
 

@@ -61,9 +61,9 @@ class PairState:
     base: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
     head: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
     pinned: dict[str, bool] = field(default_factory=dict)
-    """By label: is the point pinned to one CPU?"""
+    """By label, True if the point is pinned to one CPU."""
     known_pinned: dict[str, bool] = field(default_factory=dict)
-    """The same, as found by an earlier phase."""
+    """`pinned` as an earlier phase determined it."""
     only_head: Set[str] = frozenset()
     """Modules that only the head's fresh interpreters import."""
 

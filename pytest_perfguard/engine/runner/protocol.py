@@ -57,7 +57,7 @@ class Hello:
     fingerprints: dict[str, str] = field(default_factory=dict)
     """Fingerprints of the tests of the run, by node id."""
     runs_base: bool = False
-    """Whether the process runs the base revision, whose parameters may have other values."""
+    """True if the process runs the base revision, whose parameters may have other values."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Ready:
     notes: list[str]
     """Conditions that affect the measurements."""
     gc_enabled: bool
-    """Whether the garbage collector is on."""
+    """True if the garbage collector is on."""
     can_pin: bool
-    """Whether the process can be pinned to one CPU."""
+    """True if the process can be pinned to one CPU."""
     python: str
     """Version of the interpreter."""
     modules: dict[str, str]
@@ -98,7 +98,7 @@ class PointReached:
 
     label: str
     memory: bool = True
-    """Whether the call allocates in this process, so that its memory can be measured."""
+    """True if the call allocates in this process, so that its memory can be measured."""
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ class _Look:
 
     @property
     def _is_changed(self) -> bool:
-        """Whether the change exceeds both the bound and chance."""
+        """True if the change exceeds both the bound and chance."""
         if abs(self._mean) <= self._bound or len(self._ratios) < PAIR_LOOKS[0]:
             return False
         beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._decision_margin
@@ -203,7 +203,7 @@ class _Look:
 
     @property
     def _is_large(self) -> bool:
-        """Whether more pairs show a large change in one direction than identical code would.
+        """True if more pairs show a large change in one direction than identical code would.
 
         A binomial test: a pair of identical code exceeds LARGE with a chance of at most LARGE_CHANCE, however heavy the
         tails of its distribution are. Where a larger share of the pairs exceeds LARGE in the other direction, that share
@@ -217,7 +217,7 @@ class _Look:
 
     @property
     def _signs_agree(self) -> bool:
-        """Whether the spread of the pairs alone, without a prior, excludes the other sign."""
+        """True if the spread of the pairs alone, without a prior, excludes the other sign."""
         error = statistics.stdev(self._ratios) / math.sqrt(len(self._ratios))
         return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
 

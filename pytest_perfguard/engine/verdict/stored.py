@@ -201,7 +201,7 @@ class _TimeComparison:
 
     @property
     def _is_cleared(self) -> bool:
-        """Whether one process reached the limit on a machine no faster than at the recording.
+        """True if one process reached the limit on a machine no faster than at the recording.
 
         For a call much longer than the kernel, the machine's speed beside it is not evidence against it.
         """
@@ -214,7 +214,7 @@ class _TimeComparison:
 
     @property
     def _is_equivalent(self) -> bool:
-        """Whether the interval of the difference lies below the limit, with the slowdown that the machine's speed may hide."""
+        """True if the interval of the difference lies below the limit, with the slowdown that the machine's speed may hide."""
         if self._test is None or self.metric.base.minimum <= 0:
             return False
         difference, error, freedom = self._test
@@ -240,7 +240,7 @@ class _TimeComparison:
 
     @property
     def _is_look(self) -> bool:
-        """Whether a difference may be reported now. The first look's number of processes is needed whatever the budget."""
+        """True if a difference may be reported now. The first look's number of processes is needed whatever the budget."""
         count = self.metric.measurement.processes
         return count in PROCESS_LOOKS or (self.metric.final and count > PROCESS_LOOKS[0])
 
@@ -275,7 +275,7 @@ class _TimeComparison:
 
     @property
     def _is_obvious(self) -> bool:
-        """Whether the lower bounds of its time exceed the limit by far in several processes.
+        """True if the lower bounds of its time exceed the limit by far in several processes.
 
         The k-th largest bound counts: bounds of processes on a slow machine are too low by up to a third, and one or two
         processes may have been disturbed by something that the kernel does not notice.

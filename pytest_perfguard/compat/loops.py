@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
 
 from pytest_perfguard.compat.call import Arguments, BenchmarkCall
@@ -61,6 +61,7 @@ class Stopwatch:
         return _collector_off() if self._disable_gc and gc.isenabled() else _UNCHANGED
 
 
+_Context = Callable[[], contextlib.AbstractContextManager[None]]
 _UNCHANGED = contextlib.nullcontext()
 
 
@@ -108,11 +109,7 @@ def run_rounds(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -
     TypeError
         if calls return coroutines, of which only the creation would be timed.
     """
-    whole, each = (
-        (contextlib.nullcontext, pause_tracers)
-        if call.has_setup_or_teardown
-        else (pause_tracers, contextlib.nullcontext)
-    )
+    whole, each = _pauses(call)
     with whole():
         while rounds.round is not None:
             arguments = call.arguments()
@@ -124,12 +121,8 @@ def run_rounds(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -
 
 
 async def run_rounds_async(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -> None:
-    """The same inside the running event loop; an iteration is one `await`."""
-    whole, each = (
-        (contextlib.nullcontext, pause_tracers)
-        if call.has_setup_or_teardown
-        else (pause_tracers, contextlib.nullcontext)
-    )
+    """Run the rounds with a coroutine function inside the running event loop; an iteration is one `await`."""
+    whole, each = _pauses(call)
     with whole():
         while rounds.round is not None:
             arguments = await call.arguments_async()
@@ -137,6 +130,13 @@ async def run_rounds_async(rounds: RoundRunner, call: BenchmarkCall, stopwatch: 
                 seconds, result = await stopwatch.time_awaits(call, arguments, rounds.round)
             await call.finish_async(arguments)
             rounds.add(seconds, result)
+
+
+def _pauses(call: BenchmarkCall) -> tuple[_Context, _Context]:
+    """Return the contexts of all rounds and of each round: one of the two pauses the tracers."""
+    if call.has_setup_or_teardown:
+        return contextlib.nullcontext, pause_tracers
+    return pause_tracers, contextlib.nullcontext
 
 
 def refuse_coroutine(result: object) -> None:

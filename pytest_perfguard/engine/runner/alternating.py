@@ -10,10 +10,9 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_perfguard.core.errors import ChildError
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
-from pytest_perfguard.engine.runner.pair_workers import PairOptions
+from pytest_perfguard.engine.runner.pair_workers import PairOptions, is_of_base
 from pytest_perfguard.engine.runner.process import WorkerProcess
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import (
@@ -105,7 +104,7 @@ class AlternatingRunner(Scheduler[None]):
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
         pairs = self._pairs(test)
-        if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
+        if is_of_base(error):
             return Comparison(test.nodeid, Verdict.INCOMPARABLE, (), pairs.head, str(error), pairs.pairing())
         return failed_comparison(test, error, pairs.head)
 

@@ -26,6 +26,7 @@ from pytest_perfguard.engine.runner.pair_workers import (
     PairOptions,
     PairWorkers,
     collision_reason,
+    is_of_base,
     receive_both,
 )
 from pytest_perfguard.engine.runner.process import START_TIMEOUT, STARTING_ACTIVITY, WorkerProcess
@@ -316,7 +317,7 @@ class PairRunner(Scheduler[PairWorkers]):
             self.collisions[test.nodeid] = why
             if isinstance(error, NeverReady):
                 self._set_aside_sharers(test, why)
-        if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
+        if is_of_base(error):
             remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
             return self._without_findings(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
         return failed_comparison(test, error, self._states[test.nodeid].head.measurement)

@@ -13,7 +13,7 @@ from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.engine.runner.import_audit import ImportAudit
 from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import Message
-from pytest_perfguard.engine.runner.scheduler import Progress
+from pytest_perfguard.engine.runner.scheduler import OtherTest, Progress
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import Pairs
 
@@ -93,6 +93,11 @@ def receive_both(
         if any(ready.values()) and not ready[arm] and not worker.has_message(patience):
             raise NeverReady(doing, waited=patience, arm=arm)
     return workers.base.receive(doing=doing, limit=limit), workers.head.receive(doing=doing, limit=limit)
+
+
+def is_of_base(error: Exception) -> bool:
+    """Return whether the base is the cause of the error, so that the test cannot be compared but has not failed."""
+    return isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base")
 
 
 def collision_reason(error: Exception | str) -> str | None:

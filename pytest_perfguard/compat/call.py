@@ -73,7 +73,7 @@ class BenchmarkCall:
         return self._chosen(returned)
 
     async def arguments_async(self) -> Arguments:
-        """The same for a coroutine function, whose `setup` may be one, too."""
+        """Return the arguments of the next round of a coroutine function, whose `setup` may be a coroutine function, too."""
         if self._setup is None:
             return self._given
         returned = self._setup()
@@ -86,7 +86,7 @@ class BenchmarkCall:
             self.teardown(*args, **kwargs)
 
     async def finish_async(self, arguments: Arguments) -> None:
-        """The same for a coroutine function, whose `teardown` may be one, too."""
+        """Call the `teardown` of a coroutine function, which may be a coroutine function, too."""
         if self.teardown is not None:
             args, kwargs = arguments
             done = self.teardown(*args, **kwargs)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     "ncalls_recursion", "ncalls", "tottime", "tottime_per", "cumtime", "cumtime_per", "function_name",
 )  # fmt: skip
-#: The column by which rows are sorted where only a marker wants the profile.
+#: The column by which rows are sorted if only a marker requests the profile.
 DEFAULT_COLUMN: Final = "cumtime"
 #: Rows that a file keeps of each benchmark.
 MAX_SAVED: Final = 25
@@ -85,18 +85,18 @@ async def profile_call_async(work: BenchmarkCall, loops: int) -> Stats:
     return _stats(profile)
 
 
-def rows_of(stats: Stats, column: str, most: int) -> list[Row]:
+def rows_of(stats: Stats, column: str, limit: int) -> list[Row]:
     """Return the functions with the largest values in a column, largest first, in pytest-benchmark's form; names ascend."""
     # pstats declares no types for its tables.
     table: Mapping[tuple[str, int, str], tuple[int, int, float, float, object]] = stats.stats  # type: ignore[attr-defined]
     rows = [_row(place, entry) for place, entry in table.items()]
     if column == "function_name":
-        return sorted(rows, key=lambda row: str(row[column]))[:most]
+        return sorted(rows, key=lambda row: str(row[column]))[:limit]
     key = "ncalls" if column == "ncalls_recursion" else column
-    return sorted(rows, key=lambda row: -float(row[key]))[:most]
+    return sorted(rows, key=lambda row: -float(row[key]))[:limit]
 
 
-def table_lines(profiles: Sequence[tuple[str, Stats]], column: str, most: int) -> Iterator[str]:
+def table_lines(profiles: Sequence[tuple[str, Stats]], column: str, limit: int) -> Iterator[str]:
     """Return a table for each profiled benchmark, in seconds."""
     from tabulate import tabulate
 
@@ -107,7 +107,7 @@ def table_lines(profiles: Sequence[tuple[str, Stats]], column: str, most: int) -
                 *(f"{row[key]:.6f}" for key in ("tottime", "tottime_per", "cumtime", "cumtime_per")),
                 row["function_name"],
             ]
-            for row in rows_of(stats, column, most)
+            for row in rows_of(stats, column, limit)
         ]
         yield f"cProfile of {name} (time in s, by {column})"
         align = [*["right"] * (len(_HEADERS) - 1), "left"]

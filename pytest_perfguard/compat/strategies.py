@@ -165,7 +165,7 @@ class Measurer(PointServer, Protocol):
 
 
 class Delegated:
-    """In a measuring process: make the call the test's measurement point. The controller decides how often it is made."""
+    """Strategy of a measuring process: the call is the test's measurement point, and the controller plans its rounds."""
 
     measures = True
 

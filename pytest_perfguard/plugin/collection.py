@@ -92,7 +92,7 @@ def check_distinct(tests: Mapping[pytest.Item, PerfTest]) -> None:
 
 
 def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, pytest.Item], IdentifiedTests]:
-    """In a measuring process: find the items of the tests that the controller requests. Of equal names the first counts.
+    """Find the items of the tests that the controller requests of a measuring process. Of equal names the first counts.
 
     Returns the items by the controller's names, and the reasons why other tests are not available.
     """

@@ -30,7 +30,7 @@ def with_explanations(
 ) -> dict[str, Comparison]:
     """Return the comparisons of these tests with explanations; `apart` are tests whose sides cannot be alive at once.
 
-    An explanation is an extra: whatever goes wrong becomes its text, and the verdict stands.
+    An explanation is an extra: a failure becomes its text, and the verdict stands.
     """
     root = os.fspath(rootdir)
     base, head = Arm(arms.base, arms.base.map_path(root)), Arm(arms.head, root)

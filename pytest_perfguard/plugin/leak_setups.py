@@ -1,4 +1,4 @@
-"""In a measuring process: repeated set-ups for the second leak check, and the fixtures that are set up."""
+"""Repeat set-ups in a measuring process for the second leak check, and find the fixtures that are set up."""
 
 from __future__ import annotations
 

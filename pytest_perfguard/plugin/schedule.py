@@ -155,9 +155,9 @@ class Schedule:
         waiting = [test for test in tests if test.nodeid in known and not known[test.nodeid].broken]
         if not waiting:
             return
-        most = sum(leak_budget(test.settings) for test in waiting)
+        limit = sum(leak_budget(test.settings) for test in waiting)
         self._announce(
-            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s"
+            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {limit:.0f} s"
         )
         leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress)
         try:

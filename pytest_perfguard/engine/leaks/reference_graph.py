@@ -49,7 +49,7 @@ class ReferenceGraph:
 
     def __init__(self, skipped: type, fixtures: FixtureValues | None = None) -> None:
         self.objects: list[object] = []
-        """In the order of their distance from a root."""
+        """The reachable objects, by increasing distance from a root."""
         self._parents: dict[int, object] = {}
         self._skipped = skipped
         self._own_ids = {id(self), id(self.objects), id(self._parents)}

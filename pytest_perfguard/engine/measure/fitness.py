@@ -25,7 +25,7 @@ class MachineFacts:
     pinnable: bool = False
     """True if a process can be kept on one CPU."""
     load: float | None = None
-    """Processes that want a CPU, mean of the last minute."""
+    """Load: the mean number of processes that run or wait for a CPU, over the last minute."""
     governor: str | None = None
     """The policy by which the kernel chooses the CPU's frequency."""
     quota: float | None = None

@@ -60,7 +60,7 @@ class CallChanges:
         return self._cost(function).resumed
 
     def location(self, function: Function) -> Location:
-        """Return where the function is in the head; of one that is gone, where it was."""
+        """Return the place of the function in the head; of a removed function, its place in the base."""
         cost = self._cost(function)
         return Location(
             function.place, cost.line if function.ours else 0, function.name, cost.end if function.ours else 0

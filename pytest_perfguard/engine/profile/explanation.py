@@ -1,4 +1,4 @@
-"""From the profiles of two trees and the measured difference to the functions and lines to blame. Pure."""
+"""Attribute the measured difference of two trees to functions and lines, by the profiles of both. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CLEAR: Final = 2.0
 CONFIRMED: Final = 0.25
 #: Amounts are scaled to the loss by at most this factor, and by no less than its inverse.
 MAX_SCALE: Final = 3.0
-#: Most of a function's growth lies in the library code that it calls.
-_MOST: Final = 0.5
+#: Share of a function's growth above which it is attributed to the library code that the function calls.
+_MAJORITY: Final = 0.5
 #: Bytes, and blocks, that a line may allocate more without being blamed.
 _MIN_BYTES: Final = 256.0
 _MIN_BLOCKS: Final = 0.5
@@ -29,7 +29,7 @@ _MIN_BLOCKS: Final = 0.5
 
 @dataclass
 class _Candidate:
-    """A function that may be to blame, and how much for."""
+    """A function that may account for the loss, and the amount."""
 
     function: Function
     caller: Function | None
@@ -93,7 +93,7 @@ def explain_counts(
 
 
 def _with_recorded_calls(head: CallProfile, counts: Mapping[Function, float], *, complete: bool) -> CallProfile:
-    """The head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
+    """Return the head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
     recorded = {
         function: counts.get(function, 0.0 if complete else cost.calls) for function, cost in head.costs.items()
     }
@@ -120,9 +120,9 @@ def explain_memory(
         grown[around] = grown.get(around, 0.0) + growth
         if line in now and (around not in largest or growth > largest[around][0]):
             largest[around] = growth, line
-    least = max(MIN_SHARE * loss, _MIN_BYTES if unit == "B" else _MIN_BLOCKS)
+    minimum = max(MIN_SHARE * loss, _MIN_BYTES if unit == "B" else _MIN_BLOCKS)
     chosen = sorted(
-        ((growth, largest[around][1]) for around, growth in grown.items() if growth >= least and around in largest),
+        ((growth, largest[around][1]) for around, growth in grown.items() if growth >= minimum and around in largest),
         key=lambda item: -item[0],
     )
     if loss <= 0 or not chosen or sum(growth for growth, _line in chosen) < CONFIRMED * loss:
@@ -191,12 +191,12 @@ def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
     if candidate.amount < MIN_SHARE * loss:
         return False
     error = math.sqrt(candidate.variance)
-    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MOST * loss
+    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MAJORITY * loss
     return candidate.counted or candidate.amount > CLEAR * error or confirmed
 
 
 def _scale(loss: float, net: float, blamed: float) -> float:
-    """The factor by which the profiles' amounts become parts of the loss."""
+    """Return the factor by which the profiles' amounts become parts of the loss."""
     if net > 0 and 1 / MAX_SCALE <= loss / net <= MAX_SCALE:
         return loss / net
     return loss / blamed
@@ -206,7 +206,7 @@ def _blame(candidate: _Candidate, amount: float, changes: CallChanges) -> Blame:
     function = candidate.function
     calls = changes.change(function)
     more_calls = calls is not None and calls.now > calls.before
-    via = changes.library_call(function, _MOST) if not more_calls else None
+    via = changes.library_call(function, _MAJORITY) if not more_calls else None
     if calls is None and candidate.caller is not None:
         calls = changes.change_between(candidate.caller, function)
     return Blame(

@@ -29,7 +29,7 @@ class Cost(NamedTuple):
     """Calls and seconds of one function."""
 
     calls: float
-    """Of a generator or coroutine: how often it was resumed."""
+    """Number of calls; for a generator or coroutine, of resumptions."""
     own: float
     """Seconds in the function itself, without the functions that it called; the profiler's overhead is subtracted."""
     cumulative: float
@@ -129,11 +129,12 @@ class StackSamples:
 
 
 class AllocatingLine(NamedTuple):
-    """A line of the project that allocates, by its text: its number may move."""
+    """A line of the project that allocates, identified by its text, because its number may change."""
 
     place: str
+    """File relative to the project's root."""
     name: str
-    """Of the function around it."""
+    """Name of the function around the line."""
     text: str
 
 

@@ -1,4 +1,4 @@
-"""The terminal summary: a table with one row per test, details as verbosity asks for, and a last line of counts.
+"""The terminal summary: a table with one row per test, details by verbosity, and a last line of counts.
 
 Plain ASCII throughout, which every log, pipe and terminal can show.
 """

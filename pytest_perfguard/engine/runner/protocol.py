@@ -79,7 +79,7 @@ class Ready:
     modules: dict[str, str]
     """Files of the imported modules, by module name."""
     mismatches: dict[str, str] = field(default_factory=dict)
-    """By node id: why the test of this id differs from the run's."""
+    """By node id, the reason why the test of this id differs from the run's."""
     other_ids: dict[str, str] = field(default_factory=dict)
     """By node id of a missing test: the ids under which its function was collected."""
 
@@ -135,7 +135,7 @@ class RecheckLeaks:
     nodeid: str
     next_nodeid: str
     label: str
-    """Of the measurement point."""
+    """Label of the measurement point."""
     suspects: Mapping[str, float]
     """Growth per call, by kind."""
     budget_ns: int

@@ -19,12 +19,12 @@ MAX_NAMED_IDS: Final = 3
 
 
 class IdentifiedTests(NamedTuple):
-    """The wanted tests, as a process has matched them."""
+    """The tests of the run, matched with those that a process has collected."""
 
     found: dict[str, str]
     """The run's name of a test -> the process's own name of it."""
     mismatches: dict[str, str]
-    """By name: why the process's test of this name differs from the run's."""
+    """By name, the reason why the process's test of this name differs from the run's."""
     other_ids: dict[str, str]
     """By name of a missing test: a message with the ids under which its function was collected."""
 

@@ -19,7 +19,7 @@ TEST_ALPHA: Final = 0.001
 SUSPICIOUS: Final = math.log(1.25)
 #: Multiple of the budget up to which such a test is measured.
 BUDGET_FACTOR: Final = 5
-#: Seconds for which a test is measured whatever its budget: a small budget must not hide a slowdown that four pairs show.
+#: Seconds for which a test is measured even if its budget is smaller: a small budget must not hide a slowdown that four pairs show.
 MIN_LIMIT_SECONDS: Final = 10.0
 
 
@@ -42,7 +42,7 @@ class Spent(IntEnum):
         next_would_exceed
             returns whether another pair would take the test beyond a number of seconds.
         last
-            no other pair is possible, whatever time is left.
+            no other pair is possible, even if time is left.
         """
         if last or next_would_exceed(max(MIN_LIMIT_SECONDS, BUDGET_FACTOR * budget)):
             return cls.ALL

@@ -119,7 +119,7 @@ def judge_paired(
         if name in times:
             findings.append(_Look(name, pairs, settings, error, prior).judge(spent))
         else:
-            # Measured further whatever the budget: a slow test has few pairs, and this judgement takes six.
+            # Memory is measured beyond the budget: a slow test has few pairs, and this judgement takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
             now = pairs.head.samples[name]
             metric = MetricComparison(name, record, now, pairs.head, settings, enough)
@@ -205,9 +205,9 @@ class _Look:
     def _is_large(self) -> bool:
         """True if more pairs show a large change in one direction than identical code would.
 
-        A binomial test: a pair of identical code exceeds LARGE with a chance of at most LARGE_CHANCE, however heavy the
-        tails of its distribution are. Where a larger share of the pairs exceeds LARGE in the other direction, that share
-        is the chance.
+        A binomial test: a pair of identical code exceeds LARGE with a chance of at most LARGE_CHANCE, even if its
+        distribution has heavy tails. If a larger share of the pairs exceeds LARGE in the other direction, that share is
+        the chance.
         """
         side, large = math.copysign(1.0, self._mean), LARGE if self.pairs.pinned else UNPINNED_LARGE
         hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)

@@ -46,7 +46,7 @@ MAX_PROCESSES: Final = PROCESS_LOOKS[-1]
 #: A call longer than this, in seconds, does not fit into the machine's fast moments, so that its minimum varies more.
 LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
-#: A call longer than this, in seconds, runs at many speeds of the machine, whatever the kernels beside it measured.
+#: Seconds above which a call runs at many speeds of the machine, so that the kernels beside it do not show its speed.
 PACED_CALL: Final = 20e-3
 #: Other processes on a busy machine also empty the caches. This slows code that works in memory by up to this factor, and
 #: hardly slows the calibration kernel.
@@ -240,7 +240,7 @@ class _TimeComparison:
 
     @property
     def _is_look(self) -> bool:
-        """True if a difference may be reported now. The first look's number of processes is needed whatever the budget."""
+        """True if a difference may be reported now. The first look needs its number of processes even if the budget is spent."""
         count = self.metric.measurement.processes
         return count in PROCESS_LOOKS or (self.metric.final and count > PROCESS_LOOKS[0])
 

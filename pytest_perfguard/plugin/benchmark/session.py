@@ -108,7 +108,8 @@ class BenchmarkSession:
         return result
 
     def save_measured(self, comparisons: Sequence[Comparison]) -> None:
-        """In perf modes: write the results of the measuring processes for `--benchmark-json` and the like."""
+        """Write the results of the measuring processes of a perf mode to the files that `--benchmark-json`, `--benchmark-save` and
+        `--benchmark-autosave` request."""
         self.files.save_measured(comparisons)
 
     @pytest.hookimpl(tryfirst=True)

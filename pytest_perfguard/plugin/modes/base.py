@@ -33,7 +33,7 @@ class PairedBatch:
     revision: Revision
     tests: list[MeasuredTest]
     reasons: dict[str, str] = field(default_factory=dict)
-    """By node id: the result of the baseline file that is to be confirmed."""
+    """By node id, the result of the baseline file that the pairs confirm or correct."""
 
 
 class MeasuringPlan(NamedTuple):

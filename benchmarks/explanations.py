@@ -27,7 +27,7 @@ from pytest_perfguard.core.explanation import MetricExplanation
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.profile.explanation import explain_memory, explain_time
 from pytest_perfguard.engine.profile.lines import blame_line
-from pytest_perfguard.engine.profile.plan import PointPlan, Taken
+from pytest_perfguard.engine.profile.plan import ArmProfiles, PointPlan
 from pytest_perfguard.engine.profile.profile_runner import Arm, profile_tests
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
@@ -154,7 +154,7 @@ def measured(folder: Path) -> tuple[float, float]:
 
 def profiled(
     folders: list[Path], seconds: tuple[float, float], *, memory: bool = False
-) -> tuple[list[Taken], tuple[float, float]]:
+) -> tuple[list[ArmProfiles], tuple[float, float]]:
     """Profile the trees as a run does."""
     start, before = time.perf_counter(), cpu_of_children()
     roots = tuple(map(os.fspath, folders))
@@ -198,7 +198,7 @@ def rank(told: MetricExplanation, guilty: str) -> int:
     return 0
 
 
-def plain_rank(head: Taken, guilty: str) -> int:
+def plain_rank(head: ArmProfiles, guilty: str) -> int:
     """The place of the function in a plain profile of the head, sorted by own time."""
     costs = head.side(0.0).calls.costs
     ordered = sorted(costs, key=lambda function: -costs[function].own)

@@ -153,8 +153,8 @@ def describe(trend: Trend) -> str:
     if trend.worse and math.isinf(trend.change):
         parts.append("GREW from nothing")
     if trend.drift is not None and trend.drift.drifted:
-        ratio, least = trend.drift.ratio, trend.drift.lower_bound
-        parts.append(f"DRIFTED {format_change(ratio)} (at least {format_change(least, like=ratio)})")
+        ratio, lower = trend.drift.ratio, trend.drift.lower_bound
+        parts.append(f"DRIFTED {format_change(ratio)} (at least {format_change(lower, like=ratio)})")
     return "; ".join(parts)
 
 

@@ -38,9 +38,9 @@ class Figures:
     inconclusive: int
     pinned: bool
     smallest: dict[str, float]
-    """By test: smallest slowdown, as a ratio, that `--perf-against` can detect with all its pairs."""
+    """By test, the smallest slowdown, as a ratio, that `--perf-against` can detect with all its pairs."""
     repeats: dict[str, float]
-    """By test: standard deviation of the logarithm of a run's minimum between runs, the noise that a stored baseline has."""
+    """By test, the standard deviation of the logarithm of a run's minimum between runs, the noise that a stored baseline has."""
 
     @property
     def highest_rate(self) -> float:
@@ -49,7 +49,7 @@ class Figures:
 
     @property
     def fit(self) -> bool:
-        """Whether this machine is suitable for judging builds."""
+        """True if this machine is suitable for judging builds."""
         enough = self.verdicts > 0 and not self.unjudged
         return enough and not self.false_alarms and self.inconclusive <= MAX_INCONCLUSIVE_SHARE * self.verdicts
 

@@ -7,6 +7,7 @@ from html import escape
 from typing import Final
 
 from pytest_perfguard.compat.grouping import Row
+from pytest_perfguard.core.json_values import as_number
 
 _LEFT: Final = 80
 _TOP: Final = 40
@@ -19,8 +20,8 @@ _STYLE: Final = "font-family: monospace; font-size: 11px"
 
 def box_plot(title: str, rows: Sequence[Row], names: Sequence[str], unit: str, factor: float) -> str:
     """Return the plot as SVG. `factor` converts seconds to `unit`; results of saved runs are grey."""
-    low: float = min(row["min"] for row in rows) * factor
-    high: float = max(row["hd15iqr"] for row in rows) * factor
+    low = min(as_number(row["min"]) for row in rows) * factor
+    high = max(as_number(row["hd15iqr"]) for row in rows) * factor
     span = (high - low) or 1.0
 
     def y(seconds: float) -> float:
@@ -33,7 +34,9 @@ def box_plot(title: str, rows: Sequence[Row], names: Sequence[str], unit: str, f
         *_axis(low, span, width),
     ]
     for index, (row, name) in enumerate(zip(rows, names, strict=True)):
-        lines += _box(row, name, _LEFT + _STEP * index + _STEP / 2, [y(row[key]) for key in _POINTS], factor, unit)
+        lines += _box(
+            row, name, _LEFT + _STEP * index + _STEP / 2, [y(as_number(row[key])) for key in _POINTS], factor, unit
+        )
     return "\n".join([*lines, "</svg>", ""])
 
 
@@ -54,10 +57,10 @@ def _axis(low: float, span: float, width: float) -> list[str]:
 def _box(row: Row, name: str, x: float, points: Sequence[float], factor: float, unit: str) -> list[str]:
     bottom, q1, median, q3, top = points
     fill = "#bbb" if row.get("path") else "#7aa6da"
-    details = ", ".join(f"{key} {row[key] * factor:.4f} {unit}" for key in ("min", *_POINTS, "max"))
+    details = ", ".join(f"{key} {as_number(row[key]) * factor:.4f} {unit}" for key in ("min", *_POINTS, "max"))
     label = f'x="{x:.1f}" y="{_TOP + _HEIGHT + 14}" transform="rotate(60 {x:.1f} {_TOP + _HEIGHT + 14})"'
     return [
-        f"<g><title>{escape(row['fullname'])}: {escape(details)}, {row['rounds']} rounds</title>",
+        f"<g><title>{escape(str(row['fullname']))}: {escape(details)}, {row['rounds']} rounds</title>",
         f'<line x1="{x:.1f}" y1="{bottom:.1f}" x2="{x:.1f}" y2="{top:.1f}" stroke="#444"/>',
         f'<rect x="{x - 18:.1f}" y="{q3:.1f}" width="36" height="{max(1.0, q1 - q3):.1f}" fill="{fill}" stroke="#444"/>',
         f'<line x1="{x - 18:.1f}" y1="{median:.1f}" x2="{x + 18:.1f}" y2="{median:.1f}" stroke="#000" stroke-width="2"/>',

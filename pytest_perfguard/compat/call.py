@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
-Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
+Arguments = tuple[tuple[object, ...], Mapping[str, object]]
 
 
 class RoundSpec(NamedTuple):
@@ -26,11 +26,11 @@ class BenchmarkCall:
 
     def __init__(
         self,
-        target: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        setup: Callable[..., Any] | None = None,
-        teardown: Callable[..., Any] | None = None,
+        target: Callable[..., object],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+        setup: Callable[..., object] | None = None,
+        teardown: Callable[..., object] | None = None,
         *,
         passes_arguments: bool = False,
     ) -> None:
@@ -42,13 +42,18 @@ class BenchmarkCall:
         )
 
     @property
+    def coroutine_function(self) -> Callable[..., Awaitable[object]]:
+        """The function, where its calls are awaited."""
+        return cast("Callable[..., Awaitable[object]]", self.target)
+
+    @property
     def has_setup(self) -> bool:
-        """Whether there is a `setup`, which prepares one call."""
+        """True if there is a `setup`, which prepares one call."""
         return self._setup is not None
 
     @property
     def has_setup_or_teardown(self) -> bool:
-        """Whether anything is called besides the function."""
+        """True if anything is called besides the function."""
         return self._setup is not None or self.teardown is not None
 
     def arguments(self) -> Arguments:
@@ -68,7 +73,7 @@ class BenchmarkCall:
         return self._chosen(returned)
 
     async def arguments_async(self) -> Arguments:
-        """The same for a coroutine function, whose `setup` may be one, too."""
+        """Return the arguments of the next round of a coroutine function, whose `setup` may be a coroutine function, too."""
         if self._setup is None:
             return self._given
         returned = self._setup()
@@ -81,14 +86,14 @@ class BenchmarkCall:
             self.teardown(*args, **kwargs)
 
     async def finish_async(self, arguments: Arguments) -> None:
-        """The same for a coroutine function, whose `teardown` may be one, too."""
+        """Call the `teardown` of a coroutine function, which may be a coroutine function, too."""
         if self.teardown is not None:
             args, kwargs = arguments
             done = self.teardown(*args, **kwargs)
             if isinstance(done, Awaitable):
                 await done
 
-    def _chosen(self, returned: Any) -> Arguments:
+    def _chosen(self, returned: object) -> Arguments:
         if not returned:
             return self._given
         if any(self._given):
@@ -96,7 +101,7 @@ class BenchmarkCall:
                 "Can't use `args` or `kwargs` if `setup` returns the arguments, as this one does: give the arguments in one place"
             )
         try:
-            args, kwargs = returned
+            args, kwargs = cast("Arguments", returned)
         except (TypeError, ValueError) as error:
             raise type(error)(f"`setup` must return nothing or (args, kwargs), not {returned!r:.80}: {error}") from None
         return args, kwargs
@@ -128,7 +133,9 @@ def is_coroutine_function(target: object) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004
 
 
-def _without_parameters(setup: Callable[..., Any], given: Arguments, *, passes_arguments: bool) -> Callable[[], Any]:
+def _without_parameters(
+    setup: Callable[..., object], given: Arguments, *, passes_arguments: bool
+) -> Callable[[], object]:
     """Return `setup` as a call without arguments.
 
     If its signature does not fit the convention of one plugin, the convention of the other is used.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_perfguard.compat.call import BenchmarkCall
 from pytest_perfguard.core.errors import SettingError
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     "ncalls_recursion", "ncalls", "tottime", "tottime_per", "cumtime", "cumtime_per", "function_name",
 )  # fmt: skip
-#: The column by which rows are sorted where only a marker wants the profile.
+#: The column by which rows are sorted if only a marker requests the profile.
 DEFAULT_COLUMN: Final = "cumtime"
 #: Rows that a file keeps of each benchmark.
 MAX_SAVED: Final = 25
 _HEADERS: Final = ("ncalls", "tottime", "percall", "cumtime", "percall", "filename:lineno(function)")
 
-Row = Mapping[str, Any]
+#: A function of a profile, by column.
+Row = Mapping[str, float | str]
 
 
 def parse_column(text: object) -> str:
@@ -70,32 +71,32 @@ def profile_call(work: BenchmarkCall, loops: int) -> Stats:
 
 
 async def profile_call_async(work: BenchmarkCall, loops: int) -> Stats:
-    """The same for a coroutine function, inside the running event loop."""
+    """Profile awaited calls of a coroutine function, inside the running event loop."""
     profile = _profile()
     arguments = await work.arguments_async()
     args, kwargs = arguments
     for _ in range(loops):
         profile.enable()
         try:
-            await work.target(*args, **kwargs)
+            await work.coroutine_function(*args, **kwargs)
         finally:
             profile.disable()
         await work.finish_async(arguments)
     return _stats(profile)
 
 
-def rows_of(stats: Stats, column: str, most: int) -> list[Row]:
+def rows_of(stats: Stats, column: str, limit: int) -> list[Row]:
     """Return the functions with the largest values in a column, largest first, in pytest-benchmark's form; names ascend."""
     # pstats declares no types for its tables.
     table: Mapping[tuple[str, int, str], tuple[int, int, float, float, object]] = stats.stats  # type: ignore[attr-defined]
     rows = [_row(place, entry) for place, entry in table.items()]
     if column == "function_name":
-        return sorted(rows, key=lambda row: str(row[column]))[:most]
+        return sorted(rows, key=lambda row: str(row[column]))[:limit]
     key = "ncalls" if column == "ncalls_recursion" else column
-    return sorted(rows, key=lambda row: -float(row[key]))[:most]
+    return sorted(rows, key=lambda row: -float(row[key]))[:limit]
 
 
-def table_lines(profiles: Sequence[tuple[str, Stats]], column: str, most: int) -> Iterator[str]:
+def table_lines(profiles: Sequence[tuple[str, Stats]], column: str, limit: int) -> Iterator[str]:
     """Return a table for each profiled benchmark, in seconds."""
     from tabulate import tabulate
 
@@ -106,7 +107,7 @@ def table_lines(profiles: Sequence[tuple[str, Stats]], column: str, most: int) -
                 *(f"{row[key]:.6f}" for key in ("tottime", "tottime_per", "cumtime", "cumtime_per")),
                 row["function_name"],
             ]
-            for row in rows_of(stats, column, most)
+            for row in rows_of(stats, column, limit)
         ]
         yield f"cProfile of {name} (time in s, by {column})"
         align = [*["right"] * (len(_HEADERS) - 1), "left"]
@@ -129,7 +130,7 @@ def _row(place: tuple[str, int, str], entry: tuple[int, int, float, float, objec
 
 
 def _short(file: str) -> str:
-    """A file of the project relative to the working folder's parent, as pytest-benchmark writes it."""
+    """Return the path of a file of the project relative to the working folder's parent, as pytest-benchmark writes it."""
     here = Path.cwd()
     return Path(file).relative_to(here.parent).as_posix() if Path(file).is_relative_to(here) else file
 

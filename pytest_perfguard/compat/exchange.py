@@ -9,9 +9,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.compat.stats import Stats
+from pytest_perfguard.core.json_values import JsonObject, JsonValue, as_list, as_number, as_object
 from pytest_perfguard.core.metric_names import metric_kind, metric_order
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Record
@@ -29,7 +30,7 @@ _CSV_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def read_benchmarks(text: str, path: str) -> dict[str, Any]:
+def read_benchmarks(text: str, path: str) -> JsonObject:
     """Return the content of a file of pytest-benchmark after checking each benchmark; errors name `path`.
 
     Raises
@@ -38,15 +39,21 @@ def read_benchmarks(text: str, path: str) -> dict[str, Any]:
         naming the invalid benchmark and field.
     """
     try:
-        content = json.loads(text)
+        content: JsonValue = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BenchmarkFileError(path, f"not JSON: {error}") from None
     benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
-    if not isinstance(benchmarks, list):
+    if not isinstance(content, dict) or not isinstance(benchmarks, list):
         raise BenchmarkFileError(path, 'it has no list "benchmarks"')
     for index, benchmark in enumerate(benchmarks):
         _check(benchmark, index, path)
-    return content  # type: ignore[no-any-return]  # an object: it has "benchmarks"
+    return content
+
+
+def benchmarks_in(content: JsonObject) -> dict[str, JsonObject]:
+    """Return the benchmarks of such a content by node id. If one occurs twice, the last counts."""
+    benchmarks = map(as_object, as_list(content["benchmarks"]))
+    return {str(benchmark["fullname"]): benchmark for benchmark in benchmarks}
 
 
 def records_from_benchmark_json(text: str, path: str) -> dict[str, Record]:
@@ -61,7 +68,7 @@ def records_from_benchmark_json(text: str, path: str) -> dict[str, Record]:
     """
     content = read_benchmarks(text, path)
     commit = _commit_of(content.get("commit_info"))
-    return {benchmark["fullname"]: _record(benchmark, commit) for benchmark in content["benchmarks"]}
+    return {nodeid: _record(benchmark, commit) for nodeid, benchmark in benchmarks_in(content).items()}
 
 
 def machine_of_benchmark_json(text: str, path: str) -> dict[str, object]:
@@ -73,8 +80,11 @@ def machine_of_benchmark_json(text: str, path: str) -> dict[str, object]:
 
 
 def benchmark_json(
-    benchmarks: Iterable[Mapping[str, Any]], machine_info: Mapping[str, Any], commit_info: Mapping[str, Any], at: str
-) -> dict[str, Any]:
+    benchmarks: Iterable[Mapping[str, object]],
+    machine_info: Mapping[str, object],
+    commit_info: Mapping[str, object],
+    at: str,
+) -> dict[str, object]:
     """Return the object of a file; `at` is a time in ISO 8601."""
     return {
         "machine_info": dict(machine_info),
@@ -86,8 +96,8 @@ def benchmark_json(
 
 
 def benchmark_json_from_records(
-    records: Mapping[str, Record], *, machine_info: Mapping[str, Any], commit_info: Mapping[str, Any], at: str
-) -> dict[str, Any]:
+    records: Mapping[str, Record], *, machine_info: Mapping[str, object], commit_info: Mapping[str, object], at: str
+) -> dict[str, object]:
     """Return the time metrics of a baseline as benchmarks. A round is the median of a process; `min` is the smallest minimum.
 
     A measurement point with a name (`time:parse`) is a separate benchmark, `NODEID (parse)`.
@@ -118,22 +128,23 @@ def csv_from_records(records: Mapping[str, Record]) -> str:
     return text.getvalue()
 
 
-def to_text(content: Mapping[str, Any]) -> str:
+def to_text(content: Mapping[str, object]) -> str:
     """Return the text of a file. A value that JSON cannot represent, such as a parameter, is written as its `repr`."""
     return json.dumps(content, ensure_ascii=True, indent=4, default=lambda value: f"UNSERIALIZABLE[{value!r}]")
 
 
-def _record(benchmark: Mapping[str, Any], commit: str) -> Record:
-    stats, options = benchmark["stats"], benchmark.get("options")
+def _record(benchmark: Mapping[str, object], commit: str) -> Record:
+    stats, options = as_object(benchmark["stats"]), benchmark.get("options")
     collector = {"collector": False} if isinstance(options, dict) and options.get("disable_gc") is True else {}
-    time = MetricStats("s", (float(stats["min"]),), (float(stats["median"]),), int(stats["rounds"]))
+    minimum, median, rounds = (as_number(stats[name]) for name in ("min", "median", "rounds"))
+    time = MetricStats("s", (minimum,), (median,), int(rounds))
     # The machine's speed is unknown, which a record marks with 0.
-    iterations = {"": int(stats.get("iterations", 1))}
+    iterations = {"": int(as_number(stats.get("iterations", 1)))}
     return Record("", commit, 0.0, iterations, {"time": time}, conditions=collector, paces=(0.0,))
 
 
-def _benchmark(nodeid: str, label: str, kept: MetricStats, record: Record) -> dict[str, Any]:
-    stats: dict[str, Any] = dict(Stats(kept.medians).as_dict())
+def _benchmark(nodeid: str, label: str, kept: MetricStats, record: Record) -> dict[str, object]:
+    stats: dict[str, object] = dict(Stats(kept.medians).as_dict())
     stats |= {"min": kept.minimum, "data": list(kept.medians), "iterations": record.iterations.get(label, 1)}
     suffix = f" ({label})" if label else ""
     name = nodeid.rpartition("::")[2] if "[" not in nodeid else nodeid.partition("[")[0].rpartition("::")[2]
@@ -180,4 +191,4 @@ def _check(benchmark: object, index: int, path: str) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return is_finite(value) and value >= 0  # type: ignore[operator]  # a number, then
+    return is_finite(value) and value >= 0

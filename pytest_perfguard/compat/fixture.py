@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from pytest_perfguard.compat.call import (
     BenchmarkCall,
@@ -17,7 +17,14 @@ from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 if TYPE_CHECKING:
     from pytest_perfguard.compat.strategies import Strategy
 
+P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _Weaving(Protocol):
+    """A function that aspectlib has replaced."""
+
+    def rollback(self) -> object: ...
 
 
 class BenchmarkedTest(NamedTuple):
@@ -27,7 +34,7 @@ class BenchmarkedTest(NamedTuple):
     fullname: str
     """Node id."""
     param: str | None = None
-    params: Mapping[str, Any] | None = None
+    params: Mapping[str, object] | None = None
 
 
 class BenchmarkFixture:
@@ -62,30 +69,22 @@ class BenchmarkFixture:
         self.stats: BenchmarkResult | None = None
         """Result of the measurement; None before it, and if benchmarks are disabled."""
         self.disabled = not strategy.measures
-        """Whether the function is called once, without measuring it. A test may set it."""
+        """True if the function is called once, without measuring it. A test may set it."""
         self.used: str | None = None
         """The call that made the measurement, such as `benchmark(...)`, or None."""
-        self.pending: Coroutine[Any, Any, Any] | None = None
+        self.pending: Coroutine[object, object, object] | None = None
         """A measurement that the test has not awaited yet."""
         self._strategy = strategy
         self._in_loop = in_loop
         self._passes_arguments = passes_arguments
-        self._woven: list[Any] = []
+        self._woven: list[_Weaving] = []
 
     @property
     def enabled(self) -> bool:
         return not self.disabled
 
-    @overload
-    def __call__(
-        self, function_to_benchmark: Callable[..., Coroutine[Any, Any, R]], *args: Any, **kwargs: Any
-    ) -> Coroutine[Any, Any, R]: ...
-
-    @overload
-    def __call__(self, function_to_benchmark: Callable[..., R], *args: Any, **kwargs: Any) -> R: ...
-
-    def __call__(self, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Measure `function_to_benchmark(*args, **kwargs)`, and return its result.
+    def __call__(self, function_to_benchmark: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Measure `function_to_benchmark(*args, **kwargs)`, and return its result: for a coroutine function, to be awaited.
 
         Raises
         ------
@@ -99,15 +98,15 @@ class BenchmarkFixture:
 
     def pedantic(
         self,
-        target: Callable[..., Any],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        setup: Callable[..., Any] | None = None,
-        teardown: Callable[..., Any] | None = None,
+        target: Callable[..., R],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+        setup: Callable[..., object] | None = None,
+        teardown: Callable[..., object] | None = None,
         rounds: int = 1,
         warmup_rounds: int = 0,
         iterations: int = 1,
-    ) -> Any:
+    ) -> R:
         """Measure `rounds` rounds of `iterations` calls, and return the result of `target`.
 
         `setup` is called before each round and may return `(args, kwargs)` for it; `teardown(*args, **kwargs)` after it.
@@ -128,7 +127,7 @@ class BenchmarkFixture:
 
         return self._measured(prepare, target)
 
-    def weave(self, target: Any, **kwargs: Any) -> None:
+    def weave(self, target: object, **kwargs: object) -> None:
         """Measure the calls to `target`, a function or its dotted name, until the end of the test; needs aspectlib.
 
         Raises
@@ -143,7 +142,7 @@ class BenchmarkFixture:
 
             raise MissingExtra("benchmark.weave", "aspectlib", "aspect") from None
 
-        def measured(function: Callable[..., Any]) -> Callable[..., Any]:
+        def measured(function: Callable[..., object]) -> Callable[..., object]:
             return lambda *args, **kwargs: self(function, *args, **kwargs)
 
         self._woven.append(weave(target, measured, **kwargs))
@@ -168,21 +167,19 @@ class BenchmarkFixture:
             raise FixtureAlreadyUsed(self.used)
         self.used = call
 
-    def _measured(
-        self, prepare: Callable[[], tuple[BenchmarkCall, RoundSpec | None]], target: Callable[..., Any]
-    ) -> Any:
+    def _measured(self, prepare: Callable[[], tuple[BenchmarkCall, RoundSpec | None]], target: Callable[..., R]) -> R:
         try:
             call, spec = prepare()
             if is_coroutine_function(target):
                 self._check_loop(target)
                 self.pending = self._awaited(call, spec)
-                return self.pending
-            return self._strategy.run(self, call, spec)
+                return cast("R", self.pending)
+            return cast("R", self._strategy.run(self, call, spec))
         except Exception:
             self.has_error = True
             raise
 
-    async def _awaited(self, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    async def _awaited(self, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         self.pending = None
         try:
             return await self._strategy.run_async(self, call, spec)

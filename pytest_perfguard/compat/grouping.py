@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.core.json_values import as_number
 
 #: One benchmark: `BenchmarkResult.as_dict(flat=True)`, and the run in which it was saved.
-Row = dict[str, Any]
+Row = dict[str, object]
 Group = tuple[str | None, list[Row]]
 
 COLUMNS: Final = ("min", "max", "mean", "stddev", "median", "iqr", "outliers", "ops", "rounds", "iterations")
@@ -57,7 +58,7 @@ def grouped(rows: Iterable[Row], group_by: str) -> list[Group]:
         groups.setdefault(" ".join(str(part) for part in parts if part) or None, []).append(row)
     by = "fullname" if "full" in group_by else "name"
     for members in groups.values():
-        members.sort(key=lambda row: row[by])
+        members.sort(key=lambda row: str(row[by]))
     return sorted(groups.items(), key=lambda group: group[0] or "")
 
 
@@ -85,13 +86,25 @@ def scale_of(
     return time_scale(best.get(sort, best["min"]))
 
 
+def params_of(row: Row) -> Mapping[str, object]:
+    """Return the parameters of a test; empty if it has none."""
+    params = row["params"]
+    return params if isinstance(params, Mapping) else {}
+
+
+def sort_key(row: Row, column: str) -> tuple[float, str]:
+    """Return the key by which rows are sorted: names as text, other columns as numbers."""
+    value = row[column]
+    return (0.0, value) if isinstance(value, str) else (as_number(value), "")
+
+
 def _part(row: Row, grouping: str) -> object:
     if grouping.startswith("param:"):
         name = grouping.removeprefix("param:")
-        params = row["params"] or {}
+        params = params_of(row)
         return f"{name}={params[name]}" if name in params else None
     if grouping in ("func", "fullfunc"):
-        return row["name" if grouping == "func" else "fullname"].partition("[")[0]
+        return str(row["name" if grouping == "func" else "fullname"]).partition("[")[0]
     return row[grouping]
 
 
@@ -128,7 +141,7 @@ NAME_FORMS: Final[Mapping[str, Callable[[Row], str]]] = {
 def extremes(rows: Sequence[Row], names: Iterable[str]) -> Iterator[tuple[str, float, float]]:
     """Yield each column with its best and worst value. Only for `ops` the largest is the best."""
     for name in names:
-        values = [row[name] for row in rows]
+        values = [as_number(row[name]) for row in rows]
         low, high = min(values), max(values)
         yield (name, high, low) if name == "ops" else (name, low, high)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.core.json_values import as_number
 from pytest_perfguard.core.units import format_change, format_duration
 
 FIELDS: Final = ("min", "max", "mean", "median", "stddev", "iqr")
@@ -20,9 +21,9 @@ class Limit(NamedTuple):
     share: float | None = None
     seconds: float = 0.0
 
-    def exceeded(self, now: Mapping[str, Any], saved: Mapping[str, Any]) -> str | None:
+    def exceeded(self, now: Mapping[str, object], saved: Mapping[str, object]) -> str | None:
         """Return a description of the excess, or None if the limit holds."""
-        old, new = float(saved[self.field]), float(now[self.field])
+        old, new = as_number(saved[self.field]), as_number(now[self.field])
         allowed = old * (1 + self.share) if self.share is not None else old + self.seconds
         if new <= allowed:
             return None

@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
-from typing import Any
 
 from pytest_perfguard.compat.call import Arguments, BenchmarkCall
 from pytest_perfguard.compat.options import Timer
@@ -26,9 +25,10 @@ class Stopwatch:
         self._timer = timer
         self._disable_gc = disable_gc
 
-    def time_calls(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, Any]:
+    def time_calls(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, object]:
         """Return the seconds of the round, and the result of its one call if the round needs it."""
-        target, timer, calls, result = call.target, self._timer, repeat(None, round_.iterations), None
+        target, timer, calls = call.target, self._timer, repeat(None, round_.iterations)
+        result: object = None
         args, kwargs = arguments
         with self._collector():
             if round_.with_result:
@@ -41,9 +41,10 @@ class Stopwatch:
             end = timer()
         return end - start, result
 
-    async def time_awaits(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, Any]:
-        """The same for awaited calls."""
-        target, timer, calls, result = call.target, self._timer, repeat(None, round_.iterations), None
+    async def time_awaits(self, call: BenchmarkCall, arguments: Arguments, round_: Round) -> tuple[float, object]:
+        """Return the same as `time_calls`, for awaited calls."""
+        target, timer, calls = call.coroutine_function, self._timer, repeat(None, round_.iterations)
+        result: object = None
         args, kwargs = arguments
         with self._collector():
             if round_.with_result:
@@ -60,6 +61,7 @@ class Stopwatch:
         return _collector_off() if self._disable_gc and gc.isenabled() else _UNCHANGED
 
 
+_Context = Callable[[], contextlib.AbstractContextManager[None]]
 _UNCHANGED = contextlib.nullcontext()
 
 
@@ -81,10 +83,10 @@ class RoundRunner:
         self.data: list[float] = []
         """Seconds per iteration of the recorded rounds."""
         self.iterations = 1
-        self.result: Any = None
+        self.result: object = None
         """Result of the last call, if the round returned it."""
 
-    def add(self, seconds: float, result: Any) -> None:
+    def add(self, seconds: float, result: object) -> None:
         """Record a round, and continue with the next one."""
         done = self.round
         if done is None:
@@ -107,11 +109,7 @@ def run_rounds(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -
     TypeError
         if calls return coroutines, of which only the creation would be timed.
     """
-    whole, each = (
-        (contextlib.nullcontext, pause_tracers)
-        if call.has_setup_or_teardown
-        else (pause_tracers, contextlib.nullcontext)
-    )
+    whole, each = _pauses(call)
     with whole():
         while rounds.round is not None:
             arguments = call.arguments()
@@ -123,12 +121,8 @@ def run_rounds(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -
 
 
 async def run_rounds_async(rounds: RoundRunner, call: BenchmarkCall, stopwatch: Stopwatch) -> None:
-    """The same inside the running event loop; an iteration is one `await`."""
-    whole, each = (
-        (contextlib.nullcontext, pause_tracers)
-        if call.has_setup_or_teardown
-        else (pause_tracers, contextlib.nullcontext)
-    )
+    """Run the rounds with a coroutine function inside the running event loop; an iteration is one `await`."""
+    whole, each = _pauses(call)
     with whole():
         while rounds.round is not None:
             arguments = await call.arguments_async()
@@ -136,6 +130,13 @@ async def run_rounds_async(rounds: RoundRunner, call: BenchmarkCall, stopwatch: 
                 seconds, result = await stopwatch.time_awaits(call, arguments, rounds.round)
             await call.finish_async(arguments)
             rounds.add(seconds, result)
+
+
+def _pauses(call: BenchmarkCall) -> tuple[_Context, _Context]:
+    """Return the contexts of all rounds and of each round: one of the two pauses the tracers."""
+    if call.has_setup_or_teardown:
+        return contextlib.nullcontext, pause_tracers
+    return pause_tracers, contextlib.nullcontext
 
 
 def refuse_coroutine(result: object) -> None:

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from pytest_perfguard.core.errors import SettingError
 
@@ -37,11 +37,11 @@ class BenchmarkOptions(NamedTuple):
     timer: Timer = time.perf_counter
     group: str | None = None
     cprofile: bool = False
-    """Profile one more call after the measurement?"""
+    """True: profile one more call after the measurement."""
     cprofile_loops: int = 1
     """Calls that are profiled; 0: as many as a round has."""
     cprofile_column: str = "cumtime"
-    """By which the functions of a profile are chosen and sorted."""
+    """Column by which the functions of a profile are chosen and sorted."""
 
     def as_data(self) -> dict[str, object]:
         """Return the `options` of a benchmark in pytest-benchmark's files."""
@@ -66,7 +66,7 @@ MARKER_KEYWORDS: Final = (
 
 
 def with_marker(
-    options: BenchmarkOptions, keywords: Mapping[str, Any], args: tuple[object, ...], place: str
+    options: BenchmarkOptions, keywords: Mapping[str, object], args: tuple[object, ...], place: str
 ) -> BenchmarkOptions:
     """Return the options with the values of the closest marker, which take precedence.
 
@@ -82,11 +82,11 @@ def with_marker(
     unknown = sorted(set(keywords) - set(MARKER_KEYWORDS))
     if unknown:
         raise SettingError(f"unknown keyword {unknown[0]!r} (valid: {', '.join(MARKER_KEYWORDS)})", place)
-    given = {name: _parse(name, value, place) for name, value in keywords.items()}
+    given: dict[str, Any] = {name: _parse(name, value, place) for name, value in keywords.items()}
     return options._replace(**{name: value for name, value in given.items() if value is not None or name == "group"})
 
 
-def _parse(name: str, value: Any, place: str) -> Any:
+def _parse(name: str, value: object, place: str) -> object:
     """Parse a value of the marker; None stands for the option's value."""
     if value is None:
         return None
@@ -96,10 +96,15 @@ def _parse(name: str, value: Any, place: str) -> Any:
         raise SettingError(f"{name} is {value!r}: {error.problem}", place) from None
 
 
-def _callable(value: Any) -> Timer:
-    if not callable(value):
+def _callable(value: object) -> Timer:
+    if not _is_timer(value):
         raise SettingError("it is not callable; give a function such as time.perf_counter")
-    return value  # type: ignore[no-any-return]  # its results are used as seconds
+    return value
+
+
+def _is_timer(value: object) -> TypeGuard[Timer]:
+    """Return whether the value can be called; its results are used as seconds."""
+    return callable(value)
 
 
 def parse_seconds(text: object) -> float:
@@ -156,12 +161,12 @@ def parse_timer(text: object) -> Timer:
         timer = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingError(f"{text!r} cannot be imported: {error}") from None
-    if not callable(timer):
+    if not _is_timer(timer):
         raise SettingError(f"{text!r} is not a function")
-    return timer  # type: ignore[no-any-return]  # its results are used as seconds
+    return timer
 
 
-_PARSERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+_PARSERS: Final[Mapping[str, Callable[[object], object]]] = {
     "calibration_precision": parse_count,
     "confidence": parse_fraction,
     "cprofile": bool,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 from pytest_perfguard.compat.cprofile import DEFAULT_COLUMN, parse_column, parse_loops
 from pytest_perfguard.compat.grouping import (
@@ -26,6 +26,8 @@ from pytest_perfguard.compat.options import (
 from pytest_perfguard.compat.storage import parse_save
 from pytest_perfguard.core.errors import SettingError
 
+T = TypeVar("T")
+
 #: pytest-codspeed's default maximum duration of all rounds, in seconds.
 CODSPEED_MAX_TIME: Final = 3.0
 #: pytest-codspeed's default duration of the warm-up, in seconds.
@@ -41,7 +43,7 @@ class ParsedOptions(NamedTuple):
     only: bool
     disabled: bool
     enabled: bool
-    """Whether `--benchmark-enable` was given."""
+    """True if `--benchmark-enable` was given."""
     codspeed: bool
     quiet: bool
     json: str | None
@@ -63,11 +65,11 @@ class ParsedOptions(NamedTuple):
     cprofile_top: int
     """Rows of a profile that are shown."""
     cprofile_dump: str | None
-    """How the files of profiles begin; None: none are written."""
+    """Prefix of the files of profiles; None: none are written."""
 
 
 def parse_options(
-    options: Mapping[str, Any], *, path_like: Callable[[str], bool] = lambda _text: False
+    options: Mapping[str, object], *, path_like: Callable[[str], bool] = lambda _text: False
 ) -> ParsedOptions:
     """Parse the options, given by name without `--benchmark-`; pytest-codspeed's as `codspeed`, `codspeed-mode`, ...
 
@@ -82,7 +84,7 @@ def parse_options(
     compare = options["compare"]
     for name in ("compare", "histogram", "csv", "warmup", "cprofile-dump"):
         _refuse_path(f"--benchmark-{name}", options[name], path_like)
-    if options["disable"] and options["only"] and not options["enable"]:
+    if parse.flag("disable") and parse.flag("only") and not parse.flag("enable"):
         raise SettingError(
             "it excludes --benchmark-disable, under which nothing is measured; omit one of them", "--benchmark-only"
         )
@@ -90,74 +92,88 @@ def parse_options(
     if limits and not compare:
         raise SettingError("it needs --benchmark-compare, which names the saved run", "--benchmark-compare-fail")
     return ParsedOptions(
-        measuring=_measuring(parse, options),
-        skip=options["skip"] and not options["only"],
-        only=options["only"],
-        disabled=options["disable"] and not options["enable"],
-        enabled=options["enable"],
-        codspeed=options["codspeed"],
-        quiet=options["quiet"] and not options["verbose"],
-        json=options["json"],
-        save=parse("save", parse_save),
-        autosave=options["autosave"],
-        save_data=options["save-data"],
-        storage=options["storage"],
+        measuring=_measuring(parse),
+        skip=parse.flag("skip") and not parse.flag("only"),
+        only=parse.flag("only"),
+        disabled=parse.flag("disable") and not parse.flag("enable"),
+        enabled=parse.flag("enable"),
+        codspeed=parse.flag("codspeed"),
+        quiet=parse.flag("quiet") and not parse.flag("verbose"),
+        json=parse.given("json", str),
+        save=parse.given("save", parse_save),
+        autosave=parse.flag("autosave"),
+        save_data=parse.flag("save-data"),
+        storage=parse("storage", str),
         compare=bool(compare),
         compared=compare if isinstance(compare, str) else None,
         limits=limits,
         sort=parse("sort", parse_sort),
-        columns=parse("columns", parse_columns) or COLUMNS,
+        columns=parse.given("columns", parse_columns) or COLUMNS,
         group_by=parse("group-by", parse_grouping),
         name=parse("name", parse_name),
-        time_unit=parse("time-unit", parse_time_unit),
-        histogram=_last(options["histogram"]),
-        csv=_last(options["csv"]),
+        time_unit=parse.given("time-unit", parse_time_unit),
+        histogram=parse.last("histogram"),
+        csv=parse.last("csv"),
         cprofile_top=parse("cprofile-top", parse_count),
-        cprofile_dump="benchmark" if options["cprofile-dump"] is True else options["cprofile-dump"],
+        cprofile_dump="benchmark" if options["cprofile-dump"] is True else parse.given("cprofile-dump", str),
     )
 
 
-def _measuring(parse: _OptionParser, options: Mapping[str, Any]) -> BenchmarkOptions:
+def _measuring(parse: _OptionParser) -> BenchmarkOptions:
     measuring = BenchmarkOptions(
         min_time=parse("min-time", parse_seconds),
         max_time=parse("max-time", parse_seconds),
         min_rounds=parse("min-rounds", parse_count),
-        warmup=options["warmup"] is True or parse("warmup", parse_warmup),
+        warmup=parse("warmup", lambda value: value is True or parse_warmup(value)),
         warmup_iterations=parse("warmup-iterations", parse_count),
         calibration_precision=parse("calibration-precision", parse_count),
-        disable_gc=options["disable-gc"],
-        precision=parse("precision", parse_fraction),
+        disable_gc=parse.flag("disable-gc"),
+        precision=parse.given("precision", parse_fraction),
         confidence=parse("confidence", parse_fraction),
         timer=parse("timer", parse_timer),
-        cprofile=options["cprofile"] is not None,
+        cprofile=parse.given("cprofile", parse_column) is not None,
         cprofile_loops=parse("cprofile-loops", parse_loops),
-        cprofile_column=parse("cprofile", parse_column) or DEFAULT_COLUMN,
+        cprofile_column=parse.given("cprofile", parse_column) or DEFAULT_COLUMN,
     )
-    if not options["codspeed"]:
+    if not parse.flag("codspeed"):
         return measuring
     return measuring._replace(
         min_rounds=1,
-        max_time=_or(parse("codspeed-max-time", parse_seconds), CODSPEED_MAX_TIME),
-        warmup_time=_or(parse("codspeed-warmup-time", parse_seconds), CODSPEED_WARMUP_TIME),
-        max_rounds=parse("codspeed-max-rounds", parse_count),
+        max_time=_or(parse.given("codspeed-max-time", parse_seconds), CODSPEED_MAX_TIME),
+        warmup_time=_or(parse.given("codspeed-warmup-time", parse_seconds), CODSPEED_WARMUP_TIME),
+        max_rounds=parse.given("codspeed-max-rounds", parse_count),
     )
 
 
 class _OptionParser:
-    """Parses the value of an option; errors name the flag. None: the option was not given."""
+    """Parses the value of an option; errors name the flag."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, object]) -> None:
         self._options = options
 
-    def __call__(self, name: str, parse: Callable[[object], Any]) -> Any:
+    def __call__(self, name: str, parse: Callable[[object], T]) -> T:
+        """Return the value of an option that has a default."""
+        return self._parsed(name, self._options[name], parse)
+
+    def given(self, name: str, parse: Callable[[object], T]) -> T | None:
+        """Return the value of an option without a default; None if it was not given."""
         value = self._options[name]
         return None if value is None else self._parsed(name, value, parse)
 
-    def each(self, name: str, parse: Callable[[object], Any]) -> Sequence[Any]:
-        return [self._parsed(name, value, parse) for value in self._options[name] or ()]
+    def flag(self, name: str) -> bool:
+        return bool(self._options[name])
+
+    def each(self, name: str, parse: Callable[[object], T]) -> list[T]:
+        """Return all values of an option that may be repeated."""
+        values = self._options[name]
+        return [self._parsed(name, value, parse) for value in values] if isinstance(values, list | tuple) else []
+
+    def last(self, name: str) -> str | None:
+        """Return the last value of an option that may be repeated; None if it was not given."""
+        return next(reversed(self.each(name, str)), None)
 
     @staticmethod
-    def _parsed(name: str, value: object, parse: Callable[[object], Any]) -> Any:
+    def _parsed(name: str, value: object, parse: Callable[[object], T]) -> T:
         try:
             return parse(value)
         except SettingError as error:
@@ -172,10 +188,6 @@ def _refuse_path(flag: str, value: object, path_like: Callable[[str], bool]) -> 
                 f"{text!r} is a test path that was read as the value of the option: write the path first, or {flag}=VALUE",
                 flag,
             )
-
-
-def _last(values: Sequence[str] | None) -> str | None:
-    return values[-1] if values else None
 
 
 def _or(value: float | None, default: float) -> float:

@@ -28,9 +28,9 @@ class Round(NamedTuple):
 
     iterations: int
     recorded: bool
-    """Whether the duration is part of the result."""
+    """True if the duration is part of the result."""
     with_result: bool = False
-    """Whether to return the result of the one call. Otherwise results are freed while the timer runs, as part of the call."""
+    """True: return the result of the one call. Otherwise results are freed while the timer runs, as part of the call."""
 
 
 Plan = Generator[Round, float, None]

@@ -28,9 +28,9 @@ class BenchmarkResult:
         self.iterations = iterations
         self.stats = Stats()
         self.cprofile_stats: ProfileStats | None = None
-        """The profile of one more call, where it was wanted ..."""
+        """The profile of one more call, if one was requested."""
         self.cprofile_column = ""
-        """... and the column by which its functions are chosen."""
+        """Column by which the functions of the profile are chosen."""
 
     @property
     def has_error(self) -> bool:
@@ -53,7 +53,7 @@ class BenchmarkResult:
         """Take the profile of calls that were made after the measurement."""
         self.cprofile_stats, self.cprofile_column = stats, column
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> Any:
         try:
             return self[key]
         except AttributeError:
@@ -67,12 +67,12 @@ class BenchmarkResult:
 
     def as_dict(
         self, include_data: bool = True, flat: bool = False, stats: bool = True, cprofile: str | None = None
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Return an element of `benchmarks` in pytest-benchmark's files; `flat`: with the statistics at the top level.
 
         `cprofile` is the column by which the functions of a profile are chosen; by default the benchmark's own.
         """
-        result: dict[str, Any] = {
+        result: dict[str, object] = {
             "group": self.group,
             "name": self.name,
             "fullname": self.fullname,
@@ -86,7 +86,7 @@ class BenchmarkResult:
 
             result["cprofile"] = rows_of(self.cprofile_stats, cprofile or self.cprofile_column, MAX_SAVED)
         if stats:
-            numbers: dict[str, Any] = dict(self.stats.as_dict())
+            numbers: dict[str, object] = dict(self.stats.as_dict())
             if include_data:
                 numbers["data"] = self.stats.data
             numbers["iterations"] = self.iterations

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.git import git_or_empty
@@ -73,7 +73,7 @@ def source_name(storage: Path, file: Path) -> str:
     return "/".join(parts)
 
 
-def machine_info() -> dict[str, Any]:
+def machine_info() -> dict[str, object]:
     """Return facts about this machine and interpreter."""
 
     facts = current_machine().facts
@@ -92,7 +92,7 @@ def machine_info() -> dict[str, Any]:
     }
 
 
-def commit_info(folder: Path, project: str = "") -> dict[str, Any]:
+def commit_info(folder: Path, project: str = "") -> dict[str, object]:
     """Return facts about the revision that is checked out in `folder`."""
     commit = git_or_empty(folder, "rev-parse", "HEAD")
     branch = git_or_empty(folder, "rev-parse", "--abbrev-ref", "HEAD") or "(unknown)"
@@ -108,7 +108,7 @@ def commit_info(folder: Path, project: str = "") -> dict[str, Any]:
     }
 
 
-def autosave_name(commit: dict[str, Any], stamp: str) -> str:
+def autosave_name(commit: Mapping[str, object], stamp: str) -> str:
     """Return the name of a run that is saved without one."""
     return "_".join([str(commit["id"]), stamp, *(["uncommitted-changes"] if commit["dirty"] else [])])
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from pytest_perfguard.compat.call import Arguments, BenchmarkCall, RoundSpec
 from pytest_perfguard.compat.fixture import BenchmarkFixture
@@ -22,6 +22,8 @@ from pytest_perfguard.compat.plan import Round, plan_call, plan_rounds, resoluti
 from pytest_perfguard.compat.result import BenchmarkResult
 from pytest_perfguard.core.measurement_points import PointServer
 
+T = TypeVar("T")
+
 _ONE_CALL: Final = Round(1, recorded=True, with_result=True)
 
 
@@ -30,9 +32,9 @@ class Strategy(Protocol):
 
     measures: bool
 
-    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any: ...
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object: ...
 
-    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any: ...
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object: ...
 
 
 class Disabled:
@@ -40,15 +42,15 @@ class Disabled:
 
     measures = False
 
-    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         args, kwargs = call.arguments()
         result = call.target(*args, **kwargs)
         refuse_coroutine(result)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         args, kwargs = await call.arguments_async()
-        return await call.target(*args, **kwargs)
+        return await call.coroutine_function(*args, **kwargs)
 
 
 class RunOnce:
@@ -59,7 +61,7 @@ class RunOnce:
     def __init__(self, options: BenchmarkOptions) -> None:
         self._options = options
 
-    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         arguments = call.arguments()
         seconds, result = Stopwatch(time.perf_counter).time_calls(call, arguments, _ONE_CALL)
         refuse_coroutine(result)
@@ -67,7 +69,7 @@ class RunOnce:
         call.finish(arguments)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         arguments = await call.arguments_async()
         seconds, result = await Stopwatch(time.perf_counter).time_awaits(call, arguments, _ONE_CALL)
         self._record(fixture, seconds)
@@ -95,7 +97,7 @@ class InProcess:
         self._resolution = resolution
         self._now = now
 
-    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         if fixture.disabled:  # by the test itself
             return Disabled().run(fixture, call, spec)
         rounds = self._rounds(spec)
@@ -114,7 +116,7 @@ class InProcess:
         call.finish(arguments)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         if fixture.disabled:
             return await Disabled().run_async(fixture, call, spec)
         rounds = self._rounds(spec)
@@ -129,7 +131,7 @@ class InProcess:
             return rounds.result
         arguments = await call.arguments_async()
         args, kwargs = arguments
-        result = await call.target(*args, **kwargs)
+        result = await call.coroutine_function(*args, **kwargs)
         await call.finish_async(arguments)
         return result
 
@@ -163,7 +165,7 @@ class Measurer(PointServer, Protocol):
 
 
 class Delegated:
-    """In a measuring process: make the call the test's measurement point. The controller decides how often it is made."""
+    """Strategy of a measuring process: the call is the test's measurement point, and the controller plans its rounds."""
 
     measures = True
 
@@ -171,11 +173,11 @@ class Delegated:
         self._options = options
         self._measurer = measurer
 
-    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    def run(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         if not call.has_setup_or_teardown:
-            result = self._measurer.measure(_plain_call(call), "")
+            result = self._measurer.measure(_bound(call.target, call.arguments()), "")
         else:
-            prepared = _PreparedCall(call)
+            prepared = _PreparedCall(call, call.target)
             try:
                 result = self._measurer.measure(prepared.call, "", prepared.prepare)
             finally:
@@ -184,11 +186,11 @@ class Delegated:
         self._record(fixture)
         return result
 
-    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> Any:
+    async def run_async(self, fixture: BenchmarkFixture, call: BenchmarkCall, spec: RoundSpec | None) -> object:
         if not call.has_setup_or_teardown:
-            result = await self._measurer.measure_async(_plain_call(call), "")
+            result = await self._measurer.measure_async(_bound(call.coroutine_function, call.arguments()), "")
         else:
-            prepared = _PreparedCall(call)
+            prepared = _PreparedCall(call, call.coroutine_function)
             try:
                 result = await self._measurer.measure_async(prepared.call, "", prepared.prepare_async)
             finally:
@@ -204,15 +206,16 @@ class SetupMissing(RuntimeError):
     """A call was made without its `setup`, which prepares one call: the measurer must make one call per round."""
 
 
-class _PreparedCall:
+class _PreparedCall(Generic[T]):
     """A call whose `setup` provides the arguments of the next round, and whose `teardown` gets those of the last one."""
 
-    def __init__(self, call: BenchmarkCall) -> None:
+    def __init__(self, call: BenchmarkCall, target: Callable[..., T]) -> None:
         self._call = call
+        self._target = target
         self._next: Arguments | None = None
         self._due: Arguments | None = None
 
-    def call(self) -> Any:
+    def call(self) -> T:
         arguments = self._next
         if arguments is None:
             raise SetupMissing("its setup prepares one call")
@@ -220,7 +223,7 @@ class _PreparedCall:
         if self._call.has_setup:
             self._next = None
         args, kwargs = arguments
-        return self._call.target(*args, **kwargs)
+        return self._target(*args, **kwargs)
 
     def prepare(self) -> None:
         self.finish()
@@ -241,9 +244,9 @@ class _PreparedCall:
             await self._call.finish_async(due)
 
 
-def _plain_call(call: BenchmarkCall) -> Callable[[], Any]:
-    args, kwargs = call.arguments()
-    return partial(call.target, *args, **kwargs) if args or kwargs else call.target
+def _bound(target: Callable[..., T], arguments: Arguments) -> Callable[[], T]:
+    args, kwargs = arguments
+    return partial(target, *args, **kwargs) if args or kwargs else target
 
 
 def _needs_another(spec: RoundSpec | None) -> bool:

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pytest_perfguard.compat.grouping import NAME_FORMS, Group, Row, extremes
+from pytest_perfguard.compat.grouping import NAME_FORMS, Group, Row, extremes, params_of, sort_key
+from pytest_perfguard.core.json_values import as_number
 from pytest_perfguard.core.text import csv_cell, printable
 
 #: pytest-benchmark's hook `scale_unit`: (unit, rows, best, worst, sort) -> (prefix of the unit, factor).
@@ -32,7 +33,7 @@ def table_lines(
     from tabulate import tabulate
 
     for title, rows in groups:
-        ordered = sorted(rows, key=lambda row: row[sort])
+        ordered = sorted(rows, key=lambda row: sort_key(row, sort))
         best, worst = {}, {}
         for column, low, high in extremes(ordered, (*_TIMES, "ops")):
             best[column], worst[column] = low, high
@@ -55,13 +56,13 @@ def table_lines(
 
 def csv_text(groups: Sequence[Group], *, columns: Sequence[str], sort: str) -> str:
     """Return one line for each benchmark: its node id, its parameters, the columns in seconds."""
-    names = sorted({name for _title, rows in groups for row in rows for name in row["params"] or ()})
+    names = sorted({name for _title, rows in groups for row in rows for name in params_of(row)})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", *(csv_cell(f"param:{name}") for name in names), *columns])
     for _title, rows in groups:
-        for row in sorted(rows, key=lambda row: row[sort]):
-            params = row["params"] or {}
+        for row in sorted(rows, key=lambda row: sort_key(row, sort)):
+            params = params_of(row)
             cells = [row["fullname"], *(params.get(name, "") for name in names), *(row[name] for name in columns)]
             writer.writerow(map(csv_cell, cells))
     return text.getvalue()
@@ -75,8 +76,9 @@ def _name(row: Row, form: str) -> str:
 def _cell(row: Row, column: str, factors: dict[str, float], best: dict[str, float]) -> str:
     if column not in factors:
         return str(row[column])
-    shown = f"{row[column] * factors[column]:,.4f}"
-    return f"{shown} ({_times(row[column], best[column])})" if column in best else shown
+    value = as_number(row[column])
+    shown = f"{value * factors[column]:,.4f}"
+    return f"{shown} ({_times(value, best[column])})" if column in best else shown
 
 
 def _times(value: float, best: float) -> str:

@@ -1,4 +1,4 @@
-"""All errors of perfguard, as one tree.
+"""All errors of perfguard, as one tree. `tool_errors.py` defines those of the tools, and draws their part of the tree.
 
 PerfguardError
 |-- SettingError         an option, ini key or marker keyword has an invalid value
@@ -18,9 +18,17 @@ PerfguardError
 |-- ExpressionError      syntax error in the expression of an alert; `column` is its place
 |-- AlertError           an alert with the action "fail" fired; an AssertionError
 |-- ProtocolError        invalid message between the controller and a measuring process
-`-- ChildError           a measuring process failed
-    |-- ChildDied
-    `-- ChildTimedOut
+|-- ChildError           a measuring process failed
+|   |-- ChildDied
+|   |-- ChildTimedOut
+|   |-- NeverReady       one arm of a pair waits for a resource that the other one holds
+|   `-- ReadingFailed    an instrument failed in a measuring process
+|-- InstrumentFailed     an instrument could not take its reading
+|-- TestFailed           a test that passed its functional run failed in a measuring process
+|-- OtherTest            the base cannot run a test, or runs another one under its node id
+`-- Unprofiled           a test cannot be profiled
+
+The last six are defined where the engine raises and handles them.
 
 Errors hold their facts as attributes and build their text in `__str__`."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from pytest_perfguard.core.json_values import as_list, as_number, as_object
 
 #: The frames of a stack, outermost first, and the seconds per iteration in its innermost frame.
 Stack = tuple[tuple[str, ...], float]
@@ -32,7 +33,7 @@ class Location:
 
 @dataclass(frozen=True)
 class CallChange:
-    """How often a function was called per iteration, before and now."""
+    """Numbers of calls of a function per iteration, before and now."""
 
     before: float
     now: float
@@ -43,28 +44,28 @@ class CallChange:
 
 @dataclass(frozen=True)
 class Blame:
-    """One function, or one line, with its part of what the test lost."""
+    """A function or a line, and its part of the growth of a metric."""
 
     location: Location
     amount: float
     """In the metric's unit, per iteration."""
     calls: CallChange | None = None
-    """Of the function itself, where they differ."""
+    """Calls of the function itself, if their number differs."""
     resumed: bool = False
-    """Does `calls` count how often a generator or coroutine was resumed?"""
+    """True: `calls` counts how often a generator or coroutine was resumed."""
     caller: Location | None = None
     """The function that makes the additional calls."""
     via: Location | None = None
     """Code outside the project, called by the function, in which most of the amount lies."""
     via_calls: CallChange | None = None
-    """Of `via` by the function, where they differ."""
+    """Calls of `via` by the function, if their number differs."""
     changed: bool = False
-    """Does the diff touch the function, or the one that calls it more often?"""
+    """True: the diff touches the function, or the function that calls it more often."""
 
 
 @dataclass(frozen=True)
 class MetricExplanation:
-    """What one metric of one test lost, and which functions or lines account for it."""
+    """The growth of one metric of one test, and the functions or lines that account for it."""
 
     metric: str
     unit: str
@@ -73,9 +74,9 @@ class MetricExplanation:
     blames: tuple[Blame, ...] = ()
     """The largest first; they and the `rest` add up to the loss."""
     rest: float = 0.0
-    """What no function accounts for."""
+    """The part that no function accounts for."""
     basis: str = ""
-    """What the amounts rest on: `calls` (deterministic profile), `samples`, both, or `counts` where nothing was timed."""
+    """Source of the amounts: `calls` (deterministic profile), `samples`, `both`, or `counts` if nothing was timed."""
 
 
 @dataclass(frozen=True)
@@ -89,67 +90,76 @@ class Flame:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one test got worse."""
+    """The reasons why one test got worse."""
 
     metrics: tuple[MetricExplanation, ...] = ()
     flames: tuple[Flame, ...] = ()
-    problem: str = ""
-    """Not empty: why there are no profiles."""
+    problem: str | None = None
+    """Reason why there are no profiles; None if there are."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the report."""
-        return asdict(self)
+    def to_json(self) -> dict[str, object]:
+        """Return plain data for the report."""
+        return {**asdict(self), "problem": self.problem or ""}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Explanation:
+    def from_json(cls, data: Mapping[str, object]) -> Explanation:
         """Read what `to_json` wrote.
 
         Raises
         ------
-        KeyError, TypeError, ValueError, AttributeError, OverflowError
+        KeyError, TypeError, ValueError, OverflowError
             for other data.
         """
         return cls(
-            tuple(map(_metric, data["metrics"])),
-            tuple(Flame(str(each["label"]), _stacks(each["base"]), _stacks(each["head"])) for each in data["flames"]),
-            str(data["problem"]),
+            tuple(map(_metric, as_list(data["metrics"]))),
+            tuple(map(_flame, as_list(data["flames"]))),
+            str(data["problem"]) or None,
         )
 
 
-def _metric(data: Mapping[str, Any]) -> MetricExplanation:
+def _metric(value: object) -> MetricExplanation:
+    data = as_object(value)
     return MetricExplanation(
-        str(data["metric"]), str(data["unit"]), _number(data["loss"]), tuple(map(_blame, data["blames"])),
-        _number(data["rest"]), str(data["basis"]),
+        str(data["metric"]), str(data["unit"]), as_number(data["loss"]), tuple(map(_blame, as_list(data["blames"]))),
+        as_number(data["rest"]), str(data["basis"]),
     )  # fmt: skip
 
 
-def _blame(data: Mapping[str, Any]) -> Blame:
+def _flame(value: object) -> Flame:
+    data = as_object(value)
+    return Flame(str(data["label"]), _stacks(data["base"]), _stacks(data["head"]))
+
+
+def _blame(value: object) -> Blame:
+    data = as_object(value)
     location = _location(data["location"])
     if location is None:
         raise ValueError("location is null, expected an object")
     return Blame(
-        location, _number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
+        location, as_number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
         _location(data["via"]), _calls(data["via_calls"]), data["changed"] is True,
     )  # fmt: skip
 
 
-def _location(data: Mapping[str, Any] | None) -> Location | None:
-    return None if data is None else Location(str(data["file"]), int(data["line"]), str(data["name"]), int(data["end"]))
+def _location(value: object) -> Location | None:
+    if value is None:
+        return None
+    data = as_object(value)
+    line, end = (int(as_number(data[name])) for name in ("line", "end"))
+    return Location(str(data["file"]), line, str(data["name"]), end)
 
 
-def _calls(data: Mapping[str, Any] | None) -> CallChange | None:
-    return None if data is None else CallChange(_number(data["before"]), _number(data["now"]))
+def _calls(value: object) -> CallChange | None:
+    if value is None:
+        return None
+    data = as_object(value)
+    return CallChange(as_number(data["before"]), as_number(data["now"]))
 
 
-def _stacks(data: Sequence[Any]) -> tuple[Stack, ...]:
-    return tuple((tuple(map(str, frames)), _number(seconds)) for frames, seconds in data)
-
-
-def _number(value: Any) -> float:
-    number = float(value)
-    if not abs(number) < 1e300:
-        raise ValueError(f"{value!r:.60} is out of range")
-    return number
+def _stacks(value: object) -> tuple[Stack, ...]:
+    return tuple(
+        (tuple(map(str, as_list(frames))), as_number(seconds)) for frames, seconds in map(as_list, as_list(value))
+    )
 
 
 def _count(calls: float) -> str:

@@ -43,9 +43,8 @@ def git_or_empty(folder: Path, *arguments: str) -> str:
         return ""
 
 
-def git_lookup(folder: Path, *arguments: str) -> str:
-    """Return the output of the command, stripped; "" if it fails without a message, as git does if there is nothing to
-    find.
+def git_lookup(folder: Path, *arguments: str) -> str | None:
+    """Return the output of the command, stripped; None if it fails without a message: then there is nothing to find.
 
     Raises
     ------
@@ -55,7 +54,7 @@ def git_lookup(folder: Path, *arguments: str) -> str:
     done = _run(folder, arguments)
     if done.returncode and done.stderr.strip():
         raise _failure(arguments, done)
-    return "" if done.returncode else done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def is_installed() -> bool:

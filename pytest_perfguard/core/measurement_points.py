@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pytest_perfguard.core.units import parse_percent
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class SpeedClaim(NamedTuple):
@@ -76,23 +77,23 @@ class CallOnce:
         return "idle"
 
 
-class NamedCall(Generic[R]):
+class NamedCall(Generic[R_co]):
     """A call of a test with a name, made by `perf_monitor.named(...)`."""
 
-    def __init__(self, server: PointServer, name: str, call: Callable[[], R]) -> None:
+    def __init__(self, server: PointServer, name: str, call: Callable[[], R_co]) -> None:
         self._server = server
         self._call = call
         self.name = name
 
-    def measure(self) -> R:
+    def measure(self) -> R_co:
         """Measure the call under this name, as `perf_monitor.measure` does: `time:NAME`."""
-        return cast(R, self._server.measure(self._call, self.name))
+        return cast(R_co, self._server.measure(self._call, self.name))
 
-    async def measure_async(self) -> Any:
+    async def measure_async(self: NamedCall[Awaitable[R]]) -> R:
         """Measure the call under this name, as `perf_monitor.measure_async` does."""
-        return await self._server.measure_async(cast("Callable[[], Awaitable[object]]", self._call), self.name)
+        return cast(R, await self._server.measure_async(self._call, self.name))
 
-    def faster_than(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
+    def faster_than(self, rival: NamedCall[object], *, by: str | float = 1.0) -> None:
         """Claim that this call takes less time than `rival`. Every measuring mode judges the claim; a false one fails the test.
 
         Both calls are made in turn in one process, in slices of half a millisecond. The process is the unit of inference: further
@@ -105,13 +106,13 @@ class NamedCall(Generic[R]):
         """
         self._server.measure_claim(self._call, rival._call, self._claim(rival, by))
 
-    async def faster_than_async(self, rival: NamedCall[Any], *, by: str | float = 1.0) -> None:
+    async def faster_than_async(
+        self: NamedCall[Awaitable[object]], rival: NamedCall[Awaitable[object]], *, by: str | float = 1.0
+    ) -> None:
         """Make the claim of `faster_than` for two coroutine functions, in the running event loop."""
-        mine = cast("Callable[[], Awaitable[object]]", self._call)
-        theirs = cast("Callable[[], Awaitable[object]]", rival._call)
-        await self._server.measure_claim_async(mine, theirs, self._claim(rival, by))
+        await self._server.measure_claim_async(self._call, rival._call, self._claim(rival, by))
 
-    def _claim(self, rival: NamedCall[Any], by: str | float) -> SpeedClaim:
+    def _claim(self, rival: NamedCall[object], by: str | float) -> SpeedClaim:
         return SpeedClaim(self.name, rival.name, factor_of(by))
 
     def __repr__(self) -> str:

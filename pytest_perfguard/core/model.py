@@ -186,8 +186,8 @@ class Pairing:
     """As the user would write it."""
     measurement: Measurement
     """Measurement of the base."""
-    why: str
-    """The question that the baseline file left open; empty where the user asked for the pair."""
+    why: str | None
+    """The question that the baseline file left open; None where the user requested the pair."""
     pinned: bool
     """Both arms were kept on one CPU. A test that runs in parallel is not."""
 
@@ -208,7 +208,7 @@ class Comparison:
     broken: str | None = None
     """Error report of a test that could not be measured, which fails the test; None otherwise."""
     explanation: Explanation | None = None
-    """Where the time and the memory went; None: the sides were not profiled."""
+    """The functions and lines behind the change; None: the sides were not profiled."""
 
     @property
     def outcome(self) -> Outcome:

@@ -7,7 +7,7 @@ run loads this module, hence named tuples: the definition of a dataclass takes f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pytest_perfguard.core.parsers import (
     DEFAULT_FLOOR,
@@ -34,7 +34,7 @@ class OptionSpec(NamedTuple):
     """One setting. `parse` converts the user's value, and raises `SettingError` if it is not valid."""
 
     name: str
-    parse: Callable[[object], Any]
+    parse: Callable[[object], object]
     default: object
     help: str
     metavar: str | None = None

@@ -41,12 +41,12 @@ class Settings(NamedTuple):
 
     @property
     def has_limits(self) -> bool:
-        """Whether there is an absolute limit, which needs no baseline."""
+        """True if there is an absolute limit, which needs no baseline."""
         return any(getattr(self, keyword) is not None for keyword in (*LIMIT_KEYWORDS.values(), "max_p95"))
 
     @property
     def checks_leaks(self) -> bool:
-        """Whether a leak check calls the test repeatedly."""
+        """True if a leak check calls the test repeatedly."""
         return self.leaks or self.max_rss_growth is not None
 
     def for_pairs(self) -> Settings:

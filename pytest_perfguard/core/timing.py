@@ -11,7 +11,7 @@ class Timing(NamedTuple):
     wall_ns: int
     cpu_ns: int
     cpu_includes_children: bool = False
-    """Whether `cpu_ns` already includes the CPU time of child processes."""
+    """True if `cpu_ns` already includes the CPU time of child processes."""
     lost_ns: int = 0
     """Part of the wall time during which other processes had the CPU."""
 

@@ -7,7 +7,9 @@ PerfguardError
 |   |-- PoolClosed       the pool is closed, or is being closed
 |   `-- NotLent          a released object is not in use
 |-- CacheError           an operation of a cache failed
-|   `-- CacheValueError  a key or a value cannot be stored and restored unchanged
+|   |-- CacheValueError  a key or a value cannot be stored and restored unchanged
+|   |-- BrokenFile       the file was not a database, and has been moved aside
+|   `-- UnwritableDisk   the disk is full, or does not accept what is written
 |-- BatchError           a batch cannot be processed
 |   |-- BatchTimeout     no result, or no room in the queue, within the time limit
 |   |-- BatchClosed      the processor is closed

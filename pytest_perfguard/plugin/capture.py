@@ -1,4 +1,4 @@
-"""What pytest captures of a test's log records and output, and how it reports a failure, for the engine."""
+"""pytest's capture of a test's log records and output, and its report of a failure, for the engine."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class PerfTests(NamedTuple):
     found: list[str]
     """Node ids of all perf tests, including those that hooks left out."""
     deselected: bool
-    """Whether hooks left out any perf test."""
+    """True if hooks left out any perf test."""
     unmeasurable: list[str]
     """Node ids of marked items that cannot be called repeatedly; they stay ordinary tests."""
 
@@ -92,7 +92,7 @@ def check_distinct(tests: Mapping[pytest.Item, PerfTest]) -> None:
 
 
 def find_tests(hello: Hello, items: Iterable[pytest.Item]) -> tuple[dict[str, pytest.Item], IdentifiedTests]:
-    """In a measuring process: find the items of the tests that the controller requests. Of equal names the first counts.
+    """Find the items of the tests that the controller requests of a measuring process. Of equal names the first counts.
 
     Returns the items by the controller's names, and the reasons why other tests are not available.
     """

@@ -30,7 +30,7 @@ def with_explanations(
 ) -> dict[str, Comparison]:
     """Return the comparisons of these tests with explanations; `apart` are tests whose sides cannot be alive at once.
 
-    An explanation is an extra: whatever goes wrong becomes its text, and the verdict stands.
+    An explanation is an extra: a failure becomes its text, and the verdict stands.
     """
     root = os.fspath(rootdir)
     base, head = Arm(arms.base, arms.base.map_path(root)), Arm(arms.head, root)
@@ -39,14 +39,15 @@ def with_explanations(
         chosen = [(test, comparisons[test.nodeid]) for test in tests if (test.nodeid not in apart) is together]
         if chosen:
             try:
-                found |= explain_pairs(base, head, chosen, together=together)
+                found |= explain_pairs(base, head, chosen, summarize=error_summary, together=together)
             except Exception as error:
-                found |= {test.nodeid: Explanation(problem=explain_error(error)) for test, _comparison in chosen}
+                problem = error_summary(explain_error(error))
+                found |= {test.nodeid: Explanation(problem=problem) for test, _comparison in chosen}
     changed = changed_lines(
         git_or_empty(rootdir, "diff", "--unified=0", "--no-color", "--no-ext-diff", "--relative", commit)
     )
     return {
-        nodeid: replace(comparisons[nodeid], explanation=mark_changed(_shortened(explanation), changed))
+        nodeid: replace(comparisons[nodeid], explanation=mark_changed(explanation, changed))
         for nodeid, explanation in found.items()
     }
 
@@ -61,13 +62,10 @@ def with_counted_explanations(
     """Explain tests without a base, by a profile of this tree and the numbers of calls in the baseline file."""
     chosen = [(test, comparisons[test.nodeid], counts[test.nodeid]) for test in tests]
     try:
-        found = explain_counted(Arm(launch, os.fspath(rootdir)), chosen)
+        found = explain_counted(Arm(launch, os.fspath(rootdir)), chosen, summarize=error_summary)
     except Exception as error:
-        found = {test.nodeid: Explanation(problem=explain_error(error)) for test in tests}
-    return {
-        nodeid: replace(comparisons[nodeid], explanation=_shortened(explanation))
-        for nodeid, explanation in found.items()
-    }
+        found = {test.nodeid: Explanation(problem=error_summary(explain_error(error))) for test in tests}
+    return {nodeid: replace(comparisons[nodeid], explanation=explanation) for nodeid, explanation in found.items()}
 
 
 def with_calls(
@@ -83,8 +81,3 @@ def with_calls(
         nodeid: replace(comparisons[nodeid], measurement=replace(comparisons[nodeid].measurement, calls=calls))
         for nodeid, calls in counted.items()
     }
-
-
-def _shortened(explanation: Explanation) -> Explanation:
-    """Return the explanation with its problem, which may be the report of a failure, in one line."""
-    return replace(explanation, problem=error_summary(explanation.problem)) if explanation.problem else explanation

@@ -12,7 +12,7 @@ import pytest
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_duration
 from pytest_perfguard.plugin.output import write_text
-from pytest_perfguard.plugin.pytest_internals import is_parameter
+from pytest_perfguard.plugin.pytest_internals import is_parameter, worker_output
 
 _KEY: Final = "perfguard_setups"
 #: Maximum number of lines of each table.
@@ -76,7 +76,7 @@ class FixtureTimes:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         if hasattr(self._config, "workerinput"):
-            self._config.workeroutput[_KEY] = json.dumps(list(self._fixtures.values()))  # type: ignore[attr-defined]  # xdist
+            worker_output(self._config)[_KEY] = json.dumps(list(self._fixtures.values()))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object, error: object) -> None:

@@ -43,7 +43,8 @@ class DeferredTest:
     fingerprint: str
     """Fingerprint of the test as this process collected it."""
     shared_fixtures: tuple[str, ...] = ()
-    """Fixtures of the project that it shares with other tests: those of a wider scope than one test."""
+    """Fixtures of the project that it shares with other tests: those of a wider scope than one test. Empty in a mode without
+    pairs."""
 
     @property
     def seconds(self) -> float:
@@ -62,9 +63,9 @@ class RunState:
     renamed: dict[str, str] = field(default_factory=dict)
     """Names of tests by their node ids, where these differ: by xdist's group, or by an address."""
     deselected: bool = False
-    """Whether -k, -m, --lf or a shard plugin left out any perf test."""
+    """True if -k, -m, --lf or a shard plugin left out any perf test."""
     partial: bool = False
-    """Whether any module was skipped or failed at collection."""
+    """True if any module was skipped or failed at collection."""
     ran: list[str] = field(default_factory=list)
     """Perf tests whose functional run has ended."""
     failed: list[str] = field(default_factory=list)
@@ -100,11 +101,15 @@ class RunState:
 
 
 class FunctionalRun:
-    """Hooks around collection and the run of each test."""
+    """Hooks around collection and the run of each test.
 
-    def __init__(self, watchers: ResultWatchers | None = None) -> None:
+    `pairs`: whether tests may be measured in pairs, which needs the fixtures that they share.
+    """
+
+    def __init__(self, watchers: ResultWatchers | None = None, *, pairs: bool = True) -> None:
         self.state = RunState()
         self._watchers = watchers
+        self._pairs = pairs
         self._marked_before: dict[pytest.Item, bool] = {}
         self._limits = ProcessLimits.current()
         self._perf: dict[pytest.Item, PerfTest] = {}
@@ -187,7 +192,7 @@ class FunctionalRun:
                     source,
                     reports,
                     test.fingerprint,
-                    shared_fixtures(item),
+                    shared_fixtures(item) if self._pairs else (),
                 )
             )
         else:

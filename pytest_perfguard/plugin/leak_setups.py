@@ -1,4 +1,4 @@
-"""In a measuring process: repeated set-ups for the second leak check, and the fixtures that are set up."""
+"""Repeat set-ups in a measuring process for the second leak check, and find the fixtures that are set up."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class _Script:
 
     @property
     def loop_ended(self) -> bool:
-        """Whether the calls were made in an event loop that is closed by now."""
+        """True if the calls were made in an event loop that is closed by now."""
         return self._loop is not None and self._loop.is_closed()
 
     def send(self, message: Message) -> None:

@@ -54,6 +54,9 @@ MODES: Final[Mapping[str, ModeOption]] = {
 }
 
 
+#: The modes that may measure a test side by side with a git revision.
+PAIRING_MODES: Final = ("compare", "against")
+
 #: Not a setting and not a mode.
 SETUP: Final = ModeOption(
     "--perf-setup", "list the slowest fixtures and test set-ups of the run; works with any mode, or without one"

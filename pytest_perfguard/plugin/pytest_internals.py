@@ -38,6 +38,18 @@ def ini_value(config: pytest.Config, name: str) -> object:
     return value if is_typed else config.getini(name)
 
 
+def worker_input(config: pytest.Config) -> dict[str, object]:
+    """Return what xdist's controller passed to this worker. Only workers have it."""
+    passed: dict[str, object] = config.workerinput  # type: ignore[attr-defined]  # set by xdist
+    return passed
+
+
+def worker_output(config: pytest.Config) -> dict[str, object]:
+    """Return what this worker passes to xdist's controller at its end, to be filled. Only workers have it."""
+    passed: dict[str, object] = config.workeroutput  # type: ignore[attr-defined]  # set by xdist
+    return passed
+
+
 def is_fixture_definition(value: object) -> bool:
     """Return whether a module's attribute is a fixture.
 

@@ -72,7 +72,7 @@ class ReportWriter:
         entry = ReportedTest(
             comparison=comparison,
             sides=sides_of(comparison, record),
-            record=to_record(measurement, source=source, commit=self._commit) if measured else None,
+            record=to_record(measurement, source=source, commit=self._commit or "") if measured else None,
             file=location[0],
             line=0 if location[1] is None else location[1] + 1,
             base=base,
@@ -82,11 +82,11 @@ class ReportWriter:
         self._entries[comparison.nodeid] = entry
 
     @cached_property
-    def _commit(self) -> str:
+    def _commit(self) -> str | None:
         try:
             return current_commit(self._config.rootpath, self._mode.store.path)
         except RevisionError:  # a mode that needs the repository has raised this before any test ran
-            return ""
+            return None
 
     def write(self, *, complete: bool, notes: Iterable[str]) -> list[str]:
         """Write every requested report, and return the errors. Relative paths start at the rootdir."""
@@ -124,7 +124,7 @@ class ReportWriter:
             settings=(settings.for_pairs() if self._mode.name == "against" else settings).as_data(),
             entries=tuple(self._entries.values()),
             at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            commit=self._commit,
+            commit=self._commit or "",
             against=self._mode.against or "",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final, Protocol
 
 import pytest
 
@@ -13,10 +13,16 @@ from pytest_perfguard.plugin.pytest_internals import hooks_replaced
 RERUNFAILURES: Final = ("rerunfailures", "pytest_rerunfailures")
 
 
+class _Rerunfailures(Protocol):
+    """The module of that plugin."""
+
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> object: ...
+
+
 def attempts(item: pytest.Item, nextitem: pytest.Item | None) -> list[list[pytest.TestReport]] | None:
     """Run the item and return the reports of each attempt. None: that plugin does not repeat this item, and it did not run."""
     plugins = filter(None, map(item.config.pluginmanager.get_plugin, RERUNFAILURES))
-    plugin: Any = next(plugins, None)  # a module of another project
+    plugin: _Rerunfailures | None = next(plugins, None)
     if plugin is None:
         return None
     found: list[list[pytest.TestReport]] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, Protocol
 
 import pytest
 
@@ -26,6 +26,18 @@ _Call = pytest.CallInfo[None]
 
 class PerformanceFailure(AssertionError):
     """Exception in `call.excinfo` of a test that fails by its verdict."""
+
+
+class _AllureCache(Protocol):
+    _items: dict[int, object]
+
+    def pop(self, nodeid: str) -> object: ...
+
+
+class _AllureListener(Protocol):
+    """The part of allure's listener that holds results until they are written."""
+
+    _cache: _AllureCache
 
 
 @dataclass
@@ -66,8 +78,8 @@ class ResultWatchers:
     def passed(self, item: pytest.Item) -> None:
         """Keep the result of this test until its verdict: its functional run has ended."""
         listener = self._manager.get_plugin(_ALLURE)
-        cache: Any = getattr(listener, "_cache", None)  # allure's own
-        if hasattr(cache, "pop"):  # allure would write the result now
+        cache: _AllureCache | None = getattr(listener, "_cache", None)
+        if cache is not None and hasattr(cache, "pop"):  # allure would write the result now
             self._deferred[item.nodeid].allure = cache.pop(item.nodeid)
 
     def report(self, nodeid: str, reports: list[pytest.TestReport]) -> None:
@@ -76,8 +88,9 @@ class ResultWatchers:
         if deferred is None:
             return
         if deferred.allure is not None:
-            listener: Any = self._manager.get_plugin(_ALLURE)
-            listener._cache._items[id(deferred.item.nodeid)] = deferred.allure
+            listener: _AllureListener | None = self._manager.get_plugin(_ALLURE)
+            if listener is not None:
+                listener._cache._items[id(deferred.item.nodeid)] = deferred.allure
         final = {report.when: report for report in reports}
         for call, report in deferred.phases:
             self._report_phase(deferred.item, call, final.get(report.when, report))

@@ -16,6 +16,7 @@ from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
+from pytest_perfguard.engine.runner.pair_workers import PairOptions
 from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
@@ -66,7 +67,7 @@ class Schedule:
         self.alone: dict[str, Measurement] = {}
         """Measurements of tests by themselves, with the machine's speed, including tests whose verdict is a pair's."""
         self._unsettled: dict[str, str] = {}
-        """By node id: why measuring in pairs did not settle the verdict."""
+        """By node id, the reason why measuring in pairs did not settle the verdict."""
         self.processes = 0
         self.remarks: list[str] = []
         """Notes on the tests that were measured side by side, or the reason why they were not."""
@@ -154,9 +155,9 @@ class Schedule:
         waiting = [test for test in tests if test.nodeid in known and not known[test.nodeid].broken]
         if not waiting:
             return
-        most = sum(leak_budget(test.settings) for test in waiting)
+        limit = sum(leak_budget(test.settings) for test in waiting)
         self._announce(
-            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s"
+            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {limit:.0f} s"
         )
         leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress)
         try:
@@ -182,23 +183,19 @@ class Schedule:
 
         self._announce(f"perf: checking out {batch.revision.label}")
         with prepare_arms(batch.revision, self._launch, suite, build) as arms:
-            runner = PairRunner(
-                [self._with_known_conditions(test) for test in batch.tests], arms.base, arms.head, judge, arms.audit,
-                revision=batch.revision.label, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
-                summarize=error_summary, exists_at_base=arms.base_tests.has,
+            options = PairOptions(
+                arms.base, arms.head, judge, arms.audit, revision=batch.revision.label, reasons=batch.reasons,
+                summarize=error_summary, report_progress=self._on_progress, max_passes=MAX_PAIRS,
             )  # fmt: skip
+            tests = [self._with_known_conditions(test) for test in batch.tests]
+            runner = PairRunner(tests, options, exists_at_base=arms.base_tests.has)
             self._run_pairs(runner)
             self.remarks += arms.remarks(batch.revision)
             if collided := [test for test in batch.tests if test.nodeid in runner.collisions]:
                 self._announce(
                     "perf: some tests need a resource that exists only once: measuring them with one arm at a time"
                 )
-                one_at_a_time = AlternatingRunner(
-                    collided, arms.base, arms.head, judge, arms.audit, revision=batch.revision.label,
-                    collisions=runner.collisions, reasons=batch.reasons, report_progress=self._on_progress, max_passes=MAX_PAIRS,
-                    summarize=error_summary,
-                )  # fmt: skip
-                self._run_pairs(one_at_a_time)
+                self._run_pairs(AlternatingRunner(collided, options, collisions=runner.collisions))
             self._explain(batch, arms, {test.nodeid for test in collided})
 
     def _explain(self, batch: PairedBatch, arms: Arms, apart: Collection[str]) -> None:
@@ -259,7 +256,7 @@ class Schedule:
 
 
 def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:
-    """Is the test to be profiled on both sides?"""
+    """Return whether the test is profiled on both sides."""
     if comparison is None or comparison.pairing is None or comparison.broken or test.settings.explain == "off":
         return False
     return test.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
@@ -270,5 +267,5 @@ def _is_measured(comparison: Comparison | None) -> bool:
 
 
 def _is_worse_alone(comparison: Comparison | None) -> bool:
-    """Is it a regression by the baseline file alone?"""
+    """Return whether the verdict is a regression by the baseline file alone."""
     return comparison is not None and comparison.pairing is None and comparison.verdict is Verdict.REGRESSION

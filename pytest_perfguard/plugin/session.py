@@ -23,7 +23,7 @@ from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, 
 from pytest_perfguard.plugin.modes import open_mode
 from pytest_perfguard.plugin.modes.base import Mode
 from pytest_perfguard.plugin.modes.baseline import BaselineMode
-from pytest_perfguard.plugin.options import MODES, run_settings, settings_for_test, unnamed_plugins
+from pytest_perfguard.plugin.options import MODES, PAIRING_MODES, run_settings, settings_for_test, unnamed_plugins
 from pytest_perfguard.plugin.outcomes import apply_verdict, missing_report, status_of
 from pytest_perfguard.plugin.output import usage_error, write_command, write_text
 from pytest_perfguard.plugin.reports import ReportWriter, check_reports
@@ -49,7 +49,7 @@ def register(config: pytest.Config, mode: str) -> None:
     if not (is_worker or is_controller):  # a worker of xdist ends before the verdicts
         watchers = config.stash[WATCHERS] = ResultWatchers(config)
         manager.register(watchers, "perfguard-watching")
-    functional = FunctionalRun(watchers)
+    functional = FunctionalRun(watchers, pairs=mode in PAIRING_MODES)
     if is_worker:
         manager.register(functional, "perfguard-ordinary")
         manager.register(XdistWorkerChannel(config, functional), "perfguard-wire")
@@ -82,7 +82,7 @@ class MeasuringPhase:
         self._processes = 0
         self._seconds = 0.0
         self._nothing_judged: str | None = None
-        """Why the run has no verdicts."""
+        """Reason why the run has no verdicts."""
         self._remarks: list[str] = []
         self._problems: list[str] = []
         """Errors that end the run with exit status 4, after all results are reported and saved."""

@@ -53,7 +53,7 @@ def restrict_plugins(manager: pytest.PytestPluginManager) -> None:
 
 
 def mute_reports(manager: pytest.PytestPluginManager) -> None:
-    """Have no plugin receive reports, pytest's own included: reporters keep every report, of each of thousands of calls.
+    """Send reports to no plugin, pytest's own included: reporters keep every report, of each of thousands of calls.
 
     Call this when collection has ended, since conftest files are plugins, too.
     """

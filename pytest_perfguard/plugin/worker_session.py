@@ -196,7 +196,7 @@ class MeasuringSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        """Run without logging reports. Being a hook, it is subject to warning filters and the like, as in the functional run."""
+        """Run the test without logging reports: as a hook, so that warning filters apply as in the functional run."""
         self._reports = run_test(item, nextitem)
         return True
 
@@ -273,7 +273,7 @@ class MeasuringSession:
 
 @contextlib.contextmanager
 def _unfrozen(*, capture: RunnerCapture, output: bool, records: bool) -> Iterator[None]:
-    """As `isolate`, but without freezing the garbage collector: the objects of a set-up must be collected after its teardown."""
+    """Isolate as `isolate` does, without freezing the objects: those of a set-up must be collected after its teardown."""
     with suppress_capture(capture=capture, output=output, records=records), pause_tracers():
         yield
 

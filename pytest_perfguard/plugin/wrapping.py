@@ -7,13 +7,11 @@ import functools
 import inspect
 import unittest
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import pytest
 
-#: `Any`: a test function may return anything, and the wrapper returns it.
-Measure = Callable[[Callable[[], Any]], Any]
-MeasureAsync = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+Measure = Callable[[Callable[[], object]], object]
+MeasureAsync = Callable[[Callable[[], Awaitable[object]]], Awaitable[object]]
 
 
 @contextlib.contextmanager
@@ -35,7 +33,7 @@ def wrapped_function(item: pytest.Function, measure: Measure, measure_async: Mea
             vars(instance).pop(item.name, None)
 
 
-def _same_kind(function: Callable[..., Any], measure: Measure, measure_async: MeasureAsync) -> Callable[..., Any]:
+def _same_kind(function: Callable[..., object], measure: Measure, measure_async: MeasureAsync) -> Callable[..., object]:
     """Return the wrapper: a coroutine function for a coroutine function, otherwise a plain function."""
     if inspect.iscoroutinefunction(function):
 

@@ -9,16 +9,57 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Protocol, TypedDict, cast
 
 import pytest
 
 from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, RunState
+from pytest_perfguard.plugin.pytest_internals import worker_input
 
 _KEY = "perfguard"
 
-# `Any` in this file: objects of xdist and execnet, which are optional, and the messages.
+
+class _Channel(Protocol):
+    """A channel of execnet."""
+
+    def send(self, item: object) -> None: ...
+
+    def setcallback(self, callback: Callable[[_Message], object]) -> None: ...
+
+
+class _Gateway(Protocol):
+    """A gateway of execnet."""
+
+    def newchannel(self) -> _Channel: ...
+
+
+class _WorkerNode(Protocol):
+    """A worker as xdist's controller sees it."""
+
+    gateway: _Gateway
+    workerinput: dict[str, object]
+
+
+class _TestData(TypedDict):
+    """A `DeferredTest` as plain data."""
+
+    nodeid: str
+    path: str
+    location: tuple[str, int | None, str]
+    marker: str
+    source: str
+    fingerprint: str
+    shared_fixtures: list[str]
+    reports: list[object]
+
+
+class _Message(TypedDict):
+    """Message of a worker: the fields of its `RunState`, with the deferred tests apart."""
+
+    state: dict[str, object]
+    deferred: list[_TestData]
 
 
 class XdistWorkerChannel:
@@ -27,7 +68,7 @@ class XdistWorkerChannel:
     def __init__(self, config: pytest.Config, functional: FunctionalRun) -> None:
         self._config = config
         self._functional = functional
-        self._channel: Any = config.workerinput[_KEY]  # type: ignore[attr-defined]  # set by xdist
+        self._channel = cast("_Channel", worker_input(config)[_KEY])
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
@@ -49,9 +90,10 @@ class XdistWorkerChannel:
         state, self._functional.state = self._functional.state, RunState()
         if state == RunState():  # not a perf test
             return
-        self._channel.send(vars(state) | {"deferred": [self._to_data(test) for test in state.deferred]})
+        tests = [self._to_data(test) for test in state.deferred]
+        self._channel.send(_Message(state=vars(replace(state, deferred=[])), deferred=tests))
 
-    def _to_data(self, test: DeferredTest) -> dict[str, object]:
+    def _to_data(self, test: DeferredTest) -> _TestData:
         serialize = self._config.hook.pytest_report_to_serializable
         return {
             "nodeid": test.nodeid,
@@ -72,10 +114,10 @@ class XdistControllerChannel:
     def __init__(self, config: pytest.Config, state: RunState) -> None:
         self._config = config
         self._state = state
-        self._received: deque[tuple[object, dict[str, Any]]] = deque()
+        self._received: deque[tuple[_WorkerNode, _Message]] = deque()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
+    def pytest_configure_node(self, node: _WorkerNode) -> None:
         channel = node.gateway.newchannel()
         node.workerinput[_KEY] = channel
         # Called in execnet's receiver thread, so it only queues the message.
@@ -110,10 +152,13 @@ class XdistControllerChannel:
     def _add_received(self) -> None:
         while self._received:
             node, data = self._received.popleft()
-            deferred = [self._from_data(item, node) for item in data["deferred"]]
-            self._state.add(RunState(**data | {"deferred": deferred}))
+            state = RunState(deferred=[self._from_data(test, node) for test in data["deferred"]])
+            for name, value in data["state"].items():
+                if name != "deferred":
+                    setattr(state, name, value)
+            self._state.add(state)
 
-    def _from_data(self, data: dict[str, Any], node: object) -> DeferredTest:
+    def _from_data(self, data: _TestData, node: _WorkerNode) -> DeferredTest:
         restore = self._config.hook.pytest_report_from_serializable
         path, line, name = data["location"]
         reports = [restore(config=self._config, data=report) for report in data["reports"]]

@@ -13,7 +13,7 @@ from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.report.document import MetricSides, Report, ReportedTest
 
-PAIRING = Pairing("HEAD", Measurement(processes=4), "", pinned=True)
+PAIRING = Pairing("HEAD", Measurement(processes=4), None, pinned=True)
 
 
 def trial(*words: Verdict, ratios: tuple[float, ...] = (0.001, -0.002, 0.0, 0.001), least: float = 1e-4) -> Report:

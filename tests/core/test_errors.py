@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
+import pytest_perfguard
+from pytest_perfguard.core import errors, tool_errors
 from pytest_perfguard.core.errors import (
     BaselineMissing,
     BaselineUnreadable,
@@ -50,3 +55,33 @@ def test_a_dead_process_says_how_it_died(status, text):
 
 def test_a_time_limit_is_named():
     assert "within the time limit of 60 s" in str(ChildTimedOut("measuring t", limit=60.0))
+
+
+def drawn_tree():
+    """Yield (error, its parent) of the trees in the docstrings."""
+    for module in (errors, tool_errors):
+        above = ["PerfguardError"]
+        for line in module.__doc__.splitlines():
+            if match := re.match(r"((?:\|   |    )*)[|`]-- (\w+)", line):
+                depth = len(match[1]) // 4 + 1
+                yield match[2], above[depth - 1]
+                above[depth:] = [match[2]]
+
+
+def defined_errors():
+    """Return the base classes of every error of the package by its name."""
+    files = Path(pytest_perfguard.__file__).parent.rglob("*.py")
+    classes = [
+        node for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)
+    ]
+    bases = {node.name: {base.id for base in node.bases if isinstance(base, ast.Name)} for node in classes}
+    known = {"PerfguardError"}
+    while more := {name for name, above in bases.items() if above & known} - known:
+        known |= more
+    return {name: bases[name] for name in known if not name.startswith("_") and name != "PerfguardError"}
+
+
+def test_the_trees_in_the_docstrings_are_complete():
+    drawn, defined = dict(drawn_tree()), defined_errors()
+    assert sorted(drawn) == sorted(defined)
+    assert [name for name, parent in drawn.items() if parent not in defined[name]] == []

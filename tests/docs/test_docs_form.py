@@ -12,10 +12,7 @@ from tests.docs.documents import PAGES, ROOT, blocks
 WIDTH = 100
 #: Pages whose prose is wrapped.
 WRAPPED = {
-    **{
-        name: PAGES[name]
-        for name in ("README.md", "index.md", "first-steps.md", "ci.md", "security.md", "architecture.md")
-    },
+    **PAGES,
     **{name: (ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "CHANGELOG.md")},
 }
 KEYS = {spec.ini for spec in OPTION_SPECS if spec.option}

@@ -6,7 +6,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from numpy import float64, intp
+    from numpy.typing import NDArray
 
 #: Smallest number of values of a level: one or two may result from a disturbed machine.
 MIN_LEVEL_LENGTH: Final = 3
@@ -75,13 +79,14 @@ def energy_split(values: Sequence[float]) -> int | None:
     return at
 
 
-def _energy(sums: Any, split: Any, end: int) -> Any:
+def _energy(sums: NDArray[float64], split: NDArray[intp], end: int) -> NDArray[float64]:
     left, right = split, end - split
     inside_left = sums[split, split]
     across = sums[split, end] - inside_left
     inside_right = sums[end, end] - 2 * sums[split, end] + inside_left
     apart = 2 * across / (left * right) - inside_left / (left * (left - 1)) - inside_right / (right * (right - 1))
-    return left * right / end * apart
+    distances: NDArray[float64] = left * right / end * apart
+    return distances
 
 
 def _proposed(series: Sequence[float], begin: int, end: int) -> list[int]:

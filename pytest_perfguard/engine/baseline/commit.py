@@ -17,8 +17,8 @@ from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.schema import record_text
 
 
-def current_commit(folder: Path, besides: Path | None = None) -> str:
-    """Return the revision checked out in `folder`, with `+` appended if files differ from it; "" outside git.
+def current_commit(folder: Path, besides: Path | None = None) -> str | None:
+    """Return the revision checked out in `folder`, with `+` appended if files differ from it; None outside git.
 
     Changes of the file `besides` do not count: recording a baseline changes the baseline file.
 
@@ -28,11 +28,11 @@ def current_commit(folder: Path, besides: Path | None = None) -> str:
         if git refuses to use the repository.
     """
     if not is_installed():
-        return ""
+        return None
     top = find_repository(folder)
-    head = git_lookup(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD") if top is not None else ""
-    if top is None or not head:  # no head: nothing was committed so far
-        return ""
+    head = git_lookup(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD") if top is not None else None
+    if top is None or head is None:  # no head: nothing was committed so far
+        return None
     try:
         excluded = [f":(exclude){besides}"] if besides is not None and besides.is_relative_to(top) else []
         changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", *excluded)

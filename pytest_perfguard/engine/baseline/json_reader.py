@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final, TypeGuard
 
 from pytest_perfguard.core.errors import BaselineUnreadable, UnreadableFile
+from pytest_perfguard.core.json_values import JsonObject, JsonValue
 
 _NUMBERS: Final = frozenset({int, float})
 #: Results calculated from larger numbers may not be finite. NaN cannot occur: `load` refuses it.
@@ -14,7 +15,7 @@ _MAX_NUMBER: Final = 1e300
 _CONFLICT_MARKERS: Final = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 
 
-def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable) -> dict[str, Any]:
+def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable) -> JsonObject:
     """Return the JSON object in the text of a file.
 
     Raises
@@ -26,7 +27,7 @@ def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable)
         if line.startswith(_CONFLICT_MARKERS):
             raise error(path, "an unresolved merge conflict", number, "resolve it, or record again")
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
         content = dict(pairs)
         if len(content) != len(pairs):
             keys = [key for key, _value in pairs]
@@ -64,32 +65,32 @@ class JsonReader:
         """Return the error to raise."""
         return self._error(self._path, problem, _line_of(self._text, json.dumps(key)))
 
-    def mapping(self, data: Mapping[str, Any], name: str, key: str) -> dict[str, Any]:
+    def mapping(self, data: Mapping[str, JsonValue], name: str, key: str) -> JsonObject:
         value = data.get(name)
         if not isinstance(value, dict):
             raise self.wrong(key, f"{name} is {value!r:.60}, expected an object")
         return value
 
-    def texts(self, data: Mapping[str, Any], name: str, key: str) -> tuple[str, ...]:
+    def texts(self, data: Mapping[str, JsonValue], name: str, key: str) -> tuple[str, ...]:
         """Return a list of texts; an absent field is an empty list."""
         value = data.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        if not is_list_of_texts(value):
             raise self.wrong(key, f"{name} is {value!r:.60}, expected a list of texts")
         return tuple(value)
 
-    def text(self, data: Mapping[str, Any], name: str, key: str) -> str:
+    def text(self, data: Mapping[str, JsonValue], name: str, key: str) -> str:
         value = data.get(name)
         if not isinstance(value, str):
             raise self.wrong(key, f"{name} is {value!r:.60}, expected text")
         return value
 
-    def number(self, data: Mapping[str, Any], name: str, key: str) -> float:
+    def number(self, data: Mapping[str, JsonValue], name: str, key: str) -> float:
         value = data.get(name)
-        if not _are_amounts([value]):
+        if not is_finite(value) or value < 0:
             raise self.wrong(key, f"{name} is {value!r:.60}, expected a number that is not negative")
-        return float(value)  # type: ignore[arg-type]  # checked above
+        return float(value)
 
-    def numbers(self, data: Mapping[str, Any], name: str, key: str, place: str) -> tuple[float, ...]:
+    def numbers(self, data: Mapping[str, JsonValue], name: str, key: str, place: str) -> tuple[float, ...]:
         values = data.get(name)
         if not isinstance(values, list) or not _are_amounts(values):
             found = f"{place}.{name} is {values!r:.60}"
@@ -97,19 +98,28 @@ class JsonReader:
         return tuple(map(float, values))
 
 
-def is_count(value: object) -> bool:
+def is_list_of_texts(value: object) -> TypeGuard[list[str]]:
+    """Return whether the value is a list of texts; it may be empty."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def is_count(value: object) -> TypeGuard[int]:
     """Return whether the value is a whole number above 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """Return whether the value is a number whose arithmetic stays finite."""
-    return type(value) in _NUMBERS and -_MAX_NUMBER < value < _MAX_NUMBER  # type: ignore[operator]  # checked first
+    return isinstance(value, int | float) and type(value) in _NUMBERS and -_MAX_NUMBER < value < _MAX_NUMBER
 
 
-def _are_amounts(values: list[Any]) -> bool:
+def _are_amounts(values: list[JsonValue]) -> TypeGuard[list[float]]:
     """Return whether there are values, all of them finite and not negative. Fast: most of a file is checked here."""
-    return bool(values) and _NUMBERS.issuperset(map(type, values)) and min(values) >= 0 and max(values) < _MAX_NUMBER
+    return bool(values) and _are_numbers(values) and min(values) >= 0 and max(values) < _MAX_NUMBER
+
+
+def _are_numbers(values: list[JsonValue]) -> TypeGuard[list[float]]:
+    return _NUMBERS.issuperset(map(type, values))
 
 
 def _line_of(text: str, token: str, *, last: bool = False) -> int | None:

@@ -27,9 +27,10 @@ import json
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.errors import BaselineUnreadable
+from pytest_perfguard.core.json_values import JsonValue
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Record
@@ -146,27 +147,20 @@ def record_data(record: Record) -> dict[str, object]:
     }
 
 
-def _read_class(reader: json_reader.JsonReader, name: str, part: Any) -> MachineClass:
+def _read_class(reader: json_reader.JsonReader, name: str, part: JsonValue) -> MachineClass:
     if not isinstance(part, dict):
         raise reader.wrong(name, f"class {name} is not an object")
     tests = reader.mapping(part, "tests", name)
-    for nodeid, data in tests.items():
-        tests[nodeid] = read_record(reader, nodeid, data)  # in place: a large file is not held in memory twice
-    return MachineClass(reader.mapping(part, "machine", name), reader.mapping(part, "stamp", name), tests)
+    # Removed one by one: a large file is not held in memory twice.
+    records = {nodeid: read_record(reader, nodeid, tests.pop(nodeid)) for nodeid in list(tests)}
+    return MachineClass(reader.mapping(part, "machine", name), reader.mapping(part, "stamp", name), records)
 
 
-def read_record(reader: json_reader.JsonReader, nodeid: str, data: Any) -> Record:
+def read_record(reader: json_reader.JsonReader, nodeid: str, data: JsonValue) -> Record:
     """Return the record in this data. Errors have the type that the `reader` raises."""
     if not isinstance(data, dict):
         raise reader.wrong(nodeid, f"the record of {nodeid} is not an object")
-    iterations = reader.mapping(data, "iterations", nodeid)
-    for label, count in iterations.items():
-        if not json_reader.is_count(count):
-            raise reader.wrong(nodeid, f"iterations.{label} is {count!r:.60}, expected a whole number above 0")
-    conditions = reader.mapping(data, "conditions", nodeid)
-    for name, state in conditions.items():
-        if not isinstance(state, bool):
-            raise reader.wrong(nodeid, f"conditions.{name} is {state!r:.60}, expected true or false")
+    iterations, conditions = _read_iterations(reader, nodeid, data), _read_conditions(reader, nodeid, data)
     metrics = reader.mapping(data, "metrics", nodeid)
     return Record(
         source=reader.text(data, "source", nodeid),
@@ -181,16 +175,35 @@ def read_record(reader: json_reader.JsonReader, nodeid: str, data: Any) -> Recor
     )
 
 
-def _read_calls(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, Any]) -> dict[str, float]:
+def _read_iterations(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, JsonValue]) -> dict[str, int]:
+    iterations: dict[str, int] = {}
+    for label, count in reader.mapping(data, "iterations", nodeid).items():
+        if not json_reader.is_count(count):
+            raise reader.wrong(nodeid, f"iterations.{label} is {count!r:.60}, expected a whole number above 0")
+        iterations[label] = count
+    return iterations
+
+
+def _read_conditions(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, JsonValue]) -> dict[str, bool]:
+    conditions: dict[str, bool] = {}
+    for name, state in reader.mapping(data, "conditions", nodeid).items():
+        if not isinstance(state, bool):
+            raise reader.wrong(nodeid, f"conditions.{name} is {state!r:.60}, expected true or false")
+        conditions[name] = state
+    return conditions
+
+
+def _read_calls(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, JsonValue]) -> dict[str, float]:
     """Read the numbers of calls, which older files lack."""
-    calls = reader.mapping(data, "calls", nodeid) if "calls" in data else {}
-    for name, count in calls.items():
+    calls: dict[str, float] = {}
+    for name, count in (reader.mapping(data, "calls", nodeid) if "calls" in data else {}).items():
         if not json_reader.is_finite(count) or count < 0:
             raise reader.wrong(nodeid, f"calls.{name} is {count!r:.60}, expected a number that is not negative")
+        calls[name] = count
     return calls
 
 
-def _read_metric(reader: json_reader.JsonReader, nodeid: str, name: str, data: Any) -> MetricStats:
+def _read_metric(reader: json_reader.JsonReader, nodeid: str, name: str, data: JsonValue) -> MetricStats:
     place = f"metrics.{name}"
     if not isinstance(data, dict):
         raise reader.wrong(nodeid, f"{place} is not an object")
@@ -204,4 +217,4 @@ def _read_metric(reader: json_reader.JsonReader, nodeid: str, name: str, data: A
     kind = KINDS.get(metric_kind(name))
     if kind is None or unit != kind.unit:
         raise reader.wrong(nodeid, f"{place}.unit is {unit!r:.60}")
-    return MetricStats(unit, minima, medians, rounds)  # type: ignore[arg-type]  # checked above
+    return MetricStats(unit, minima, medians, rounds)

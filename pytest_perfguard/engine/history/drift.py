@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_perfguard.core.stats.sequential import t_quantile
 
-#: The level at each end is the median of a sixth of the series, of at least and at most so many values.
+#: The level at each end is the median of a sixth of the series, within these numbers of values.
 MIN_WINDOW: Final = 3
 MAX_WINDOW: Final = 10
 #: Smallest standard deviation assumed for a stored minimum between two recordings (measured: 0.4 to 1.9 %).

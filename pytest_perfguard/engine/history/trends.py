@@ -55,7 +55,7 @@ class Trend:
 
     @property
     def worse(self) -> bool:
-        """Whether drift or changes of level exceed the threshold, and not by chance."""
+        """True if drift or changes of level exceed the threshold, and not by chance."""
         return (self.drift is not None and self.drift.drifted) or self.stepped
 
     @property

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from pytest_perfguard.core.originals import gc, sys
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 #: Python 3.12 starts with some hundred frozen objects, which need not be found.
 MAX_FROZEN_BY_PYTHON: Final = 1000
@@ -23,8 +26,8 @@ class BoundedCaches:
 
     def __init__(self) -> None:
         bounded = [cache for cache in _find_lru_caches() if cache.cache_info().maxsize is not None]
-        self._steady: dict[Any, int] = {cache: cache.cache_info().currsize for cache in bounded}
-        self._grown: list[Any] = []
+        self._steady: dict[_lru_cache_wrapper[object], int] = {cache: cache.cache_info().currsize for cache in bounded}
+        self._grown: list[_lru_cache_wrapper[object]] = []
         self._known = list(_library_cache_clearers())
 
     def clear(self) -> None:
@@ -58,15 +61,19 @@ def freeze_existing_objects() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _find_lru_caches() -> list[Any]:
+def _find_lru_caches() -> list[_lru_cache_wrapper[object]]:
     frozen = gc.get_freeze_count() > MAX_FROZEN_BY_PYTHON
     if frozen:  # the garbage collector does not list frozen objects
         gc.unfreeze()
-    found = [candidate for candidate in gc.get_objects() if type(candidate) is _LRU_CACHE_TYPE]
+    found = [candidate for candidate in gc.get_objects() if _is_lru_cache(candidate)]
     if frozen:
         gc.collect()
         gc.freeze()
     return found
+
+
+def _is_lru_cache(candidate: object) -> TypeGuard[_lru_cache_wrapper[object]]:
+    return type(candidate) is _LRU_CACHE_TYPE
 
 
 def _library_cache_clearers() -> Iterator[Callable[[], object]]:

@@ -72,7 +72,7 @@ class LeakCheckOptions:
     budget_ns: int = BUDGET_NS
     """Maximum time for everything. A check that needs more reports that."""
     cycles: bool = False
-    """Whether to note the reference cycles that only the garbage collector frees."""
+    """True: note the reference cycles that only the garbage collector frees."""
     share: float = 1.0
     """Fraction of the budget that this check may take; a check in another process takes the rest."""
 

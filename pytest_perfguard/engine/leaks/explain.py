@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import socket
 import subprocess
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Hashable, Iterator
+from typing import Final, TypeVar
 
 from pytest_perfguard.core.originals import gc
 from pytest_perfguard.engine.leaks.allocation_sites import TRACED_FRAMES, creation_site, growth_sites
@@ -21,6 +22,8 @@ from pytest_perfguard.engine.measure.executor import CallSteps
 #: Maximum number of examples per kind.
 MAX_EXAMPLES: Final = 3
 CYCLE_CALLS: Final = 5
+
+_T = TypeVar("_T")
 
 Lines = dict[str, list[str]]
 
@@ -90,17 +93,17 @@ def note_cycles(notes: list[str], calls: BudgetedCalls) -> CallSteps:
     notes.append(f"note: {in_cycles if types else 'no reference cycles'}")
 
 
-def _describe_resource(kind: str, key: Any, obj: Any) -> Iterator[str]:
+def _describe_resource(kind: str, key: Hashable, obj: object) -> Iterator[str]:
     """Yield one line for a resource, and the lines where it was created."""
-    if kind in ("files", "sockets"):
+    if kind in ("files", "sockets") and isinstance(key, tuple):
         descriptor, path = key
         obj = _object_of_descriptor(descriptor)
         yield f"{_socket_address(obj) or path or 'no name'} (descriptor {descriptor})"
-    elif kind == "threads":
+    elif kind == "threads" and isinstance(obj, threading.Thread):
         yield f"{obj.name}{', a daemon' if obj.daemon else ''} (thread {obj.native_id})"
     elif kind == "native-threads":
         yield f"thread {key}, which Python does not know of"
-    elif kind == "children":
+    elif kind == "children" and isinstance(key, int):
         yield _describe_process(key)
         obj = next((child for child in _instances_of(subprocess.Popen) if child.pid == key), None)
     else:
@@ -109,9 +112,10 @@ def _describe_resource(kind: str, key: Any, obj: Any) -> Iterator[str]:
         yield from (f"    {line}" for line in creation_site(obj))
 
 
-def _object_of_descriptor(descriptor: int) -> Any:
+def _object_of_descriptor(descriptor: int) -> object:
     """Return the Python object that holds a descriptor; None if C code or a bare number holds it."""
-    for obj in _instances_of(socket.socket, io.FileIO):
+    holders: Iterator[socket.socket | io.FileIO] = _instances_of(socket.socket, io.FileIO)
+    for obj in holders:
         try:
             if obj.fileno() == descriptor:
                 return obj
@@ -120,11 +124,11 @@ def _object_of_descriptor(descriptor: int) -> Any:
     return None
 
 
-def _instances_of(*kinds: type) -> Iterator[Any]:
+def _instances_of(*kinds: type[_T]) -> Iterator[_T]:
     return (obj for obj in gc.get_objects() if issubclass(type(obj), kinds))
 
 
-def _socket_address(obj: Any) -> str:
+def _socket_address(obj: object) -> str:
     """Return `127.0.0.1:40122 -> 127.0.0.1:5432` for a socket."""
     if not isinstance(obj, socket.socket):
         return ""

@@ -20,7 +20,7 @@ MAX_WINDOWS: Final = 20
 SIGNIFICANCE_LEVEL: Final = 0.001
 #: A leak continues: the later half of the growth is at least this share of the earlier half.
 MIN_LATER_SHARE: Final = 0.5
-#: Fewer growing windows are single events, such as the enlargement of a table, whatever their size.
+#: Fewer growing windows are single events, such as the enlargement of a table, even if they are large.
 MIN_GROWING_WINDOWS: Final = 3
 
 

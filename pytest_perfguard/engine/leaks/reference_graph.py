@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CellType, FrameType, FunctionType, MemberDescriptorType, ModuleType
-from typing import Any, Final
+from typing import Final, TypeGuard
 
 _PACKAGE: Final = __name__.partition(".")[0]
 _SEQUENCES: Final = (list, tuple, deque)
@@ -26,7 +26,7 @@ class FixtureValue:
     fixture: str
     scope: str
     in_project: bool
-    """Whether the project defines the fixture, not an installed package."""
+    """True if the project defines the fixture, not an installed package."""
     value: object
 
 
@@ -49,7 +49,7 @@ class ReferenceGraph:
 
     def __init__(self, skipped: type, fixtures: FixtureValues | None = None) -> None:
         self.objects: list[object] = []
-        """In the order of their distance from a root."""
+        """The reachable objects, by increasing distance from a root."""
         self._parents: dict[int, object] = {}
         self._skipped = skipped
         self._own_ids = {id(self), id(self.objects), id(self._parents)}
@@ -135,8 +135,10 @@ def _frames() -> Iterator[FrameType]:
             current = current.f_back
 
 
-def _root_name(root: Any) -> str:
-    return f"{root.f_code.co_name}()" if isinstance(root, FrameType) else str(root.__name__)
+def _root_name(root: object) -> str:
+    if isinstance(root, FrameType):
+        return f"{root.f_code.co_name}()"
+    return root.__name__ if isinstance(root, ModuleType) else type_name(type(root))
 
 
 def _referents(obj: object) -> Iterable[object]:
@@ -154,11 +156,15 @@ def _is_namespace(parent: object, child: object) -> bool:
     return isinstance(parent, ModuleType | type) or child is getattr(parent, "__dict__", None)
 
 
-def _is_closure(parent: object, child: object) -> bool:
+def _is_closure(parent: object, child: object) -> TypeGuard[FunctionType]:
     return isinstance(parent, FunctionType) and child is parent.__closure__
 
 
-def _link(grandparent: Any, parent: Any, child: object) -> str:
+def _is_sequence(obj: object) -> TypeGuard[Sequence[object]]:
+    return type(obj) in _SEQUENCES
+
+
+def _link(grandparent: object, parent: object, child: object) -> str:
     """Describe how the parent refers to the child; the grandparent decides how the content of a namespace or closure is
     named."""
     if _is_namespace(parent, child) or _is_closure(parent, child) or isinstance(parent, CellType):
@@ -166,9 +172,9 @@ def _link(grandparent: Any, parent: Any, child: object) -> str:
     if type(parent) is dict:
         key = next((key for key, value in list(parent.items()) if value is child), "a key")
         return f".{key}" if _is_namespace(grandparent, parent) else f"[{key!r:.60}]"
-    if _is_closure(grandparent, parent):
+    if _is_closure(grandparent, parent) and isinstance(parent, tuple):
         return f" closure {grandparent.__code__.co_freevars[parent.index(child)]}"
-    if type(parent) in _SEQUENCES:
+    if _is_sequence(parent):
         return next((f"[{index}]" for index, item in enumerate(parent) if item is child), "[...]")
     name = next((name for name, value in _named_references(parent) if value is child), "")
     return name or f" -> {type_name(type(child))}"

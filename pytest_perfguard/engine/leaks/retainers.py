@@ -24,7 +24,7 @@ class HeapCensus:
 
     types: Mapping[type, int]
     lengths: Mapping[int, int]
-    """By `id` of the container."""
+    """Number of items of each container, by its `id`."""
     identities: frozenset[int]
 
 

@@ -46,7 +46,7 @@ class SetupRequest(NamedTuple):
 
     calls: int
     single_call_rounds: bool = False
-    """Whether the test's own `setup` prepares one call only."""
+    """True if the test's own `setup` prepares one call only."""
 
 
 class SetupGrowth(NamedTuple):
@@ -126,19 +126,20 @@ class _SetupCheck:
         return 2 * set_up_ns + max(self._calls, MIN_AFFORDABLE_CALLS) * many.call_ns
 
     def _fitting(self, set_up_ns: float, call_ns: float) -> int:
-        """Return the calls per set-up that are wanted and fit into the budget; 0 if these are too few."""
+        """Return the number of calls per set-up that shows a leak, or fewer if the budget is short; 0 if those are too few."""
         left = self._share * self._budget_ns - (self._clock() - self._start_ns)
         room = (left / (WINDOWS + 1) - 2 * set_up_ns) / max(1.0, call_ns)
-        fits = min(self._wanted(), int(room))
-        return fits if fits >= min(MIN_AFFORDABLE_CALLS, self._wanted()) else 0
+        fits = min(self._calls_to_show(), int(room))
+        return fits if fits >= min(MIN_AFFORDABLE_CALLS, self._calls_to_show()) else 0
 
-    def _wanted(self) -> int:
-        least, most = MIN_CALLS, MAX_CALLS
+    def _calls_to_show(self) -> int:
+        """Return the number of calls in which each suspected leak becomes clear without growing too large."""
+        lowest, highest = MIN_CALLS, MAX_CALLS
         for kind, rate in self._suspects.items():
             signal, limit = (SIGNAL_BYTES, MAX_BYTES) if kind in BYTE_KINDS else (SIGNAL_RESOURCES, MAX_RESOURCES)
-            least = max(least, math.ceil(signal / rate))
-            most = min(most, max(2, int(limit / rate)))
-        return min(least, most)
+            lowest = max(lowest, math.ceil(signal / rate))
+            highest = min(highest, max(2, int(limit / rate)))
+        return min(lowest, highest)
 
     def _left_open(self, kinds: Iterable[str], needed_ns: float) -> LeakReport:
         seconds = math.ceil(max(needed_ns / self._share, MIN_BUDGET_RAISE * self._budget_ns) / 1e9)

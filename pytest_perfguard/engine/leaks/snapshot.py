@@ -18,7 +18,7 @@ _PACKAGE: Final = __name__.partition(".")[0]
 
 @dataclass(frozen=True)
 class MemorySnapshot:
-    """What the process holds at one moment. Subtract an earlier snapshot to get the changes."""
+    """Memory and resources of the process at one moment. Subtract an earlier snapshot to get the changes."""
 
     python: int | None
     """Bytes that Python allocated since tracing began; None if tracemalloc is not tracing."""

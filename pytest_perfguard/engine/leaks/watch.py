@@ -151,7 +151,7 @@ class MemoryWatch:
         cycles: bool = False,
         **kwargs: object,
     ) -> LeakReport:
-        """Do the same as `check` for a coroutine function, inside the running event loop."""
+        """Check a coroutine function as `check` does, inside the running event loop."""
         __tracebackhide__ = True
         found: list[LeakReport] = []
         order = _options(calls, budget, cycles=cycles)
@@ -172,7 +172,7 @@ class MemoryWatch:
     async def peak_async(
         self, function: Callable[..., Awaitable[object]], /, *args: object, calls: int = 1, **kwargs: object
     ) -> int:
-        """Do the same as `peak` for a coroutine function, inside the running event loop."""
+        """Measure a coroutine function as `peak` does, inside the running event loop."""
         found: list[list[int]] = []
         with self._quiet():
             await execute_async(_store_result(measure_peaks(1, calls), found), partial(function, *args, **kwargs), None)

@@ -24,12 +24,11 @@ class CallStep(NamedTuple):
     settle: bool = False
     """With 0 iterations: give the event loop some turns instead of calling `setup`."""
     rival: bool = False
-    """Whether to call the rival, the second of two calls that are compared."""
+    """True: call the rival, the second of two calls that are compared."""
     offset: int = 0
     """Machine words by which the frames of the calls lie further up the stack."""
     count_switches: bool = True
-    """Whether to read the context switches. Not around calls whose memory is measured, which would include the
-    readings."""
+    """True: read the context switches. False around calls whose memory is measured, which would include the readings."""
 
 
 RUN_SETUP: Final = CallStep(0)
@@ -76,7 +75,7 @@ async def execute_async(
     setup: Callable[[], object] | None,
     rival: Callable[[], Awaitable[object]] | None = None,
 ) -> object:
-    """Do the same inside the running event loop: an iteration is one `await`, and no loop is started for it."""
+    """Execute a plan inside the running event loop: an iteration is one `await`, and no loop is started for it."""
     with contextlib.closing(steps):
         progress = _Execution(steps)
         while (step := progress.step) is not None:
@@ -192,7 +191,7 @@ class _Execution:
 
     @property
     def nothing_called(self) -> bool:
-        """Whether the steps made no call. The test continues all the same and needs a result."""
+        """True if the steps made no call. The test continues all the same and needs a result."""
         return not self._results and self._error is None
 
     def result(self) -> object:

@@ -17,21 +17,21 @@ _CPUINFO: Final = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What the system reports; None where it reports nothing."""
+    """Facts that the system reports; None for those that it does not."""
 
     cpus: int
     allowed_cpus: int | None = None
     """CPUs that this process may use."""
     pinnable: bool = False
-    """Whether a process can be kept on one CPU."""
+    """True if a process can be kept on one CPU."""
     load: float | None = None
-    """Processes that want a CPU, mean of the last minute."""
+    """Load: the mean number of processes that run or wait for a CPU, over the last minute."""
     governor: str | None = None
     """The policy by which the kernel chooses the CPU's frequency."""
     quota: float | None = None
     """CPUs that the control group may use on average."""
     virtual: bool = False
-    """Whether the CPU is that of a virtual machine."""
+    """True if the CPU is that of a virtual machine."""
 
 
 @dataclass(frozen=True)

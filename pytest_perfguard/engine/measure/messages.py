@@ -23,7 +23,7 @@ class MeasureRequest:
     iterations: int
     rounds: int
     rival: bool = False
-    """Whether to call the rival, the second of two calls that are compared."""
+    """True: call the rival, the second of two calls that are compared."""
     first_round: int = 0
     """Index of the first of these rounds among all rounds of the test. Each round has a stack offset of its own."""
 
@@ -42,7 +42,7 @@ class CallRaised:
 
     text: str
     by_instrument: bool = False
-    """Whether an instrument raised it, not the call. The test itself is unaffected then."""
+    """True if an instrument raised it, not the call. The test itself is unaffected then."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class PlanOptions:
     iterations: int = 0
     """Calls per round in earlier processes or in the baseline; 0: unknown."""
     memory: bool = True
-    """Whether to measure memory in this process."""
+    """True: measure memory in this process."""
     single_call_setup: bool = False
-    """Whether the test can be called only once per set-up, so that one call is measured."""
+    """True if the test can be called only once per set-up, so that one call is measured."""
     budget_ns: int = 20_000_000_000
     """For all processes of the test together."""
     first_round: int = 0

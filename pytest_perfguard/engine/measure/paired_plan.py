@@ -74,16 +74,16 @@ class PairedPlanOptions:
     single_call_rounds: str | None = None
     """The exception because of which an earlier pair limited a slice to one call, if any."""
     pinned: bool | None = None
-    """Whether both arms are pinned to one CPU; None: determine whether the test runs in parallel."""
+    """True if both arms are pinned to one CPU; None: determine whether the test runs in parallel."""
     head_first: bool = False
-    """Whether the head takes the first turn."""
+    """True if the head takes the first turn."""
     memory: bool = True
     separate_calibration: bool = False
-    """Whether each arm has a number of calls of its own, as for two different calls that are compared."""
+    """True if each arm has a number of calls of its own, as for two different calls that are compared."""
     single_call_setup: bool = False
-    """Whether the test can be called only once per set-up, so that one call of each arm is measured."""
+    """True if the test can be called only once per set-up, so that one call of each arm is measured."""
     process_per_call: bool = False
-    """Whether each call starts a process. Calls then differ as much as pairs do, so a pair takes many of them."""
+    """True if each call starts a process. Calls then differ as much as pairs do, so a pair takes many of them."""
     first_round: int = 0
     """Index of the first slice pair of this pair of processes among all slice pairs of the test."""
 

@@ -63,8 +63,8 @@ def _resource_limits() -> Iterator[tuple[int, tuple[int, int]]]:
             yield kind, resource.getrlimit(kind)
 
 
-def _within_hard_limit(wanted: int, hard: int) -> int:
-    """Return the wanted soft limit, or the hard limit if that is lower."""
+def _within_hard_limit(soft: int, hard: int) -> int:
+    """Return the soft limit, or the hard limit if that is lower."""
     if hard == resource.RLIM_INFINITY:
-        return wanted
-    return hard if wanted == resource.RLIM_INFINITY else min(wanted, hard)
+        return soft
+    return hard if soft == resource.RLIM_INFINITY else min(soft, hard)

@@ -7,10 +7,10 @@ at which it is called. Therefore every round is called through one frame of anot
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import lru_cache
 from types import FunctionType
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 #: Machine words per chunk of CPython's stack (`DATA_STACK_CHUNK_SIZE`, 16 KiB).
 CHUNK_SLOTS: Final = 2048
@@ -32,14 +32,14 @@ def call_shifted(slots: int, function: Callable[..., _T], *arguments: object) ->
     return cast("_T", _forward_with_frame(slots)(function, arguments))
 
 
-class AwaitShifted(Awaitable[_T]):
+class AwaitShifted(Generator[object, object, _T]):
     """Awaitable that runs every step of a coroutine `slots` machine words further up the stack."""
 
-    def __init__(self, slots: int, coroutine: Generator[Any, Any, _T] | Any) -> None:
+    def __init__(self, slots: int, coroutine: Coroutine[object, object, _T]) -> None:
         self._slots = slots
         self._coroutine = coroutine
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[object, object, _T]:
         return self
 
     def __iter__(self) -> AwaitShifted[_T]:
@@ -51,7 +51,7 @@ class AwaitShifted(Awaitable[_T]):
     def send(self, value: object) -> object:
         return call_shifted(self._slots, self._coroutine.send, value)
 
-    def throw(self, *error: Any) -> object:
+    def throw(self, *error: object) -> object:
         return call_shifted(self._slots, self._coroutine.throw, *error)
 
     def close(self) -> None:

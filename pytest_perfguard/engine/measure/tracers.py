@@ -6,7 +6,7 @@ import contextlib
 import threading as the_threading
 from _tracemalloc import is_tracing as _is_tracing  # the module around it is loaded where it is used
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from pytest_perfguard.core.originals import os, sys, threading
 
@@ -56,7 +56,10 @@ def _loop_in_debug_mode() -> bool:
     return loop is not None and bool(loop.get_debug())
 
 
-def _pause(active: Any, install: Callable[[Any], object]) -> Callable[[], object]:
+_T = TypeVar("_T")
+
+
+def _pause(active: _T | None, install: Callable[[_T | None], object]) -> Callable[[], object]:
     """Pause an installed tool; return the function that resumes it.
 
     A tool that is not visible from Python is left alone: only the C code that installed it can restore it (yappi).
@@ -78,7 +81,7 @@ def _do_nothing() -> None:
     """Resume function of a tool that was not paused."""
 
 
-def _pause_methods_of(active: Any) -> tuple[Callable[[], object], Callable[[], object]] | None:
+def _pause_methods_of(active: object) -> tuple[Callable[[], object], Callable[[], object]] | None:
     for off, on in _PAUSE_METHODS:
         pause, resume = getattr(active, off, None), getattr(active, on, None)
         if callable(pause) and callable(resume):

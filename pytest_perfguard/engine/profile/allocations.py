@@ -1,4 +1,4 @@
-"""Which lines of the project hold the memory when it is at its peak, and which leave blocks behind.
+"""Find the lines of the project that hold the memory at its peak, and those that leave blocks behind.
 
 tracemalloc records where each live block was allocated. To find the peak, a trace function reads the traced memory at
 every line of the project's code, and takes a snapshot when it clearly exceeds that of the last snapshot (`_RISE`,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Generator
 from types import CodeType, FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_perfguard.core.originals import CLOCKS, gc, sys
 from pytest_perfguard.core.timing import Timing
@@ -18,9 +18,14 @@ from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep
 from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile
 from pytest_perfguard.engine.profile.names import Namer
 
+if TYPE_CHECKING:
+    from tracemalloc import Snapshot
+
+    from _typeshed import TraceFunction
+
 #: Frames of each allocation: the innermost of the project's is the one to blame.
 FRAMES: Final = 16
-#: A snapshot is taken when the memory is so many times as high as at the last one, and by so many bytes.
+#: A snapshot is taken when the memory exceeds that of the last one by this factor and this number of bytes.
 _RISE: Final = 1.15
 _RISE_BYTES: Final = 2048
 #: Seconds after which nothing is traced any more.
@@ -72,14 +77,14 @@ def _kept_blocks(watcher: _PeakWatcher) -> Generator[CallStep, Timing, dict[tupl
 
 
 class _PeakWatcher:
-    """A trace function that finds the peak."""
+    """Trace function that finds the peak."""
 
     def __init__(self, namer: Namer) -> None:
         self._namer = namer
         self._codes: dict[CodeType, bool] = {}
         self._highest = 0.0
         self._peak = 0.0
-        self._snapshot: Any = None
+        self._snapshot: Snapshot | None = None
         self._extra: tuple[tuple[str, int], float] = (("", 0), 0.0)
         self._place = ("", 0)
         self._deadline = 0.0
@@ -100,7 +105,7 @@ class _PeakWatcher:
         sys.settrace(None)
         self._look()
 
-    def _called(self, frame: FrameType, event: str, _argument: object) -> Any:
+    def _called(self, frame: FrameType, event: str, _argument: object) -> TraceFunction | None:
         code = frame.f_code
         ours = self._codes.get(code)
         if ours is None:
@@ -108,7 +113,7 @@ class _PeakWatcher:
             ours = self._codes[code] = named is not None and named.function.ours
         return self._traced if ours else None
 
-    def _traced(self, frame: FrameType, _event: str, _argument: object) -> Any:
+    def _traced(self, frame: FrameType, _event: str, _argument: object) -> TraceFunction | None:
         self._look()
         self._place = (frame.f_code.co_filename, frame.f_lineno)
         if CLOCKS.perf_counter() > self._deadline:
@@ -125,12 +130,12 @@ class _PeakWatcher:
             self._snapshot = self._take()
         self._reset()
 
-    def by_line(self, snapshot: Any, *, count: bool = False) -> dict[tuple[str, int], float]:
-        """Bytes, or blocks, by the innermost line of the project that led to the allocation."""
+    def by_line(self, snapshot: Snapshot, *, count: bool = False) -> dict[tuple[str, int], float]:
+        """Return bytes, or blocks, by the innermost line of the project that led to the allocation."""
         found: dict[tuple[str, int], float] = {}
-        places: dict[Any, tuple[str, int] | None] = {}
+        places: dict[object, tuple[str, int] | None] = {}
         for trace in snapshot.traces:
-            frames = trace._trace[2]
+            frames = trace._trace[2]  # type: ignore[attr-defined]  # `traceback` would copy every frame
             if frames not in places:
                 places[frames] = next(((file, line) for file, line in frames if self._namer.project_file(file)), None)
             place = places[frames]
@@ -163,7 +168,7 @@ class _PeakWatcher:
         return AllocationProfile(keyed, lines, blocks)
 
     def _names(self) -> dict[tuple[str, int], str]:
-        """The functions around the lines that were traced."""
+        """Return the functions around the lines that were traced."""
         found: dict[tuple[str, int], str] = {}
         for code, ours in self._codes.items():
             named = self._namer.of_code(code) if ours else None

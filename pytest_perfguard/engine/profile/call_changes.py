@@ -1,4 +1,4 @@
-"""How the calls of two trees differ: which function is called more often, and which caller is the reason. Pure.
+"""Find the functions that one of two trees calls more often, and the callers that are the reason. Pure.
 
 Numbers of calls are exact and need no clock. A function that is called 40 times as often may be called by another one that
 is called 40 times as often itself: the reason is the caller that makes more calls each time that it is called.
@@ -12,7 +12,7 @@ from typing import Final
 from pytest_perfguard.core.explanation import CallChange, Location
 from pytest_perfguard.engine.profile.model import CallProfile, Cost, Edge, Function
 
-#: A mean over iterations in which a cache or a collection plays a part may move by so much, as a share and in calls.
+#: Tolerances of a mean number of calls, as a share and in calls: a cache or a collection makes iterations differ.
 _SAME_SHARE: Final = 0.02
 _SAME_CALLS: Final = 0.05
 #: A caller makes more calls of a function each time if their number grew by more than this factor.
@@ -21,8 +21,8 @@ _NO_COST: Final = Cost(0.0, 0.0, 0.0)
 _NO_EDGE: Final = Edge(0.0, 0.0)
 
 
-def rose(before: float, now: float) -> bool:
-    """Is the function called more often?"""
+def is_called_more(before: float, now: float) -> bool:
+    """Return whether a function is called more often now, beyond what iterations differ by."""
     return now > before * (1 + _SAME_SHARE) and now - before >= _SAME_CALLS
 
 
@@ -45,7 +45,7 @@ class CallChanges:
     def change(self, function: Function) -> CallChange | None:
         """Return the numbers of calls where they differ."""
         before, now = self.base_calls(function), self.head_calls(function)
-        return CallChange(before, now) if rose(before, now) or rose(now, before) else None
+        return CallChange(before, now) if is_called_more(before, now) or is_called_more(now, before) else None
 
     def change_between(self, caller: Function, callee: Function) -> CallChange | None:
         """Return the numbers of calls that one function makes of another one, where they differ."""
@@ -53,14 +53,14 @@ class CallChanges:
             self._edge(self._base.edges, caller, callee).calls,
             self._edge(self._head.edges, caller, callee).calls,
         )
-        return CallChange(before, now) if rose(before, now) or rose(now, before) else None
+        return CallChange(before, now) if is_called_more(before, now) or is_called_more(now, before) else None
 
     def is_resumed(self, function: Function) -> bool:
-        """Is it a generator or coroutine?"""
+        """Return whether the function is a generator or coroutine, whose calls are its resumptions."""
         return self._cost(function).resumed
 
     def location(self, function: Function) -> Location:
-        """Return where the function is in the head; of one that is gone, where it was."""
+        """Return the place of the function in the head; of a removed function, its place in the base."""
         cost = self._cost(function)
         return Location(
             function.place, cost.line if function.ours else 0, function.name, cost.end if function.ours else 0
@@ -115,11 +115,11 @@ class CallChanges:
         return largest if largest is not None and growth[largest] > share * total > 0 else None
 
     def calls_library_more(self, function: Function) -> bool:
-        """Does it make more calls of a library or C function?"""
+        """Return whether the function calls any library or C function more often than before."""
         return any(
             caller == function
             and not callee.ours
-            and rose(self._edge(self._base.edges, caller, callee).calls, edge.calls)
+            and is_called_more(self._edge(self._base.edges, caller, callee).calls, edge.calls)
             for (caller, callee), edge in self._head.edges.items()
         )
 
@@ -130,7 +130,7 @@ class CallChanges:
 
     def _calls_more_each_time(self, caller: Function, callee: Function) -> bool:
         before, now = self.base_calls(caller), self.head_calls(caller)
-        if not rose(before, now):
+        if not is_called_more(before, now):
             return True
         if not before:
             return False  # the caller is new itself

@@ -8,10 +8,10 @@ calibrated once per process and subtracted (Malony and Shende, "Overhead compens
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import lru_cache
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_perfguard.core.originals import CLOCKS, sys, threading
 from pytest_perfguard.core.timing import Timing
@@ -20,6 +20,7 @@ from pytest_perfguard.engine.profile.model import CallProfile, Cost, Edge, Funct
 from pytest_perfguard.engine.profile.names import Named, Namer
 
 if TYPE_CHECKING:
+    from _lsprof import profiler_entry, profiler_subentry
     from cProfile import Profile
 
 _CALIBRATION_CALLS: Final = 1000
@@ -44,7 +45,7 @@ class Overhead(NamedTuple):
 
 
 def profile_calls(iterations: int, root: str) -> Generator[CallStep, Timing, CallProfile]:
-    """Profile so many calls of the measured function."""
+    """Profile `iterations` calls of the measured function."""
     from cProfile import Profile
 
     overhead = calibrated()
@@ -92,7 +93,7 @@ class _Builder:
         self._costs: dict[Function, Cost] = {}
         self._edges: dict[tuple[Function, Function], Edge] = {}
 
-    def add(self, entries: list[Any]) -> None:
+    def add(self, entries: Sequence[profiler_entry]) -> None:
         for entry in entries:
             caller = self._named(entry.code)
             calls = entry.calls or ()
@@ -113,7 +114,7 @@ class _Builder:
             return Named(self._namer.of_builtin(code), 0, 0, folded=False, resumed=False)
         return self._namer.of_code(code)
 
-    def _add_cost(self, named: Named, entry: Any, calls: Any) -> None:
+    def _add_cost(self, named: Named, entry: profiler_entry, calls: Sequence[profiler_subentry]) -> None:
         is_builtin = isinstance(entry.code, str)
         spent = entry.callcount * (self._overhead.builtin if is_builtin else self._overhead.callee)
         for each in calls:
@@ -132,7 +133,7 @@ class _Builder:
             before.resumed or (named.resumed and not named.folded),
         )
 
-    def _add_edge(self, caller: Named, callee: Named, entry: Any) -> None:
+    def _add_edge(self, caller: Named, callee: Named, entry: profiler_subentry) -> None:
         pair = caller.function, callee.function
         before = self._edges.get(pair, Edge(0.0, 0.0))
         counted = 0 if callee.folded else entry.callcount

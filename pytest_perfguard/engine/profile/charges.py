@@ -34,12 +34,12 @@ _LOCKS: Final = "_thread."
 
 @dataclass(frozen=True)
 class Side:
-    """What is known of one tree."""
+    """The profiles and the measured time of one tree."""
 
     calls: CallProfile = field(default_factory=CallProfile)
-    """All slices as one, with the least seconds of each function: interference only adds."""
+    """All slices as one, with the smallest seconds of each function: interference only adds."""
     second: CallProfile | None = None
-    """The same with the second smallest seconds. Their distance from the smallest estimates the error of `calls`."""
+    """`calls` with the second smallest seconds. Their distance from the smallest estimates the error of `calls`."""
     samples: StackSamples = field(default_factory=StackSamples)
     seconds: float = 0.0
     """Measured per iteration, without any profiler."""
@@ -105,7 +105,7 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
     threads = base.calls.threads + head.calls.threads > 0
     if threads:
         base, head = _without_locks(base), _without_locks(head)
-    by_calls = _least(base), _least(head)
+    by_calls = _charged_with_errors(base), _charged_with_errors(head)
     sampled = base.samples.count > 0 and head.samples.count > 0
     counted = all(_is_complete(side, charged[0]) for side, charged in zip((base, head), by_calls, strict=True))
     basis = use
@@ -123,15 +123,15 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
     return sides[0], sides[1], basis
 
 
-def _least(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
-    """By function its seconds, and how far those of the second least slices are off."""
-    least = charged_by_calls(side.calls)
-    second = charged_by_calls(side.second) if side.second is not None else least
-    return least, {function: abs(second.get(function, seconds) - seconds) for function, seconds in least.items()}
+def _charged_with_errors(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
+    """Return the smallest seconds of each function, and their distance from the second smallest as their error."""
+    smallest = charged_by_calls(side.calls)
+    second = charged_by_calls(side.second) if side.second is not None else smallest
+    return smallest, {function: abs(second.get(function, seconds) - seconds) for function, seconds in smallest.items()}
 
 
 def _is_complete(side: Side, charged: Mapping[Function, float]) -> bool:
-    """Does the deterministic profile account for the time: is little of it waiting, or unaccounted for?"""
+    """Return whether the deterministic profile accounts for the time: little of it is waiting, or charged to no function."""
     costs = side.calls.costs
     total = sum(cost.own for cost in costs.values())
     idle = sum(cost.own for function, cost in costs.items() if function.place.partition(".")[0] in _IDLE)
@@ -170,7 +170,7 @@ def _with_errors(
 
 
 def _events(profile: CallProfile) -> dict[Function, float]:
-    """By function: the calls that it receives and makes per iteration."""
+    """Return, by function, the calls per iteration that it receives and makes."""
     events = {function: cost.calls for function, cost in profile.costs.items()}
     for (caller, _callee), edge in profile.edges.items():
         events[caller] = events.get(caller, 0.0) + edge.calls
@@ -178,7 +178,7 @@ def _events(profile: CallProfile) -> dict[Function, float]:
 
 
 def _handovers(profile: CallProfile) -> dict[Function, float]:
-    """By function: the calls between it and other functions of the project; those of library code are charged to it anyway."""
+    """Return, by function, the calls between it and other functions of the project; those of library code are charged to it anyway."""
     handovers = {function: cost.calls for function, cost in profile.costs.items() if function.ours}
     for (caller, callee), edge in profile.edges.items():
         if caller.ours and callee.ours:
@@ -199,13 +199,13 @@ def _sampled(side: Side) -> Charges:
 
 
 def _binomial(share: float, count: int) -> float:
-    """Variance of a share; one that was seen once or never is not known for certain (Agresti and Coull, 1998)."""
+    """Return the variance of a share. It is not 0 for what was sampled once or never (Agresti and Coull, 1998)."""
     adjusted = (share * count + 2) / (count + 4)
     return adjusted * (1 - adjusted) / count
 
 
 def _weighted(calls: Charges, samples: Charges) -> Charges:
-    """The mean of two estimates, weighted by the inverse of their variances."""
+    """Return the mean of two estimates, weighted by the inverse of their variances."""
     seconds: dict[Function, float] = {}
     variances: dict[Function, float] = {}
     unseen = min(samples.variances.values(), default=math.inf)

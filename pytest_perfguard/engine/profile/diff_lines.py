@@ -1,4 +1,4 @@
-"""Which functions a diff touches. Pure."""
+"""Find the functions that a diff touches. Pure."""
 
 from __future__ import annotations
 

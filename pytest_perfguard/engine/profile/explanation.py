@@ -1,4 +1,4 @@
-"""From the profiles of two trees and the measured difference to the functions and lines to blame. Pure."""
+"""Attribute the measured difference of two trees to functions and lines, by the profiles of both. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.explanation import Blame, Location, MetricExplanation
-from pytest_perfguard.engine.profile.call_changes import CallChanges, rose
+from pytest_perfguard.engine.profile.call_changes import CallChanges, is_called_more
 from pytest_perfguard.engine.profile.charges import Charges, Side, charges_of
 from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile, CallProfile, Function
 
 #: A function is blamed for at least this share of the loss.
 MIN_SHARE: Final = 0.05
-#: A function whose calls did not change is blamed if its time grew by so many standard errors.
+#: A function whose calls did not change is blamed if its time grew by at least this number of standard errors.
 CLEAR: Final = 2.0
 #: The profiles confirm a loss if they differ by at least this share of it.
 CONFIRMED: Final = 0.25
 #: Amounts are scaled to the loss by at most this factor, and by no less than its inverse.
 MAX_SCALE: Final = 3.0
-#: Most of a function's growth lies in the library code that it calls.
-_MOST: Final = 0.5
+#: Share of a function's growth above which it is attributed to the library code that the function calls.
+_MAJORITY: Final = 0.5
 #: Bytes, and blocks, that a line may allocate more without being blamed.
 _MIN_BYTES: Final = 256.0
 _MIN_BLOCKS: Final = 0.5
@@ -29,7 +29,7 @@ _MIN_BLOCKS: Final = 0.5
 
 @dataclass
 class _Candidate:
-    """A function that may be to blame, and how much for."""
+    """A function that may account for the loss, and the amount."""
 
     function: Function
     caller: Function | None
@@ -79,11 +79,11 @@ def explain_counts(
 
     for function, seconds in now.seconds.items():
         was, calls = changes.base_calls(function), changes.head_calls(function)
-        if rose(was, calls):
+        if is_called_more(was, calls):
             add(*changes.responsible(function), seconds * (calls - was) / calls)
     for (caller, callee), edge in head.calls.edges.items():
         was, calls = changes.base_calls(callee), changes.head_calls(callee)
-        if caller.ours and not callee.ours and rose(was, calls):
+        if caller.ours and not callee.ours and is_called_more(was, calls):
             add(None, caller, edge.seconds * (1 - was / calls))
     chosen = sorted((each for each in found.values() if each.amount >= MIN_SHARE * loss), key=lambda each: -each.amount)
     total = sum(each.amount for each in chosen)
@@ -93,7 +93,7 @@ def explain_counts(
 
 
 def _with_recorded_calls(head: CallProfile, counts: Mapping[Function, float], *, complete: bool) -> CallProfile:
-    """The head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
+    """Return the head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
     recorded = {
         function: counts.get(function, 0.0 if complete else cost.calls) for function, cost in head.costs.items()
     }
@@ -120,9 +120,9 @@ def explain_memory(
         grown[around] = grown.get(around, 0.0) + growth
         if line in now and (around not in largest or growth > largest[around][0]):
             largest[around] = growth, line
-    least = max(MIN_SHARE * loss, _MIN_BYTES if unit == "B" else _MIN_BLOCKS)
+    minimum = max(MIN_SHARE * loss, _MIN_BYTES if unit == "B" else _MIN_BLOCKS)
     chosen = sorted(
-        ((growth, largest[around][1]) for around, growth in grown.items() if growth >= least and around in largest),
+        ((growth, largest[around][1]) for around, growth in grown.items() if growth >= minimum and around in largest),
         key=lambda item: -item[0],
     )
     if loss <= 0 or not chosen or sum(growth for growth, _line in chosen) < CONFIRMED * loss:
@@ -152,7 +152,7 @@ def _candidates(
         variance = before.of(function)[1] + now.of(function)[1]
         calls_before, calls_now = changes.base_calls(function), changes.head_calls(function)
         own, caller = amount, None
-        if rose(calls_before, calls_now):
+        if is_called_more(calls_before, calls_now):
             seconds = before.of(function)[0] / calls_before if calls_before else now.of(function)[0] / calls_now
             part = min(amount, (calls_now - calls_before) * seconds)
             own = amount - part
@@ -165,7 +165,7 @@ def _candidates(
             caller = shifted
         if own > 0:
             more = changes.calls_library_more(function)
-            add(None if rose(calls_before, calls_now) else caller, function, own, variance, counted=more)
+            add(None if is_called_more(calls_before, calls_now) else caller, function, own, variance, counted=more)
     candidates = list(found.values())
     _subtract_replaced(growth, candidates, changes)
     return candidates
@@ -191,12 +191,12 @@ def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
     if candidate.amount < MIN_SHARE * loss:
         return False
     error = math.sqrt(candidate.variance)
-    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MOST * loss
+    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MAJORITY * loss
     return candidate.counted or candidate.amount > CLEAR * error or confirmed
 
 
 def _scale(loss: float, net: float, blamed: float) -> float:
-    """The factor by which the profiles' amounts become parts of the loss."""
+    """Return the factor by which the profiles' amounts become parts of the loss."""
     if net > 0 and 1 / MAX_SCALE <= loss / net <= MAX_SCALE:
         return loss / net
     return loss / blamed
@@ -206,7 +206,7 @@ def _blame(candidate: _Candidate, amount: float, changes: CallChanges) -> Blame:
     function = candidate.function
     calls = changes.change(function)
     more_calls = calls is not None and calls.now > calls.before
-    via = changes.library_call(function, _MOST) if not more_calls else None
+    via = changes.library_call(function, _MAJORITY) if not more_calls else None
     if calls is None and candidate.caller is not None:
         calls = changes.change_between(candidate.caller, function)
     return Blame(

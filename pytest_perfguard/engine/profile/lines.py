@@ -14,7 +14,7 @@ _MAX_MEMORY: Final = 2
 
 
 def where_lines(explanation: Explanation) -> Iterator[str]:
-    """Return headings, each after an empty line, and the lines below them; nothing where nothing is known.
+    """Yield headings, each after an empty line, and the lines below them; no line without an explanation.
 
     `+41.0 us of +45.0 us in rules.py:41 match, 1 -> 40 calls per iteration from prices.py:9 total; changed in this diff`
     """
@@ -32,8 +32,8 @@ def where_lines(explanation: Explanation) -> Iterator[str]:
     yield from _section("where the memory went", others, for_others if times else MAX_LINES)
 
 
-def _section(heading: str, explained: list[MetricExplanation], most: int) -> Iterator[str]:
-    lines = [line for each in explained for line in _metric_lines(each, named=len(explained) > 1)][:most]
+def _section(heading: str, explained: list[MetricExplanation], limit: int) -> Iterator[str]:
+    lines = [line for each in explained for line in _metric_lines(each, named=len(explained) > 1)][:limit]
     if lines:
         yield ""
         yield heading
@@ -49,7 +49,7 @@ def _metric_lines(explained: MetricExplanation, *, named: bool) -> Iterator[str]
 
 
 def blame_line(blame: Blame, explained: MetricExplanation) -> str:
-    """One function, or one line, with its part of the loss and the reason."""
+    """Return the text of one function or line, with its part of the loss and the reason."""
     loss = format_amount(explained.loss, explained.unit)
     amount = format_amount(blame.amount, explained.unit)
     if explained.unit != "s":

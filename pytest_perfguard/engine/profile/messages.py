@@ -1,4 +1,4 @@
-"""The requests for profiles and their answers: what crosses the pipe to a measuring process."""
+"""Requests for profiles and their results, as they cross the pipe of a measuring process."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class ProfileRequest:
 
 @dataclass(frozen=True)
 class ProfileResult:
-    """Answer: a profile as plain data; which reader takes it depends on the request's kind."""
+    """Response: a profile as plain data, in the form of the request's kind."""
 
     profile: dict[str, object]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pytest_perfguard.core.errors import ProtocolError
+from pytest_perfguard.core.json_values import JsonValue, as_list, as_number
 
 
 class Function(NamedTuple):
@@ -21,14 +22,14 @@ class Function(NamedTuple):
     name: str
     """Qualified name."""
     ours: bool
-    """Is it the project's code?"""
+    """True for the project's code."""
 
 
 class Cost(NamedTuple):
-    """What one function cost."""
+    """Calls and seconds of one function."""
 
     calls: float
-    """Of a generator or coroutine: how often it was resumed."""
+    """Number of calls; for a generator or coroutine, of resumptions."""
     own: float
     """Seconds in the function itself, without the functions that it called; the profiler's overhead is subtracted."""
     cumulative: float
@@ -36,11 +37,11 @@ class Cost(NamedTuple):
     line: int = 0
     end: int = 0
     resumed: bool = False
-    """Is it a generator or coroutine?"""
+    """True for a generator or coroutine."""
 
 
 class Edge(NamedTuple):
-    """What one function spent in calls of another one."""
+    """Calls of one function by another one, and their seconds."""
 
     calls: float
     seconds: float
@@ -59,7 +60,7 @@ class CallProfile:
     """Wall time per iteration while profiling."""
 
     def to_json(self) -> dict[str, object]:
-        """Plain data; functions are referred to by their index."""
+        """Return plain data, in which functions are referred to by their index."""
         index = {function: number for number, function in enumerate(self.costs)}
         return {
             "functions": [[*function, *cost] for function, cost in self.costs.items()],
@@ -73,7 +74,7 @@ class CallProfile:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CallProfile:
+    def from_json(cls, data: Mapping[str, object]) -> CallProfile:
         """Read what `to_json` wrote.
 
         Raises
@@ -82,10 +83,10 @@ class CallProfile:
             for other data.
         """
         try:
-            costs = {Function(*row[:3]): Cost(*row[3:]) for row in data["functions"]}
+            costs = {_function(row): _cost(row[3:]) for row in _rows(data["functions"])}
             names = list(costs)
-            edges = {(names[row[0]], names[row[1]]): Edge(*row[2:]) for row in data["edges"]}
-            return cls(costs, edges, int(data["threads"]), float(data["seconds"]))
+            edges = {(names[_index(row[0])], names[_index(row[1])]): _edge(row[2:]) for row in _rows(data["edges"])}
+            return cls(costs, edges, _index(data["threads"]), as_number(data["seconds"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ProtocolError(f"not a call profile: {error!r}") from None
 
@@ -101,7 +102,7 @@ class StackSamples:
 
     @property
     def count(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return sum(self.stacks.values())
 
     def to_json(self) -> dict[str, object]:
@@ -114,28 +115,32 @@ class StackSamples:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StackSamples:
+    def from_json(cls, data: Mapping[str, object]) -> StackSamples:
         """Read what `to_json` wrote; raises `ProtocolError` for other data."""
         try:
-            functions = [Function(*row) for row in data["functions"]]
-            stacks = {tuple(functions[place] for place in row[0]): int(row[1]) for row in data["stacks"]}
-            return cls(stacks, float(data["seconds"]))
+            functions = [_function(row) for row in _rows(data["functions"])]
+            stacks = {
+                tuple(functions[_index(place)] for place in as_list(row[0])): _index(row[1])
+                for row in _rows(data["stacks"])
+            }
+            return cls(stacks, as_number(data["seconds"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ProtocolError(f"not a sampled profile: {error!r}") from None
 
 
 class AllocatingLine(NamedTuple):
-    """A line of the project that allocates, by its text: its number may move."""
+    """A line of the project that allocates, identified by its text, because its number may change."""
 
     place: str
+    """File relative to the project's root."""
     name: str
-    """Of the function around it."""
+    """Name of the function around the line."""
     text: str
 
 
 @dataclass(frozen=True)
 class AllocationProfile:
-    """What was allocated when the memory was at its peak, by the line of the project's code that led to it."""
+    """Allocations when the memory was at its peak, by the line of the project's code that led to it."""
 
     sizes: Mapping[AllocatingLine, float] = field(default_factory=dict)
     """Bytes at the peak, above the start."""
@@ -151,17 +156,40 @@ class AllocationProfile:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AllocationProfile:
+    def from_json(cls, data: Mapping[str, object]) -> AllocationProfile:
         """Read what `to_json` wrote; raises `ProtocolError` for other data."""
         try:
-            rows = [(AllocatingLine(*row[:3]), *row[3:]) for row in data["lines"]]
+            rows = {AllocatingLine(*map(str, row[:3])): list(map(as_number, row[3:])) for row in _rows(data["lines"])}
             return cls(
-                {key: float(size) for key, _line, size, _kept in rows},
-                {key: int(line) for key, line, _size, _kept in rows},
-                {key: float(kept) for key, _line, _size, kept in rows},
+                {key: size for key, (_line, size, _kept) in rows.items()},
+                {key: int(line) for key, (line, _size, _kept) in rows.items()},
+                {key: kept for key, (_line, _size, kept) in rows.items()},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"not an allocation profile: {error!r}") from None
+
+
+def _rows(value: object) -> list[list[JsonValue]]:
+    return list(map(as_list, as_list(value)))
+
+
+def _index(value: object) -> int:
+    return int(as_number(value))
+
+
+def _function(row: list[JsonValue]) -> Function:
+    place, name, ours = row[:3]
+    return Function(str(place), str(name), ours is True)
+
+
+def _cost(row: list[JsonValue]) -> Cost:
+    calls, own, cumulative, line, end, resumed = row
+    return Cost(as_number(calls), as_number(own), as_number(cumulative), _index(line), _index(end), resumed is True)
+
+
+def _edge(row: list[JsonValue]) -> Edge:
+    calls, seconds = row
+    return Edge(as_number(calls), as_number(seconds))
 
 
 def joined_calls(parts: Sequence[CallProfile], rank: int = 0) -> CallProfile:
@@ -193,7 +221,7 @@ def _ranked(values: Iterable[float], rank: int) -> float:
 
 
 def joined_samples(parts: Sequence[StackSamples]) -> StackSamples:
-    """Several slices of sampling of one side as one."""
+    """Combine several slices of sampling of one side."""
     stacks: dict[tuple[Function, ...], int] = {}
     for part in parts:
         for stack, count in part.stacks.items():

@@ -1,4 +1,4 @@
-"""Code objects and C functions as `Function`: whose code it is, and the name that it has in both trees."""
+"""Map code objects and C functions to `Function`: the owner of the code, and its name in both trees."""
 
 from __future__ import annotations
 

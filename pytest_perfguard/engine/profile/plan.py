@@ -1,13 +1,13 @@
-"""Which profiles are taken of one measurement point: requests to both arms in turn. Pure.
+"""Plan the profiles of one measurement point: requests to both arms in turn. Pure.
 
-In turn, in short slices, so that a machine that changes its speed does so for both arms.
+The slices are short and alternate, so that a change of the machine's speed affects both arms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.profile.charges import Side
@@ -23,46 +23,46 @@ from pytest_perfguard.engine.profile.model import (
 #: Seconds of unprofiled work in a slice of the deterministic profile, which takes two to five times as long.
 CALLS_SLICE: Final = 0.004
 CALLS_SLICES: Final = 13
-#: Where only the numbers of calls are wanted: the first slice warms up.
+#: If only the numbers of calls are requested: the first slice warms up.
 COUNTS_SLICE: Final = 0.002
 COUNTS_SLICES: Final = 2
 #: The first slice only fills caches and loads modules.
 SAMPLES_SLICE: Final = 0.06
 SAMPLES_SLICES: Final = 4
 MAX_ITERATIONS: Final = 20_000
-#: A call of so many seconds is profiled once in each way, without a call to warm up.
+#: A call of at least this number of seconds is profiled once in each way, without a call to warm up.
 SLOW_CALL: Final = 0.1
-#: A call of so many seconds is not sampled.
+#: A call of at least this number of seconds is not sampled.
 VERY_SLOW_CALL: Final = 1.0
 
 
 @dataclass(frozen=True)
 class PointPlan:
-    """What is wanted of one measurement point."""
+    """The requested profiles of one measurement point."""
 
     seconds: tuple[float, ...]
     """Per call, as measured, of each arm."""
     roots: tuple[str, ...]
     """The project's folder of each arm."""
     times: bool = True
-    """Profile the time?"""
+    """True: profile the time."""
     memory: bool = False
-    """Profile the allocations?"""
+    """True: profile the allocations."""
     counts: bool = False
-    """Are the numbers of calls all that is wanted?"""
+    """True: only the numbers of calls are requested."""
     single: bool = False
-    """Does one set-up allow one call only?"""
+    """True: one set-up allows one call only."""
 
 
 @dataclass
-class Taken:
+class ArmProfiles:
     """The profiles of one arm at one measurement point."""
 
     calls: list[CallProfile] = field(default_factory=list)
     samples: list[StackSamples] = field(default_factory=list)
     allocations: AllocationProfile = field(default_factory=AllocationProfile)
-    raised: str = ""
-    """Type and message of the exception that a call raised, after which the arm is not profiled further; "" if none did."""
+    raised: str | None = None
+    """Type and message of the exception that a call raised, after which the arm is not profiled further; None if none did."""
 
     def side(self, seconds: float) -> Side:
         """Return the profiles as one side of a comparison; `seconds` per call as measured."""
@@ -72,12 +72,12 @@ class Taken:
 
 #: A request to the arm of this index.
 ArmRequest = tuple[int, ProfileRequest]
-Plan = Generator[ArmRequest, ProfileResult | CallRaised, list[Taken]]
+Plan = Generator[ArmRequest, ProfileResult | CallRaised, list[ArmProfiles]]
 
 
 def plan_point(plan: PointPlan) -> Plan:
-    """Take the profiles of all arms; an arm whose call raises is left with those that it has."""
-    taken = [Taken() for _ in plan.roots]
+    """Plan the profiles of all arms; an arm whose call raises keeps those taken so far."""
+    taken = [ArmProfiles() for _ in plan.roots]
     slow = max(plan.seconds)
     if plan.counts:
         for _ in range(1 if plan.single or slow >= SLOW_CALL else COUNTS_SLICES):
@@ -95,7 +95,9 @@ def plan_point(plan: PointPlan) -> Plan:
     return taken
 
 
-def _slice(plan: PointPlan, taken: Sequence[Taken], kind: str, seconds: float) -> Generator[ArmRequest, Any, None]:
+def _slice(
+    plan: PointPlan, taken: Sequence[ArmProfiles], kind: str, seconds: float
+) -> Generator[ArmRequest, ProfileResult | CallRaised, None]:
     for arm, into in enumerate(taken):
         if into.raised:
             continue

@@ -1,9 +1,9 @@
-"""Profiles both sides of tests that got worse, in processes of their own, and explains the difference."""
+"""Profile both sides of tests that got worse, in processes of their own, and explain the difference."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from pytest_perfguard.engine.profile.counts import MAX_FUNCTIONS, counts_for_rec
 from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 from pytest_perfguard.engine.profile.model import StackSamples
-from pytest_perfguard.engine.profile.plan import PointPlan, Taken, plan_point
+from pytest_perfguard.engine.profile.plan import ArmProfiles, PointPlan, plan_point
 from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
@@ -29,7 +29,7 @@ from pytest_perfguard.engine.runner.protocol import (
 )
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, run_plan, why_not_collected
 
-#: A profiled call may take so many times as long as a measured one.
+#: Factor by which a profiled call may take longer than a measured one.
 _SLOWER: Final = 10.0
 #: Stacks that a report keeps of each side.
 MAX_STACKS: Final = 300
@@ -49,8 +49,8 @@ class Arm:
     root: str
 
 
-#: What profiling one test gave: by measurement point the profiles of each arm, or why there are none.
-Outcome = dict[str, list[Taken]] | PerfguardError
+#: Result of profiling one test: by measurement point the profiles of each arm, or the reason why there are none.
+Outcome = dict[str, list[ArmProfiles]] | PerfguardError
 Wanted = tuple[MeasuredTest, Mapping[str, PointPlan]]
 
 
@@ -100,7 +100,7 @@ def _of_arm(plan: PointPlan, index: int) -> PointPlan:
 
 @contextlib.contextmanager
 def _workers(arms: Sequence[Arm], subjects: Sequence[MeasuredTest]) -> Iterator[list[WorkerProcess]]:
-    """One process for each arm; they start at the same time."""
+    """Start one process for each arm, all at the same time, and end them after the block."""
     nodeids, files = [subject.nodeid for subject in subjects], [subject.path for subject in subjects]
     with contextlib.ExitStack() as opened:
         workers = [opened.enter_context(WorkerProcess(arm.launch, nodeids, files)) for arm in arms]
@@ -120,7 +120,7 @@ def _outcome(
 
 def _serve(
     workers: Sequence[WorkerProcess], subject: MeasuredTest, plans: Mapping[str, PointPlan], following: str
-) -> Iterator[tuple[str, list[Taken]]]:
+) -> Iterator[tuple[str, list[ArmProfiles]]]:
     doing, limit = f"profiling {subject.nodeid}", _SLOWER * subject.time_limit
     for worker in workers:
         worker.send(ServeTest(subject.nodeid, following))
@@ -130,17 +130,17 @@ def _serve(
         if len(reached) == len(workers) and len({message.label for message in reached}) == 1:
             label = reached[0].label
             if label in plans:
-                yield label, run_plan(plan_point(plans[label]), _Asking(workers, doing, limit))
+                yield label, run_plan(plan_point(plans[label]), _RequestSender(workers, doing, limit))
         elif not all(isinstance(message, FasterThanPoint) for message in messages):
             for worker, message in zip(workers, messages, strict=True):
-                _run_out(worker, message, doing, limit)
+                _finish_test(worker, message, doing, limit)
             return
         for worker in workers:
             worker.send(Resume())
 
 
-class _Asking:
-    """Puts a request of the plan to its arm."""
+class _RequestSender:
+    """Sends the requests of a plan to the processes of its arms, and returns their results."""
 
     def __init__(self, workers: Sequence[WorkerProcess], doing: str, limit: float) -> None:
         self._workers = workers
@@ -159,8 +159,8 @@ class _Asking:
         return answer
 
 
-def _run_out(worker: WorkerProcess, message: Message, doing: str, limit: float) -> None:
-    """Let a test run to its end; profiles that were taken before it failed count."""
+def _finish_test(worker: WorkerProcess, message: Message, doing: str, limit: float) -> None:
+    """Run a test to its end. Profiles that were taken before it failed are kept."""
     while isinstance(message, PointReached | FasterThanPoint):
         worker.send(Resume())
         message = worker.receive(doing=doing, limit=limit)
@@ -169,12 +169,17 @@ def _run_out(worker: WorkerProcess, message: Message, doing: str, limit: float) 
 
 
 def explain_pairs(
-    base: Arm, head: Arm, tests: Sequence[tuple[MeasuredTest, Comparison]], *, together: bool = True
+    base: Arm,
+    head: Arm,
+    tests: Sequence[tuple[MeasuredTest, Comparison]],
+    *,
+    summarize: Callable[[str], str],
+    together: bool = True,
 ) -> dict[str, Explanation]:
     """Explain by profiles of both sides what tests lost, by node id.
 
     A test whose setting `explain` is `on` has metrics explained that are no regressions, too. `together` is False for
-    tests whose sides cannot be alive at once.
+    tests whose sides cannot be alive at once. `summarize` reduces the test runner's report of a failure to one line.
     """
     arms = [base, head]
     findings = {
@@ -188,18 +193,21 @@ def explain_pairs(
     wanted = [(subject, plans[subject.nodeid]) for subject, _comparison in tests if plans[subject.nodeid]]
     profiled = profile_tests(arms, wanted) if together else profile_tests_apart(arms, wanted)
     return {
-        subject.nodeid: _explanation(findings[subject.nodeid], plans[subject.nodeid], outcome)
+        subject.nodeid: _explanation(findings[subject.nodeid], plans[subject.nodeid], outcome, summarize)
         for subject, outcome in profiled
     }
 
 
-def _explanation(findings: Sequence[Finding], plans: Mapping[str, PointPlan], outcome: Outcome) -> Explanation:
+def _explanation(
+    findings: Sequence[Finding], plans: Mapping[str, PointPlan], outcome: Outcome, summarize: Callable[[str], str]
+) -> Explanation:
     if isinstance(outcome, PerfguardError):
-        return Explanation(problem=str(outcome))
+        return Explanation(problem=summarize(str(outcome)))
     metrics = [each for finding in findings if (each := _explained(finding, outcome)) is not None]
     if not metrics:
-        raised = next((arm.raised for arms in outcome.values() for arm in arms if arm.raised), "")
-        return Explanation(problem=f"its call raised {raised}" if raised else "no call was made under a profiler")
+        raised = next((arm.raised for arms in outcome.values() for arm in arms if arm.raised), None)
+        problem = f"its call raised {raised}" if raised else "no call was made under a profiler"
+        return Explanation(problem=summarize(problem))
     flames = []
     for label, arms in outcome.items():
         base, head = (
@@ -244,7 +252,7 @@ def plans_of(findings: Sequence[Finding], roots: tuple[str, ...], comparison: Co
 
 
 def _seconds(comparison: Comparison, label: str, arms: int) -> tuple[float, ...]:
-    """Measured seconds per call of both sides, or of the head alone."""
+    """Return the measured seconds per call of both sides, or of the head alone."""
     for kind in ("time", "cpu"):
         name = str(MetricName(kind, label))
         for finding in comparison.findings:
@@ -253,7 +261,7 @@ def _seconds(comparison: Comparison, label: str, arms: int) -> tuple[float, ...]
     return (1e-3,) * arms  # where memory alone is measured, nothing is known of the time
 
 
-def _explained(finding: Finding, taken: Mapping[str, list[Taken]]) -> MetricExplanation | None:
+def _explained(finding: Finding, taken: Mapping[str, list[ArmProfiles]]) -> MetricExplanation | None:
     kind, _colon, label = finding.name.partition(":")
     arms = taken.get(label)
     if arms is None or finding.baseline is None:
@@ -310,9 +318,15 @@ def _is_single(comparison: Comparison) -> bool:
 
 
 def explain_counted(
-    head: Arm, tests: Sequence[tuple[MeasuredTest, Comparison, Mapping[str, float]]]
+    head: Arm,
+    tests: Sequence[tuple[MeasuredTest, Comparison, Mapping[str, float]]],
+    *,
+    summarize: Callable[[str], str],
 ) -> dict[str, Explanation]:
-    """Explain tests by profiles of this tree and the numbers of calls that the baseline file kept, by node id."""
+    """Explain tests by profiles of this tree and the numbers of calls that the baseline file kept, by node id.
+
+    `summarize` reduces the test runner's report of a failure to one line.
+    """
     counts = {subject.nodeid: counts for subject, _comparison, counts in tests}
     findings = {
         subject.nodeid: [each for each in findings_to_explain(comparison) if metric_kind(each.name) in _TIMES]
@@ -326,7 +340,7 @@ def explain_counted(
     found = {}
     for subject, outcome in profile_tests([head], wanted):
         found[subject.nodeid] = (
-            Explanation(problem=str(outcome))
+            Explanation(problem=summarize(str(outcome)))
             if isinstance(outcome, PerfguardError)
             else Explanation(tuple(_counted(findings[subject.nodeid], outcome, counts[subject.nodeid])))
         )
@@ -334,7 +348,7 @@ def explain_counted(
 
 
 def _counted(
-    findings: Sequence[Finding], taken: Mapping[str, list[Taken]], counts: Mapping[str, float]
+    findings: Sequence[Finding], taken: Mapping[str, list[ArmProfiles]], counts: Mapping[str, float]
 ) -> Iterator[MetricExplanation]:
     for finding in findings:
         label = finding.name.partition(":")[2]

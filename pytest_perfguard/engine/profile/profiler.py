@@ -1,4 +1,4 @@
-"""In the measuring process: the instrument for each kind of profile."""
+"""The instruments of the measuring process: one for each kind of profile."""
 
 from __future__ import annotations
 

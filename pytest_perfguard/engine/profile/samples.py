@@ -1,4 +1,4 @@
-"""The sampled profile: a thread looks at the stack of the measured call, again and again, while nothing is traced.
+"""The sampled profile: a thread reads the stack of the measured call at intervals, while nothing is traced.
 
 Sampling does not lengthen small functions, so it corrects the deterministic profile. It also covers two cases that the
 deterministic profile misses: threads started before the call, and coroutines that wait while the event loop is idle.
@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping
 from functools import lru_cache
 from pathlib import PurePath
 from types import CodeType, FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_perfguard.core.originals import CLOCKS, sys, threading
 from pytest_perfguard.core.timing import Timing
@@ -18,6 +18,9 @@ from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep, time_a
 from pytest_perfguard.engine.measure.stack_offset import AwaitShifted
 from pytest_perfguard.engine.profile.model import Function, StackSamples
 from pytest_perfguard.engine.profile.names import Namer
+
+if TYPE_CHECKING:
+    from asyncio import Task
 
 INTERVAL: Final = 0.0005
 #: Seconds after which a thread that computes hands over to the sampler.
@@ -33,7 +36,7 @@ _Codes = tuple[CodeType, ...]
 
 
 def sample_stacks(iterations: int, root: str) -> Generator[CallStep, Timing, StackSamples]:
-    """Sample so many calls of the measured function."""
+    """Sample `iterations` calls of the measured function."""
     yield RUN_SETUP
     sampler = _Sampler(_running_task())
     sampler.start()
@@ -59,9 +62,9 @@ def _functions(codes: _Codes, namer: Namer) -> Iterator[Function]:
 
 
 class _Sampler:
-    """Looks at the stacks in a thread of its own."""
+    """Reads the stacks of the other threads in a thread of its own."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: Task[object] | None) -> None:
         self._task = task
         self._main = threading.get_ident()
         self._stopped = False
@@ -108,14 +111,14 @@ class _Sampler:
                 if not _is_waiting(others[-1]):
                     return others
         if self._task is not None:
-            return inside or _above_caller(tuple(_chain(self._task)))
+            return inside or _above_caller(tuple(_chain(self._task.get_coro())))
         # An event loop that the measured call has started itself.
-        awaited = tuple(code for task in _started_task(main) for code in _chain(task))
+        awaited = tuple(code for coroutine in _started_coroutine(main) for code in _chain(coroutine))
         return inside + awaited
 
 
 def _place_of(frame: FrameType) -> tuple[int, int]:
-    """Return the place at which a thread is: it changes with every step of its code."""
+    """Return the position of a thread, which changes with every step of its code."""
     return id(frame), frame.f_lasti
 
 
@@ -128,7 +131,7 @@ def _codes_of(frame: FrameType | None) -> _Codes:
 
 
 def _above_caller(codes: _Codes) -> _Codes:
-    """The part of the stack that belongs to the measured call; empty where it is not running."""
+    """Return the part of the stack that belongs to the measured call; empty if the call is not running."""
     for index in range(len(codes) - 1, -1, -1):
         if codes[index] in _CALLERS:
             return codes[index + 1 :]
@@ -136,20 +139,20 @@ def _above_caller(codes: _Codes) -> _Codes:
 
 
 def _other_task(codes: _Codes) -> _Codes:
-    """The part of the stack that lies above the event loop's own frames."""
+    """Return the part of the stack above the event loop's own frames."""
     for index in range(len(codes) - 1, -1, -1):
         if _is_waiting(codes[index]):
             return codes[index + 1 :]
     return ()
 
 
-def _started_task(frame: FrameType | None) -> Iterator[Any]:
-    """The task that an event loop of asyncio further down this stack was started for."""
+def _started_coroutine(frame: FrameType | None) -> Iterator[object]:
+    """Yield the coroutine that an event loop of asyncio further down this stack was started for."""
     while frame is not None:
         if frame.f_code.co_name == "run_until_complete" and "asyncio" in frame.f_code.co_filename:
             future = frame.f_locals.get("future")
-            if hasattr(future, "get_coro"):
-                yield future
+            if future is not None and hasattr(future, "get_coro"):
+                yield future.get_coro()
             return
         frame = frame.f_back
 
@@ -164,17 +167,18 @@ def _is_waiting(code: CodeType) -> bool:
     )
 
 
-def _running_task() -> Any:
-    """The task of the event loop that this runs in; None outside of one."""
+def _running_task() -> Task[object] | None:
+    """Return the task of the running event loop; None outside of one."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or asyncio._get_running_loop() is None:
         return None
-    return asyncio.current_task()
+    task: Task[object] | None = asyncio.current_task()
+    return task
 
 
-def _chain(task: Any) -> Iterator[CodeType]:
-    """The code of the coroutines that a suspended task awaits, outermost first."""
-    current = task.get_coro()
+def _chain(coroutine: object) -> Iterator[CodeType]:
+    """Yield the code of a suspended coroutine and of those that it awaits, outermost first."""
+    current = coroutine
     for _ in range(MAX_DEPTH):
         if isinstance(current, AwaitShifted):
             current = current._coroutine

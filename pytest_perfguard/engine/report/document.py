@@ -32,7 +32,7 @@ class ReportedTest:
 
     comparison: Comparison
     sides: Mapping[str, MetricSides] = field(default_factory=dict)
-    """By metric."""
+    """The samples of both sides, by metric name."""
     record: Record | None = None
     """The record of this measurement for a baseline file."""
     file: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.explanation import Flame, Stack
 from pytest_perfguard.core.units import format_amount
@@ -18,7 +18,7 @@ from pytest_perfguard.engine.report.markup import escape
 _WIDTH: Final = 1000.0
 _ROW: Final = 18
 #: Boxes that are narrower are left out.
-_LEAST_WIDTH: Final = 1.0
+_MIN_WIDTH: Final = 1.0
 #: Width of a letter.
 _LETTER: Final = 6.2
 #: A change by this share of the whole has the full colour.
@@ -66,7 +66,7 @@ def icicle_svg(flame: Flame) -> str:
 def _draw(node: Node, root: Node, left: float, depth: int, boxes: list[str]) -> int:
     """Draw a box and what hangs from it; returns the greatest depth."""
     width = node.head / root.head * _WIDTH
-    if width < _LEAST_WIDTH:
+    if width < _MIN_WIDTH:
         return depth
     boxes.append(_box(node, root, left, width, depth))
     deepest = depth
@@ -113,7 +113,7 @@ def folded(flames: Iterable[tuple[str, Flame]]) -> str:
 def speedscope(flames: Iterable[tuple[str, Flame]]) -> str:
     """A file for speedscope, with a profile for each side of each test."""
     index: dict[str, int] = {}
-    profiles: list[dict[str, Any]] = []
+    profiles: list[dict[str, object]] = []
     for nodeid, flame in flames:
         for side, stacks in (("base", flame.base), ("head", flame.head)):
             profiles.append(_profile(f"{nodeid} {flame.label} ({side})".replace("  ", " "), stacks, index))
@@ -128,7 +128,7 @@ def speedscope(flames: Iterable[tuple[str, Flame]]) -> str:
     return json.dumps(content, allow_nan=False) + "\n"
 
 
-def _profile(name: str, stacks: Sequence[Stack], index: dict[str, int]) -> dict[str, Any]:
+def _profile(name: str, stacks: Sequence[Stack], index: dict[str, int]) -> dict[str, object]:
     return {
         "type": "sampled",
         "name": name,

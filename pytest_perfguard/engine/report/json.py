@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.errors import ReportUnreadable
 from pytest_perfguard.core.explanation import Explanation
+from pytest_perfguard.core.json_values import JsonObject, JsonValue
 from pytest_perfguard.core.metric_stats import MetricStats, rounded
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.baseline import json_reader
@@ -109,7 +110,7 @@ def _pairing_data(comparison: Comparison) -> dict[str, object] | None:
         "revision": pairing.revision,
         "pairs": pairing.measurement.processes,
         "pinned": pairing.pinned,
-        "why": pairing.why,
+        "why": pairing.why or "",
     }
 
 
@@ -147,52 +148,56 @@ class _ReportReader(json_reader.JsonReader):
         if not condition:
             raise self.wrong(key, problem)
 
-    def objects(self, data: Mapping[str, Any], name: str, key: str) -> list[dict[str, Any]]:
+    def objects(self, data: Mapping[str, JsonValue], name: str, key: str) -> list[JsonObject]:
         value = data.get(name)
-        valid = isinstance(value, list) and all(isinstance(item, dict) for item in value)
-        self.expect(valid, key, f"{name} is {value!r:.60}, expected a list of objects")
-        return value  # type: ignore[return-value]  # checked above
+        objects = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        if not isinstance(value, list) or len(objects) != len(value):
+            raise self.wrong(key, f"{name} is {value!r:.60}, expected a list of objects")
+        return objects
 
-    def optional_text(self, data: Mapping[str, Any], name: str, key: str) -> str:
+    def optional_text(self, data: Mapping[str, JsonValue], name: str, key: str) -> str:
         """Return a text that older reports lack."""
         return self.text(data, name, key) if name in data else ""
 
-    def signed(self, data: Mapping[str, Any], name: str, key: str) -> float:
+    def signed(self, data: Mapping[str, JsonValue], name: str, key: str) -> float:
         """Return a number that may be negative, such as memory that shrank in a leak check."""
         value = data.get(name)
-        self.expect(json_reader.is_finite(value), key, f"{name} is {value!r:.60}, expected a number")
-        return float(value)  # type: ignore[arg-type]  # checked above
+        if not json_reader.is_finite(value):
+            raise self.wrong(key, f"{name} is {value!r:.60}, expected a number")
+        return float(value)
 
-    def optional_number(self, data: Mapping[str, Any], name: str, key: str) -> float | None:
+    def optional_number(self, data: Mapping[str, JsonValue], name: str, key: str) -> float | None:
         """Return an amount, or None for null."""
         return None if data.get(name) is None else self.number(data, name, key)
 
-    def finite_numbers(self, data: Mapping[str, Any], name: str, key: str) -> tuple[float, ...]:
+    def finite_numbers(self, data: Mapping[str, JsonValue], name: str, key: str) -> tuple[float, ...]:
         """Return finite numbers of any sign; none where the field is absent."""
         values = data.get(name, [])
-        valid = isinstance(values, list) and all(map(json_reader.is_finite, values))
-        self.expect(valid, key, f"{name} is {values!r:.60}, expected a list of numbers")
-        return tuple(float(value) for value in values)
+        numbers = [float(value) for value in values if json_reader.is_finite(value)] if isinstance(values, list) else []
+        if not isinstance(values, list) or len(numbers) != len(values):
+            raise self.wrong(key, f"{name} is {values!r:.60}, expected a list of numbers")
+        return tuple(numbers)
 
-    def log_ratios(self, data: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    def log_ratios(self, data: Mapping[str, JsonValue], key: str) -> tuple[float, ...]:
         """Return logarithms whose ratios are finite numbers, too."""
         values = self.finite_numbers(data, "log_ratios", key)
         self.expect(all(abs(value) < _MAX_LOG for value in values), key, f"log_ratios is {values!r:.60}")
         return values
 
-    def verdict(self, data: Mapping[str, Any], key: str) -> Verdict | None:
+    def verdict(self, data: Mapping[str, JsonValue], key: str) -> Verdict | None:
         value = data.get("verdict")
         valid = [str(verdict) for verdict in Verdict]
         self.expect(value is None or value in valid, key, f"verdict is {value!r}, expected one of {', '.join(valid)}")
         return None if value is None else Verdict(value)
 
-    def count(self, data: Mapping[str, Any], name: str, key: str) -> int:
+    def count(self, data: Mapping[str, JsonValue], name: str, key: str) -> int:
         value = data.get(name, 0)
-        self.expect(value == 0 or json_reader.is_count(value), key, f"{name} is {value!r}, expected a whole number")
-        return int(value)
+        if value != 0 and not json_reader.is_count(value):
+            raise self.wrong(key, f"{name} is {value!r}, expected a whole number")
+        return int(value or 0)
 
 
-def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
+def _read_test(reader: _ReportReader, data: JsonObject) -> ReportedTest:
     nodeid = key = reader.text(data, "nodeid", "tests")
     metrics = reader.objects(data, "metrics", key)
     reason = reader.text(data, "reason", key)
@@ -217,7 +222,7 @@ def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
     record = data.get("record")
     return ReportedTest(
         comparison=comparison,
-        sides={metric["name"]: sides for metric in metrics if (sides := _read_sides(reader, key, metric))},
+        sides={str(metric["name"]): sides for metric in metrics if (sides := _read_sides(reader, key, metric))},
         record=read_record(reader, nodeid, record) if record is not None else None,
         file=reader.optional_text(data, "file", key),
         line=reader.count(data, "line", key),
@@ -228,7 +233,7 @@ def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
 
 
 def _read_explanation(
-    reader: _ReportReader, key: str, data: Mapping[str, Any]
+    reader: _ReportReader, key: str, data: Mapping[str, JsonValue]
 ) -> tuple[tuple[str, ...], Explanation | None]:
     """Return the lines of the failure and the findings of the profiles; older reports hold a list of lines instead."""
     if not isinstance(data.get("explanation"), dict):
@@ -239,21 +244,24 @@ def _read_explanation(
         return lines, None
     try:
         return lines, Explanation.from_json(stored)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
 
 
-def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Pairing | None:
+def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, JsonValue]) -> Pairing | None:
     if data.get("paired") is None:
         return None
     paired = reader.mapping(data, "paired", key)
     base = Measurement(processes=reader.count(paired, "pairs", key))
     return Pairing(
-        reader.text(paired, "revision", key), base, reader.text(paired, "why", key), paired.get("pinned") is True
+        reader.text(paired, "revision", key),
+        base,
+        reader.text(paired, "why", key) or None,
+        paired.get("pinned") is True,
     )
 
 
-def _read_finding(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Finding:
+def _read_finding(reader: _ReportReader, key: str, data: Mapping[str, JsonValue]) -> Finding:
     interval = reader.finite_numbers(data, "interval", key) if data.get("interval") is not None else ()
     reader.expect(len(interval) in (0, 2), key, f"interval is {interval!r}, expected two numbers")
     return Finding(
@@ -272,7 +280,7 @@ def _read_finding(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> F
     )
 
 
-def _read_sides(reader: _ReportReader, key: str, metric: Mapping[str, Any]) -> MetricSides | None:
+def _read_sides(reader: _ReportReader, key: str, metric: Mapping[str, JsonValue]) -> MetricSides | None:
     if metric.get("samples") is None:
         return None
     samples = reader.mapping(metric, "samples", key)
@@ -284,7 +292,7 @@ def _read_sides(reader: _ReportReader, key: str, metric: Mapping[str, Any]) -> M
     )
 
 
-def _read_stats(reader: _ReportReader, key: str, unit: str, data: Mapping[str, Any]) -> MetricStats:
+def _read_stats(reader: _ReportReader, key: str, unit: str, data: Mapping[str, JsonValue]) -> MetricStats:
     quantiles = reader.finite_numbers(data, "quantiles", key)
     reader.expect(len(quantiles) in (0, len(QUANTILES)), key, f"expected {len(QUANTILES)} quantiles")
     minima = reader.numbers(data, "minima", key, "samples")

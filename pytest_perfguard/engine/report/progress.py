@@ -7,7 +7,7 @@ from typing import Final
 from pytest_perfguard.engine.report.text import shortened
 
 LOG_INTERVAL: Final = 15.0
-#: From so many seconds the remaining time is given in minutes.
+#: Seconds from which the remaining time is given in minutes.
 _MINUTES_FROM: Final = 120.0
 
 

@@ -1,4 +1,4 @@
-"""The terminal summary: a table with one row per test, details as verbosity asks for, and a last line of counts.
+"""The terminal summary: a table with one row per test, details by verbosity, and a last line of counts.
 
 Plain ASCII throughout, which every log, pipe and terminal can show.
 """
@@ -235,7 +235,7 @@ def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
     for comparison in comparisons:
         pairing = comparison.pairing
         if pairing is not None:
-            yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why})"
+            yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why or ''})"
 
 
 def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -29,11 +29,11 @@ class MeasurementBuilder:
         self.iterations: dict[str, int] = dict(iterations)
         """Calls per round for the next process, by label."""
         self.single_call_setup = False
-        """Whether the test can be called only once per set-up."""
+        """True if the test can be called only once per set-up."""
         self.single_call_rounds: dict[str, str] = {}
-        """By label: the exception because of which a round is one call."""
+        """By label, the exception of a second call in one round, because of which a round is one call."""
         self.parallel: dict[str, bool] = {}
-        """By label: whether the point runs in parallel, so that it is not pinned to one CPU."""
+        """By label, True if the point runs in parallel, so that it is not pinned to one CPU."""
         self.measurement = Measurement()
         self._best_kernels: dict[str, list[float]] = {}
         self._process_kernels: dict[str, list[float]] = {}

@@ -7,21 +7,17 @@ between two processes affects one arm only, so the threshold is wider, as for te
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_perfguard.core.errors import ChildError
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
-from pytest_perfguard.engine.runner.import_audit import ImportAudit
-from pytest_perfguard.engine.runner.pair_workers import PairJudge
-from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
+from pytest_perfguard.engine.runner.pair_workers import PairOptions, is_of_base
+from pytest_perfguard.engine.runner.process import WorkerProcess
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import (
     MeasuredTest,
     OtherTest,
-    Progress,
     Scheduler,
     TestFailed,
     failed_comparison,
@@ -39,29 +35,23 @@ class AlternatingRunner(Scheduler[None]):
     def __init__(
         self,
         tests: Sequence[MeasuredTest],
-        base: Launch,
-        head: Launch,
-        judge: PairJudge,
-        audit: ImportAudit,
+        options: PairOptions,
         *,
-        revision: str,
         collisions: Mapping[str, str],
-        reasons: Mapping[str, str],
-        report_progress: Callable[[Progress], None],
-        max_passes: int,
-        summarize: Callable[[str], str],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Parameters
+        ----------
+        collisions
+            by node id, the reason why the two arms of a test cannot run at the same time.
+        """
+        report_progress, max_passes, clock = options.report_progress, options.max_passes, options.clock
         super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
-        self._judge = judge
-        self._audit = audit
-        self._revision = revision
+        self._options = options
         self._collisions = collisions
-        self._reasons = reasons
-        self._summarize = summarize
         self._runners = [
             Runner(tests, launch, _measure_on, report_progress=report_progress, max_passes=max_passes, clock=clock)
-            for launch in (base, head)
+            for launch in (options.base, options.head)
         ]
 
     @contextlib.contextmanager
@@ -72,13 +62,13 @@ class AlternatingRunner(Scheduler[None]):
         return list(tests)
 
     def _measure(self, workers: None, test: MeasuredTest, following: str, index: int) -> None:
-        self._audit.start_pair()
+        self._options.audit.start_pair()
         for runner in self._runners if index % 2 == 0 else reversed(self._runners):
             self._take_turn(runner, test, index)
         base, head = self._runners
-        self._audit.check(base.modules, head.modules)
+        self._options.audit.check(base.modules, head.modules)
         pairs = self._pairs(test)
-        comparison = self._judge(test.nodeid, pairs, head.spent(test, index))
+        comparison = self._options.judge(test.nodeid, pairs, head.spent(test, index))
         if comparison is not None:
             self._decide(test, comparison)
 
@@ -91,14 +81,16 @@ class AlternatingRunner(Scheduler[None]):
                 runner.measure_once(worker, test, index)
             except TestFailed as error:
                 if is_base:
-                    raise OtherTest(f"fails with {self._revision}: {self._summarize(str(error))}") from None
+                    raise OtherTest(
+                        f"fails with {self._options.revision}: {self._options.summarize(str(error))}"
+                    ) from None
                 raise
 
     def _check_collected(self, worker: WorkerProcess, test: MeasuredTest, *, is_base: bool) -> None:
         if test.nodeid not in worker.ready.found:
             problem = why_not_collected(worker, test)
             if is_base:
-                raise OtherTest(f"not available with {self._revision}: {self._summarize(problem)}")
+                raise OtherTest(f"not available with {self._options.revision}: {self._options.summarize(problem)}")
             raise TestFailed(problem)
 
     def _pairs(self, test: MeasuredTest) -> Pairs:
@@ -108,11 +100,11 @@ class AlternatingRunner(Scheduler[None]):
             f"only changes of more than {UNPINNED_THRESHOLD:.0%} can be detected"
         )
         head = replace(head, notes=tuple(dict.fromkeys((*head.notes, note))))
-        return Pairs(self._revision, base, head, pinned=False, why=self._reasons.get(test.nodeid, ""))
+        return Pairs(self._options.revision, base, head, pinned=False, why=self._options.reasons.get(test.nodeid))
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
         pairs = self._pairs(test)
-        if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
+        if is_of_base(error):
             return Comparison(test.nodeid, Verdict.INCOMPARABLE, (), pairs.head, str(error), pairs.pairing())
         return failed_comparison(test, error, pairs.head)
 

@@ -54,7 +54,7 @@ class RunPaths:
 
 @dataclass(frozen=True)
 class BaseBuild:
-    """How to make the base importable, if its tree is not importable as checked out."""
+    """Settings that make the base importable, if its tree is not importable as checked out."""
 
     command: str | None = None
     """Build command with the placeholders `{target}` and `{python}`."""
@@ -70,7 +70,7 @@ class Arms:
     head: Launch
     audit: ImportAudit
     only_tests_differ: bool
-    """Whether both arms run the same library, judged by Python files."""
+    """True if both arms run the same library, judged by Python files."""
     base_tests: BaseTests
     """The tests that the revision itself has."""
     copied: Sequence[str]

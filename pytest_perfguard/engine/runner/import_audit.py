@@ -57,13 +57,13 @@ class ImportAudit:
         self._target = target
         """Folder into which the base was installed."""
         self._has_own_environment = own_environment
-        """Whether the base has an environment of its own."""
+        """True if the base has an environment of its own."""
         self._files_by_name, self._certain_names = _tree_modules(paths.head, roots)
         self._foreign = ForeignModules(paths.head)
         self._base: dict[str, str] = {}
         self._head: dict[str, str] = {}
         self.base_is_used = False
-        """Whether the base has imported code of its own besides tests."""
+        """True if the base has imported code of its own besides tests."""
         self.head_files: set[str] = set()
         """Files of all modules that the heads have imported so far."""
 
@@ -174,10 +174,11 @@ def _tree_modules(top: Path, roots: Iterable[Path]) -> tuple[_FilesByName, set[s
     return named, certain
 
 
-def _module_name(file: PurePosixPath) -> str:
+def _module_name(file: PurePosixPath) -> str | None:
+    """Return the name under which a file is imported; None for names that many projects have."""
     parts = list(file.with_suffix("").parts)
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return "" if name in _COMMON_NAMES else name
+    return None if name in _COMMON_NAMES else name or None
 
 
 def _same_content(file: Path, source: Path) -> bool:

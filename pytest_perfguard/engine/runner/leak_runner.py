@@ -41,7 +41,7 @@ CHECK_TIMEOUT_FACTOR: Final = 10.0
 MIN_BUDGET_SECONDS: Final = 4.0
 #: Fraction of the budget for the first check of a test; the second check has the rest.
 FIRST_CHECK_SHARE: Final = 0.6
-#: Minimum fraction for each measurement point, whatever their number.
+#: Minimum fraction for each measurement point, even if a test has many.
 MIN_POINT_SHARE: Final = 0.15
 
 

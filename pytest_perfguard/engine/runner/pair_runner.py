@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
@@ -22,15 +21,15 @@ from pytest_perfguard.engine.measure.plan import FirstCallRaised
 from pytest_perfguard.engine.runner.accumulator import MeasurementBuilder
 from pytest_perfguard.engine.runner.base_tree import BUILD_HINT, UNBUILT_ERRORS
 from pytest_perfguard.engine.runner.faster_than import measure_claim
-from pytest_perfguard.engine.runner.import_audit import ImportAudit
 from pytest_perfguard.engine.runner.pair_workers import (
     NeverReady,
-    PairJudge,
+    PairOptions,
     PairWorkers,
     collision_reason,
+    is_of_base,
     receive_both,
 )
-from pytest_perfguard.engine.runner.process import START_TIMEOUT, STARTING_ACTIVITY, Launch, WorkerProcess
+from pytest_perfguard.engine.runner.process import START_TIMEOUT, STARTING_ACTIVITY, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import (
     FasterThanPoint,
     FinishedTest,
@@ -44,7 +43,6 @@ from pytest_perfguard.engine.runner.scheduler import (
     MeasuredTest,
     OtherTest,
     PointClock,
-    Progress,
     Scheduler,
     TestFailed,
     failed_comparison,
@@ -64,9 +62,9 @@ class PairState:
     base: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
     head: MeasurementBuilder = field(default_factory=lambda: MeasurementBuilder({}))
     pinned: dict[str, bool] = field(default_factory=dict)
-    """By label: is the point pinned to one CPU?"""
+    """By label, True if the point is pinned to one CPU."""
     known_pinned: dict[str, bool] = field(default_factory=dict)
-    """The same, as found by an earlier phase."""
+    """`pinned` as an earlier phase determined it."""
     only_head: Set[str] = frozenset()
     """Modules that only the head's fresh interpreters import."""
 
@@ -94,35 +92,21 @@ class PairRunner(Scheduler[PairWorkers]):
     def __init__(
         self,
         tests: Sequence[MeasuredTest],
-        base: Launch,
-        head: Launch,
-        judge: PairJudge,
-        audit: ImportAudit,
+        options: PairOptions,
         *,
-        revision: str,
-        reasons: Mapping[str, str],
-        report_progress: Callable[[Progress], None],
-        max_passes: int,
-        clock: Callable[[], float] = time.monotonic,
-        summarize: Callable[[str], str],
         exists_at_base: Callable[[str, str], bool] = lambda _nodeid, _path: False,
     ) -> None:
         """
         Parameters
         ----------
-        summarize
-            reduces the test runner's report of a failure to the line that names the error.
         exists_at_base
             returns whether the revision itself has a test of this node id, in this file.
         """
-        super().__init__(tests, report_progress=report_progress, max_passes=max_passes, clock=clock)
-        self._launches = (base, head)
-        self._summarize = summarize
+        super().__init__(
+            tests, report_progress=options.report_progress, max_passes=options.max_passes, clock=options.clock
+        )
+        self._options = options
         self._exists_at_base = exists_at_base
-        self._judge = judge
-        self._audit = audit
-        self._revision = revision
-        self._reasons = reasons
         self._states = {test.nodeid: PairState.of(test) for test in tests}
         self.collisions: dict[str, str] = {}
         """By node id, the reason why the two arms of a test cannot run at the same time. The verdict on it is provisional."""
@@ -131,7 +115,7 @@ class PairRunner(Scheduler[PairWorkers]):
     def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[PairWorkers]:
         nodeids, files = [test.nodeid for test in tests], [test.path for test in tests]
         self.processes += 2
-        base, head = (WorkerProcess(launch, nodeids, files) for launch in self._launches)
+        base, head = (WorkerProcess(launch, nodeids, files) for launch in (self._options.base, self._options.head))
         with base, head:
             workers = PairWorkers(base, head)
             yield workers
@@ -140,8 +124,8 @@ class PairRunner(Scheduler[PairWorkers]):
 
     def _select_collected(self, workers: PairWorkers, tests: Sequence[MeasuredTest]) -> list[MeasuredTest]:
         head, base = workers.head.ready, workers.base.ready
-        self._audit.start_pair()
-        self._audit.check(base.modules, head.modules)
+        self._options.audit.start_pair()
+        self._options.audit.check(base.modules, head.modules)
         for test in tests:
             if test.nodeid not in head.found:
                 self._decide(test, self._failure(test, TestFailed(why_not_collected(workers.head, test))))
@@ -153,13 +137,13 @@ class PairRunner(Scheduler[PairWorkers]):
 
     def _missing_at_base(self, workers: PairWorkers, test: MeasuredTest) -> Comparison:
         """Return the comparison of a test that the base does not collect: new, unless the revision has it."""
-        base, why = workers.base.ready, self._summarize(why_not_collected(workers.base, test))
+        base, why = workers.base.ready, self._options.summarize(why_not_collected(workers.base, test))
         if reason := base.mismatches.get(test.nodeid):
-            return self._without_findings(test, Verdict.INCOMPARABLE, f"with {self._revision}, {reason}")
+            return self._without_findings(test, Verdict.INCOMPARABLE, f"with {self._options.revision}, {reason}")
         if test.nodeid in base.other_ids or not self._exists_at_base(test.nodeid, test.path):
-            return self._without_findings(test, Verdict.NEW, f"not available with {self._revision}: {why}")
+            return self._without_findings(test, Verdict.NEW, f"not available with {self._options.revision}: {why}")
         return self._without_findings(
-            test, Verdict.INCOMPARABLE, f"{self._revision} has this test and cannot run it: {why}; {BUILD_HINT}"
+            test, Verdict.INCOMPARABLE, f"{self._options.revision} has this test and cannot run it: {why}; {BUILD_HINT}"
         )
 
     def _measure(self, workers: PairWorkers, test: MeasuredTest, following: str, index: int) -> None:
@@ -174,7 +158,7 @@ class PairRunner(Scheduler[PairWorkers]):
         state.base.close_process(seconds, gc_enabled=workers.base.ready.gc_enabled)
         state.head.close_process(seconds, notes, gc_enabled=workers.head.ready.gc_enabled)
         spent = Spent.of(state.head.next_would_exceed, test.settings.budget, last=index + 1 == self._max_passes)
-        comparison = self._judge(test.nodeid, self._pairs(test), spent)
+        comparison = self._options.judge(test.nodeid, self._pairs(test), spent)
         if comparison is not None:
             self._decide(test, comparison)
 
@@ -185,7 +169,7 @@ class PairRunner(Scheduler[PairWorkers]):
         yield from dict.fromkeys((*head.notes, *base.notes))
         if head.python != base.python:
             yield f"the head runs on Python {head.python}, the base on {base.python}: the change may be the interpreter's"
-        if not self._audit.base_is_used:
+        if not self._options.audit.base_is_used:
             yield "the base imported nothing of its own but tests: unless they start its programs, both arms ran the same code"
         if not all(state.pinned.values()):
             why = "it runs in parallel" if head.can_pin and base.can_pin else "this system does not support it"
@@ -194,8 +178,8 @@ class PairRunner(Scheduler[PairWorkers]):
     def _pairs(self, test: MeasuredTest) -> Pairs:
         state = self._states[test.nodeid]
         pinned = all(state.pinned.values())
-        why = self._reasons.get(test.nodeid, "")
-        return Pairs(self._revision, state.base.measurement, state.head.measurement, pinned, why)
+        why = self._options.reasons.get(test.nodeid)
+        return Pairs(self._options.revision, state.base.measurement, state.head.measurement, pinned, why)
 
     def _test_runs(
         self, workers: PairWorkers, test: MeasuredTest, following: str, index: int, clock: PointClock
@@ -308,17 +292,17 @@ class PairRunner(Scheduler[PairWorkers]):
         """Run both arms to the end of the test; check that they did the same and ran the right code."""
         same = isinstance(base, FinishedTest) and isinstance(head, FinishedTest)
         base_done, head_done = self._finish_arm(workers.base, test, base), self._finish_arm(workers.head, test, head)
-        self._audit.check(base_done.modules, head_done.modules)
+        self._options.audit.check(base_done.modules, head_done.modules)
         self._states[test.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
         self._states[test.nodeid].note_interferences(base_done.interferences, head_done.interferences)
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
-            why = self._summarize(base_done.problem)
+            why = self._options.summarize(base_done.problem)
             remedy = f"; {BUILD_HINT}" if why.startswith(UNBUILT_ERRORS) else ""
-            raise OtherTest(f"fails with {self._revision}: {why}{remedy}")
+            raise OtherTest(f"fails with {self._options.revision}: {why}{remedy}")
         if not same:
-            raise OtherTest(f"reaches other measurement points with {self._revision}")
+            raise OtherTest(f"reaches other measurement points with {self._options.revision}")
 
     def _finish_arm(self, worker: WorkerProcess, test: MeasuredTest, message: Message) -> FinishedTest:
         while isinstance(message, PointReached | FasterThanPoint):
@@ -333,7 +317,7 @@ class PairRunner(Scheduler[PairWorkers]):
             self.collisions[test.nodeid] = why
             if isinstance(error, NeverReady):
                 self._set_aside_sharers(test, why)
-        if isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base"):
+        if is_of_base(error):
             remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
             return self._without_findings(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
         return failed_comparison(test, error, self._states[test.nodeid].head.measurement)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pytest_perfguard.core.errors import ChildError
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.engine.runner.process import WorkerProcess
+from pytest_perfguard.engine.runner.import_audit import ImportAudit
+from pytest_perfguard.engine.runner.process import Launch, WorkerProcess
 from pytest_perfguard.engine.runner.protocol import Message
+from pytest_perfguard.engine.runner.scheduler import OtherTest, Progress
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import Pairs
 
@@ -30,6 +33,25 @@ _EXCEPTION_LINE: Final = re.compile(r"\b\w*(?:Error|Exception|Timeout)\b: .*")
 
 #: (node id, what was measured so far, how much of the budget is spent) -> the verdict, or None to measure on.
 PairJudge = Callable[[str, Pairs, Spent], Comparison | None]
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """The two trees of a phase that measures in pairs, and how its tests are judged and described."""
+
+    base: Launch
+    head: Launch
+    judge: PairJudge
+    audit: ImportAudit
+    revision: str
+    """The base, as the user would write it."""
+    reasons: Mapping[str, str]
+    """By node id, the question that the baseline file left open."""
+    summarize: Callable[[str], str]
+    """Reduces the test runner's report of a failure to the line that names the error."""
+    report_progress: Callable[[Progress], None]
+    max_passes: int
+    clock: Callable[[], float] = time.monotonic
 
 
 class PairWorkers(NamedTuple):
@@ -71,6 +93,11 @@ def receive_both(
         if any(ready.values()) and not ready[arm] and not worker.has_message(patience):
             raise NeverReady(doing, waited=patience, arm=arm)
     return workers.base.receive(doing=doing, limit=limit), workers.head.receive(doing=doing, limit=limit)
+
+
+def is_of_base(error: Exception) -> bool:
+    """Return whether the base is the cause of the error, so that the test cannot be compared but has not failed."""
+    return isinstance(error, OtherTest) or (isinstance(error, ChildError) and error.arm == "base")
 
 
 def collision_reason(error: Exception | str) -> str | None:

@@ -82,7 +82,7 @@ class Launch:
     """Everything that is needed to start a measuring process."""
 
     arguments: Sequence[str]
-    """Of the program."""
+    """Arguments of the program."""
     folder: Path
     """Working directory."""
     program: WorkerProgram
@@ -91,7 +91,7 @@ class Launch:
     """Import path; None: the interpreter's own."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     flags: Sequence[str] = field(default_factory=lambda: interpreter_flags())
-    """Of the interpreter."""
+    """Options of the interpreter, such as `-X dev`."""
     arm: str = ""
     """`base` or `head` of a pair; empty for a process alone."""
     map_path: Callable[[str], str] = str

@@ -14,6 +14,11 @@ For the second check of a suspect, between two tests:
 
     controller  RecheckLeaks
     process                   LeakCheckResult
+
+For the profiles that explain a failure:
+
+    controller             ServeTest                ProfileRequest                 Resume
+    process                           PointReached                  ProfileResult          FinishedTest
 """
 
 from __future__ import annotations
@@ -22,12 +27,15 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar, get_args
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: A message holds at most a few thousand integers; a longer one is an error.
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
@@ -49,7 +57,7 @@ class Hello:
     fingerprints: dict[str, str] = field(default_factory=dict)
     """Fingerprints of the tests of the run, by node id."""
     runs_base: bool = False
-    """Whether the process runs the base revision, whose parameters may have other values."""
+    """True if the process runs the base revision, whose parameters may have other values."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +71,15 @@ class Ready:
     notes: list[str]
     """Conditions that affect the measurements."""
     gc_enabled: bool
-    """Whether the garbage collector is on."""
+    """True if the garbage collector is on."""
     can_pin: bool
-    """Whether the process can be pinned to one CPU."""
+    """True if the process can be pinned to one CPU."""
     python: str
     """Version of the interpreter."""
     modules: dict[str, str]
     """Files of the imported modules, by module name."""
     mismatches: dict[str, str] = field(default_factory=dict)
-    """By node id: why the test of this id differs from the run's."""
+    """By node id, the reason why the test of this id differs from the run's."""
     other_ids: dict[str, str] = field(default_factory=dict)
     """By node id of a missing test: the ids under which its function was collected."""
 
@@ -90,7 +98,7 @@ class PointReached:
 
     label: str
     memory: bool = True
-    """Whether the call allocates in this process, so that its memory can be measured."""
+    """True if the call allocates in this process, so that its memory can be measured."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ class RecheckLeaks:
     nodeid: str
     next_nodeid: str
     label: str
-    """Of the measurement point."""
+    """Label of the measurement point."""
     suspects: Mapping[str, float]
     """Growth per call, by kind."""
     budget_ns: int
@@ -218,11 +226,13 @@ def decode(data: bytes) -> Message:
     )
     if kind is None:
         raise ProtocolError(f"not a message of this protocol: {data[:80]!r}")
-    message: Message = _build(kind, content)
-    return message
+    return _build(kind, content)
 
 
-def _build(kind: type[Any], content: object) -> Any:
+_T = TypeVar("_T", bound="DataclassInstance")
+
+
+def _build(kind: type[_T], content: object) -> _T:
     """Build a message, or an object inside of one, from its fields."""
     expected = {each.name: str(each.type) for each in fields(kind)}
     if not isinstance(content, dict):
@@ -273,7 +283,7 @@ def _is_number(value: object) -> bool:
 
 
 #: Fields that hold objects: annotation of the field -> (class, whether it is a list of them).
-_NESTED: Final[Mapping[str, tuple[type, bool]]] = {
+_NESTED: Final[Mapping[str, tuple[type[LeakReport] | type[Leak], bool]]] = {
     "LeakReport": (LeakReport, False),
     "Sequence[Leak]": (Leak, True),
 }

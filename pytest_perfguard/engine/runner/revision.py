@@ -58,12 +58,12 @@ def _find(folder: Path, name: str) -> Revision:
         commit = _find_commit(top, wanted)
     except RevisionError as error:  # an ambiguous hash, no commit, beyond the log of references
         raise RevisionError(f"there is no such revision in {top}: {error.problem}") from None
-    if commit and name.startswith(MERGE_BASE_PREFIX):
+    if commit is not None and name.startswith(MERGE_BASE_PREFIX):
         commit = git_lookup(top, "merge-base", "HEAD", commit)
-        if not commit:
+        if commit is None:
             remedy = _FETCH_REMEDY if is_shallow(top) else "name a commit instead of a merge base"
             raise RevisionError(f"HEAD and {wanted} have no common ancestor here", remedy)
-    if not commit:
+    if commit is None:
         raise RevisionError(f"there is no such revision in {top}", _remedy(top, wanted))
     return Revision(name, commit, top)
 
@@ -103,11 +103,15 @@ _WRITTEN_BY_RUNS: Final = ("__pycache__/", "*.pyc", ".pytest_cache/", ".hypothes
 _NOT_GIT_REMEDY: Final = "run pytest inside a git repository"
 
 
-def _find_commit(top: Path, name: str) -> str:
-    # A leading dash would be read as an option; git before 2.30 has no `--end-of-options` here.
-    found = "" if name.startswith("-") else git_lookup(top, "rev-parse", "--verify", "--quiet", name)
+def _find_commit(top: Path, name: str) -> str | None:
+    """Return the full hash of the commit that git knows by this name, or None."""
+    if name.startswith("-"):  # git would read an option, and before 2.30 has no `--end-of-options` here
+        return None
     # In two steps, because everything after `:/` belongs to the text to search for.
-    return git_lookup(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}") if found.isalnum() else ""
+    found = git_lookup(top, "rev-parse", "--verify", "--quiet", name)
+    if found is None or not found.isalnum():
+        return None
+    return git_lookup(top, "rev-parse", "--verify", "--quiet", f"{found}^{{commit}}")
 
 
 def _remedy(top: Path, wanted: str) -> str:

@@ -38,7 +38,7 @@ class MeasuredTest:
     iterations: Mapping[str, int] = field(default_factory=dict)
     """Calls per round in the baseline, by label of the measurement point."""
     parallel: bool | None = None
-    """Whether the baseline recorded it as running in parallel, not pinned to one CPU; None: nothing is recorded."""
+    """True if the baseline recorded it as running in parallel, not pinned to one CPU; None: nothing is recorded."""
     shared_fixtures: frozenset[str] = frozenset()
     """Names of fixtures of the project that it shares with other tests: those of a wider scope than one test."""
 
@@ -60,7 +60,7 @@ class Progress:
     seconds_left: float
     """An estimate; 0 before the first pass has ended."""
     unit: str = "process"
-    """What one pass runs per test."""
+    """Name of what one pass runs per test."""
 
 
 class TestFailed(PerfguardError):

@@ -13,12 +13,12 @@ import sys
 import tempfile
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from time import perf_counter, time
-from typing import Any, Final
+from typing import Final, TypeGuard, TypeVar
 
 from pytest_perfguard.engine.runner.path_map import is_installed_file
 
@@ -47,10 +47,13 @@ _DATE_TYPES: Final = {"datetime.date", "datetime.datetime"}
 #: Types whose objects differ in each process.
 _RANDOM_TYPES: Final = {"uuid.UUID", "random.Random", "random.SystemRandom", "time.struct_time"}
 _PLAIN_TYPES: Final = (int, float, str, bytes, bool, tuple)
-_CONTAINERS: Final[tuple[Any, ...]] = (list, tuple, set, frozenset, dict, deque)
+_CONTAINERS: Final[tuple[type[Collection[object]], ...]] = (list, tuple, set, frozenset, dict, deque)
 _BUILTIN_CALLABLES: Final = (
     types.BuiltinFunctionType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType,
 )  # fmt: skip
+
+
+_T = TypeVar("_T")
 
 
 class StableRepr:
@@ -86,56 +89,55 @@ class StableRepr:
         finally:
             self._above.pop()
 
-    def _content(self, value: Any, name: str) -> str:
-        kind = type(value)
+    def _content(self, value: object, name: str) -> str:
         if name in _STR_TYPES:
             return str(value)
-        if name in _DATE_TYPES:
+        if name in _DATE_TYPES and _is_a(value, datetime.date):
             return "now" if abs(_date(value) - datetime.date.today()).days <= 1 else str(value)
-        if issubclass(kind, Enum):
+        if _is_a(value, Enum):
             return str(object.__getattribute__(value, "_name_"))
-        if issubclass(kind, int):
+        if _is_a(value, int):
             return "now" if _is_process_specific(int(value)) else int.__repr__(value)
-        if issubclass(kind, float):
+        if _is_a(value, float):
             return "now" if _is_process_specific(float(value)) else float.__repr__(value)
-        if issubclass(kind, str):
+        if _is_a(value, str):
             return self._stable(str.__str__(value))
-        if issubclass(kind, PurePath):
+        if _is_a(value, PurePath):
             return self._stable(os.fspath(value))
-        if issubclass(kind, bytes | bytearray):
+        if _is_a(value, bytes) or _is_a(value, bytearray):
             return repr(bytes(value)) if len(value) <= MAX_ITEMS else str(len(value))
-        if issubclass(kind, type):
+        if _is_a(value, type):
             return _type_name(value)
-        if kind is types.ModuleType:
+        if type(value) is types.ModuleType:
             return str(value.__name__)
         return self._compound(value)
 
-    def _compound(self, value: Any) -> str:
+    def _compound(self, value: object) -> str:
         kind = type(value)
-        if kind is types.FunctionType:
+        if _is_a(value, types.FunctionType):
             return self._function(value)
-        if kind is types.MethodType:
+        if _is_a(value, types.MethodType):
             return self._joined((value.__func__, value.__self__))
         if kind in _BUILTIN_CALLABLES:
             return str(getattr(value, "__qualname__", ""))
-        if issubclass(kind, partial):
+        if _is_a(value, partial):
             return self._joined((value.func, value.args, value.keywords))
         if kind.__module__.partition(".")[0] == "numpy":
             return f"{getattr(value, 'shape', '')}{getattr(value, 'dtype', '')}"
         state = dict(_attributes(value))
         if _is_library_module(kind.__module__):  # a library's counters, tokens and caches do not count
             state = {name: held for name, held in state.items() if not name.startswith("_") or name == "__wrapped__"}
-        return self._container(value) + self._mapping(state)
+        return self._container(value) + self._pairs(state.items())
 
-    def _container(self, value: Any) -> str:
+    def _container(self, value: object) -> str:
         """Represent the items of a container, read by the methods of the built-in type, which a subclass may override."""
-        base = next((base for base in _CONTAINERS if issubclass(type(value), base)), None)
-        if base is None:
+        if not _is_container(value):
             return ""
+        base = next(base for base in _CONTAINERS if issubclass(type(value), base))
         if base.__len__(value) > MAX_ITEMS:
             return f"{base.__len__(value)} of {sorted({_type_name(type(item)) for item in base.__iter__(value)})}"
-        if base is dict:
-            return self._mapping(dict(dict.items(value)))
+        if _is_a(value, dict):
+            return self._pairs(list(dict.items(value)))
         texts = map(self._text, base.__iter__(value))
         return "(" + ",".join(sorted(texts) if base in (set, frozenset) else texts) + ")"
 
@@ -150,10 +152,10 @@ class StableRepr:
         code = self._joined(_code(function.__code__))
         return f"{where}{code}{self._joined((cells, function.__defaults__, function.__kwdefaults__))}"
 
-    def _mapping(self, values: Mapping[Any, object]) -> str:
-        return ",".join(sorted(f"{self._text(key)}:{self._text(value)}" for key, value in values.items()))
+    def _pairs(self, pairs: Iterable[tuple[object, object]]) -> str:
+        return ",".join(sorted(f"{self._text(key)}:{self._text(value)}" for key, value in pairs))
 
-    def _joined(self, values: Any) -> str:
+    def _joined(self, values: Iterable[object]) -> str:
         return "(" + ",".join(map(self._text, values)) + ")"
 
     def _stable(self, text: str) -> str:
@@ -163,6 +165,15 @@ class StableRepr:
             text = text.replace(root, "ROOT")
         text = _TIMESTAMP.sub("?", text) if str(datetime.date.today()) in text else text
         return _CHANGING_TEXT.sub("?", self._folders.sub("?", text))
+
+
+def _is_a(value: object, kind: type[_T]) -> TypeGuard[_T]:
+    """Return the same as `isinstance`, without reading `__class__`, which a proxy computes."""
+    return issubclass(type(value), kind)
+
+
+def _is_container(value: object) -> TypeGuard[Collection[object]]:
+    return issubclass(type(value), _CONTAINERS)
 
 
 def _type_name(kind: type) -> str:

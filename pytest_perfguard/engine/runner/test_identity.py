@@ -19,12 +19,12 @@ MAX_NAMED_IDS: Final = 3
 
 
 class IdentifiedTests(NamedTuple):
-    """The wanted tests, as a process has matched them."""
+    """The tests of the run, matched with those that a process has collected."""
 
     found: dict[str, str]
     """The run's name of a test -> the process's own name of it."""
     mismatches: dict[str, str]
-    """By name: why the process's test of this name differs from the run's."""
+    """By name, the reason why the process's test of this name differs from the run's."""
     other_ids: dict[str, str]
     """By name of a missing test: a message with the ids under which its function was collected."""
 
@@ -43,17 +43,19 @@ def identify_tests(wanted: Mapping[str, str], own: Mapping[str, str], *, runs_ba
     for name in wanted:
         if name in found:
             continue
-        other = next((other for other in _siblings(name, own) if other not in taken and own[other] == wanted[name]), "")
-        if other:
+        siblings = (other for other in _siblings(name, own) if other not in taken and own[other] == wanted[name])
+        other = next(siblings, None)
+        if other is not None:
             found[name] = other
             taken.add(other)
         elif name not in own:
-            other_ids[name] = _explain_other_ids(name, own, runs_base=runs_base)
+            if (message := _explain_other_ids(name, own, runs_base=runs_base)) is not None:
+                other_ids[name] = message
         elif not runs_base or difference(own[name], wanted[name], by_kind=True):
             mismatches[name] = _explain_difference(difference(own[name], wanted[name]))
         else:
             found[name] = name
-    return IdentifiedTests(found, mismatches, {name: ids for name, ids in other_ids.items() if ids})
+    return IdentifiedTests(found, mismatches, other_ids)
 
 
 def function_of(name: str) -> str:
@@ -81,11 +83,11 @@ def _explain_difference(part: str | None) -> str:
     )
 
 
-def _explain_other_ids(name: str, own: Mapping[str, str], *, runs_base: bool) -> str:
-    """Return the message for an id that this process does not have although it has the function; "" if it has neither."""
+def _explain_other_ids(name: str, own: Mapping[str, str], *, runs_base: bool) -> str | None:
+    """Return the message for an id that this process does not have although it has the function; None if it has neither."""
     others = [other.removeprefix(function_of(name)) for other in _siblings(name, own)]
     if not others:
-        return ""
+        return None
     shown = ", ".join(others[:MAX_NAMED_IDS]) + (
         f" and {len(others) - MAX_NAMED_IDS} more" if others[MAX_NAMED_IDS:] else ""
     )

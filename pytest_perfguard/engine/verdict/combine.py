@@ -11,7 +11,7 @@ from pytest_perfguard.core.model import SEVERITY, Comparison, Finding, Measureme
 def combine(
     nodeid: str, findings: Sequence[Finding | None], measurement: Measurement, pairing: Pairing | None = None
 ) -> Comparison | None:
-    """Return the comparison with the most severe verdict; None while a finding is None, which asks for more processes."""
+    """Return the comparison with the most severe verdict; None as long as a finding is None, which requests more processes."""
     settled = [finding for finding in findings if finding is not None]
     if len(settled) < len(findings):
         return None

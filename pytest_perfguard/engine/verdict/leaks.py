@@ -21,7 +21,7 @@ LEAK: Final = "leak"
 def judge_leaks(
     nodeid: str, found: Sequence[Mapping[str, LeakReport]], settings: Settings, measurement: Measurement
 ) -> Comparison | None:
-    """Return the verdict on one test after these checks, each by measurement point; None asks for another process.
+    """Return the verdict on one test after these checks, each by measurement point; None requests another process.
 
     A test is clean after one clean check, and leaks only if every process reports the leak. The first check makes its
     calls in one set-up, the second in several: memory that a teardown frees is no leak.

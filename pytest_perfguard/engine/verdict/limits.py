@@ -35,7 +35,7 @@ def judge_limits(measurement: Measurement, settings: Settings, *, final: bool) -
 @dataclass(frozen=True)
 class _Limit:
     keyword: str
-    """Of the marker."""
+    """Keyword of the marker."""
     kind: str
     """Kind of the metric that the limit is for."""
     amount: float

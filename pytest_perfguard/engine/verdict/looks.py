@@ -15,16 +15,16 @@ TAIL_THRESHOLD: Final = 0.10
 #: Upper bound of the significance level of one test, however few tests share `alpha`.
 TEST_ALPHA: Final = 0.001
 
-#: Logarithm of the ratio above which a test looks so much slower that it is measured beyond its budget ...
+#: Logarithm of the ratio above which a test looks slow enough to be measured beyond its budget.
 SUSPICIOUS: Final = math.log(1.25)
-#: ... up to this multiple of the budget ...
+#: Multiple of the budget up to which such a test is measured.
 BUDGET_FACTOR: Final = 5
-#: ... and in any case for so many seconds: a small budget must not hide a slowdown that four pairs show.
+#: Seconds for which a test is measured even if its budget is smaller: a small budget must not hide a slowdown that four pairs show.
 MIN_LIMIT_SECONDS: Final = 10.0
 
 
 class Spent(IntEnum):
-    """How much of a test's measuring time is spent."""
+    """Use of a test's measuring time."""
 
     LITTLE = 0
     """Another pair follows if it is needed."""
@@ -40,9 +40,9 @@ class Spent(IntEnum):
         Parameters
         ----------
         next_would_exceed
-            whether another pair would take the test beyond so many seconds.
+            returns whether another pair would take the test beyond a number of seconds.
         last
-            no other pair is possible, whatever time is left.
+            no other pair is possible, even if time is left.
         """
         if last or next_would_exceed(max(MIN_LIMIT_SECONDS, BUDGET_FACTOR * budget)):
             return cls.ALL

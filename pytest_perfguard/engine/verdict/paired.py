@@ -61,7 +61,7 @@ class Pairs:
     base: Measurement
     head: Measurement
     pinned: bool
-    why: str = ""
+    why: str | None = None
 
     def pairing(self) -> Pairing:
         """Return the description of the other side for the verdict."""
@@ -119,7 +119,7 @@ def judge_paired(
         if name in times:
             findings.append(_Look(name, pairs, settings, error, prior).judge(spent))
         else:
-            # Measured further whatever the budget: a slow test has few pairs, and this judgement takes six.
+            # Memory is measured beyond the budget: a slow test has few pairs, and this judgement takes six.
             enough = pairs.head.processes >= MEMORY_PAIRS
             now = pairs.head.samples[name]
             metric = MetricComparison(name, record, now, pairs.head, settings, enough)
@@ -195,7 +195,7 @@ class _Look:
 
     @property
     def _is_changed(self) -> bool:
-        """Whether the change exceeds both the bound and chance."""
+        """True if the change exceeds both the bound and chance."""
         if abs(self._mean) <= self._bound or len(self._ratios) < PAIR_LOOKS[0]:
             return False
         beyond_chance = len(self._ratios) >= MIN_SPREAD_PAIRS and abs(self._mean) > self._decision_margin
@@ -203,11 +203,11 @@ class _Look:
 
     @property
     def _is_large(self) -> bool:
-        """Whether more pairs show a large change in one direction than identical code would.
+        """True if more pairs show a large change in one direction than identical code would.
 
-        A binomial test: a pair of identical code exceeds LARGE with a chance of at most LARGE_CHANCE, however heavy the
-        tails of its distribution are. Where a larger share of the pairs exceeds LARGE in the other direction, that share
-        is the chance.
+        A binomial test: a pair of identical code exceeds LARGE with a chance of at most LARGE_CHANCE, even if its
+        distribution has heavy tails. If a larger share of the pairs exceeds LARGE in the other direction, that share is
+        the chance.
         """
         side, large = math.copysign(1.0, self._mean), LARGE if self.pairs.pinned else UNPINNED_LARGE
         hits = sum(side * ratio > max(large, self._bound) for ratio in self._ratios)
@@ -217,7 +217,7 @@ class _Look:
 
     @property
     def _signs_agree(self) -> bool:
-        """Whether the spread of the pairs alone, without a prior, excludes the other sign."""
+        """True if the spread of the pairs alone, without a prior, excludes the other sign."""
         error = statistics.stdev(self._ratios) / math.sqrt(len(self._ratios))
         return abs(self._mean) > t_quantile(1 - SIGN_ERROR, len(self._ratios) - 1) * error
 

@@ -20,7 +20,7 @@ def judge_records(nodeid: str, baseline: Record | None, candidate: Record | None
     if reason := changed_source(baseline, candidate.source):
         return Comparison(nodeid, Verdict.INCOMPARABLE, reason=reason)
     comparison = judge_stored(nodeid, baseline, _measurement(candidate), settings, final=True)
-    if comparison is None:  # None asks for another process, which a final judgement never does
+    if comparison is None:  # None requests another process, which a final judgement never does
         raise AssertionError(f"{nodeid}: judge_stored returned no verdict for a final judgement")
     return comparison
 

@@ -18,7 +18,7 @@ from pytest_perfguard.engine.verdict.limits import judge_limits
 LOOK_PROCESSES: Final = 3
 #: Processes of a baseline. Without a commit to measure beside, their spread decides which changes can be detected.
 RECORDED_PROCESSES: Final = 10
-#: A slow test is recorded in fewer processes: at least so many, as soon as they took so many seconds.
+#: A slow test is recorded in fewer processes: at least this number, as soon as they took this number of seconds.
 MIN_RECORDED_PROCESSES: Final = 4
 RECORDING_SECONDS: Final = 2.0
 #: A baseline should be recorded again where the machine was slower by this factor than at its best in the run.

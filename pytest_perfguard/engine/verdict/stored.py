@@ -46,7 +46,7 @@ MAX_PROCESSES: Final = PROCESS_LOOKS[-1]
 #: A call longer than this, in seconds, does not fit into the machine's fast moments, so that its minimum varies more.
 LONG_CALL: Final = 2e-3
 LONG_CALL_THRESHOLD: Final = 0.10
-#: A call longer than this, in seconds, runs at many speeds of the machine, whatever the kernels beside it measured.
+#: Seconds above which a call runs at many speeds of the machine, so that the kernels beside it do not show its speed.
 PACED_CALL: Final = 20e-3
 #: Other processes on a busy machine also empty the caches. This slows code that works in memory by up to this factor, and
 #: hardly slows the calibration kernel.
@@ -209,7 +209,7 @@ class _TimeComparison:
 
     @property
     def _is_cleared(self) -> bool:
-        """Whether one process reached the limit on a machine no faster than at the recording.
+        """True if one process reached the limit on a machine no faster than at the recording.
 
         For a call much longer than the kernel, the machine's speed beside it is not evidence against it.
         """
@@ -222,7 +222,7 @@ class _TimeComparison:
 
     @property
     def _is_equivalent(self) -> bool:
-        """Whether the interval of the difference lies below the limit, with the slowdown that the machine's speed may hide."""
+        """True if the interval of the difference lies below the limit, with the slowdown that the machine's speed may hide."""
         if self._test is None or self.metric.base.minimum <= 0:
             return False
         difference, error, freedom = self._test
@@ -248,7 +248,7 @@ class _TimeComparison:
 
     @property
     def _is_look(self) -> bool:
-        """Whether a difference may be reported now. The first look's number of processes is needed whatever the budget."""
+        """True if a difference may be reported now. The first look needs its number of processes even if the budget is spent."""
         count = self.metric.measurement.processes
         return count in PROCESS_LOOKS or (self.metric.final and count > PROCESS_LOOKS[0])
 
@@ -283,7 +283,7 @@ class _TimeComparison:
 
     @property
     def _is_obvious(self) -> bool:
-        """Whether the lower bounds of its time exceed the limit by far in several processes.
+        """True if the lower bounds of its time exceed the limit by far in several processes.
 
         The k-th largest bound counts: bounds of processes on a slow machine are too low by up to a third, and one or two
         processes may have been disturbed by something that the kernel does not notice.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,13 +22,13 @@ def benchmark(request: pytest.FixtureRequest) -> Iterator[BenchmarkFixture]:
 
 @pytest.fixture
 def codspeed_benchmark(request: pytest.FixtureRequest) -> Iterator[BenchmarkFixture]:
-    """The same fixture under pytest-codspeed's name; the `setup` of `pedantic` is called with the arguments."""
+    """Measure as the fixture `benchmark` does, under pytest-codspeed's name; the `setup` of `pedantic` is called with the arguments."""
     from pytest_perfguard.plugin.benchmark.session import session_of
 
     yield from session_of(request.config).fixture(request, passes_arguments=True)
 
 
 @pytest.fixture
-def benchmark_weave(benchmark: BenchmarkFixture) -> Callable[..., Any]:
+def benchmark_weave(benchmark: BenchmarkFixture) -> Callable[..., None]:
     """Measure the calls that the test makes to a function: `benchmark_weave("module.function")`; needs the extra aspect."""
     return benchmark.weave

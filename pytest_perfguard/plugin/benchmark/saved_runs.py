@@ -7,12 +7,11 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pytest_perfguard.compat.boxplot import box_plot
-from pytest_perfguard.compat.exchange import benchmark_json_from_records, read_benchmarks, to_text
+from pytest_perfguard.compat.exchange import benchmark_json_from_records, benchmarks_in, read_benchmarks, to_text
 from pytest_perfguard.compat.grouping import NAME_FORMS, Group, Row, scale_of
 from pytest_perfguard.compat.parsed_options import ParsedOptions
 from pytest_perfguard.compat.result import BenchmarkResult
@@ -28,6 +27,7 @@ from pytest_perfguard.compat.storage import (
 from pytest_perfguard.compat.table import csv_text
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import SettingError
+from pytest_perfguard.core.json_values import JsonObject, as_number, as_object
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.core.tool_errors import BenchmarkFileError
 from pytest_perfguard.engine.verdict.stopping import to_record
@@ -103,7 +103,8 @@ class BenchmarkFiles:
                 atomic_write(path, csv_text(groups, columns=options.columns, sort=options.sort))
                 self.notes.info(f"wrote {path}")
             for title, rows in groups if options.histogram else ():
-                prefix, factor = scale_of("seconds", rows[0], rows[0], "min", options.time_unit)
+                first = {"min": as_number(rows[0]["min"])}
+                prefix, factor = scale_of("seconds", first, first, "min", options.time_unit)
                 names = [NAME_FORMS[options.name](row) for row in rows]
                 path = file_of(str(options.histogram), title, ".svg")
                 atomic_write(path, box_plot(title or "benchmarks", rows, names, f"{prefix}s", factor))
@@ -124,12 +125,12 @@ class BenchmarkFiles:
         except OSError as error:
             self._failed(error)
 
-    def machine(self) -> dict[str, Any]:
+    def machine(self) -> dict[str, object]:
         """Return the `machine_info` of a file, in the form in which JSON restores it."""
         hook = self._config.hook
-        machine: dict[str, Any] = hook.pytest_benchmark_generate_machine_info(config=self._config)
+        machine: dict[str, object] = hook.pytest_benchmark_generate_machine_info(config=self._config)
         hook.pytest_benchmark_update_machine_info(config=self._config, machine_info=machine)
-        restored: dict[str, Any] = json.loads(to_text(machine))
+        restored: dict[str, object] = json.loads(to_text(machine))
         return restored
 
     def storage(self) -> Path:
@@ -140,7 +141,7 @@ class BenchmarkFiles:
     def _saves(self) -> bool:
         return bool(self._options.json or self._options.save or self._options.autosave)
 
-    def _content(self, benchmarks: Sequence[BenchmarkResult], commit: Mapping[str, Any], *, data: bool) -> str:
+    def _content(self, benchmarks: Sequence[BenchmarkResult], commit: Mapping[str, object], *, data: bool) -> str:
         hook = self._config.hook
         output = hook.pytest_benchmark_generate_json(
             config=self._config,
@@ -152,7 +153,7 @@ class BenchmarkFiles:
         hook.pytest_benchmark_update_json(config=self._config, benchmarks=benchmarks, output_json=output)
         return to_text(output)
 
-    def _write(self, commit: dict[str, Any], text: Callable[[bool], str]) -> None:
+    def _write(self, commit: Mapping[str, object], text: Callable[[bool], str]) -> None:
         """Write `text(with all rounds?)` to the file and to the storage folder, where the options request these."""
         options = self._options
         try:
@@ -166,9 +167,9 @@ class BenchmarkFiles:
         except (OSError, SettingError) as error:
             self._failed(error)
 
-    def _commit(self) -> dict[str, Any]:
+    def _commit(self) -> dict[str, object]:
         hook = self._config.hook
-        commit: dict[str, Any] = hook.pytest_benchmark_generate_commit_info(config=self._config)
+        commit: dict[str, object] = hook.pytest_benchmark_generate_commit_info(config=self._config)
         hook.pytest_benchmark_update_commit_info(config=self._config, commit_info=commit)
         return commit
 
@@ -206,7 +207,7 @@ class SavedRuns:
         self._options = options
         self._files = files
         self._notes = files.notes
-        self._runs: dict[str, dict[str, Row]] = {}
+        self._runs: dict[str, dict[str, JsonObject]] = {}
         """By the run's name: its benchmarks by node id."""
         self._compared = 0
 
@@ -248,7 +249,7 @@ class SavedRuns:
                 machine_info=self._files.machine(),
                 compared_benchmark=run,
             )
-            self._runs[name] = {benchmark["fullname"]: benchmark for benchmark in run["benchmarks"]}
+            self._runs[name] = benchmarks_in(run)
 
     def exceeded(self, result: BenchmarkResult) -> str | None:
         """Return the text of a failure if the benchmark exceeds a limit, otherwise None."""
@@ -256,7 +257,7 @@ class SavedRuns:
         for name, run in self._runs.items():
             if result.fullname in run:
                 self._compared += 1
-                now, saved = result.as_dict(flat=True), run[result.fullname]["stats"]
+                now, saved = result.as_dict(flat=True), as_object(run[result.fullname]["stats"])
                 texts = [limit.exceeded(now, saved) for limit in self._options.limits]
                 lines += [f"slower than in the saved run {name}: {text}" for text in texts if text]
         if not lines:
@@ -274,7 +275,14 @@ class SavedRuns:
             own = {**result.as_dict(include_data=False, flat=True), "has_error": result.has_error}
             for name, benchmark in saved.items():
                 rows.append(
-                    {**own, "iterations": 1, **benchmark["stats"], "path": name, "source": name, "has_error": False}
+                    {
+                        **own,
+                        "iterations": 1,
+                        **as_object(benchmark["stats"]),
+                        "path": name,
+                        "source": name,
+                        "has_error": False,
+                    }
                 )
             rows.append({**own, "path": None, "source": "NOW" if saved else None})
         return rows

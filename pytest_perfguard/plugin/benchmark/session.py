@@ -10,7 +10,6 @@ import inspect
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -31,6 +30,7 @@ from pytest_perfguard.plugin.benchmark.options import IGNORED, flag_of, given_op
 from pytest_perfguard.plugin.benchmark.saved_runs import BenchmarkFiles, Notes, SavedRuns
 from pytest_perfguard.plugin.options import chosen_mode, run_settings
 from pytest_perfguard.plugin.output import fail, usage_error, write_line, write_section, write_text
+from pytest_perfguard.plugin.pytest_internals import worker_output
 from pytest_perfguard.plugin.stash import BENCHMARKS, MEASURER
 from pytest_perfguard.plugin.wrapping import wrapped_function
 
@@ -108,14 +108,14 @@ class BenchmarkSession:
         return result
 
     def save_measured(self, comparisons: Sequence[Comparison]) -> None:
-        """In perf modes: write the results of the measuring processes for `--benchmark-json` and the like."""
+        """Write the results of the measuring processes of a perf mode to the files that `--benchmark-json`, `--benchmark-save` and
+        `--benchmark-autosave` request."""
         self.files.save_measured(comparisons)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._is_worker:
-            output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]  # set by xdist
-            output["perfguard_benchmarks"] = self._called_once
+            worker_output(self.config)["perfguard_benchmarks"] = self._called_once
             return
         if MEASURER in self.config.stash:
             return
@@ -221,11 +221,11 @@ class DefaultHooks:
         return scale_of(unit, best, worst, sort, self._time_unit)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
+    def pytest_benchmark_generate_machine_info(self) -> dict[str, object]:
         return machine_info()
 
     @pytest.hookimpl(trylast=True)
-    def pytest_benchmark_generate_commit_info(self, config: pytest.Config) -> dict[str, Any]:
+    def pytest_benchmark_generate_commit_info(self, config: pytest.Config) -> dict[str, object]:
         return commit_info(config.rootpath)
 
     @pytest.hookimpl(trylast=True)
@@ -237,20 +237,21 @@ class DefaultHooks:
         self,
         benchmarks: Iterable[BenchmarkResult],
         include_data: bool,
-        machine_info: dict[str, Any],
-        commit_info: dict[str, Any],
-    ) -> dict[str, Any]:
+        machine_info: dict[str, object],
+        commit_info: dict[str, object],
+    ) -> dict[str, object]:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat()
         results = [one.as_dict(include_data=include_data) for one in benchmarks if one and not one.has_error]
         return benchmark_json(results, machine_info, commit_info, now)
 
     @pytest.hookimpl(trylast=True)
     def pytest_benchmark_compare_machine_info(
-        self, benchmarksession: BenchmarkSession, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+        self, benchmarksession: BenchmarkSession, machine_info: dict[str, object], compared_benchmark: dict[str, object]
     ) -> None:
         saved = compared_benchmark.get("machine_info")
         if saved != machine_info:
-            differing = [name for name in machine_info if (saved or {}).get(name) != machine_info[name]]
+            before = saved if isinstance(saved, dict) else {}
+            differing = [name for name in machine_info if before.get(name) != machine_info[name]]
             benchmarksession.logger.warning(
                 f"the saved run is from another machine or interpreter ({', '.join(differing)}), so its times are not comparable"
             )

@@ -33,11 +33,11 @@ class PairedBatch:
     revision: Revision
     tests: list[MeasuredTest]
     reasons: dict[str, str] = field(default_factory=dict)
-    """By node id: the result of the baseline file that is to be confirmed."""
+    """By node id, the result of the baseline file that the pairs confirm or correct."""
 
 
 class MeasuringPlan(NamedTuple):
-    """What happens to tests before any is measured side by side."""
+    """Treatment of tests before any is measured side by side."""
 
     settled: Mapping[str, Comparison]
     """Verdicts that need no measurement, by node id."""
@@ -64,7 +64,7 @@ class Mode:
         self.title = "perfguard: measured"
         """Title of the section at the end of the run."""
         self.against: str | None = None
-        """What tests are compared with, in the user's words."""
+        """The baseline or revision that tests are compared with, in the user's words."""
         self.records: Mapping[str, Record] = {}
         """Records that tests are compared with, by node id."""
         self._sources: dict[str, str] = {}
@@ -115,7 +115,7 @@ class PairingMode(Mode, ABC):
     """A mode that measures tests side by side with a revision."""
 
     may_fall_back = True
-    """Whether the baseline file gives a verdict if the revision cannot be measured."""
+    """True: the baseline file decides on tests whose revision cannot be measured."""
     empty_result = "no test was judged: a run that judged nothing does not pass"
 
     def __init__(self, config: pytest.Config) -> None:

@@ -59,7 +59,7 @@ class BaselineMode(Mode):
         """
         records = {
             comparison.nodeid: stopping.to_record(
-                comparison.measurement, source=self.source_of(comparison.nodeid), commit=self._commit
+                comparison.measurement, source=self.source_of(comparison.nodeid), commit=self._commit or ""
             )
             for comparison in comparisons
             if comparison.measurement.samples and not comparison.broken

@@ -74,7 +74,7 @@ class CompareMode(PairingMode):
         return list(found.values())
 
     def _settled(self, nodeid: str) -> Comparison | None:
-        """Return the verdict if it needs no measurement. An absolute budget is judged whatever the baseline contains."""
+        """Return the verdict if it needs no measurement. A test with an absolute limit is measured in any case."""
         reason = self._incomparable(nodeid)
         if reason is None or self.settings_of(nodeid).has_limits:
             return None

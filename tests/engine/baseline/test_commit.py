@@ -30,12 +30,12 @@ def test_a_clean_tree_is_its_revision_and_a_changed_one_says_so(tmp_path):
 
 def test_outside_git_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert current_commit(tmp_path) == ""
+    assert current_commit(tmp_path) is None
 
 
 def test_without_git_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert current_commit(tmp_path) == ""
+    assert current_commit(tmp_path) is None
 
 
 def record(kernel):

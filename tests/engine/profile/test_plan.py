@@ -8,7 +8,7 @@ from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.profile.messages import ProfileResult
 from pytest_perfguard.engine.profile.model import AllocationProfile, CallProfile, StackSamples
-from pytest_perfguard.engine.profile.plan import CALLS_SLICES, SAMPLES_SLICES, PointPlan, Taken, plan_point
+from pytest_perfguard.engine.profile.plan import CALLS_SLICES, SAMPLES_SLICES, ArmProfiles, PointPlan, plan_point
 from pytest_perfguard.engine.runner.scheduler import run_plan
 from tests.engine.profile.made import BASE_PROFILE, SAMPLES, TOTAL
 
@@ -64,11 +64,11 @@ def test_an_arm_whose_call_raises_keeps_what_it_has():
 def test_the_first_slice_warms_up_and_the_least_seconds_count():
     function, own = TOTAL, [5e-6, 30e-6, 20e-6, 40e-6]
     cost = BASE_PROFILE.costs[function]
-    taken = Taken([CallProfile({function: cost._replace(own=seconds)}) for seconds in own])
+    taken = ArmProfiles([CallProfile({function: cost._replace(own=seconds)}) for seconds in own])
     side = taken.side(1e-6)
     assert side.calls.costs[function].own == 20e-6
     assert side.second.costs[function].own == 30e-6
-    assert Taken(taken.calls[:1]).side(1e-6).calls.costs[function].own == 5e-6
+    assert ArmProfiles(taken.calls[:1]).side(1e-6).calls.costs[function].own == 5e-6
 
 
 def test_profiles_survive_the_pipe():

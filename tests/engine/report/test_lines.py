@@ -63,7 +63,7 @@ def worse(*names, than=None):
 
 
 def test_the_first_line_says_what_got_worse_and_than_what():
-    head = Pairing("HEAD (d5b38ae646d5)", MEASURED, "", pinned=True)
+    head = Pairing("HEAD (d5b38ae646d5)", MEASURED, None, pinned=True)
     assert worse("time", "cpu", "memory", than=head) == (
         "Slower than HEAD (d5b38ae646d5), and uses more CPU time and memory."
     )
@@ -213,7 +213,7 @@ def test_verbosity_adds_every_metric_and_then_the_samples():
 def test_samples_of_both_sides_are_told_process_by_process():
     base = Measurement({"time": MetricStats.from_rounds("s", ((1e-6, 2e-6, 3e-6), (2e-6, 2e-6, 2e-6)))}, processes=2)
     now = Measurement({"time": MetricStats.from_rounds("s", ((4e-6, 5e-6, 6e-6), (4e-6, 4e-6, 7e-6)))}, processes=2)
-    paired = replace(RED, measurement=now, pairing=Pairing("main", base, "", pinned=True))
+    paired = replace(RED, measurement=now, pairing=Pairing("main", base, None, pinned=True))
     lines = [line.text for line in summary_lines([paired], mode="against", width=100, verbosity=2)]
     assert lines[-6:] == [
         "      base, 6 rounds in 2 processes",

@@ -13,6 +13,7 @@ from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.measure.messages import MeasureResult
 from pytest_perfguard.engine.runner import scheduler as module
 from pytest_perfguard.engine.runner.alternating import AlternatingRunner, equalize_rounds
+from pytest_perfguard.engine.runner.pair_workers import PairOptions
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -115,12 +116,15 @@ def run(monkeypatch):
         monkeypatch.setattr(module, "WorkerProcess", world)
         settings = resolve(marker={}, command_line={"metrics": "time", "budget": f"{budget}s"}, ini={})
         ticks, audit = count(), Proof()
-        runner = AlternatingRunner(
-            [MeasuredTest("a", "/a.py", settings, 0.1)], Launch([], None, None, arm="base"), Launch([], None, None, arm="head"),
+        options = PairOptions(
+            Launch([], None, None, arm="base"), Launch([], None, None, arm="head"),
             lambda nodeid, pairs, spent: judge_paired(nodeid, pairs, settings, family=1, spent=spent), audit,
-            summarize=error_summary, revision="main (abc)", collisions={"a": "OSError: port"}, reasons={"a": "suspected"},
+            summarize=error_summary, revision="main (abc)", reasons={"a": "suspected"},
             report_progress=lambda _state: None, max_passes=30, clock=lambda: float(next(ticks)),
         )  # fmt: skip
+        runner = AlternatingRunner(
+            [MeasuredTest("a", "/a.py", settings, 0.1)], options, collisions={"a": "OSError: port"}
+        )
         runner.run()
         assert world.alive == 0
         return runner, audit

@@ -12,6 +12,7 @@ from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.runner import pair_runner as module
 from pytest_perfguard.engine.runner.pair_runner import PairRunner
+from pytest_perfguard.engine.runner.pair_workers import PairOptions
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -165,17 +166,19 @@ def run(monkeypatch):
                 *(MeasuredTest(name, f"/{name}.py", settings, 0.1, **known) for name in names),
                 *(MeasuredTest(name, f"/{names[0]}.py", settings, 0.1, **known_of_more) for name in more),
             ],
-            Launch([], None, None, arm="base"),
-            Launch([], None, None, arm="head"),
-            judge,
-            audit or NoProof(),
-            summarize=error_summary,
-            revision="main (abc)",
-            reasons={"a": "suspected"},
+            PairOptions(
+                Launch([], None, None, arm="base"),
+                Launch([], None, None, arm="head"),
+                judge,
+                audit or NoProof(),
+                summarize=error_summary,
+                revision="main (abc)",
+                reasons={"a": "suspected"},
+                report_progress=lambda _state: None,
+                max_passes=max_passes,
+                clock=lambda: float(next(ticks)),
+            ),
             exists_at_base=exists_at_base,
-            report_progress=lambda _state: None,
-            max_passes=max_passes,
-            clock=lambda: float(next(ticks)),
         )
         runner.run()
         assert world.alive == []
@@ -229,7 +232,7 @@ def test_another_interpreter_is_noted(run):
 def test_the_verdict_says_what_it_was_measured_beside_and_why(run):
     comparisons = run("ab", World()).comparisons
     assert (comparisons["a"].pairing.revision, comparisons["a"].pairing.why) == ("main (abc)", "suspected")
-    assert comparisons["b"].pairing.why == ""
+    assert comparisons["b"].pairing.why is None
 
 
 def test_a_test_that_the_base_cannot_collect_is_new(run):

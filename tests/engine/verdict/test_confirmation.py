@@ -10,7 +10,7 @@ from pytest_perfguard.engine.verdict.confirmation import SUSPECT, settles, why_u
 
 def paired(verdict, *, pairs=6, **more):
     measurement = Measurement(processes=pairs)
-    return Comparison("t", verdict, (), measurement, pairing=Pairing("main", measurement, "", True), **more)
+    return Comparison("t", verdict, (), measurement, pairing=Pairing("main", measurement, None, True), **more)
 
 
 @pytest.mark.parametrize("verdict", sorted(JUDGED, key=str))

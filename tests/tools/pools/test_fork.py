@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from pytest_perfguard import AsyncConnectionPool, AsyncObjectPool, ConnectionPool, NotLent, ObjectPool
-from tests.tools.programs import run_program
+from tests.tools.programs import ALL_FINE, outcomes_of_children
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -18,8 +18,8 @@ pytestmark = [
 ]
 
 #: Threads of the parent hold the pool's lock at most forks.
-PROGRAM = """
-import os, signal, sys, threading
+DEFINITIONS = """
+import os, sys
 from pytest_perfguard import ConnectionPool, ObjectPool
 
 class Thing:
@@ -35,38 +35,22 @@ made = {
 pool = made()
 block = getattr(pool, "item", None) or pool.connection
 
-def busy():
-    while True:
-        with block():
-            pool.stats()
+def use():
+    with block():
+        pool.stats()
 
-for _ in range(4):
-    threading.Thread(target=busy, daemon=True).start()
-counts = {"fine": 0, "wrong": 0, "hangs": 0}
-for _ in range(60):
-    child = os.fork()
-    if child == 0:
-        signal.alarm(10)
-        try:
-            with block() as first, block() as second:
-                assert first.pid == second.pid == os.getpid()
-            assert pool.stats().in_use == 0
-            pool.shrink(0)
-            pool.close()
-        except BaseException as error:
-            print(repr(error), file=sys.stderr)
-            os._exit(1)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    counts["hangs" if os.WIFSIGNALED(status) else "wrong" if os.WEXITSTATUS(status) else "fine"] += 1
-print(counts)
-os._exit(0)
+def check():
+    with block() as first, block() as second:
+        assert first.pid == second.pid == os.getpid()
+    assert pool.stats().in_use == 0
+    pool.shrink(0)
+    pool.close()
 """
 
 
 @pytest.mark.parametrize("kind", ["object", "connection"])
 def test_children_of_a_busy_parent_neither_hang_nor_get_its_objects(kind):
-    assert run_program(PROGRAM, kind, timeout=120) == "{'fine': 60, 'wrong': 0, 'hangs': 0}"
+    assert outcomes_of_children(DEFINITIONS, kind) == ALL_FINE
 
 
 def in_child(check):

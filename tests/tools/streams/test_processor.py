@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_perfguard import AsyncStreamProcessor, MemoryManager, StreamError, StreamProcessor
-from tests.tools.programs import run_program
+from tests.tools.programs import ALL_FINE, outcomes_of_children
 
 
 class Async:
@@ -436,28 +436,16 @@ def test_statistics_within_a_locked_step_do_not_hang():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_children_of_a_busy_parent_do_not_hang():
-    program = """
-    import os, signal, threading
+    definitions = """
     from pytest_perfguard import StreamProcessor
     stream = StreamProcessor(len, chunk_items=2)
-    def busy():
-        while True:
-            stream.drain(range(5)), stream.statistics()
-    for _ in range(3):
-        threading.Thread(target=busy, daemon=True).start()
-    counts = {"fine": 0, "wrong": 0, "hangs": 0}
-    for _ in range(60):
-        child = os.fork()
-        if child == 0:
-            signal.alarm(10)
-            stream.statistics(), stream.free_memory()
-            os._exit(0 if list(stream.run(range(5))) == [2, 2, 1] else 1)
-        status = os.waitpid(child, 0)[1]
-        counts["hangs" if os.WIFSIGNALED(status) else "wrong" if os.WEXITSTATUS(status) else "fine"] += 1
-    print(counts)
-    os._exit(0)
+    def use():
+        stream.drain(range(5)), stream.statistics()
+    def check():
+        stream.statistics(), stream.free_memory()
+        assert list(stream.run(range(5))) == [2, 2, 1]
     """
-    assert run_program(program, timeout=120) == "{'fine': 60, 'wrong': 0, 'hangs': 0}"
+    assert outcomes_of_children(definitions) == ALL_FINE
 
 
 @pytest.mark.parametrize("kind", [StreamProcessor, AsyncStreamProcessor])

@@ -134,7 +134,9 @@ class PairingMode(Mode, ABC):
         if (spread := spread_of(pairs)) is not None:
             self._spreads[nodeid] = spread
         prior = fitted_prior(others, PAIR_PRIOR)
-        return judge_paired(nodeid, pairs, self.settings_of(nodeid).for_pairs(), family=family, spent=spent, prior=prior)
+        return judge_paired(
+            nodeid, pairs, self.settings_of(nodeid).for_pairs(), family=family, spent=spent, prior=prior
+        )
 
 
 def without_git(folder: Path, consequence: str) -> list[str]:

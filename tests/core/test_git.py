@@ -68,7 +68,7 @@ def test_outside_of_any_repository_there_is_none(tmp_path, monkeypatch):
 def test_before_the_first_commit_there_is_no_revision(tmp_path):
     repository = Repository(tmp_path / "empty")
     assert find_repository(repository.path) == repository.path
-    assert current_commit(repository.path) == ""
+    assert current_commit(repository.path) is None
 
 
 def test_a_message_is_kept_whole_up_to_a_length(repository):
@@ -85,7 +85,7 @@ def test_a_message_is_kept_whole_up_to_a_length(repository):
 
 
 def test_what_is_not_there_is_told_from_what_cannot_be_read(repository):
-    assert git_lookup(repository.path, "rev-parse", "--verify", "--quiet", "nothing") == ""
+    assert git_lookup(repository.path, "rev-parse", "--verify", "--quiet", "nothing") is None
     with pytest.raises(RevisionError, match="ambiguous argument"):
         git_lookup(repository.path, "rev-parse", "nothing")
 

@@ -6,7 +6,7 @@ The slices are short and alternate, so that a change of the machine's speed affe
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pytest_perfguard.engine.measure.messages import CallRaised
@@ -52,6 +52,10 @@ class PointPlan:
     """True: only the numbers of calls are requested."""
     single: bool = False
     """True: one set-up allows one call only."""
+
+    def of_arm(self, index: int) -> PointPlan:
+        """Return the same profiles of one arm."""
+        return replace(self, seconds=(self.seconds[index],), roots=(self.roots[index],))
 
 
 @dataclass

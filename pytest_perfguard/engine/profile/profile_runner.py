@@ -78,7 +78,7 @@ def profile_tests_apart(arms: Sequence[Arm], wanted: Sequence[Wanted]) -> Iterat
     """Profile tests with one arm alive at a time, because both arms need a resource that exists once, such as a port."""
     found: list[dict[str, Outcome]] = []
     for index, arm in enumerate(arms):
-        one = [(subject, {label: _of_arm(plan, index) for label, plan in plans.items()}) for subject, plans in wanted]
+        one = [(subject, {label: plan.of_arm(index) for label, plan in plans.items()}) for subject, plans in wanted]
         found.append({subject.nodeid: outcome for subject, outcome in profile_tests([arm], one)})
     for subject, plans in wanted:
         outcomes = [each[subject.nodeid] for each in found]
@@ -92,10 +92,6 @@ def profile_tests_apart(arms: Sequence[Arm], wanted: Sequence[Wanted]) -> Iterat
                 if all(label in outcome for outcome in outcomes)  # type: ignore[operator]  # no error among them
             },
         )
-
-
-def _of_arm(plan: PointPlan, index: int) -> PointPlan:
-    return PointPlan((plan.seconds[index],), (plan.roots[index],), plan.times, plan.memory, plan.single)
 
 
 @contextlib.contextmanager

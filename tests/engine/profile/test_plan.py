@@ -25,6 +25,13 @@ def asked(plan, raising=lambda _arm, _request: False):
     return run_plan(plan_point(plan), answer), requests
 
 
+def test_the_plan_of_one_arm_requests_the_same_profiles():
+    """A test with one call per set-up was only counted where its arms were profiled apart."""
+    for choice in ({"single": True}, {"counts": True}, {"times": False, "memory": True}):
+        both = PointPlan((10e-6, 20e-6), ("/base", "/head"), **choice)
+        assert both.of_arm(1) == PointPlan((20e-6,), ("/head",), **choice)
+
+
 def test_both_arms_in_turn():
     taken, requests = asked(PointPlan((10e-6, 20e-6), ("/base", "/head")))
     assert [arm for arm, _request in requests] == [0, 1] * (CALLS_SLICES + SAMPLES_SLICES)

@@ -15,7 +15,7 @@ TAIL_THRESHOLD: Final = 0.10
 #: Upper bound of the significance level of one test, however few tests share `alpha`.
 TEST_ALPHA: Final = 0.001
 
-#: Logarithm of the ratio above which a test looks slow enough to be measured beyond its budget.
+#: Logarithm of the ratio, in either direction, above which a test is measured beyond its budget.
 SUSPICIOUS: Final = math.log(1.25)
 #: Multiple of the budget up to which such a test is measured.
 BUDGET_FACTOR: Final = 5
@@ -29,7 +29,7 @@ class Spent(IntEnum):
     LITTLE = 0
     """Another pair follows if it is needed."""
     BUDGET = 1
-    """The budget is spent: another pair follows only for a test that looks much slower."""
+    """The budget is spent: another pair follows only for a test that looks much slower, or much faster."""
     ALL = 2
     """No other pair follows."""
 

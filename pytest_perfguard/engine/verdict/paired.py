@@ -170,8 +170,8 @@ class _Look:
             return self._finding(Verdict.REGRESSION if self._mean > 0 else Verdict.IMPROVEMENT)
         if abs(self._mean) <= self._bound and self._mean + self._interval_margin < self._bound:
             return self._finding(Verdict.UNCHANGED)
-        looks_much_slower = bool(self._ratios) and self._mean > SUSPICIOUS and metric_kind(self.name) != "p95"
-        if spent is Spent.LITTLE or (spent is Spent.BUDGET and looks_much_slower):
+        is_suspicious = bool(self._ratios) and abs(self._mean) > SUSPICIOUS and metric_kind(self.name) != "p95"
+        if spent is Spent.LITTLE or (spent is Spent.BUDGET and is_suspicious):
             return None
         return self._finding(
             Verdict.INCONCLUSIVE, _why_open(self._ratios, self.pairs), max(self._decision_margin, self._bound)

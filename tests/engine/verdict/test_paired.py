@@ -169,16 +169,17 @@ def test_one_pair_is_no_statistics():
     assert finding.smallest is None
 
 
+@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-def test_what_looks_much_slower_goes_on_beyond_its_budget(count):
-    """Half as slow again, and the budget is spent: it gets the pairs that a verdict needs all the same."""
-    wild = (0.9, 0.1, 0.8, 0.0, 0.9, 0.7)
+def test_a_large_change_is_measured_beyond_the_budget(count, sign):
+    """Half as slow again, or a third faster, and the budget is spent: the test gets the pairs that a verdict needs."""
+    wild = tuple(sign * ratio for ratio in (0.9, 0.1, 0.8, 0.0, 0.9, 0.7))
     assert judge(pairs(wild[:count]), spent=Spent.BUDGET) is None
     assert verdict(pairs(wild[:count]), spent=Spent.ALL) is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("mean", [LARGE - 0.02, -0.5])
-def test_what_does_not_look_much_slower_ends_with_its_budget(mean):
+@pytest.mark.parametrize("mean", [LARGE - 0.02, 0.02 - LARGE])
+def test_a_smaller_change_ends_with_the_budget(mean):
     assert verdict(pairs((mean, mean)), spent=Spent.BUDGET) is Verdict.INCONCLUSIVE
 
 

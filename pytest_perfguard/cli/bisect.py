@@ -19,6 +19,7 @@ from pytest_perfguard.cli.bisect_start import (
     check_metric,
     ends_from_history,
     pytest_settings,
+    similar_tests,
     test_file,
 )
 from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
@@ -26,8 +27,9 @@ from pytest_perfguard.core.errors import CommandError, SettingError
 from pytest_perfguard.core.git import find_repository, git_or_empty
 from pytest_perfguard.core.option_specs import STORED_THRESHOLD
 from pytest_perfguard.core.parsers import parse_command
+from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.text import printable
-from pytest_perfguard.core.units import parse_duration, parse_percent
+from pytest_perfguard.core.units import parse_percent
 from pytest_perfguard.engine.bisect.candidate import Workplace
 from pytest_perfguard.engine.bisect.commits import Commit, find_end, read_commits, relevant
 from pytest_perfguard.engine.bisect.search import Found, Query, find_steps
@@ -87,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _searched(options: argparse.Namespace) -> Finished:
+    _check(options)
     top = find_repository(Path())
     if top is None:
         raise CommandError(
@@ -103,13 +106,27 @@ def _searched(options: argparse.Namespace) -> Finished:
         _report_start(options, ends, good, bad, len(commits), len(chosen))
         wish = Wish(options.test, options.metric, tuple(_measuring_options(options)))
         with saved_search(top, _identity(options, good, bad, place), restart=options.restart) as saved:
-            search = _Run(chosen, Comparer(place, chosen, wish), saved, wish)
+            search = _Run(place, chosen, Comparer(place, chosen, wish), saved, wish)
             found = search.run()
         return Finished(top, options.test, options.metric, chosen, saved.comparisons, found)
 
 
-def _ends(options: argparse.Namespace) -> Ends:
+def _check(options: argparse.Namespace) -> None:
+    """Check the values that pytest gets later.
+
+    Raises
+    ------
+    SettingError
+    """
     check_metric(options.metric)
+    given = {name: getattr(options, name) for name in ("threshold", "budget", "base_command")}
+    try:
+        resolve(marker={}, command_line=given, ini={})
+    except SettingError as error:
+        raise SettingError(error.problem, error.place.replace("--perf-", "--")) from None
+
+
+def _ends(options: argparse.Namespace) -> Ends:
     if options.from_history and options.good:
         raise SettingError("--good and --from-history exclude each other; give one of them", "--good")
     if options.from_history:
@@ -133,14 +150,9 @@ def _workplace(
 
 
 def _measuring_options(options: argparse.Namespace) -> Iterator[str]:
-    if options.threshold:
-        parse_percent(options.threshold)
-        yield f"--perf-threshold={options.threshold}"
-    if options.budget:
-        parse_duration(options.budget)
-        yield f"--perf-budget={options.budget}"
-    if options.base_command:
-        yield f"--perf-base-command={options.base_command}"
+    for name in ("threshold", "budget", "base_command"):
+        if (value := getattr(options, name)) is not None:
+            yield f"--perf-{name.replace('_', '-')}={value}"
 
 
 def _identity(options: argparse.Namespace, good: Revision, bad: Revision, place: Workplace) -> dict[str, object]:
@@ -170,6 +182,7 @@ def _report_start(
 class _Run:
     """Answers the queries of the search, by earlier comparisons first."""
 
+    place: Workplace
     commits: Sequence[Commit]
     comparer: Comparer
     saved: SavedSearch
@@ -207,7 +220,8 @@ class _Run:
         comparison = self.comparer.compare(query, metric)
         _show(result_of(comparison))
         if not self.saved.comparisons and comparison.outcome.skipped:
-            raise CommandError(f"{self.wish.test} cannot be compared: {comparison.outcome.skipped}")
+            hint = similar_tests(self.place.bad_tree, self.place.folder, self.wish.test)
+            raise CommandError(f"{self.wish.test} cannot be compared: {comparison.outcome.skipped}{hint}")
         self.saved.add(comparison)
         return comparison
 

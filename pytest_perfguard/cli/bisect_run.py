@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import signal
 import subprocess
@@ -113,7 +114,7 @@ class Comparer:
                 report = load_report(path) if path.exists() else None
         except RevisionError as error:
             return None, _shortened(str(error))
-        return _entry_of(report, output)
+        return _entry_of(report, output.replace(f"{tree.tree}{os.sep}", ""))
 
 
 def run_tests(options: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:

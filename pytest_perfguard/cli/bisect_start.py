@@ -104,6 +104,15 @@ def test_file(bad_tree: Path, folder: PurePosixPath, test: str, bad: str) -> Pur
     return PurePosixPath(path.relative_to(bad_tree.resolve()).as_posix())
 
 
+def similar_tests(bad_tree: Path, folder: PurePosixPath, test: str) -> str:
+    """Return the remedy that names tests of the same file with similar names, or an empty string."""
+    file, _colons, names = test.partition("::")
+    name = re.sub(r"\[.*", "", names, flags=re.DOTALL).rpartition("::")[2]
+    known = re.findall(r"\bdef (test\w*)", read_text(bad_tree / folder / file, missing=""))
+    near = [other for other in get_close_matches(name, known, n=3) if other != name]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 def pytest_settings(tree: Path, file: PurePosixPath) -> PurePosixPath | None:
     """Return pytest's configuration file for a test file, relative to the top of the tree; None if there is none."""
     for folder in file.parents:

@@ -28,7 +28,6 @@ from pytest_perfguard.core.git import find_repository, git_or_empty
 from pytest_perfguard.core.option_specs import STORED_THRESHOLD
 from pytest_perfguard.core.parsers import parse_command
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import parse_percent
 from pytest_perfguard.engine.bisect.candidate import Workplace
 from pytest_perfguard.engine.bisect.commits import Commit, find_end, read_commits, relevant
@@ -102,7 +101,9 @@ def _searched(options: argparse.Namespace) -> Finished:
     folder = PurePosixPath(Path().resolve().relative_to(top.resolve()).as_posix())
     with check_out(bad) as bad_tree:
         place = _workplace(options, top, folder, bad_tree, bad)
-        chosen = relevant(top, commits, place.tests.contains)
+        chosen = relevant(
+            top, commits, lambda file: place.tests.contains(file) or top / file == Path(options.file).resolve()
+        )
         _report_start(options, ends, good, bad, len(commits), len(chosen))
         wish = Wish(options.test, options.metric, tuple(_measuring_options(options)))
         with saved_search(top, _identity(options, good, bad, place), restart=options.restart) as saved:
@@ -168,7 +169,8 @@ def _report_start(
     options: argparse.Namespace, ends: Ends, good: Revision, bad: Revision, all_commits: int, chosen: int
 ) -> None:
     left_out = all_commits - chosen
-    others = f"; {left_out} others change only tests" if left_out else ""
+    verb = "other changes" if left_out == 1 else "others change"
+    others = f"; {left_out} {verb} only tests or the baseline" if left_out else ""
     lines = [
         f"perfguard: {options.metric} of {options.test}, {plural(chosen - 1, 'commit')} from {good.label} to {bad.label}{others}"
     ]
@@ -216,9 +218,9 @@ class _Run:
 
     def _made(self, query: Query) -> Comparison:
         metric = self.saved.comparisons[0].metric if self.saved.comparisons else self.wish.metric
-        _show(announcement(query, self.commits, self.saved.comparisons), end=" ... ")
+        print_lines(announcement(query, self.commits, self.saved.comparisons), error=True, end=" ... ")
         comparison = self.comparer.compare(query, metric)
-        _show(result_of(comparison))
+        print_lines(result_of(comparison), error=True)
         if not self.saved.comparisons and comparison.outcome.skipped:
             hint = similar_tests(self.place.bad_tree, self.place.folder, self.wish.test)
             raise CommandError(f"{self.wish.test} cannot be compared: {comparison.outcome.skipped}{hint}")
@@ -227,7 +229,3 @@ class _Run:
 
     def _hashes(self, query: Query) -> tuple[str, str]:
         return self.commits[query.base].hash, self.commits[query.head].hash
-
-
-def _show(text: str, end: str = "\n") -> None:
-    print(printable(text), end=end, file=sys.stderr, flush=True)

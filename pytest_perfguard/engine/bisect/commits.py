@@ -91,13 +91,16 @@ def check_ancestor(top: Path, good: Revision, bad: Revision) -> None:
     raise RevisionError(problem, shallow if is_shallow(top) else "name a revision in the history of bad")
 
 
-def relevant(top: Path, commits: list[Commit], is_test: Callable[[PurePosixPath], bool]) -> list[Commit]:
-    """Return the commits without those between the ends that change nothing but tests: all arms share the tests of bad."""
+def relevant(top: Path, commits: list[Commit], is_irrelevant: Callable[[PurePosixPath], bool]) -> list[Commit]:
+    """Return the commits without those between the ends that change irrelevant files only.
+
+    Tests are irrelevant, since all arms have those of bad.
+    """
     inner = commits[1:-1]
     if not inner:
         return commits
     changed = _changed_files(top, commits[0], commits[-1])
-    kept = [commit for commit in inner if not all(map(is_test, changed.get(commit.hash, ())))]
+    kept = [commit for commit in inner if not all(map(is_irrelevant, changed.get(commit.hash, ())))]
     return [commits[0], *kept, commits[-1]]
 
 

@@ -33,8 +33,8 @@ from pytest_perfguard.core.option_specs import OPTION_SPECS
 _VERBS = (init, doctor, show, compare, accept, prune, merge, history, bisect, report, noise, exchange, demo)
 _EPILOG = """\
 exit status: 0 success; 1 a test became worse (compare, merge, history --fail-on-drift) or is missing (merge), a run
-did not end as expected (noise, demo), or a PATTERN matches nothing; 2 wrong usage; 4 a file or a name cannot
-be used; 5 nothing was judged; 141 the reader of a pipe closed it
+did not end as expected (noise, demo), no commit was found (bisect), or a PATTERN matches nothing; 2 wrong usage;
+4 a file or a name cannot be used; 5 nothing was judged; 130 interrupted (bisect); 141 the reader of a pipe closed it
 """
 
 

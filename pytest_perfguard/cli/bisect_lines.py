@@ -89,10 +89,12 @@ def result_lines(done: Finished) -> Iterator[str]:
     for step in steps:
         yield ""
         yield from _step_lines(done, step)
-    rest = math.exp(found.rest)
-    if found.rest > found.whole.limit and found.whole.change < FROM_NOTHING:
+    if found.has_rest:
         yield ""
-        yield f"{format_magnitude(rest)} of the change is in no step of its own; try a smaller --threshold or a larger --budget"
+        yield (
+            f"{format_magnitude(math.exp(found.rest))} of the change is in no step of its own; "
+            "try a smaller --threshold or a larger --budget"
+        )
     yield from _next_steps(done)
 
 

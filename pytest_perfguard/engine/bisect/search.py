@@ -124,6 +124,13 @@ class Found:
         """Logarithm of the ratio that no step accounts for."""
         return self.whole.change - math.fsum(step.outcome.change for step in self.steps)
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether the rest exceeds the limit by more than the error of all its parts."""
+        outcomes = [self.whole, *(step.outcome for step in self.steps)]
+        error = math.hypot(*((outcome.high - outcome.low) / 2 for outcome in outcomes))
+        return self.whole.change < FROM_NOTHING and self.rest - error > self.whole.limit
+
 
 Search = Generator[Query, Outcome, Found]
 _Part = Generator[Query, Outcome, None]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.model import Verdict
-from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Found, Outcome, Purpose, Query, choose, find_steps
+from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Found, Outcome, Purpose, Query, Step, choose, find_steps
 
 LIMIT = math.log1p(0.03)
 
@@ -131,6 +131,14 @@ def test_an_improvement_in_between_is_no_step_and_shares_exceed_the_whole():
     found = Commits(levels_of(30, {5: 0.3, 20: -0.1})).search()
     assert named(found) == [(4, 5)]
     assert found.share(found.steps[0]) == pytest.approx(1.5)
+
+
+def test_a_rest_counts_if_it_exceeds_the_errors_of_all_parts():
+    whole, step = judged(0.3, margin=0.03), Step(0, 1, judged(0.2, margin=0.03), 1)
+    assert Found(whole, (step,)).has_rest
+    assert not Found(judged(0.3, margin=0.08), (step,)).has_rest
+    assert not Found(judged(0.22), (step,)).has_rest
+    assert not Found(replace(whole, change=FROM_NOTHING), (step,)).has_rest
 
 
 def test_where_something_grew_from_nothing_there_is_no_share():

@@ -1,6 +1,7 @@
 """More planted causes for benchmarks/explanations.py: edits of installed packages, which no threshold was chosen by.
 
-Each package of the test environment is copied into the project, with one of its modules edited.
+Each package of the test environment is copied into the project, with one of its modules edited. Packages that pytest itself imports cannot be
+replaced.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ _HTML = "".join(f"<p class='a b n{number}'>text <b>{number}</b></p>" for number 
 _SOUP = f"bs4.BeautifulSoup({_HTML!r}, 'html.parser')"
 _TEMPLATE = 'jinja2.Template("".join("{{ v%d }}" % n for n in range(40)))'
 _STEMMER = "snowballstemmer.stemmer('english')"
-_HIGHLIGHTER = "pygments.lexers.PythonLexer(), pygments.formatters.HtmlFormatter()"
 
 
 def _once(name: str, expression: str) -> str:
@@ -145,15 +145,9 @@ PACKAGE_CASES = [
         f"import bs4\n    B = {_once('B', _SOUP)}\n    B.get_text()",
     ),
     _package(
-        "pygments.formatters.html", "lost cache", "HtmlFormatter._format_lines",
-        "cspan = span_openers[ttype]", "cspan = {}[ttype]",
-        f"import pygments, pygments.lexers, pygments.formatters\n    H = {_once('H', f'({_HIGHLIGHTER})')}\n"
-        '    pygments.highlight("x = [1, 2]\\n" * 10, *H)',
-    ),
-    _package(
         "snowballstemmer.basestemmer", "needless copy", "BaseStemmer.find_among_b",
         "w = v[k]\n            for i2 in range(len(w.s) - 1 - common, -1, -1):",
-        "w = list(v)[k]\n            for i2 in range(len(w.s) - 1 - common, -1, -1):",
+        "w = [*v, *v, *v][k]\n            for i2 in range(len(w.s) - 1 - common, -1, -1):",
         f"import snowballstemmer\n    W = {_once('W', _STEMMER)}\n"
         '    W.stemWords(["measuring", "functions", "happily", "nationalities"])',
     ),

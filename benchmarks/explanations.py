@@ -1,13 +1,14 @@
 """How often an explanation names the guilty function: planted causes, profiled on both sides and explained.
 
-python benchmarks/explanations.py [modules | packages] [words of case names ...]
+python benchmarks/explanations.py [modules | packages] [unchanged] [words of case names ...]
 
 Each case is a project with a module as it was and as it was edited: one of the standard library or of a small program
 (benchmarks/explanation_cases.py), or of an installed package (benchmarks/explanation_packages.py). Both are timed,
 then profiled as a run profiles a regression, and explained. The guilty function is the one whose code the edit changed;
 it counts as named by a line that blames it, or blames a function and gives it as the caller that calls more often. The
 second table compares: the amounts by the deterministic profile or by samples alone, and plain cProfile of the head,
-sorted by own time. Unchanged pairs are two copies of one tree, with the difference that was measured and with one of 20 %.
+sorted by own time. Unchanged pairs are two copies of one tree, with the difference that was measured and with one of 20 %;
+`unchanged` makes only these.
 """
 
 from __future__ import annotations
@@ -90,15 +91,18 @@ print(best, tracemalloc.get_traced_memory()[1] - before)
 def main() -> None:
     """Explain every case and print what was named."""
     groups = {"modules": CASES, "packages": PACKAGE_CASES}
-    wanted = [word for word in sys.argv[1:] if word not in groups]
+    wanted = [word for word in sys.argv[1:] if word not in (*groups, "unchanged")]
     chosen = [group for group in groups if group in sys.argv[1:]] or list(groups)
     for group in chosen:
         cases = [
             case for case in groups[group] if not wanted or any(word in f"{case.kind} {case.name}" for word in wanted)
         ]
-        if cases:
-            print(f"\n{group}")
+        if not cases:
+            continue
+        print(f"\n{group}")
+        if "unchanged" not in sys.argv[1:]:
             summarize(cases)
+        unchanged(cases)
 
 
 def summarize(cases: list[Case]) -> None:
@@ -119,7 +123,6 @@ def summarize(cases: list[Case]) -> None:
         print(f"{meaning} per explanation: median {spent[len(spent) // 2]:.2f}, most {spent[-1]:.2f}")
     strict = sum(row["blamed itself"] == 1 for row in found)
     print(f"the guilty function itself is the one blamed first, not its callee: {strict} of {len(found)}")
-    unchanged(cases)
 
 
 def attempt(case: Case) -> Iterator[dict[str, float]]:

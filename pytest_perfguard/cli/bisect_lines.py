@@ -163,11 +163,12 @@ def result_data(done: Finished) -> dict[str, object]:
 
 
 def _step_data(done: Finished, step: Step) -> dict[str, object]:
+    share = done.found.share(step)
     return {
         "commits": list(map(_commit_data, done.possible(step))),
         "before": done.commits[step.before].hash,
         **_outcome_data(step.outcome),
-        "share": done.found.share(step),
+        "share": round(share, 4) if share is not None else None,
         "text": done.comparison_of(step).text,
         "explanation": list(done.comparison_of(step).lines),
     }

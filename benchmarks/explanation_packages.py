@@ -1,7 +1,7 @@
 """More planted causes for benchmarks/explanations.py: edits of installed packages, which no threshold was chosen by.
 
-Each package of the test environment is copied into the project, with one of its modules edited. Packages that pytest itself imports cannot be
-replaced.
+Each package of the test environment is copied into the project, with one of its modules edited. Packages that pytest
+itself imports cannot be replaced.
 """
 
 from __future__ import annotations

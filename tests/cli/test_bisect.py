@@ -17,6 +17,7 @@ from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.engine.bisect.search import Outcome
 from pytest_perfguard.engine.bisect.state import Comparison
 from tests.cli.conftest import record
+from tests.docs.documents import PAGES, blocks
 from tests.repository import Repository
 
 LIMIT = math.log1p(0.03)
@@ -102,8 +103,20 @@ def test_several_steps_have_shares(project, command):
     status, data = command.json("bisect", TEST, f"--good={hashes[0]}")
     assert status == 0
     assert [[commit["commit"] for commit in step["commits"]] for step in data["steps"]] == [[hashes[1]], [hashes[5]]]
-    assert [round(step["share"], 3) for step in data["steps"]] == [0.138, 0.862]
+    assert [step["share"] for step in data["steps"]] == [0.1375, 0.8625]
     assert data["whole"] == {"ratio": 2.0, "interval": [1.9801, 2.0201], "verdict": "regression"}
+
+
+def test_the_page_of_the_command_shows_the_form_of_the_json(project, command):
+    section = PAGES["command.md"].partition("## `bisect`")[2].partition("\n## ")[0]
+    shown = json.loads(blocks(section, "json")[0])
+    hashes = project.commits(1, 2)
+    real = command.json("bisect", TEST, f"--good={hashes[0]}")[1]
+    for place in ((), ("good",), ("whole",), ("steps", 0), ("steps", 0, "commits", 0)):
+        one, other = shown, real
+        for name in place:
+            one, other = one[name], other[name]
+        assert [*one] == [*other]
 
 
 def test_an_interrupted_search_goes_on_where_it_was(project, command, fake, monkeypatch):

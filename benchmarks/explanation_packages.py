@@ -62,7 +62,8 @@ PACKAGE_CASES = [
     ),
     _package(
         "markdown_it.parser_inline", "call moved into a loop", "ParserInline.tokenize",
-        "for rule in rules:\n", 'for rule in self.ruler.getRules("") + []:\n',
+        "for rule in rules:\n                    ok = rule(state, False)",
+        "for rule in rules:\n                    self.ruler.get_active_rules()\n                    ok = rule(state, False)",
         f"import markdown_it\n    M = {_once('M', 'markdown_it.MarkdownIt()')}\n    M.render({_MARKDOWN!r} * 3)",
     ),
     _package(
@@ -71,8 +72,9 @@ PACKAGE_CASES = [
         "import sortedcontainers\n    S = sortedcontainers.SortedList()\n    for i in range(300):\n        S.add(i * 7919 % 1000)",
     ),
     _package(
-        "yaml.resolver", "regex compiled per call", "BaseResolver.resolve",
-        "if regexp.match(value):", "if re.compile(regexp.pattern, regexp.flags).match(value):",
+        "yaml.resolver", "needless copy", "BaseResolver.resolve",
+        "for tag, regexp in resolvers + wildcard_resolvers:",
+        "for tag, regexp in sum(self.yaml_implicit_resolvers.values(), []) and resolvers + wildcard_resolvers:",
         'import yaml\n    yaml.load("- 1\\n- a: b\\n- [x, 2.5, yes]\\n" * 4, Loader=yaml.SafeLoader)',
     ),
     _package(

@@ -120,7 +120,7 @@ def _step_lines(done: Finished, step: Step) -> Iterator[str]:
         if len(possible) > _MAX_LISTED:
             yield f"  ... and {len(possible) - _MAX_LISTED} more"
     part = f"; {100 * share:.0f} % of the whole" if share is not None else ""
-    yield f"  {comparison.metric} {comparison.text}{part}"
+    yield f"  {comparison.metric} {comparison.text.removeprefix(f'{comparison.metric} ')}{part}"
     yield from (f"  {line}" for line in comparison.lines)
 
 

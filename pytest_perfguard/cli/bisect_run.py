@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.cli.bisect_start import LEAKS
-from pytest_perfguard.cli.common import load_report
+from pytest_perfguard.cli.common import read_text
 from pytest_perfguard.core.errors import CommandError, RevisionError
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import JUDGED, Finding, Verdict
-from pytest_perfguard.engine.bisect.candidate import Workplace, candidate_tree
+from pytest_perfguard.engine.bisect.candidate import TARGET, Workplace, candidate_tree
 from pytest_perfguard.engine.bisect.commits import Commit
 from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Outcome, Query
 from pytest_perfguard.engine.bisect.state import Comparison
 from pytest_perfguard.engine.profile.lines import where_lines
 from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.explain import describe_finding, headline
+from pytest_perfguard.engine.report.json import read_report
 from pytest_perfguard.engine.report.text import leading_finding
 from pytest_perfguard.engine.runner.revision import Revision
+from pytest_perfguard.engine.runner.worktree import EXTRA_SUFFIX
 
 #: Starts pytest without the current folder at the head of the import path, where it would hide a built candidate.
 _BOOT: Final = (
@@ -36,7 +38,7 @@ _BOOT: Final = (
 )
 #: Seconds that an interrupted run has for removing its worktree, before and after it is interrupted once more.
 _GRACE_SECONDS: Final = (3.0, 15.0)
-_LEAK_OPTIONS: Final = ("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=1s", "--perf-explain=off")
+_LEAK_OPTIONS: Final = ("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-explain=off")
 _MAX_REASON: Final = 200
 
 
@@ -110,11 +112,11 @@ class Comparer:
             with candidate_tree(revision, self._place) as tree, tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "report.json"
                 command = [*options, *self._wish.options, f"--perf-report={path}", self._wish.test]
-                output = run_tests(command, tree.folder, tree.environment)
-                report = load_report(path) if path.exists() else None
+                output = _without_place(run_tests(command, tree.folder, tree.environment), tree.tree)
+                text = _without_place(read_text(path, missing=""), tree.tree)
         except RevisionError as error:
             return None, _shortened(str(error))
-        return _entry_of(report, output.replace(f"{tree.tree}{os.sep}", ""))
+        return _entry_of(read_report(text, str(path)) if text else None, output)
 
 
 def run_tests(options: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
@@ -207,6 +209,12 @@ def _reason(output: str) -> str:
             if re.match(pattern, line):
                 return _shortened(re.sub(r"^E\s+", "", line))
     return _shortened(lines[-1] if lines else "pytest printed nothing")
+
+
+def _without_place(text: str, tree: Path) -> str:
+    """Return the text with paths in the temporary tree, or in the folder into which it was built, relative to it."""
+    built = tree.with_suffix(EXTRA_SUFFIX) / TARGET
+    return text.replace(f"{built}{os.sep}", "").replace(f"{tree}{os.sep}", "")
 
 
 def _shortened(text: str) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
 from pytest_perfguard.core.system_errors import explain_error
@@ -17,6 +18,9 @@ from pytest_perfguard.engine.runner.path_map import PathMap
 from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.test_overlay import TestFiles, copy_tests
 from pytest_perfguard.engine.runner.worktree import check_out, extra_folder
+
+#: Folder among the extra files of a tree, into which it is built.
+TARGET: Final = "target"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def candidate_tree(commit: Revision, place: Workplace) -> Iterator[Candidate]:
 def _prepare(place: Workplace, tree: Path) -> Candidate:
     folder = tree / place.folder
     folder.mkdir(parents=True, exist_ok=True)
-    target = extra_folder(tree) / "target" if place.build.command else None
+    target = extra_folder(tree) / TARGET if place.build.command else None
     if target is not None:  # before the tests are copied, which include the configuration of the build
         target.mkdir()
         run_build(place.build, folder, target, place.environment)

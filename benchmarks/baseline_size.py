@@ -2,8 +2,10 @@
 
     python benchmarks/baseline_size.py            # 100,000 tests, 20 writers
     python benchmarks/baseline_size.py 1000 20 --slow-disk
+    python benchmarks/baseline_size.py 1000 0 --without-calls
 
 Every step runs in a process of its own, whose peak of memory is reported. `--slow-disk` makes each sync take a second.
+Each test has the numbers of calls of 12 functions, about as many as tests of small packages have; `--without-calls` has none.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from pytest_perfguard.engine.baseline.store import Store, with_records
 
 MACHINE = Machine("linux-x86_64-made-up", {"cpu": "made up"})
 PROCESSES = 10
+FUNCTIONS = range(0 if "--without-calls" in sys.argv else 12)
 
 
 def record(chance: random.Random) -> Record:
@@ -40,7 +43,10 @@ def record(chance: random.Random) -> Record:
     metrics = {"time": stats("s", 1e-4), "cpu": stats("s", 1e-4), "memory": stats("B", 5e4)}
     paces = tuple(float(f"{chance.uniform(3e-4, 3.3e-4):.6g}") for _ in range(PROCESSES))
     conditions = {"collector": True, "parallel": False, "single": False}
-    return Record("9f86d081884c7d65", "0123456789ab", 0.000312346, {"": 1000}, metrics, conditions, paces)
+    calls = {
+        f"|src/shop/prices_{number}.py|Basket.total_{number}": float(chance.randrange(1, 100)) for number in FUNCTIONS
+    }
+    return Record("9f86d081884c7d65", "0123456789ab", 0.000312346, {"": 1000}, metrics, conditions, paces, (), calls)
 
 
 def synthetic(tests: int) -> Baseline:

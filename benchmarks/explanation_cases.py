@@ -32,7 +32,11 @@ class Case:
     memory: bool = False
     """Is the loss one of memory?"""
     real: bool = False
-    """Is the module one of the standard library?"""
+    """Is the module one of the standard library, or of an installed package?"""
+    package: str = ""
+    """Folder of the installed package that is copied into the project; empty: the module is copied alone, as `lib`."""
+    module: str = ""
+    """The module's file in the package."""
 
     @property
     def head(self) -> str:

@@ -1,18 +1,21 @@
 """How often an explanation names the guilty function: planted causes, profiled on both sides and explained.
 
-python benchmarks/explanations.py [words of case names ...]
+python benchmarks/explanations.py [modules | packages] [unchanged] [words of case names ...]
 
-Each case is a project with a module as it was and as it was edited (benchmarks/explanation_cases.py). Both are timed,
+Each case is a project with a module as it was and as it was edited: one of the standard library or of a small program
+(benchmarks/explanation_cases.py), or of an installed package (benchmarks/explanation_packages.py). Both are timed,
 then profiled as a run profiles a regression, and explained. The guilty function is the one whose code the edit changed;
 it counts as named by a line that blames it, or blames a function and gives it as the caller that calls more often. The
 second table compares: the amounts by the deterministic profile or by samples alone, and plain cProfile of the head,
-sorted by own time. Unchanged pairs are two copies of one tree, with the difference that was measured and with one of 20 %.
+sorted by own time. Unchanged pairs are two copies of one tree, with the difference that was measured and with one of 20 %;
+`unchanged` makes only these.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from explanation_cases import CASES, Case
+from explanation_packages import PACKAGE_CASES
 
 from pytest_perfguard.core.explanation import MetricExplanation
 from pytest_perfguard.core.settings import resolve
@@ -31,6 +35,7 @@ from pytest_perfguard.engine.profile.plan import ArmProfiles, PointPlan
 from pytest_perfguard.engine.profile.profile_runner import Arm, profile_tests
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
+from pytest_perfguard.plugin.schedule import PYTEST_PROGRAM
 
 TEST = """
 import asyncio, random
@@ -43,6 +48,13 @@ if lib.__file__ and hasattr(lib, "ConfigParser"):
     PARSER.read_string("[s]\\n" + "\\n".join("k%d = v" % n for n in range(60)))
 if hasattr(lib, "ip_network"):
     NET = lib.ip_network("10.0.0.0/24")
+
+@pytest.mark.perf
+def test_case():
+    {body}
+"""
+PACKAGE_TEST = """
+import pytest
 
 @pytest.mark.perf
 def test_case():
@@ -78,8 +90,23 @@ print(best, tracemalloc.get_traced_memory()[1] - before)
 
 def main() -> None:
     """Explain every case and print what was named."""
-    wanted = sys.argv[1:]
-    cases = [case for case in CASES if not wanted or any(word in f"{case.kind} {case.name}" for word in wanted)]
+    groups = {"modules": CASES, "packages": PACKAGE_CASES}
+    wanted = [word for word in sys.argv[1:] if word not in (*groups, "unchanged")]
+    chosen = [group for group in groups if group in sys.argv[1:]] or list(groups)
+    for group in chosen:
+        cases = [
+            case for case in groups[group] if not wanted or any(word in f"{case.kind} {case.name}" for word in wanted)
+        ]
+        if not cases:
+            continue
+        print(f"\n{group}")
+        if "unchanged" not in sys.argv[1:]:
+            summarize(cases)
+        unchanged(cases)
+
+
+def summarize(cases: list[Case]) -> None:
+    """Explain these cases and print how often the guilty function was named."""
     found = [row for case in cases for row in attempt(case)]
     print()
     print(
@@ -96,7 +123,6 @@ def main() -> None:
         print(f"{meaning} per explanation: median {spent[len(spent) // 2]:.2f}, most {spent[-1]:.2f}")
     strict = sum(row["blamed itself"] == 1 for row in found)
     print(f"the guilty function itself is the one blamed first, not its callee: {strict} of {len(found)}")
-    unchanged(cases)
 
 
 def attempt(case: Case) -> Iterator[dict[str, float]]:
@@ -131,10 +157,15 @@ def attempt(case: Case) -> Iterator[dict[str, float]]:
 def project(folder: Path, case: Case, source: str) -> Path:
     """Write one tree."""
     folder.mkdir()
-    text = TEST.replace("{body}", case.test)
+    text = (PACKAGE_TEST if case.package else TEST).replace("{body}", case.test)
     if "await " in case.test:
         text = text.replace("def test_case", ASYNC_MARK)
-    (folder / "lib.py").write_text(source, encoding="utf-8")
+    if case.package:
+        package = folder / Path(case.package).name
+        shutil.copytree(case.package, package, ignore=shutil.ignore_patterns("__pycache__"))
+        (package / case.module).write_text(source, encoding="utf-8")
+    else:
+        (folder / "lib.py").write_text(source, encoding="utf-8")
     (folder / "test_lib.py").write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text(
         "[pytest]\npythonpath = .\nasyncio_default_fixture_loop_scope = function\n", encoding="utf-8"
@@ -163,9 +194,10 @@ def profiled(
             Launch(
                 ["-q", *PLUGINS, "test_lib.py"],
                 folder,
+                PYTEST_PROGRAM,
                 environment=ENVIRONMENT,
                 arm=arm,
-                place=lambda file, folder=folder: os.fspath(folder / Path(file).name),
+                map_path=lambda file, folder=folder: os.fspath(folder / Path(file).name),
             ),
             os.fspath(folder),
         )

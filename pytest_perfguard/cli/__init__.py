@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import pytest_perfguard
 from pytest_perfguard.cli import (
     accept,
+    bisect,
     compare,
     demo,
     doctor,
@@ -29,11 +30,11 @@ from pytest_perfguard.core.errors import PerfguardError, SettingError
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 
 #: Modules of the verbs. `add` of each declares a verb and sets the function that runs it.
-_VERBS = (init, doctor, show, compare, accept, prune, merge, history, report, noise, exchange, demo)
+_VERBS = (init, doctor, show, compare, accept, prune, merge, history, bisect, report, noise, exchange, demo)
 _EPILOG = """\
 exit status: 0 success; 1 a test became worse (compare, merge, history --fail-on-drift) or is missing (merge), a run
-did not end as expected (noise, demo), or a PATTERN matches nothing; 2 wrong usage; 4 a file or a name cannot
-be used; 5 nothing was judged; 141 the reader of a pipe closed it
+did not end as expected (noise, demo), no commit was found (bisect), or a PATTERN matches nothing; 2 wrong usage;
+4 a file or a name cannot be used; 5 nothing was judged; 130 interrupted (bisect); 141 the reader of a pipe closed it
 """
 
 

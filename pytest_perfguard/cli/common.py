@@ -131,10 +131,10 @@ def print_json(data: object) -> None:
     print(json.dumps(data, indent=1, allow_nan=False))
 
 
-def print_lines(*lines: str, error: bool = False) -> None:
+def print_lines(*lines: str, error: bool = False, end: str = "\n") -> None:
     """Print lines after escaping terminal control sequences, which names from tests and files may contain."""
     for line in lines:
-        print(*printable_lines(line), sep="\n", file=sys.stderr if error else sys.stdout, flush=error)
+        print(*printable_lines(line), sep="\n", end=end, file=sys.stderr if error else sys.stdout, flush=error)
 
 
 def positive(kind: type[float] | type[int]) -> Callable[[str], float]:

@@ -17,6 +17,7 @@ from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.progress import LogThrottle, progress_line
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner
+from pytest_perfguard.engine.runner.revision import commits_behind
 from pytest_perfguard.engine.runner.scheduler import Progress
 from pytest_perfguard.plugin.modes.base import Mode, baseline_name
 from pytest_perfguard.plugin.options import argument_of, chosen_mode, location_options, revision_name
@@ -75,6 +76,7 @@ def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | N
     context = Context(
         mode.name, baseline_name(mode), settings, record, revision_name(mode.config),
         place=partial(argument_of, mode.config), options=location_options(mode.config), prune_options=_prune_options(mode),
+        behind=partial(commits_behind, mode.config.rootpath),
     )  # fmt: skip
     return Explanation(headline(comparison), list(explain(comparison, context)), location)
 

@@ -24,6 +24,8 @@ class HistoryPoint:
     label: str
     at: str
     value: float
+    commit: str = ""
+    """`Record.commit`: the revision that was measured."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _trends_of(snapshots: Sequence[Snapshot], machine: str, nodeid: str, query: 
         if query.metrics and not {name, metric_kind(name)} & set(query.metrics):
             continue
         points = tuple(
-            HistoryPoint(snapshot.label, snapshot.at, record.metrics[name].estimate)
+            HistoryPoint(snapshot.label, snapshot.at, record.metrics[name].estimate, record.commit)
             for snapshot, record in recordings
             if name in record.metrics and record.metrics[name].unit == last.metrics[name].unit
         )

@@ -43,8 +43,18 @@ def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str =
     """Blame functions for a loss of time, in seconds per iteration.
 
     `use` names the profile that the amounts rest on: `calls`, `samples`, or `both`. Nothing is blamed for a loss that the
-    profiles do not confirm.
+    profiles do not confirm. The times of many short calls may fail to confirm it, since most of them is overhead of the
+    profiler; then the samples alone are evidence, if they agree with the exact numbers of calls.
     """
+    explained, _counted = _explain_time(base, head, metric, loss, use)
+    if explained.blames or use != "both":
+        return explained
+    sampled, counted = _explain_time(base, head, metric, loss, "samples")
+    return sampled if counted and sampled.blames[0].amount >= _MOST * loss else explained
+
+
+def _explain_time(base: Side, head: Side, metric: str, loss: float, use: str) -> tuple[MetricExplanation, bool]:
+    """Return the explanation, and whether exact numbers of calls confirm the first one to blame."""
     before, now, basis = charges_of(base, head, use)
     changes = CallChanges(base.calls, head.calls)
     growth = {function: now.of(function)[0] - before.of(function)[0] for function in {**before.seconds, **now.seconds}}
@@ -52,14 +62,12 @@ def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str =
     candidates = _candidates(growth, before, now, changes)
     clear = [each for each in candidates if _is_clear(each, loss, net)]
     if loss <= 0 or not clear or (net < CONFIRMED * loss and sum(each.amount for each in clear) < loss):
-        return MetricExplanation(metric, "s", loss, rest=loss, basis=basis)
+        return MetricExplanation(metric, "s", loss, rest=loss, basis=basis), False
     scale = _scale(loss, net, sum(each.amount for each in clear))
-    blames = tuple(
-        _blame(each, each.amount * scale, changes)
-        for each in sorted(clear, key=lambda each: -each.amount)
-        if each.amount * scale >= MIN_SHARE * loss
-    )
-    return MetricExplanation(metric, "s", loss, blames, loss - sum(blame.amount for blame in blames), basis)
+    clear = sorted((each for each in clear if each.amount * scale >= MIN_SHARE * loss), key=lambda each: -each.amount)
+    blames = tuple(_blame(each, each.amount * scale, changes) for each in clear)
+    rest = loss - sum(blame.amount for blame in blames)
+    return MetricExplanation(metric, "s", loss, blames, rest, basis), bool(clear) and clear[0].counted
 
 
 def explain_counts(

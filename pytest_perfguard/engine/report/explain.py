@@ -16,6 +16,7 @@ from pytest_perfguard.core.model import (
     Record,
     Verdict,
 )
+from pytest_perfguard.core.parsers import METRICS
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.profile.lines import where_lines
@@ -35,6 +36,11 @@ _WORSE: Final = {
 _NAME_WIDTH: Final = 10
 
 
+def no_commits(_revision: str) -> int:
+    """Return 0: nothing is known of the history."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Context:
     """Context of an explanation."""
@@ -52,6 +58,8 @@ class Context:
     """Options with which pytest finds its configuration in that folder."""
     prune_options: str = ""
     """Options with which `perfguard prune` finds the baseline file in that folder."""
+    behind: Callable[[str], int] = no_commits
+    """Revision -> number of commits between it and HEAD; 0 where it is no ancestor."""
 
 
 def headline(comparison: Comparison) -> str:
@@ -184,6 +192,7 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
         return
     if comparison.measurement.processes:
         yield f"  measure it again, alone:       {_command(comparison, context, _option(comparison, context))}"
+    yield from _bisecting(comparison, context)
     if comparison.verdict is Verdict.MISSING:
         yield f"  removed? drop its record:      perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
@@ -195,14 +204,31 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
         yield "  or give it more time (--perf-budget=60s), or run it where nothing else runs"
 
 
+def _bisecting(comparison: Comparison, context: Context) -> Iterator[str]:
+    """Yield the command that searches for the commit, if the base of a regression is several commits behind."""
+    good, leading = _base_of(comparison, context), _leading(comparison)
+    if comparison.verdict is not Verdict.REGRESSION or leading is None or not good or context.behind(good) < 2:
+        return
+    kind = metric_kind(leading.name)
+    if kind in METRICS:
+        metric = "" if kind == "time" else f" --metric={kind}"
+        test = shlex.quote(context.place(comparison.nodeid))
+        yield f"  which commit was it?           perfguard bisect {test} --good={shlex.quote(good)}{metric}"
+
+
+def _base_of(comparison: Comparison, context: Context) -> str:
+    """Return the revision that the test was measured beside, or an empty string."""
+    if context.mode == "against":
+        return context.revision
+    return comparison.pairing.revision if comparison.pairing is not None else ""
+
+
 def _option(comparison: Comparison, context: Context) -> str:
     """Return the option that measures this test again."""
     if comparison.verdict is Verdict.LEAK:
         return "--perf --perf-leaks"
-    if context.mode == "against":
-        return f"--perf-against={shlex.quote(context.revision)}"
-    if comparison.pairing is not None:
-        return f"--perf-against={shlex.quote(comparison.pairing.revision)}"
+    if base := _base_of(comparison, context):
+        return f"--perf-against={shlex.quote(base)}"
     return f"--perf-{context.mode}".removesuffix("-measure")
 
 

@@ -18,12 +18,12 @@ def progress_line(
 
     In a run that judges nothing (`judged` is false), tests are still `to measure` instead of `undecided`.
     """
-    left = f", about {_rounded(seconds_left)} left" if seconds_left >= 1 else ""
+    left = f", about {rough_duration(seconds_left)} left" if seconds_left >= 1 else ""
     head = f"perf: {unit} {number}, {undecided} of {tests} tests {'undecided' if judged else 'to measure'}{left}: "
     return (head + shortened(nodeid, max(10, width - len(head) - 1)))[: width - 1]
 
 
-def _rounded(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """Return `12 s` or `3 min`."""
     return f"{seconds:.0f} s" if seconds < _MINUTES_FROM else f"{seconds / 60:.0f} min"
 

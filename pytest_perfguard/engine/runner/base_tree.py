@@ -115,7 +115,7 @@ def _prepare(revision: Revision, head: Launch, run_paths: RunPaths, build: BaseB
     target = extra / "target" if build.command else None
     if target is not None:  # before the tests are copied, which include the head's build configuration
         target.mkdir()
-        _run_build(build, Path(paths.to_base(os.fspath(run_paths.rootdir))), target, head.environment)
+        run_build(build, Path(paths.to_base(os.fspath(run_paths.rootdir))), target, head.environment)
     tests = TestFiles.from_perf_tests(_relative_to(top, run_paths.tests))
     copy_tests(top, tree, tests, run_paths.settings)
     copied = [] if build.command or build.python else copy_generated(top, tree)
@@ -179,7 +179,7 @@ def _with_own_bytecode_folder(head: Launch, folder: Path) -> Launch:
     return replace(head, environment=environment, flags=with_bytecode_folder(head.flags, os.fspath(folder)))
 
 
-def _run_build(build: BaseBuild, folder: Path, target: Path, environment: Mapping[str, str]) -> None:
+def run_build(build: BaseBuild, folder: Path, target: Path, environment: Mapping[str, str]) -> None:
     """Run the user's command that installs the base."""
     command = build.command or ""
     words = [

@@ -68,6 +68,17 @@ def _find(folder: Path, name: str) -> Revision:
     return Revision(name, commit, top)
 
 
+def commits_behind(folder: Path, name: str) -> int:
+    """Return the number of commits after a revision up to HEAD, along first parents; 0 if it is no ancestor of HEAD."""
+    try:
+        revision = find_revision(folder, name)
+    except RevisionError:
+        return 0
+    if git_or_empty(revision.top, "merge-base", revision.commit, "HEAD") != revision.commit:
+        return 0
+    return int(git_or_empty(revision.top, "rev-list", "--count", "--first-parent", f"{revision.commit}..HEAD") or 0)
+
+
 def check_usable(revision: Revision) -> None:
     """Check that a comparison with the revision is meaningful.
 

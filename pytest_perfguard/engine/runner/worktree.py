@@ -20,6 +20,8 @@ from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.runner.revision import Revision
 
 WORKTREES_FOLDER: Final = "perfguard"
+#: Of the folder for other files of a tree.
+EXTRA_SUFFIX: Final = ".extra"
 
 
 @contextlib.contextmanager
@@ -64,7 +66,7 @@ def worktrees_folder(top: Path) -> Path:
 
 def extra_folder(tree: Path) -> Path:
     """Return a folder for other files of the base, which is removed with its tree."""
-    folder = tree.with_suffix(".extra")
+    folder = tree.with_suffix(EXTRA_SUFFIX)
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -114,5 +116,5 @@ def _remove(top: Path, tree: Path) -> None:
         if inner.is_file() and owner.is_dir():
             git_or_empty(owner, "worktree", "remove", "--force", "--force", str(inner.parent))
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.rmtree(tree.with_suffix(".extra"), ignore_errors=True)
+    shutil.rmtree(tree.with_suffix(EXTRA_SUFFIX), ignore_errors=True)
     git_or_empty(top, "worktree", "remove", "--force", "--force", str(tree))

@@ -124,6 +124,27 @@ def test_nothing_is_blamed_for_an_unchanged_pair_whatever_was_measured():
     assert (explained.blames, explained.rest) == ((), 20 * US)
 
 
+SHORT = {"stacks": {(TEST, TOTAL): 99, (TEST,): 1}}
+
+
+def test_samples_confirm_what_the_overhead_of_many_short_calls_hides():
+    """`round` is called 40 times: counted exactly, but the profiler's corrected times do not grow."""
+    rounding = library("round", "builtins")
+    base = side({TEST: (1, 0.1, 2.4), TOTAL: (1, 2.3, 2.3)}, {(TEST, TOTAL): (1, 2.3)}, **SHORT)
+    head = side(
+        {TEST: (1, 0.1, 2.4), TOTAL: (1, 2.1, 2.3), rounding: (40, 0.2, 0.2)},
+        {(TEST, TOTAL): (1, 2.3), (TOTAL, rounding): (40, 0.2)}, seconds=4.2, **SHORT,
+    )  # fmt: skip
+    assert names(explain(base, head)) == ["total"]
+    assert names(explain(base, head, use="calls")) == []
+
+
+def test_samples_alone_confirm_nothing_where_no_number_of_calls_changed():
+    base = side({TEST: (1, 0.1, 2.4), TOTAL: (1, 2.3, 2.3)}, {(TEST, TOTAL): (1, 2.3)}, **SHORT)
+    head = side({TEST: (1, 0.1, 2.4), TOTAL: (1, 2.3, 2.3)}, {(TEST, TOTAL): (1, 2.3)}, seconds=4.2, **SHORT)
+    assert names(explain(base, head)) == []
+
+
 def test_a_thread_that_waits_for_another_one_costs_nothing_itself():
     """The deterministic profile has both: the caller in a lock, and what runs in the thread meanwhile."""
     lock = library("acquire", "_thread.lock")

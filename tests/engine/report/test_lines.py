@@ -292,3 +292,29 @@ def test_commands_can_be_run_where_pytest_was_started():
     assert "Try: pytest -c x.ini --perf ../tests/test_a.py::test_b" in lines
     lines = "\n".join(explain(Comparison("tests/test_a.py::test_b", Verdict.MISSING, reason="gone"), here))
     assert "perfguard prune --file=../b tests/test_a.py::test_b" in lines
+
+
+def next_steps(context, comparison=RED):
+    lines = list(explain(comparison, context))
+    return [line for line in lines[lines.index("What to do next") :] if "perfguard bisect" in line]
+
+
+def test_a_base_several_commits_behind_offers_the_search_for_the_commit():
+    against = replace(CONTEXT, mode="against", record=None, revision="v1.0")
+    behind = {"v1.0": 12, "abc123": 2}
+    settled = replace(RED, pairing=Pairing("abc123", Measurement(), "", pinned=True))
+    line = "  which commit was it?           perfguard bisect 'tests/test_a.py::test_parse[big]' --good="
+    assert next_steps(replace(against, behind=behind.__getitem__)) == [f"{line}v1.0"]
+    assert next_steps(replace(CONTEXT, behind=behind.__getitem__), settled) == [f"{line}abc123"]
+    memory = replace(RED, findings=(replace(SAME, verdict=Verdict.REGRESSION),))
+    assert next_steps(replace(against, behind=behind.__getitem__), memory) == [f"{line}v1.0 --metric=memory"]
+
+
+def test_no_search_is_offered_where_it_cannot_help():
+    against = replace(CONTEXT, mode="against", record=None, revision="v1.0")
+    assert not next_steps(replace(against, behind=lambda _revision: 1)), "there is only one commit"
+    assert not next_steps(replace(CONTEXT, behind=lambda _revision: 12)), "only the baseline file is known"
+    unclear = replace(RED, verdict=Verdict.INCONCLUSIVE)
+    assert not next_steps(replace(against, behind=lambda _revision: 12), unclear)
+    tail = replace(RED, findings=(replace(SLOWER, name="p95:query"),))
+    assert not next_steps(replace(against, behind=lambda _revision: 12), tail), "it is no metric of the search"

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.engine.runner.revision import check_usable, find_revision
+from pytest_perfguard.engine.runner.revision import check_usable, commits_behind, find_revision
 from tests.repository import Repository
 
 
@@ -30,6 +30,21 @@ def test_a_merge_base_is_where_the_branch_left(repository):
     repository.commit({"c": "1"})
     repository.git("checkout", "-q", "feature")
     assert find_revision(repository.path, "merge-base:main").commit == fork
+
+
+def test_commits_behind_are_counted_along_first_parents(repository):
+    first = repository.commit({"a": "1"})
+    repository.git("checkout", "-q", "-b", "side")
+    side = repository.commit({"b": "1"})
+    repository.commit({"b": "2"})
+    repository.git("checkout", "-q", "main")
+    repository.git("merge", "-q", "--no-ff", "-m", "merge", "side")
+    repository.git("branch", "elsewhere", first)
+    repository.git("checkout", "-q", "elsewhere")
+    elsewhere = repository.commit({"c": "1"})
+    repository.git("checkout", "-q", "main")
+    numbers = {name: commits_behind(repository.path, name) for name in ("HEAD", first, side, elsewhere, "nothing")}
+    assert numbers == {"HEAD": 0, first: 1, side: 1, elsewhere: 0, "nothing": 0}
 
 
 def test_a_revision_is_labelled_by_its_name_and_hash(repository):

@@ -1,0 +1,139 @@
+"""Where a search starts: its ends, the test's file at bad, pytest's configuration there."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+from pytest_perfguard.cli.common import read_text
+from pytest_perfguard.core.errors import CommandError, SettingError
+from pytest_perfguard.core.git import git_or_empty
+from pytest_perfguard.core.metric_names import metric_kind
+from pytest_perfguard.core.parsers import METRICS
+from pytest_perfguard.core.units import format_change
+from pytest_perfguard.engine.baseline.commit import is_commit
+from pytest_perfguard.engine.history.snapshots import from_git
+from pytest_perfguard.engine.history.trends import HistoryPoint, HistoryQuery, find_trends
+
+#: The metric whose verdict needs no other revision.
+LEAKS: Final = "leaks"
+#: Files in which pytest looks for its settings, in its order, and a line that shows that they are for pytest.
+_SETTINGS: Final = (
+    ("pytest.toml", ""),
+    (".pytest.toml", ""),
+    ("pytest.ini", ""),
+    (".pytest.ini", ""),
+    ("pyproject.toml", r"^\[tool\.pytest\b"),
+    ("tox.ini", r"^\[pytest\]"),
+    ("setup.cfg", r"^\[tool:pytest\]"),
+)
+#: In each of their forms; a command of several lines has to be given as an option.
+_BASE_COMMAND: Final = re.compile(r"""^perf_base_command\s*=\s*(["']?)(?P<command>.+)\1\s*$""", re.MULTILINE)
+
+
+class Ends(NamedTuple):
+    """Names of the two revisions."""
+
+    good: str
+    bad: str
+    remark: str = ""
+    """Where they come from."""
+
+
+def check_metric(metric: str) -> str:
+    """Return the name of a metric if there is such a kind.
+
+    Raises
+    ------
+    SettingError
+    """
+    if metric_kind(metric) not in (*METRICS, LEAKS):
+        raise SettingError(f"unknown metric {metric!r} (valid: {', '.join((*METRICS, LEAKS))})", "--metric")
+    return metric
+
+
+def ends_from_history(file: Path, test: str, metric: str, threshold: float) -> Ends:
+    """Return the revisions around the largest step up of a test in the history of the baseline file.
+
+    Raises
+    ------
+    CommandError
+        if there is none.
+    RevisionError
+        if the file has no history.
+    """
+    snapshots, _remarks = from_git(file, wanted=lambda _machine, nodeid: nodeid == test)
+    trends = find_trends(snapshots, HistoryQuery(threshold, [metric]))
+    steps = [(trend, step) for trend in trends for step in trend.steps if step.ratio > 1]
+    if not steps:
+        known = f"no step up in {len(trends[0].points)} recordings" if trends else "no recordings"
+        raise CommandError(
+            f"{test}: {known} of {metric} in the history of {file}; name revisions with --good and --bad"
+        )
+    trend, step = max(steps, key=lambda item: item[1].ratio)
+    before, after = trend.points[step.index - 1], trend.points[step.index]
+    others = f", the largest of {len(steps)}" if len(steps) > 1 else ""
+    return Ends(
+        _commit_of(file, before), _commit_of(file, after),
+        f"step {format_change(step.ratio)} at {after.label} in the history of {file.name}{others}",
+    )  # fmt: skip
+
+
+def test_file(bad_tree: Path, folder: PurePosixPath, test: str, bad: str) -> PurePosixPath:
+    """Return the path of the test's file in the tree of bad, relative to its top.
+
+    Raises
+    ------
+    CommandError
+        if bad has no such file.
+    """
+    name = test.partition("::")[0]
+    path = Path(bad_tree, folder, name).resolve()
+    if not path.is_relative_to(bad_tree.resolve()):
+        raise CommandError(f"{name} is outside of the repository")
+    if not path.is_file():
+        files = git_or_empty(bad_tree / folder, "ls-files", "--", "*.py").splitlines()
+        near = get_close_matches(name, files, n=3)
+        here = Path(name).is_file()
+        remedy = (
+            "commit it" if here else f"did you mean {' or '.join(near)}?" if near else "name a file of that revision"
+        )
+        raise CommandError(f"there is no file {name} at bad, {bad}; {remedy}")
+    return PurePosixPath(path.relative_to(bad_tree.resolve()).as_posix())
+
+
+def similar_tests(bad_tree: Path, folder: PurePosixPath, test: str) -> str:
+    """Return the remedy that names tests of the same file with similar names, or an empty string."""
+    file, _colons, names = test.partition("::")
+    name = re.sub(r"\[.*", "", names, flags=re.DOTALL).rpartition("::")[2]
+    known = re.findall(r"\bdef (test\w*)", read_text(bad_tree / folder / file, missing=""))
+    near = [other for other in get_close_matches(name, known, n=3) if other != name]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def pytest_settings(tree: Path, file: PurePosixPath) -> PurePosixPath | None:
+    """Return pytest's configuration file for a test file, relative to the top of the tree; None if there is none."""
+    for folder in file.parents:
+        for name, section in _SETTINGS:
+            path = tree / folder / name
+            if path.is_file() and re.search(section, read_text(path), re.MULTILINE):
+                return folder / name
+    return None
+
+
+def base_command(tree: Path, settings: PurePosixPath | None) -> str | None:
+    """Return the setting `perf_base_command`, which builds a commit; None if it is not set."""
+    found = _BASE_COMMAND.search(read_text(tree / settings)) if settings is not None else None
+    return found["command"].strip() if found is not None else None
+
+
+def _commit_of(file: Path, point: HistoryPoint) -> str:
+    """Return the commit that was measured, if it is known and still there; otherwise the one that recorded it."""
+    measured = (
+        is_commit(point.commit) and git_or_empty(file.resolve().parent, "cat-file", "-t", point.commit) == "commit"
+    )
+    if measured:
+        return point.commit
+    return point.label if is_commit(point.label) else "HEAD"

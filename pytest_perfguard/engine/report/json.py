@@ -13,7 +13,7 @@ from typing import Any, Final
 from pytest_perfguard.core.errors import ReportUnreadable
 from pytest_perfguard.core.explanation import Explanation
 from pytest_perfguard.core.metric_stats import MetricStats, rounded
-from pytest_perfguard.core.model import Comparison, Finding, Machine, Measurement, Pairing, Verdict
+from pytest_perfguard.core.model import Acceptance, Comparison, Finding, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.baseline import json_reader
 from pytest_perfguard.engine.baseline.schema import read_record, record_data
 from pytest_perfguard.engine.report.document import QUANTILES, MetricSides, Report, ReportedTest, stats_data
@@ -84,6 +84,7 @@ def _test_data(entry: ReportedTest) -> dict[str, object]:
         "paired": _pairing_data(comparison),
         "reason": comparison.broken or comparison.reason,
         "broken": bool(comparison.broken),
+        "accepted_by": _acceptance_data(comparison.accepted_by),
         "notes": list(comparison.measurement.notes),
         "file": entry.file,
         "line": entry.line,
@@ -99,6 +100,17 @@ def _explanation_data(entry: ReportedTest) -> dict[str, object]:
     """Return the lines of the failure, and the findings of the profiles if both sides were profiled."""
     profiled = entry.comparison.explanation
     return {"lines": list(entry.lines), **(profiled.to_json() if profiled is not None else {})}
+
+
+def _acceptance_data(acceptance: Acceptance | None) -> dict[str, object] | None:
+    if acceptance is None:
+        return None
+    return {
+        "author": acceptance.author,
+        "commit": acceptance.place,
+        "tests": acceptance.tests,
+        "share": acceptance.share,
+    }
 
 
 def _pairing_data(comparison: Comparison) -> dict[str, object] | None:
@@ -211,6 +223,7 @@ def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
         reason="" if broken else reason,
         pairing=_read_pairing(reader, key, data),
         broken=reason if broken else None,
+        accepted_by=_read_acceptance(reader, key, data),
     )
     lines, explanation = _read_explanation(reader, key, data)
     comparison = replace(comparison, explanation=explanation)
@@ -241,6 +254,14 @@ def _read_explanation(
         return lines, Explanation.from_json(stored)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
+
+
+def _read_acceptance(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Acceptance | None:
+    if data.get("accepted_by") is None:
+        return None
+    accepted = reader.mapping(data, "accepted_by", key)
+    author, commit, tests = (reader.text(accepted, name, key) for name in ("author", "commit", "tests"))
+    return Acceptance(tests, reader.number(accepted, "share", key), author, commit)
 
 
 def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Pairing | None:

@@ -109,7 +109,7 @@ def _upper_end(finding: Finding) -> float:
     """Return the largest ratio that a regression may have; infinite for other findings."""
     if finding.verdict is not Verdict.REGRESSION or finding.change is None:
         return math.inf
-    return max((finding.change, *(finding.interval or ())))
+    return max(finding.change, finding.interval[1]) if finding.interval else finding.change
 
 
 def accepted_in_words(comparison: Comparison) -> str:

@@ -34,6 +34,8 @@ _WORSE: Final = {
 }
 
 _NAME_WIDTH: Final = 10
+#: The line above the last part of an explanation.
+NEXT_STEPS: Final = "What to do next"
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
 
 
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
-    yield "What to do next"
+    yield NEXT_STEPS
     if context.mode == "records":  # two files were compared, and nothing was measured
         yield f"  measure it here:               {_command(comparison, context, '--perf-compare')}"
         return

@@ -17,6 +17,7 @@ from pytest_perfguard.core.model import Acceptance, Comparison, Finding, Machine
 from pytest_perfguard.engine.baseline import json_reader
 from pytest_perfguard.engine.baseline.schema import read_record, record_data
 from pytest_perfguard.engine.report.document import QUANTILES, MetricSides, Report, ReportedTest, stats_data
+from pytest_perfguard.engine.report.links import Origin
 
 SCHEMA: Final = 1
 #: Logarithms beyond this belong to no ratio that a float can hold.
@@ -29,6 +30,8 @@ def json_report(report: Report) -> str:
     content = {
         "schema": SCHEMA,
         "mode": report.mode,
+        "project": {"name": report.origin.project, "url": report.origin.web, "folder": report.origin.folder},
+        "run": report.origin.run,
         "at": report.at,
         "commit": report.commit,
         "against": report.against,
@@ -71,7 +74,15 @@ def read_report(text: str, path: str) -> Report:
         against=reader.optional_text(content, "against", "against"),
         complete=content.get("complete", True) is True,
         notes=reader.texts(content, "notes", "notes"),
+        origin=_read_origin(reader, content),
     )
+
+
+def _read_origin(reader: _ReportReader, content: Mapping[str, Any]) -> Origin:
+    """Return the origin of a report; older ones name none."""
+    project = reader.mapping(content, "project", "project") if "project" in content else {}
+    name, web, folder = (reader.optional_text(project, field, "project") for field in ("name", "url", "folder"))
+    return Origin(name, web, reader.optional_text(content, "run", "run"), folder)
 
 
 def _test_data(entry: ReportedTest) -> dict[str, object]:

@@ -9,7 +9,7 @@ All text from tests and users passes through `escape`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from pytest_perfguard.core.model import FAILING, Comparison, Finding, Unjudged
@@ -19,8 +19,8 @@ from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.flame import icicle_svg
 from pytest_perfguard.engine.report.interval_bar import interval_bar, place
 from pytest_perfguard.engine.report.links import commit_address
-from pytest_perfguard.engine.report.markup import asset, escape, facts, filled, link, tag
-from pytest_perfguard.engine.report.packed import packed
+from pytest_perfguard.engine.report.markup import escape, facts, link, tag
+from pytest_perfguard.engine.report.page import ColumnTitle, Page, Row, table_page
 from pytest_perfguard.engine.report.panel import panel
 from pytest_perfguard.engine.report.plot_data import plots_of
 from pytest_perfguard.engine.report.text import (
@@ -40,16 +40,17 @@ _TITLES: Final = {
 }
 #: Number of tests whose details are plain HTML.
 _MAX_PLAIN: Final = 10
-_INTERVAL: Final = "interval"
+_LEGEND: Final = (
+    "The bar is the interval of the ratio now / before, on a logarithmic axis from half to twice; the dot is the estimate, the "
+    "line in the middle no change, the dashed line the largest ratio that is allowed."
+)
 
 
 class Column(NamedTuple):
-    """A column of the table."""
+    """A column of the table, and the text of its cells."""
 
-    name: str
+    head: ColumnTitle
     cell: Callable[[Comparison], str]
-    title: str = ""
-    """The title as HTML, where it is not the name."""
 
 
 def html_report(report: Report, trends: Sequence[Trend] = ()) -> str:
@@ -59,33 +60,40 @@ def html_report(report: Report, trends: Sequence[Trend] = ()) -> str:
         by_test.setdefault(trend.nodeid, []).append(trend)
     entries = most_severe_first(report.entries, key=lambda entry: entry.comparison)
     columns = _columns(entries)
-    panels = [panel(entry, report) for entry in entries]
-    plain = {index for index, entry in enumerate(entries[:_MAX_PLAIN]) if _is_failed(entry.comparison)}
-    rows = (_row(entry, columns, panels[index] if index in plain else "") for index, entry in enumerate(entries))
-    data = {
-        **_sort_keys(entries),
-        "column": 3 + next((index for index, column in enumerate(columns) if column.name == _INTERVAL), -9),
-        "bars": [interval_bar(_time(entry.comparison)) for entry in entries],
-        "panels": ["" if index in plain else text for index, text in enumerate(panels)],
-        "pictures": [_pictures(entry, by_test.get(entry.nodeid, ())) for entry in entries],
-        "plots": [plots_of(entry) for entry in entries],
-    }
-    parts = {
-        "title": escape(f"{report.origin.project or 'perfguard'}: {counts_in_words(report.summary)}"),
-        "style": asset("page.css") + _column_style(columns),
-        "heading": heading(report),
-        "chips": "".join(_chip(word, count) for word, count in report.summary.items()),
-        "columns": "".join(
-            f"<th scope=col>{title}"
-            for title in ("verdict", "test", *(column.title or column.name for column in columns))
-        ),
-        "tests": "\n".join(rows),
-        "legend": _legend(columns),
-        "data": packed(data),
-        "plotting": asset("plots.js"),
-        "script": asset("page.js"),
-    }
-    return filled(asset("page.html"), parts)
+    rows = [
+        _row(entry, report, columns, by_test.get(entry.nodeid, ()), is_first=index < _MAX_PLAIN)
+        for index, entry in enumerate(entries)
+    ]
+    page = Page(
+        title=f"{report.origin.project or 'perfguard'}: {counts_in_words(report.summary)}",
+        heading=heading(report),
+        first="verdict",
+        counts=report.summary,
+        labels={},
+        columns=[column.head for column in columns],
+        rows=rows,
+        legend=_LEGEND if any(column.head.has_bars for column in columns) else "",
+    )
+    return table_page(page)
+
+
+def _row(
+    entry: ReportedTest, report: Report, columns: Sequence[Column], trends: Sequence[Trend], *, is_first: bool
+) -> Row:
+    comparison = entry.comparison
+    word = str(comparison.outcome)
+    return Row(
+        word=word,
+        name=entry.nodeid,
+        cells=[column.cell(comparison) for column in columns],
+        panel=panel(entry, report),
+        shown=f"{word}, accepted" if comparison.accepted_by is not None else "",
+        is_plain=is_first and (comparison.outcome in FAILING or comparison.outcome is Unjudged.BROKEN),
+        pictures=_pictures(entry, trends),
+        plots=plots_of(entry),
+        bar=interval_bar(_time(comparison)),
+        keys=_keys(comparison),
+    )
 
 
 def heading(report: Report) -> str:
@@ -116,37 +124,26 @@ def heading(report: Report) -> str:
 
 
 def _columns(entries: Sequence[ReportedTest]) -> list[Column]:
-    """Return the columns in which any test has a value: those of a comparison only where something was compared."""
-    scale = "".join(
-        f'<i style="left:{place(ratio)}%">{text}</i>' for ratio, text in ((0.5, "½x"), (1.0, "same"), (2.0, "2x"))
-    )
+    """Return the columns in which any test has a value: CPU time only where nothing was compared."""
     known = [
-        Column("before", lambda item: _amount(_time(item), now=False), "time before"),
-        Column("now", lambda item: _amount(_time(item), now=True), "now"),
-        Column(_INTERVAL, _interval, f"interval<span class=scale aria-hidden=true>{scale}</span>"),
-        Column("change", lambda item: change_cell(_time(item))),
-        Column("CPU", _cpu, "CPU time"),
-        Column("memory", _memory),
+        Column(ColumnTitle("before", "time before"), lambda item: _amount(_time(item), now=False)),
+        Column(ColumnTitle("now"), lambda item: _amount(_time(item), now=True)),
+        Column(ColumnTitle("interval", f"interval{_scale()}", has_bars=True), _interval),
+        Column(ColumnTitle("change", has_tone=True), lambda item: change_cell(_time(item))),
+        Column(ColumnTitle("CPU", "CPU time"), _cpu),
+        Column(ColumnTitle("memory"), _memory),
     ]
     used = [column for column in known if any(column.cell(entry.comparison) for entry in entries)]
-    is_compared = any(column.name == "before" for column in used)
-    if is_compared:
-        return [column for column in used if column.name != "CPU"]
-    return [column._replace(title="time") if column.name == "now" else column for column in used]
+    if any(column.head.name == "before" for column in used):
+        return [column for column in used if column.head.name != "CPU"]
+    return [column._replace(head=ColumnTitle("time")) if column.head.name == "now" else column for column in used]
 
 
-def _row(entry: ReportedTest, columns: Sequence[Column], plain: str) -> str:
-    """Return the row of a test, and a row with its details if they are plain HTML. End tags are optional in tables."""
-    comparison = entry.comparison
-    word = str(comparison.outcome)
-    shown = f"{word}, accepted" if comparison.accepted_by is not None else word
-    cells = "".join(f"<td>{escape(column.cell(comparison))}" for column in columns)
-    details = f"<tr class=panel><td colspan={len(columns) + 2}>{plain}" if plain else ""
-    return f"<tr class={word}><td>{escape(shown)}<th>{escape(entry.nodeid)}{cells}{details}"
-
-
-def _is_failed(comparison: Comparison) -> bool:
-    return comparison.outcome in FAILING or comparison.outcome is Unjudged.BROKEN
+def _scale() -> str:
+    """Return the scale of the bars."""
+    marks = ((0.5, "½x"), (1.0, "same"), (2.0, "2x"))
+    placed = "".join(f'<i style="left:{place(ratio)}%">{text}</i>' for ratio, text in marks)
+    return f"<span class=scale aria-hidden=true>{placed}</span>"
 
 
 def _pictures(entry: ReportedTest, trends: Sequence[Trend]) -> str:
@@ -156,50 +153,19 @@ def _pictures(entry: ReportedTest, trends: Sequence[Trend]) -> str:
     return "".join([*shown, *(trend_svg(trend) for trend in trends if len(trend.points) > 1)])
 
 
-def _sort_keys(entries: Sequence[ReportedTest]) -> dict[str, list[float | None]]:
-    """Return the numbers by which the script sorts, one list for each; 1e999, which JSON lacks, is written as a large one."""
+def _keys(comparison: Comparison) -> dict[str, float | None]:
+    """Return the numbers by which the script sorts; JSON lacks the infinite."""
 
     def short(value: float | None) -> float | None:
         return None if value is None else float(f"{min(value, 1e300):.4g}")
 
-    def keys(entry: ReportedTest) -> Iterator[float | None]:
-        time, memory = _time(entry.comparison), leading_finding(entry.comparison, "memory")
-        yield short(time.change if time else None)
-        yield short(time.candidate if time else None)
-        yield short(memory.change if memory else None)
-        yield short(entry.comparison.measurement.seconds)
-
-    table = [list(keys(entry)) for entry in entries]
-    return {name: [row[index] for row in table] for index, name in enumerate(("change", "time", "memory", "seconds"))}
-
-
-def _column_style(columns: Sequence[Column]) -> str:
-    """Return the rules that depend on the columns: the colour of the change, and titles within cells on a narrow screen."""
-    names = enumerate(
-        ({"now": "time"} if columns and columns[0].name != "before" else {}).get(column.name, column.name)
-        for column in columns
-    )
-    rules = "".join(
-        f'#tests>tbody>tr>td:nth-child({index + 3}):not(:empty)::before{{content:"{name} "}}' for index, name in names
-    )
-    change = 3 + next((index for index, column in enumerate(columns) if column.name == "change"), -9)
-    toned = (
-        f"#tests>tbody>tr:not(.panel)>td:nth-child({change}){{color:var(--tone);font-weight:600}}" if change > 0 else ""
-    )
-    return f"\n{toned}\n@media (max-width:52rem){{{rules}}}"
-
-
-def _legend(columns: Sequence[Column]) -> str:
-    if not any(column.name == _INTERVAL for column in columns):
-        return ""
-    return (
-        "The bar is the interval of the ratio now / before, on a logarithmic axis from half to twice; the dot is the estimate, "
-        "the line in the middle no change, the dashed line the largest ratio that is allowed."
-    )
-
-
-def _chip(word: str, count: int) -> str:
-    return tag("button", f"{escape(word)} {count}", class_=f"chip {word}", type="button", data_verdict=word)
+    time, memory = _time(comparison), leading_finding(comparison, "memory")
+    return {
+        "change": short(time.change if time else None),
+        "time": short(time.candidate if time else None),
+        "memory": short(memory.change if memory else None),
+        "seconds": short(comparison.measurement.seconds),
+    }
 
 
 def _time(comparison: Comparison) -> Finding | None:

@@ -54,7 +54,9 @@ def cells_of(text: str, nodeid: str) -> list[str]:
 
 
 def titles_in(text: str) -> list[str]:
-    return [html.unescape(title).strip() for title in re.findall(r"<th scope=col>([^<]*)", text.partition("<tbody>")[0])]
+    return [
+        html.unescape(title).strip() for title in re.findall(r"<th scope=col>([^<]*)", text.partition("<tbody>")[0])
+    ]
 
 
 def test_what_got_worse_is_at_the_top():

@@ -134,6 +134,9 @@
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     data = await new Response(stream).json();
     tests.forEach(drawBar);
+    const grid = document.getElementById("grid");
+    grid.innerHTML = data.grid;
+    grid.hidden = !data.grid;
     readAddress();
   }
 

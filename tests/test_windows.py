@@ -97,7 +97,9 @@ def test_a_mode_that_measures_is_refused_with_the_reason(tmp_path, mode):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["doctor"], ["report", "--help"], ["init", "--ci=github", "--yes"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["doctor"], ["report", "--help"], ["init", "--ci=github", "--yes"]]
+)
 def test_the_command_works(tmp_path, arguments):
     done = run(tmp_path, f"from pytest_perfguard.cli import main; sys.exit(main({arguments!r}))")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -198,8 +198,10 @@ class Acceptance:
 
     tests: str
     """A node id, or the beginning of several as pytest's command line takes it: a file, a class, a test without parameters."""
+    metric: str
+    """`time` for all times, `memory` or `blocks`."""
     share: float
-    """The largest accepted growth of any metric, as a share of the base: 0.2 for 20 %."""
+    """The largest accepted growth, as a share of the base: 0.2 for 20 %."""
     author: str
     place: str
     """The short hash of the commit, or another name of the place that holds the text."""
@@ -210,8 +212,8 @@ class Acceptance:
         return nodeid == name or nodeid.startswith((f"{name}::", f"{name}["))
 
     def __str__(self) -> str:
-        """`up to 20%, by Ada in 1a2b3c4`."""
-        return f"up to {self.share * 100:.4g}%, by {self.author} in {self.place}"
+        """`time up to 20%, by Ada in 1a2b3c4`."""
+        return f"{self.metric} up to {self.share * 100:.4g}%, by {self.author} in {self.place}"
 
 
 @dataclass(frozen=True)
@@ -231,8 +233,8 @@ class Comparison:
     """Error report of a test that could not be measured, which fails the test; None otherwise."""
     explanation: Explanation | None = None
     """Where the time and the memory went; None: the sides were not profiled."""
-    accepted_by: Acceptance | None = None
-    """The acceptance of this regression, which therefore does not fail the test."""
+    accepted_by: tuple[Acceptance, ...] = ()
+    """The acceptances of this regression, which therefore does not fail the test."""
 
     @property
     def outcome(self) -> Outcome:
@@ -243,7 +245,7 @@ class Comparison:
 
     def fails(self, *, strict: bool) -> bool:
         """Return whether the test must fail."""
-        if self.accepted_by is not None:
+        if self.accepted_by:
             return False
         if self.broken or self.verdict in FAILING:
             return True

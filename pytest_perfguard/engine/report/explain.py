@@ -20,7 +20,7 @@ from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.profile.lines import where_lines
 from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, plural, smallest_in_words
-from pytest_perfguard.engine.verdict.acceptance import acceptance_line
+from pytest_perfguard.engine.verdict.acceptance import acceptance_lines
 
 #: Kind of metric -> (verb, object) of the sentence on a regression. Kinds with the same verb share one clause.
 _WORSE: Final = {
@@ -191,8 +191,9 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
         yield f"  removed? drop its record:      perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
         yield f"  intended? accept the new cost: {_command(comparison, context, '--perf-baseline')}"
-    elif context.mode == "against" and (line := acceptance_line(comparison)):
-        yield f"  intended? in a commit message: {line}"
+    elif context.mode == "against" and (lines := acceptance_lines(comparison)):
+        yield f"  intended? in a commit message: {lines[0]}"
+        yield from (f"{'':33}{line}" for line in lines[1:])
     leading = _leading(comparison)
     if comparison.verdict is Verdict.OVER_LIMIT and leading is not None and leading.unit != CLAIM_UNIT:
         yield "  or raise the limit in the marker of the test"

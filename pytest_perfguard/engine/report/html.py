@@ -87,7 +87,7 @@ def _row(
         name=entry.nodeid,
         cells=[column.cell(comparison) for column in columns],
         panel=panel(entry, report),
-        shown=f"{word}, accepted" if comparison.accepted_by is not None else "",
+        shown=f"{word}, accepted" if comparison.accepted_by else "",
         is_plain=is_first and (comparison.outcome in FAILING or comparison.outcome is Unjudged.BROKEN),
         pictures=_pictures(entry, trends),
         plots=plots_of(entry),

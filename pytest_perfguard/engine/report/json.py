@@ -6,7 +6,7 @@ Nothing in a report that is read is trusted: every value is checked, and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ def _test_data(entry: ReportedTest) -> dict[str, object]:
         "paired": _pairing_data(comparison),
         "reason": comparison.broken or comparison.reason,
         "broken": bool(comparison.broken),
-        "accepted_by": _acceptance_data(comparison.accepted_by),
+        "accepted_by": [_acceptance_data(acceptance) for acceptance in comparison.accepted_by],
         "notes": list(comparison.measurement.notes),
         "file": entry.file,
         "line": entry.line,
@@ -113,13 +113,12 @@ def _explanation_data(entry: ReportedTest) -> dict[str, object]:
     return {"lines": list(entry.lines), **(profiled.to_json() if profiled is not None else {})}
 
 
-def _acceptance_data(acceptance: Acceptance | None) -> dict[str, object] | None:
-    if acceptance is None:
-        return None
+def _acceptance_data(acceptance: Acceptance) -> dict[str, object]:
     return {
         "author": acceptance.author,
         "commit": acceptance.place,
         "tests": acceptance.tests,
+        "metric": acceptance.metric,
         "share": acceptance.share,
     }
 
@@ -234,7 +233,7 @@ def _read_test(reader: _ReportReader, data: dict[str, Any]) -> ReportedTest:
         reason="" if broken else reason,
         pairing=_read_pairing(reader, key, data),
         broken=reason if broken else None,
-        accepted_by=_read_acceptance(reader, key, data),
+        accepted_by=tuple(_read_acceptances(reader, key, data)),
     )
     lines, explanation = _read_explanation(reader, key, data)
     comparison = replace(comparison, explanation=explanation)
@@ -267,12 +266,12 @@ def _read_explanation(
         raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
 
 
-def _read_acceptance(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Acceptance | None:
-    if data.get("accepted_by") is None:
-        return None
-    accepted = reader.mapping(data, "accepted_by", key)
-    author, commit, tests = (reader.text(accepted, name, key) for name in ("author", "commit", "tests"))
-    return Acceptance(tests, reader.number(accepted, "share", key), author, commit)
+def _read_acceptances(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Iterator[Acceptance]:
+    for accepted in reader.objects(data, "accepted_by", key) if "accepted_by" in data else ():
+        author, commit, tests, metric = (
+            reader.text(accepted, name, key) for name in ("author", "commit", "tests", "metric")
+        )
+        yield Acceptance(tests, metric, reader.number(accepted, "share", key), author, commit)
 
 
 def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, Any]) -> Pairing | None:

@@ -59,7 +59,7 @@ class AgainstMode(PairingMode):
         return accept(comparison, self._acceptances.found)
 
     def remarks(self, comparisons: Sequence[Comparison], state: RunState) -> list[str]:
-        accepted = [comparison for comparison in comparisons if comparison.accepted_by is not None]
+        accepted = [comparison for comparison in comparisons if comparison.accepted_by]
         return [
             *(f"accepted regression: {accepted_in_words(comparison)}" for comparison in accepted),
             *self._acceptances.warnings,

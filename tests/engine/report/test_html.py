@@ -106,7 +106,7 @@ def test_the_origin_is_named_and_linked():
 
 
 def test_an_accepted_regression_is_marked():
-    accepted = replace(RED.comparison, accepted_by=Acceptance("tests", 0.2, "Ada", "1a2b3c4"))
+    accepted = replace(RED.comparison, accepted_by=(Acceptance("tests", "time", 0.2, "Ada", "1a2b3c4"),))
     assert "<td>regression, accepted<th>" in page.html_report(report_of(replace(RED, comparison=accepted)))
 
 

@@ -10,7 +10,7 @@ from pytest_perfguard.core.model import Acceptance, Comparison, Finding, Verdict
 from pytest_perfguard.engine.verdict.acceptance import (
     Message,
     accept,
-    acceptance_line,
+    acceptance_lines,
     accepted_in_words,
     read_acceptances,
     without_tests,
@@ -31,8 +31,8 @@ def regression(*findings):
     return Comparison(NODEID, Verdict.REGRESSION, findings)
 
 
-def offer(share=0.2, tests=NODEID):
-    return Acceptance(tests, share, "Ada", "1a2b3c4")
+def offer(share=0.2, tests=NODEID, metric="time"):
+    return Acceptance(tests, metric, share, "Ada", "1a2b3c4")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def offer(share=0.2, tests=NODEID):
 def test_a_line_of_a_message_is_an_acceptance(text, tests, share):
     """Anywhere in it: a squashed commit has its trailers in the middle, and GitHub ends lines with CR LF."""
     found = read_acceptances(messages(text))
-    assert found == ((Acceptance(tests, share, "Ada", "1a2b3c4"),), ())
+    assert found == ((Acceptance(tests, "time", share, "Ada", "1a2b3c4"),), ())
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,7 @@ def test_a_line_that_begins_otherwise_is_none(text):
         ("Perf-Accept: t.py::test 20", "'20' is not a percentage"),
         ("Perf-Accept: t.py::test -5%", "'-5%' is out of range"),
         ("Perf-Accept: 20%", "'20%' names no test"),
+        ("Perf-Accept: memory 20%", "'memory 20%' names no test"),
         ("Perf-Accept:", "'' is not a percentage"),
     ],
 )
@@ -73,29 +74,29 @@ def test_a_malformed_acceptance_is_a_warning_that_shows_the_form(line, problem):
     assert found == ()
     (warning,) = warnings
     assert warning.startswith(f"Perf-Accept in 1a2b3c4 is ignored: {problem}")
-    assert warning.endswith("the form is Perf-Accept: tests/test_a.py::test_b 20%")
+    assert "; the form is Perf-Accept: tests/test_a.py::test_b 20%, or" in warning
 
 
 def test_a_regression_up_to_the_accepted_size_does_not_fail():
     accepted = accept(regression(finding(1.18), finding(1.2, name="cpu")), [offer()])
     assert accepted.verdict is Verdict.REGRESSION
-    assert accepted.accepted_by == offer()
+    assert accepted.accepted_by == (offer(),)
     assert not accepted.fails(strict=True)
-    assert accepted_in_words(accepted) == f"{NODEID} +20.0 % (up to 20%, by Ada in 1a2b3c4)"
+    assert accepted_in_words(accepted) == f"{NODEID}: time +18.0 %, cpu +20.0 % (time up to 20%, by Ada in 1a2b3c4)"
 
 
 def test_a_larger_one_fails_and_names_the_acceptance():
     """Whichever metric exceeds it, and also where the interval's lower end would not."""
     larger = accept(regression(finding(1.1), finding(1.25, name="cpu", interval=(1.1, 1.4))), [offer()])
-    assert larger.accepted_by is None
+    assert larger.accepted_by == ()
     assert larger.fails(strict=False)
-    assert larger.reason == "accepted: up to 20%, by Ada in 1a2b3c4; this is more: cpu +25.0 %"
+    assert larger.reason == "accepted: time up to 20%, by Ada in 1a2b3c4; this is more: cpu +25.0 %"
 
 
 @given(ratio=st.floats(1.0, 1e9), share=st.floats(0, 1e9))
 def test_an_acceptance_never_hides_a_larger_slowdown(ratio, share):
     accepted = accept(regression(finding(ratio)), [offer(share)])
-    assert (accepted.accepted_by is not None) == (ratio <= (1 + share) * (1 + 1e-9))
+    assert bool(accepted.accepted_by) == (ratio <= (1 + share) * (1 + 1e-9))
 
 
 @pytest.mark.parametrize("verdict", [Verdict.LEAK, Verdict.OVER_LIMIT])
@@ -135,7 +136,7 @@ def test_an_acceptance_names_tests_as_the_command_line_does(tests, covered):
 
 def test_the_largest_of_several_acceptances_counts():
     accepted = accept(regression(finding(1.3)), [offer(0.1), offer(0.4), offer(0.2)])
-    assert accepted.accepted_by == offer(0.4)
+    assert accepted.accepted_by == (offer(0.4),)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +148,33 @@ def test_the_largest_of_several_acceptances_counts():
     ],
 )
 def test_a_regression_comes_with_the_line_that_accepts_it(comparison, size):
-    line = acceptance_line(comparison)
+    (line,) = acceptance_lines(comparison)
     assert line == f"Perf-Accept: {NODEID} {size}"
-    assert accept(comparison, read_acceptances(messages(line)).found).accepted_by is not None
+    assert accept(comparison, read_acceptances(messages(line)).found).accepted_by
 
 
 def test_what_cannot_be_accepted_has_no_such_line():
-    assert acceptance_line(regression(finding(1.1), finding(1.1, Verdict.LEAK))) is None
-    assert acceptance_line(regression(Finding("blocks", "blocks", Verdict.REGRESSION, 5.0, 0.0))) is None
-    assert acceptance_line(Comparison(NODEID, Verdict.UNCHANGED, (finding(1.0, Verdict.UNCHANGED),))) is None
+    assert acceptance_lines(regression(finding(1.1), finding(1.1, Verdict.LEAK))) == []
+    assert acceptance_lines(regression(Finding("blocks", "blocks", Verdict.REGRESSION, 5.0, 0.0))) == []
+    assert acceptance_lines(Comparison(NODEID, Verdict.UNCHANGED, (finding(1.0, Verdict.UNCHANGED),))) == []
+
+
+MEMORY = Finding("memory", "B", Verdict.REGRESSION, 21e3, 1e3)
+
+
+def test_memory_needs_an_acceptance_of_its_own():
+    """A size that fits the memory would cover any slowdown."""
+    both = regression(finding(1.18), MEMORY)
+    assert accept(both, [offer(50)]).reason.endswith("this is more: memory 21x")
+    accepted = accept(both, [offer(), offer(20, metric="memory")])
+    assert [str(item) for item in accepted.accepted_by] == [
+        "time up to 20%, by Ada in 1a2b3c4",
+        "memory up to 2000%, by Ada in 1a2b3c4",
+    ]
+
+
+def test_each_metric_has_a_line_that_accepts_it():
+    both = regression(finding(1.18), finding(1.1, name="cpu"), MEMORY)
+    lines = acceptance_lines(both)
+    assert lines == [f"Perf-Accept: {NODEID} 20%", f"Perf-Accept: {NODEID} memory 2000%"]
+    assert accept(both, read_acceptances(messages("\n".join(lines))).found).accepted_by

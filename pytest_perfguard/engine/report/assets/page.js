@@ -101,7 +101,7 @@
   // Commands in an explanation stand on lines of their own: each gets a button that copies it.
   function offerCommands(cell) {
     for (const text of cell.querySelectorAll("pre")) {
-      const commands = [...text.textContent.matchAll(/(?:^|: +)((?:pytest|perfguard|git|Perf-Accept:) .*)$/gm)].map((found) => found[1]);
+      const commands = [...text.textContent.matchAll(/(?:^ *|: +)((?:pytest|perfguard|git|Perf-Accept:) .*)$/gm)].map((found) => found[1]);
       for (const command of commands.reverse()) {
         const button = document.createElement("button");
         button.type = "button";

@@ -87,11 +87,12 @@
       test.row.after(test.details);
     }
     const cell = test.details.firstElementChild;
+    const titles = [...cell.querySelectorAll("th")].map((title) => title.textContent);
+    for (const part of cell.querySelectorAll("td")) part.dataset.t = titles[part.cellIndex];  // for narrow screens
     const place = document.createElement("div");
     place.className = "plots";
     const plots = data.plots[test.index];
-    (cell.querySelector(".scroll") ?? cell).after(place);
-    if (place.parentElement !== cell) cell.append(place);
+    cell.insertBefore(place, cell.querySelector(":scope > ul"));  // the explanation first, the notes last
     for (const plot of plots) drawPlot(place.appendChild(document.createElement("div")), plot);
     place.insertAdjacentHTML("afterend", data.pictures[test.index]);
     offerCommands(cell);

@@ -40,7 +40,9 @@ class _PathMarker:
     """The hook that marks tests. Their own markers take precedence, since the added one has no keywords."""
 
     def __init__(self, root: Path, paths: Sequence[str]) -> None:
-        self._folders = [(root / path).resolve() for path in paths]
+        self._places = [(root / path).resolve() for path in paths]
+        self._known: dict[Path, bool] = {}
+        """Whether a test file lies under the paths: a file has many tests."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -48,4 +50,7 @@ class _PathMarker:
             item.add_marker(MARKER)
 
     def _contains(self, path: Path) -> bool:
-        return any(path.resolve().is_relative_to(folder) for folder in self._folders)
+        if path not in self._known:
+            resolved = path.resolve()
+            self._known[path] = any(resolved.is_relative_to(place) for place in self._places)
+        return self._known[path]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -65,11 +64,8 @@ def site(history: History) -> Iterator[tuple[str, str]]:
 def _write(path: Path, text: str) -> bool:
     """Write a page whose text is new, and return whether it was."""
     content = text.encode("utf-8", "backslashreplace")
-    try:
-        if path.read_bytes() == content:
-            return False
-    except FileNotFoundError:
-        pass
+    if path.is_file() and path.read_bytes() == content:
+        return False
     atomic_write(path, content.decode("utf-8"))
     return True
 
@@ -84,5 +80,5 @@ def _remove(path: Path) -> bool:
     """Remove a page of this command, and return whether it was one."""
     if _MARK not in path.read_text(encoding="utf-8", errors="replace"):
         return False
-    os.unlink(path)  # noqa: PTH108
+    path.unlink()
     return True

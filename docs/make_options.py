@@ -25,6 +25,8 @@ It is generated from the code by `docs/make_options.py`.
 - A wrong value or an unknown keyword is a usage error (exit status 4) that names the value, the
   place and the valid values. Options and ini keys are checked in every run, also if nothing is
   measured.
+- `budget` is the time that perfguard may spend on measuring a test. A bound on the test itself is a
+  limit: `max_time`, `max_memory` and so on, whose verdict is `over-limit`.
 - TOML files may use their own types, also in `[tool.pytest]` (pytest 9): `perf_strict = true`,
   `perf_metrics = ["time", "memory"]`, `perf_report = "perf.html"`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # recognized by type checkers; importing `typing` would cost more than the rest of this module
 if TYPE_CHECKING:
+    from pytest_perfguard.compat.fixture import BenchmarkFixture
     from pytest_perfguard.core.errors import (
         AlertError,
         CannotCheck,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
         TooManyWaiting,
     )
     from pytest_perfguard.engine.leaks.watch import MemoryWatch
+    from pytest_perfguard.plugin.fixtures.caches import PerfCache
+    from pytest_perfguard.plugin.fixtures.imports import PerfImports
+    from pytest_perfguard.plugin.fixtures.pools import PoolFactory
     from pytest_perfguard.tools.batches.processor import BatchProcessor
     from pytest_perfguard.tools.batches.processor_aio import AsyncBatchProcessor
     from pytest_perfguard.tools.caches.decorator import cached
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
     from pytest_perfguard.tools.streams.processor import StreamProcessor
     from pytest_perfguard.tools.streams.processor_aio import AsyncStreamProcessor
 
+    __version__: str
+
 __all__ = [
     "AlertError",
     "AsyncBatchProcessor",
@@ -64,6 +70,7 @@ __all__ = [
     "BatchProcessor",
     "BatchSizeError",
     "BatchTimeout",
+    "BenchmarkFixture",
     "CacheError",
     "CacheValueError",
     "CannotCheck",
@@ -81,10 +88,13 @@ __all__ = [
     "MultiLevelCache",
     "NotLent",
     "ObjectPool",
+    "PerfCache",
+    "PerfImports",
     "PerfguardError",
     "PerformanceMonitor",
     "PoolClosed",
     "PoolError",
+    "PoolFactory",
     "PoolTimeout",
     "RedisCache",
     "SeriesError",
@@ -115,6 +125,7 @@ _HOMES = {
     "BatchProcessor": "pytest_perfguard.tools.batches.processor",
     "BatchSizeError": "pytest_perfguard.core.tool_errors",
     "BatchTimeout": "pytest_perfguard.core.tool_errors",
+    "BenchmarkFixture": "pytest_perfguard.compat.fixture",
     "CacheError": "pytest_perfguard.core.tool_errors",
     "CacheValueError": "pytest_perfguard.core.tool_errors",
     "CannotCheck": "pytest_perfguard.core.errors",
@@ -132,10 +143,13 @@ _HOMES = {
     "MultiLevelCache": "pytest_perfguard.tools.caches.levels",
     "NotLent": "pytest_perfguard.core.tool_errors",
     "ObjectPool": "pytest_perfguard.tools.pools.object_pool",
+    "PerfCache": "pytest_perfguard.plugin.fixtures.caches",
+    "PerfImports": "pytest_perfguard.plugin.fixtures.imports",
     "PerfguardError": "pytest_perfguard.core.errors",
     "PerformanceMonitor": "pytest_perfguard.tools.monitor.monitor",
     "PoolClosed": "pytest_perfguard.core.tool_errors",
     "PoolError": "pytest_perfguard.core.tool_errors",
+    "PoolFactory": "pytest_perfguard.plugin.fixtures.pools",
     "PoolTimeout": "pytest_perfguard.core.tool_errors",
     "RedisCache": "pytest_perfguard.tools.caches.remote",
     "SeriesError": "pytest_perfguard.core.errors",
@@ -153,17 +167,28 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Load public names on first use (PEP 562), so that a run without measurements does not pay for them."""
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+if not TYPE_CHECKING:  # type checkers would accept any name: they know the names from the imports above
 
-        try:
-            return version("perfguard")
-        except PackageNotFoundError:  # run from the source tree without being installed
-            return "unknown"
-    if name in _HOMES:
-        from importlib import import_module
+    def __getattr__(name: str) -> object:
+        """Load public names on first use (PEP 562), so that a run without measurements does not pay for them."""
+        if name == "__version__":
+            return _version()
+        if name in _HOMES:
+            from importlib import import_module
 
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(import_module(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, with those that are not loaded yet."""
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("perfguard")
+    except PackageNotFoundError:  # run from the source tree without being installed
+        return "unknown"

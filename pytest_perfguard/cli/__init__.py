@@ -22,6 +22,7 @@ from pytest_perfguard.cli import (
     merge,
     noise,
     prune,
+    publish,
     report,
     show,
 )
@@ -30,7 +31,7 @@ from pytest_perfguard.core.errors import PerfguardError, SettingError
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 
 #: Modules of the verbs. `add` of each declares a verb and sets the function that runs it.
-_VERBS = (init, doctor, show, compare, accept, prune, merge, history, bisect, report, noise, exchange, demo)
+_VERBS = (init, doctor, show, compare, accept, prune, merge, history, bisect, report, publish, noise, exchange, demo)
 _EPILOG = """\
 exit status: 0 success; 1 a test became worse (compare, merge, history --fail-on-drift) or is missing (merge), a run
 did not end as expected (noise, demo), no commit was found (bisect), or a PATTERN matches nothing; 2 wrong usage;

@@ -27,6 +27,7 @@ from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of_records
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.json import json_report
+from pytest_perfguard.engine.report.links import UNKNOWN
 from pytest_perfguard.engine.report.render import rendered
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
 from pytest_perfguard.engine.verdict.combine import most_severe
@@ -102,6 +103,7 @@ def compare_class(
         at=str(after.baseline.classes[machine].stamp.get("at", "")),
         commit=after.report.commit if after.report is not None else "",
         against=str(before.path),
+        origin=after.report.origin if after.report is not None else UNKNOWN,
     )
 
 

@@ -31,6 +31,8 @@ from pytest_perfguard.engine.history.snapshots import (
     of_baseline,
 )
 from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
+from pytest_perfguard.engine.report.history_page import History
+from pytest_perfguard.engine.report.links import find_origin
 from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -104,6 +106,20 @@ def read_trends(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
             f"no test matches, or none has the metric {options.metrics}; list the tests with: perfguard show"
         )
     return found, remarks
+
+
+def read_history(options: argparse.Namespace) -> tuple[History, list[str]]:
+    """Return the history that the options select with its origin, and remarks on files that could not be read.
+
+    Raises
+    ------
+    PerfguardError
+        if there is no history.
+    """
+    found, remarks = read_trends(options)
+    source = Path(options.reports or options.file)
+    folder = source if options.reports else source.resolve().parent
+    return History(found, str(source), find_origin(folder, {})), remarks
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -13,14 +13,21 @@ if TYPE_CHECKING:
 __all__ = ["BenchmarkFixture", "FixtureAlreadyUsed"]
 
 
-def __getattr__(name: str) -> object:
-    """Load public names on first use (PEP 562): the plugin imports modules of this package one by one."""
-    if name == "BenchmarkFixture":
-        from pytest_perfguard.compat.fixture import BenchmarkFixture
+if not TYPE_CHECKING:  # type checkers would accept any name: they know the names from the imports above
 
-        return BenchmarkFixture
-    if name == "FixtureAlreadyUsed":
-        from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
+    def __getattr__(name: str) -> object:
+        """Load public names on first use (PEP 562): the plugin imports modules of this package one by one."""
+        if name == "BenchmarkFixture":
+            from pytest_perfguard.compat.fixture import BenchmarkFixture
 
-        return FixtureAlreadyUsed
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return BenchmarkFixture
+        if name == "FixtureAlreadyUsed":
+            from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
+
+            return FixtureAlreadyUsed
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, with those that are not loaded yet."""
+    return sorted({*globals(), *__all__})

@@ -193,6 +193,30 @@ class Pairing:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """A regression that the author of a change accepts, up to a size."""
+
+    tests: str
+    """A node id, or the beginning of several as pytest's command line takes it: a file, a class, a test without parameters."""
+    metric: str
+    """`time` for all times, `memory` or `blocks`."""
+    share: float
+    """The largest accepted growth, as a share of the base: 0.2 for 20 %."""
+    author: str
+    place: str
+    """The short hash of the commit, or another name of the place that holds the text."""
+
+    def covers(self, nodeid: str) -> bool:
+        """Return whether it is about this test."""
+        name = self.tests.removesuffix("::*")
+        return nodeid == name or nodeid.startswith((f"{name}::", f"{name}["))
+
+    def __str__(self) -> str:
+        """`time up to 20%, by Ada in 1a2b3c4`."""
+        return f"{self.metric} up to {self.share * 100:.4g}%, by {self.author} in {self.place}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The verdict on one test."""
 
@@ -209,6 +233,8 @@ class Comparison:
     """Error report of a test that could not be measured, which fails the test; None otherwise."""
     explanation: Explanation | None = None
     """The functions and lines behind the change; None: the sides were not profiled."""
+    accepted_by: tuple[Acceptance, ...] = ()
+    """The acceptances of this regression, which therefore does not fail the test."""
 
     @property
     def outcome(self) -> Outcome:
@@ -219,6 +245,8 @@ class Comparison:
 
     def fails(self, *, strict: bool) -> bool:
         """Return whether the test must fail."""
+        if self.accepted_by:
+            return False
         if self.broken or self.verdict in FAILING:
             return True
         return strict and self.verdict in UNSETTLED

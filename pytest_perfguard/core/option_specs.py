@@ -23,6 +23,7 @@ from pytest_perfguard.core.parsers import (
     parse_floor,
     parse_metrics,
     parse_path,
+    parse_paths,
     parse_reports,
     parse_tails,
     parse_url,
@@ -61,6 +62,15 @@ PAIRED_THRESHOLD: Final = 0.03
 OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
     OptionSpec(
         "file", parse_path, "perf-baseline.json", "the baseline file, relative to the rootdir", "PATH", marker=False
+    ),
+    OptionSpec(
+        "paths",
+        parse_paths,
+        (),
+        "a test file or folder, relative to the rootdir, all of whose tests count as marked perf; may be given several times",
+        "PATH",
+        marker=False,
+        repeatable=True,
     ),
     OptionSpec(
         "report",

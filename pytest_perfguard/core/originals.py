@@ -65,7 +65,7 @@ def read_bytes(path: str) -> bytes:
     OSError
         if it does not exist, or is not readable.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))  # Windows lacks the latter
     try:
         parts = []
         while part := os.read(descriptor, _MAX_READ_BYTES):

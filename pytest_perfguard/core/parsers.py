@@ -116,13 +116,24 @@ def parse_alpha(value: object) -> float:
 
 def parse_reports(value: object) -> tuple[str, ...]:
     """Return paths whose suffixes are known report formats."""
+    paths = _path_list(value, "report.html")
+    for path in paths:
+        if not path.endswith(REPORT_SUFFIXES):
+            raise SettingError(f"{path!r} has no known report format (valid suffixes: {', '.join(REPORT_SUFFIXES)})")
+    return paths
+
+
+def parse_paths(value: object) -> tuple[str, ...]:
+    """Return paths of files and folders, none of them empty."""
+    return tuple(parse_path(path) for path in _path_list(value, "benchmarks/"))
+
+
+def _path_list(value: object, example: str) -> tuple[str, ...]:
     paths = [value] if isinstance(value, str) else value
     if not isinstance(paths, list | tuple) or not all(isinstance(path, str | PurePath) for path in paths):
-        raise SettingError(f"{value!r} is not a path, or a list of paths, such as report.html")
+        raise SettingError(f"{value!r} is not a path, or a list of paths, such as {example}")
     for path in paths:
         _refuse_nul(path)
-        if not str(path).endswith(REPORT_SUFFIXES):
-            raise SettingError(f"{path!r} has no known report format (valid suffixes: {', '.join(REPORT_SUFFIXES)})")
     return tuple(str(path) for path in paths)
 
 

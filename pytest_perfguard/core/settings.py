@@ -28,6 +28,7 @@ class Settings(NamedTuple):
     base_command: str | None
     base_python: str | None
     file: str
+    paths: tuple[str, ...]
     report: tuple[str, ...]
     max_time: float | None
     max_memory: float | None

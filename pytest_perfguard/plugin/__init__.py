@@ -72,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.MARKER_HELP)
     options.check_settings(config)
     benchmark.register(config)
+    if paths := options.run_settings(config).paths:
+        from pytest_perfguard.plugin import perf_paths
+
+        perf_paths.register(config, paths)
     if config.option.perf_child is not None:
         from pytest_perfguard.plugin import worker_session
 

@@ -22,6 +22,7 @@ from pytest_perfguard.engine.history.snapshots import from_git
 from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
 from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of
 from pytest_perfguard.engine.report.github import error_commands
+from pytest_perfguard.engine.report.links import find_origin
 from pytest_perfguard.engine.report.markdown import markdown_report
 from pytest_perfguard.engine.report.render import rendered
 from pytest_perfguard.engine.verdict.stopping import to_record
@@ -126,6 +127,7 @@ class ReportWriter:
             at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             commit=self._commit or "",
             against=self._mode.against or "",
+            origin=find_origin(self._config.rootpath, os.environ),
         )
 
     def _history(self) -> Sequence[Trend]:

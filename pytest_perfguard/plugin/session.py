@@ -199,9 +199,11 @@ class MeasuringPhase:
 
     def _log_verdicts(self, schedule: Schedule) -> None:
         names = dict.fromkeys(test.nodeid for test in self._state.deferred)
-        self._comparisons += [schedule.comparisons[nodeid] for nodeid in names if nodeid in schedule.comparisons]
+        final = {name: self._mode.final(schedule.comparisons[name]) for name in names if name in schedule.comparisons}
+        self._comparisons += final.values()
+        self._remarks += self._mode.remarks(self._comparisons, self._state)
         for test in self._state.deferred:
-            comparison = schedule.comparisons.get(test.nodeid)
+            comparison = final.get(test.nodeid)
             reports = test.reports
             if comparison is not None:
                 fails = comparison.fails(strict=self._settings.strict)

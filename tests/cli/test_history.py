@@ -144,7 +144,7 @@ def test_a_page_of_the_history(committed):
     status, _out, _err = command.run("report", "-o", "h.md", "-o", "h.html")
     assert status == 0
     assert "DRIFTED" in (command.path / "h.md").read_text()
-    assert '"kind":"track"' in (command.path / "h.html").read_text()
+    assert "1 worse" in (command.path / "h.html").read_text()
 
 
 def test_a_page_of_one_report(command):

@@ -105,9 +105,8 @@ def test_an_environment_of_tox_that_the_guide_names_exists(name):
     config = configparser.ConfigParser(interpolation=None)
     config.read(ROOT / "tox.ini")
     known = config["tox"]["env_list"].split()
-    spread = [
-        entry.replace("{310,311,312,313}", version) for entry in known for version in ("310", "311", "312", "313")
-    ]
+    versions = "310,311,312,313,314"
+    spread = [entry.replace(f"{{{versions}}}", version) for entry in known for version in versions.split(",")]
     assert name in spread
 
 

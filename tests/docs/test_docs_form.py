@@ -29,10 +29,10 @@ def test_the_architecture_fits_into_its_width_as_a_whole():
     assert not [line for line in PAGES["architecture.md"].splitlines() if len(line) > WIDTH]
 
 
-@pytest.mark.parametrize("name", [name for name in WRAPPED if blocks(WRAPPED[name], "ini")])
+@pytest.mark.parametrize("name", [name for name in PAGES if blocks(PAGES[name], "ini")])
 def test_a_page_with_an_ini_file_shows_pyproject_with_the_same_keys(name):
-    ini = [set(re.findall(r"^(\w+) *=", block, re.MULTILINE)) for block in blocks(WRAPPED[name], "ini")]
-    toml = [set(re.findall(r"^(\w+) *=", block, re.MULTILINE)) for block in blocks(WRAPPED[name], "toml")]
+    ini = [set(re.findall(r"^(\w+) *=", block, re.MULTILINE)) for block in blocks(PAGES[name], "ini")]
+    toml = [set(re.findall(r"^(\w+) *=", block, re.MULTILINE)) for block in blocks(PAGES[name], "toml")]
     assert ini == toml
 
 
@@ -53,5 +53,9 @@ def test_an_example_of_a_configuration_file_is_taken(name, language, block, pyte
     assert keys <= KEYS
     pytester.path.joinpath({"ini": "pytest.ini", "toml": "pyproject.toml"}[language]).write_text(block)
     pytester.makepyfile("def test_a(): pass\n")
+    for path in re.findall(r"\b(?:tests|benchmarks)/[\w.]*", block):  # perf_paths must exist
+        place = pytester.path / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch() if place.suffix else place.mkdir(exist_ok=True)
     done = pytester.runpytest_subprocess("--strict-config")
     done.assert_outcomes(passed=1)

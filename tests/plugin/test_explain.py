@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
 
+from pytest_perfguard.engine.report.packed import unpacked
 from tests.repository import Repository
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -90,7 +92,8 @@ def test_a_call_in_a_loop_is_named_with_its_calls_its_caller_and_the_diff(versio
     assert blame["amount"] > 0.7 * explained["loss"]
     assert sum(each["amount"] for each in explained["blames"]) + explained["rest"] == pytest.approx(explained["loss"])
     assert "where the time went" in test["explanation"]["lines"]
-    assert '<svg class="icicle"' in (versioned.path / "page.html").read_text()
+    packed = re.search(r'id="data">(.*?)</script>', (versioned.path / "page.html").read_text())[1]
+    assert '<svg class="icicle"' in unpacked(packed)["pictures"][0]
     assert "prices.py:total;rules.py:match " in (versioned.path / "x.folded").read_text()
     speedscope = json.loads((versioned.path / "x.speedscope.json").read_text())
     assert [profile["name"] for profile in speedscope["profiles"]] == [f"{NODEID} (base)", f"{NODEID} (head)"]

@@ -4,7 +4,6 @@ counters."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import stat
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -15,6 +14,13 @@ from pytest_perfguard.core.originals import threading as the_threading
 from pytest_perfguard.core.processes import child_pids
 from pytest_perfguard.core.processes import thread_ids as native_threads
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+#: Descriptors that are looked at where the system lists none: the C library of Windows opens no more by default.
+_MAX_DESCRIPTORS: Final = 512
 #: Kind -> singular noun.
 RESOURCE_NOUNS: Final[Mapping[str, str]] = {
     "files": "open file",
@@ -104,11 +110,15 @@ def new_resources(before: OpenResources, after: OpenResources) -> dict[str, dict
 
 
 def _descriptors() -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Return (files, sockets), each with number and name, because numbers of closed descriptors are reused."""
+    """Return (files, sockets), each with number and name, because numbers of closed descriptors are reused.
+
+    A socket of Windows is no descriptor, so it is not found there.
+    """
     files: list[tuple[int, str]] = []
     sockets: list[tuple[int, str]] = []
-    for name in os.listdir("/dev/fd"):  # numbers, not paths; read again and again
-        descriptor = int(name)
+    # Numbers, not paths; read again and again.
+    numbers = map(int, os.listdir("/dev/fd")) if os.name == "posix" else range(_MAX_DESCRIPTORS)
+    for descriptor in numbers:
         with contextlib.suppress(OSError):  # closed since, such as the descriptor of the listing itself
             is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
             (sockets if is_socket else files).append((descriptor, descriptor_path(descriptor)))

@@ -50,7 +50,7 @@ def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str =
     if explained.blames or use != "both":
         return explained
     sampled, counted = _explain_time(base, head, metric, loss, "samples")
-    return sampled if counted and sampled.blames[0].amount >= _MOST * loss else explained
+    return sampled if counted and sampled.blames[0].amount >= _MAJORITY * loss else explained
 
 
 def _explain_time(base: Side, head: Side, metric: str, loss: float, use: str) -> tuple[MetricExplanation, bool]:

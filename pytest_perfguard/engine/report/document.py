@@ -10,6 +10,7 @@ from pytest_perfguard.core.metric_stats import MetricStats, rounded
 from pytest_perfguard.core.model import Comparison, Machine, Pairing, Record
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.core.stats.sequential import log_ratio
+from pytest_perfguard.engine.report.links import UNKNOWN, Origin
 from pytest_perfguard.engine.report.text import count_outcomes
 
 #: Shares at which a report holds the distribution of all rounds. The rounds themselves would take megabytes.
@@ -69,6 +70,7 @@ class Report:
     """False: the run was interrupted, and tests are missing."""
     notes: tuple[str, ...] = ()
     """Notes on the run as a whole, for example that both revisions run the same code."""
+    origin: Origin = UNKNOWN
 
     @property
     def summary(self) -> dict[str, int]:

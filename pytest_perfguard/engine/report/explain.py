@@ -21,6 +21,7 @@ from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.profile.lines import where_lines
 from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, plural, smallest_in_words
+from pytest_perfguard.engine.verdict.acceptance import acceptance_lines
 
 #: Kind of metric -> (verb, object) of the sentence on a regression. Kinds with the same verb share one clause.
 _WORSE: Final = {
@@ -34,6 +35,8 @@ _WORSE: Final = {
 }
 
 _NAME_WIDTH: Final = 10
+#: The line above the last part of an explanation.
+NEXT_STEPS: Final = "What to do next"
 
 
 def no_commits(_revision: str) -> int:
@@ -186,7 +189,7 @@ def _extent(measurement: Measurement, *, paired: bool) -> str:
 
 
 def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
-    yield "What to do next"
+    yield NEXT_STEPS
     if context.mode == "records":  # two files were compared, and nothing was measured
         yield f"  measure it here:               {_command(comparison, context, '--perf-compare')}"
         return
@@ -197,6 +200,9 @@ def _next_steps(comparison: Comparison, context: Context) -> Iterator[str]:
         yield f"  removed? drop its record:      perfguard prune {context.prune_options}{shlex.quote(comparison.nodeid)}"
     elif context.mode == "compare" and (context.record is not None or comparison.verdict is Verdict.INCOMPARABLE):
         yield f"  intended? accept the new cost: {_command(comparison, context, '--perf-baseline')}"
+    elif context.mode == "against" and (lines := acceptance_lines(comparison)):
+        yield f"  intended? in a commit message: {lines[0]}"
+        yield from (f"{'':33}{line}" for line in lines[1:])
     leading = _leading(comparison)
     if comparison.verdict is Verdict.OVER_LIMIT and leading is not None and leading.unit != CLAIM_UNIT:
         yield "  or raise the limit in the marker of the test"

@@ -6,7 +6,7 @@ Nothing in a report that is read is trusted: every value is checked, and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -14,10 +14,11 @@ from pytest_perfguard.core.errors import ReportUnreadable
 from pytest_perfguard.core.explanation import Explanation
 from pytest_perfguard.core.json_values import JsonObject, JsonValue
 from pytest_perfguard.core.metric_stats import MetricStats, rounded
-from pytest_perfguard.core.model import Comparison, Finding, Machine, Measurement, Pairing, Verdict
+from pytest_perfguard.core.model import Acceptance, Comparison, Finding, Machine, Measurement, Pairing, Verdict
 from pytest_perfguard.engine.baseline import json_reader
 from pytest_perfguard.engine.baseline.schema import read_record, record_data
 from pytest_perfguard.engine.report.document import QUANTILES, MetricSides, Report, ReportedTest, stats_data
+from pytest_perfguard.engine.report.links import Origin
 
 SCHEMA: Final = 1
 #: Logarithms beyond this belong to no ratio that a float can hold.
@@ -30,6 +31,8 @@ def json_report(report: Report) -> str:
     content = {
         "schema": SCHEMA,
         "mode": report.mode,
+        "project": {"name": report.origin.project, "url": report.origin.web, "folder": report.origin.folder},
+        "run": report.origin.run,
         "at": report.at,
         "commit": report.commit,
         "against": report.against,
@@ -72,7 +75,15 @@ def read_report(text: str, path: str) -> Report:
         against=reader.optional_text(content, "against", "against"),
         complete=content.get("complete", True) is True,
         notes=reader.texts(content, "notes", "notes"),
+        origin=_read_origin(reader, content),
     )
+
+
+def _read_origin(reader: _ReportReader, content: Mapping[str, JsonValue]) -> Origin:
+    """Return the origin of a report; older ones name none."""
+    project = reader.mapping(content, "project", "project") if "project" in content else {}
+    name, web, folder = (reader.optional_text(project, field, "project") for field in ("name", "url", "folder"))
+    return Origin(name, web, reader.optional_text(content, "run", "run"), folder)
 
 
 def _test_data(entry: ReportedTest) -> dict[str, object]:
@@ -85,6 +96,7 @@ def _test_data(entry: ReportedTest) -> dict[str, object]:
         "paired": _pairing_data(comparison),
         "reason": comparison.broken or comparison.reason,
         "broken": bool(comparison.broken),
+        "accepted_by": [_acceptance_data(acceptance) for acceptance in comparison.accepted_by],
         "notes": list(comparison.measurement.notes),
         "file": entry.file,
         "line": entry.line,
@@ -100,6 +112,16 @@ def _explanation_data(entry: ReportedTest) -> dict[str, object]:
     """Return the lines of the failure, and the findings of the profiles if both sides were profiled."""
     profiled = entry.comparison.explanation
     return {"lines": list(entry.lines), **(profiled.to_json() if profiled is not None else {})}
+
+
+def _acceptance_data(acceptance: Acceptance) -> dict[str, object]:
+    return {
+        "author": acceptance.author,
+        "commit": acceptance.place,
+        "tests": acceptance.tests,
+        "metric": acceptance.metric,
+        "share": acceptance.share,
+    }
 
 
 def _pairing_data(comparison: Comparison) -> dict[str, object] | None:
@@ -216,6 +238,7 @@ def _read_test(reader: _ReportReader, data: JsonObject) -> ReportedTest:
         reason="" if broken else reason,
         pairing=_read_pairing(reader, key, data),
         broken=reason if broken else None,
+        accepted_by=tuple(_read_acceptances(reader, key, data)),
     )
     lines, explanation = _read_explanation(reader, key, data)
     comparison = replace(comparison, explanation=explanation)
@@ -246,6 +269,14 @@ def _read_explanation(
         return lines, Explanation.from_json(stored)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise reader.wrong(key, f"explanation cannot be read: {error!r}") from None
+
+
+def _read_acceptances(reader: _ReportReader, key: str, data: Mapping[str, JsonValue]) -> Iterator[Acceptance]:
+    for accepted in reader.objects(data, "accepted_by", key) if "accepted_by" in data else ():
+        author, commit, tests, metric = (
+            reader.text(accepted, name, key) for name in ("author", "commit", "tests", "metric")
+        )
+        yield Acceptance(tests, metric, reader.number(accepted, "share", key), author, commit)
 
 
 def _read_pairing(reader: _ReportReader, key: str, data: Mapping[str, JsonValue]) -> Pairing | None:

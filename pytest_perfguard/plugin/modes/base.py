@@ -93,6 +93,14 @@ class Mode:
         """Return the verdict on a test that was measured by itself, or None if it needs more processes."""
         return stopping.judge_look(nodeid, measurement, self.settings_of(nodeid), final=spent > Spent.LITTLE)
 
+    def final(self, comparison: Comparison) -> Comparison:
+        """Return the verdict that counts, from the one that the measurements lead to: here, the same."""
+        return comparison
+
+    def remarks(self, comparisons: Sequence[Comparison], state: RunState) -> list[str]:
+        """Return remarks on the verdicts of the run, for the end of the terminal's summary and for reports."""
+        return []
+
     def missing(self, state: RunState) -> list[Comparison]:
         """Return the tests that have a record, belong to this run and were not measured."""
         measured, selection = {test.nodeid for test in state.deferred}, Selection(self.config, state)

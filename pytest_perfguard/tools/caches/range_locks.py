@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from pytest_perfguard.core.fork import register_at_fork
@@ -17,6 +18,18 @@ from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, circula
 _BITS: Final = 62
 
 
+def _fcntl() -> ModuleType | None:
+    """Return the module that locks files; None on Windows, where threads of one process share locks and processes do not.
+
+    Imported when locks are made: a child that is forked while another thread imports waits for that for ever.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    return fcntl
+
+
 class RangeLocks:
     """The locks that this process holds in one file. Safe to use from several threads, and after a fork.
 
@@ -25,9 +38,7 @@ class RangeLocks:
     """
 
     def __init__(self, path: Path) -> None:
-        import fcntl  # now: a child that is forked while another thread imports waits for that for ever
-
-        self._fcntl = fcntl
+        self._fcntl = _fcntl()
         self._path = path
         self._lock = SHARED_LOCK
         self._held: dict[int, Flight | None] = {}
@@ -50,16 +61,13 @@ class RangeLocks:
         CacheError
             if the computation that holds the lock waits for the caller, through another cache on the same file.
         """
-        fcntl = self._fcntl
         offset = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> (64 - _BITS)
         with self._lock:
             self._open()
             is_held = offset in self._held
             holder = self._held.get(offset)
             if not is_held:
-                try:
-                    fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
-                except (BlockingIOError, PermissionError):
+                if not self._lock_file(offset):
                     return None
                 self._held[offset] = CURRENT.get()
             pid = self._pid
@@ -69,17 +77,30 @@ class RangeLocks:
             return None
         return lambda: self._unlock(offset, pid)
 
+    def _lock_file(self, offset: int) -> bool:
+        """Take the lock among processes. Return False if another process holds it."""
+        fcntl = self._fcntl
+        if fcntl is None:
+            return True
+        try:
+            fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
     def _unlock(self, offset: int, pid: int) -> None:
         fcntl = self._fcntl
         with self._lock:
             if pid == os.getpid():  # otherwise the parent holds it
-                fcntl.lockf(self._files[-1], fcntl.LOCK_UN, 1, offset)
+                if fcntl is not None:
+                    fcntl.lockf(self._files[-1], fcntl.LOCK_UN, 1, offset)
                 self._held.pop(offset, None)
 
     def _open(self) -> None:
         if self._pid != os.getpid():  # the first time, or in a child, which does not inherit locks
             self._held.clear()
-            self._files.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            if self._fcntl is not None:
+                self._files.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._pid = os.getpid()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from pytest_perfguard.core.model import (
 )
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.report.document import MetricSides, Report, ReportedTest, sides_of
+from pytest_perfguard.engine.report.explain import NEXT_STEPS
+from pytest_perfguard.engine.report.links import Origin
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 MACHINE = Machine("linux", {"cpu": "Some CPU", "cpus": 2, "python_version": "3.11.7", "system": "Linux"})
@@ -60,6 +63,67 @@ BROKEN = ReportedTest(
 
 def report_of(*entries: ReportedTest, mode: str = "compare") -> Report:
     return Report(mode, MACHINE, SETTINGS.as_data(), entries, "2026-01-31T12:00:00Z", "def456+", "perf-baseline.json")
+
+
+def large_report(count: int, seed: int = 1, mode: str = "against") -> Report:
+    """A report of tests whose figures differ as those of real runs do: six pairs of processes, four metrics."""
+    draw = random.Random(seed)
+    entries = tuple(_drawn_test(index, draw, compared=mode != "measure") for index in range(count))
+    origin = Origin("shop", "https://github.com/example/shop", "https://github.com/example/shop/actions/runs/1")
+    at, against = "2026-01-31T12:00:00Z", "main (0ced11d00a5b)" if mode == "against" else ""
+    return Report(mode, MACHINE, SETTINGS.as_data(), entries, at, "def4561234ab", against, origin=origin)
+
+
+def _drawn_test(index: int, draw: random.Random, *, compared: bool) -> ReportedTest:
+    slower = draw.uniform(1.1, 3) if index % 40 == 7 else draw.gauss(1, 0.01)
+    time = 10 ** draw.uniform(-7, -2)
+    memory = float(draw.randrange(1000, 50_000))
+    base = _drawn_side(draw, time, memory)
+    head = _drawn_side(draw, time * slower, memory + draw.choice([0, 0, 64]))
+    word = Verdict.REGRESSION if slower > 1.05 else Verdict.UNCHANGED
+    measured = [
+        _drawn_finding(
+            name, base.samples[name], head.samples[name], word if name in ("time", "cpu") else Verdict.UNCHANGED
+        )
+        for name in head.samples
+    ]
+    if not compared:
+        measured = [replace(item, verdict=None, baseline=None, interval=None, limit=None) for item in measured]
+    nodeid = f"tests/test_{'abcdefgh'[index % 8]}.py::test_{draw.choice(['parse', 'render', 'load', 'query'])}_{index}"
+    pairing = Pairing("main (0ced11d00a5b)", base, "", pinned=True) if compared else None
+    comparison = Comparison(nodeid, word if compared else None, tuple(measured), head, pairing=pairing)
+    lines = (
+        "Slower than main (0ced11d00a5b).",
+        "",
+        NEXT_STEPS,
+        f"  measure it again, alone:       pytest --perf-against=main {nodeid}",
+    )
+    failed = compared and word is Verdict.REGRESSION
+    return ReportedTest(
+        comparison, sides_of(comparison, None), None, nodeid.partition("::")[0], 3 * index + 1,
+        lines=lines if failed else (), headline="regression: time" if failed else "",
+    )  # fmt: skip
+
+
+def _drawn_side(draw: random.Random, time: float, memory: float) -> Measurement:
+    def processes(value: float) -> tuple[tuple[float, ...], ...]:
+        paces = [value * draw.gauss(1, 0.02) for _process in range(6)]
+        return tuple(tuple(pace * (1 + draw.expovariate(20)) for _round in range(40)) for pace in paces)
+
+    samples = {
+        "time": MetricStats.from_rounds("s", processes(time)),
+        "cpu": MetricStats.from_rounds("s", processes(time)),
+        "memory": MetricStats.from_rounds("B", ((memory,),) * 6),
+        "blocks": MetricStats.from_rounds("blocks", ((0.0,),) * 6),
+    }
+    return Measurement(samples, {"": 7}, processes=6, seconds=draw.uniform(1, 4))
+
+
+def _drawn_finding(name: str, base: MetricStats, head: MetricStats, verdict: Verdict) -> Finding:
+    before, now = base.estimate, head.estimate
+    ratio = now / before if before else 1.0
+    interval = (ratio * 0.987, ratio * 1.013)
+    return Finding(name, base.unit, verdict, now, before, interval, before * 1.03, 240)
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)

@@ -18,16 +18,6 @@ const drawPlot = (() => {
   const withTitle = (node, text) => { add(node, "title", {}, text); return node; };
   const short = (value) => String(Number(value.toPrecision(4)));
 
-  // The factor by which amounts are multiplied, and the name of the unit that they have then.
-  function unitOf(values, unit) {
-    if (unit !== "s") return [1, unit === "B" ? "bytes" : unit];
-    const largest = Math.max(...values);
-    for (const [name, scale] of [["s", 1], ["ms", 1e-3], ["us", 1e-6]]) {
-      if (largest >= scale) return [1 / scale, name];
-    }
-    return [1e9, "ns"];
-  }
-
   // [low, high] of an axis: all values but outliers, the marks that lie near them, and those that it has to show.
   function domainOf(values, marks, required = []) {
     const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
@@ -121,21 +111,23 @@ const drawPlot = (() => {
 
   const draw = {
     pairs(box, plot) {
+      const same = plot.factors ? 1 : 0;
+      const worded = (change) => plot.factors ? `${short(change)}x` : `${change < 0 ? "" : "+"}${change} %`;
       const height = TOP + BOTTOM + Math.max(60, 14 * plot.changes.length);
-      const lines = [plot.same, ...(plot.allowed === null ? [] : [plot.allowed])];
+      const lines = [same, ...(plot.allowed === null ? [] : [plot.allowed])];
       const axis = axisOf(domainOf(plot.changes, plot.interval ?? [], lines), LEFT, WIDTH - RIGHT);
       const svg = frame(box, plot, height);
-      horizontalAxis(svg, axis, height, plot.axis);
+      horizontalAxis(svg, axis, height, plot.factors ? "now / before" : "change in %");
       if (plot.interval) {
         const [low, high] = plot.interval.map(axis.position);
         const band = { class: "interval-band", x: low, width: Math.max(1, high - low), y: TOP, height: height - TOP - BOTTOM };
         withTitle(add(svg, "rect", band), "interval of the estimate");
       }
-      verticalMark(svg, axis, height, plot.same, "same", "");
+      verticalMark(svg, axis, height, same, "same", "");
       if (plot.allowed !== null) verticalMark(svg, axis, height, plot.allowed, "allowed", "allowed");
       const step = (height - TOP - BOTTOM) / (plot.changes.length + 1);
       plot.changes.forEach((change, index) => {
-        dot(svg, axis, change, TOP + step * (index + 1), "filled now", `pair ${index + 1}: ${plot.texts[index]}`);
+        dot(svg, axis, change, TOP + step * (index + 1), "filled now", `pair ${index + 1}: ${worded(change)}`);
       });
       add(svg, "text", { class: "tick", x: LEFT - 10, y: TOP + step + 4, "text-anchor": "end" }, "pair 1");
       add(svg, "text", { class: "tick", x: LEFT - 10, y: height - BOTTOM - step + 4, "text-anchor": "end" }, `pair ${plot.changes.length}`);
@@ -143,20 +135,25 @@ const drawPlot = (() => {
 
     sides(box, plot) {
       const height = TOP + BOTTOM + ROW * plot.sides.length;
-      const bulk = plot.sides.flatMap((side) => [...side.minima, ...side.medians, ...side.quantiles.slice(1, -1)]);
-      const [factor, unit] = unitOf(bulk, plot.unit);
-      const scaled = bulk.map((value) => value * factor);
-      const axis = axisOf(domainOf(scaled, plot.limit === null ? [] : [plot.limit * factor]), LEFT, WIDTH - RIGHT);
+      const unit = plot.unit;
+      for (const side of plot.sides) {
+        for (const kind of ["minima", "medians", "quantiles"]) {
+          let steps = 0;
+          side[kind] = side[kind].map((more) => plot.first + (steps += more) * plot.step);
+        }
+      }
+      const bulk = plot.sides.flatMap((side) => [...side.minima, ...side.medians, ...side.quantiles]);
+      const axis = axisOf(domainOf(bulk, plot.limit === null ? [] : [plot.limit]), LEFT, WIDTH - RIGHT);
       const svg = frame(box, plot, height);
       horizontalAxis(svg, axis, height, `${unit} per call`);
-      if (plot.limit !== null) verticalMark(svg, axis, height, plot.limit * factor, "allowed", "allowed");
+      if (plot.limit !== null) verticalMark(svg, axis, height, plot.limit, "allowed", "allowed");
       plot.sides.forEach((side, index) => {
         const tone = index === plot.sides.length - 1 ? "now" : "before";
         const y = TOP + ROW * (index + 0.5);
         add(svg, "text", { class: "tick", x: LEFT - 10, y: y + 4, "text-anchor": "end" }, side.name);
         if (side.quantiles.length) {
-          const [, fence, first, middle, third, upper] = side.quantiles.map((value) => axis.position(value * factor));
-          const text = `quartiles of all rounds: ${side.quantiles.slice(2, 5).map((value) => short(value * factor)).join(", ")} ${unit}`;
+          const [fence, first, middle, third, upper] = side.quantiles.map(axis.position);
+          const text = `quartiles of all rounds: ${side.quantiles.slice(1, 4).map(short).join(", ")} ${unit}`;
           add(svg, "line", { class: `whisker ${tone}`, x1: fence, x2: upper, y1: y, y2: y });
           const quartiles = { class: `quartiles ${tone}`, x: first, width: Math.max(1, third - first), y: y - 10, height: 20 };
           withTitle(add(svg, "rect", quartiles), text);
@@ -164,49 +161,12 @@ const drawPlot = (() => {
         }
         for (const [kind, shape, offset] of [["median", "hollow", -5], ["minimum", "filled", 5]]) {
           for (const value of side[kind === "median" ? "medians" : "minima"]) {
-            dot(svg, axis, value * factor, y + offset, `${shape} ${tone}`, `${short(value * factor)} ${unit}, ${kind} of a process`);
+            dot(svg, axis, value, y + offset, `${shape} ${tone}`, `${short(value)} ${unit}, ${kind} of a process`);
           }
         }
       });
       const boxes = plot.sides.some((side) => side.quantiles.length) ? [["box", "quartiles of all rounds"]] : [];
       legend(box, [["filled now", "minimum of a process"], ["hollow now", "median of a process"], ...boxes]);
-    },
-
-    track(box, plot) {
-      const height = 260, bottom = 74;
-      const [factor, unit] = unitOf(plot.values, plot.unit);
-      const values = plot.values.map((value) => value * factor);
-      const across = axisOf([0, Math.max(1, values.length - 1)], LEFT, WIDTH - RIGHT - 30);
-      const up = axisOf([0, Math.max(...values, (plot.anchor ?? 0) * factor) * 1.15 || 1], height - bottom, TOP);
-      const svg = frame(box, plot, height);
-      for (const tick of up.ticks) {
-        const y = up.position(tick);
-        add(svg, "line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y });
-        add(svg, "text", { class: "tick", x: LEFT - 10, y: y + 4, "text-anchor": "end" }, short(tick));
-      }
-      add(svg, "text", { class: "axis-title", x: LEFT, y: TOP - 9 }, `${unit} per call`);
-      if (plot.anchor !== null) {
-        const y = up.position(plot.anchor * factor);
-        add(svg, "line", { class: "mark same", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y });
-        add(svg, "text", { class: "mark-name same", x: WIDTH - RIGHT, y: y - 5, "text-anchor": "end" }, "anchor");
-      }
-      const points = values.map((value, index) => [across.position(index), up.position(value)]);
-      add(svg, "polyline", { class: "line now", points: points.map((point) => point.join(",")).join(" ") });
-      points.forEach(([x, y], index) => {
-        withTitle(add(svg, "circle", { class: "dot filled now", cx: x, cy: y, r: 3.2 }), `${plot.labels[index]}: ${short(values[index])} ${unit}`);
-      });
-      for (const step of plot.steps) {
-        const [x, y] = points[step.index];
-        const kind = step.worse ? "worse" : "better";
-        add(svg, "line", { class: `step ${kind}`, x1: x, x2: x, y1: y - 6, y2: y - 20 });
-        add(svg, "text", { class: `step-name ${kind}`, x, y: y - 24, "text-anchor": "middle" }, step.text);
-      }
-      const every = Math.ceil(values.length / 10);
-      plot.labels.forEach((label, index) => {
-        if (index % every) return;
-        const x = points[index][0], y = height - bottom + 16;
-        add(svg, "text", { class: "tick", x, y, "text-anchor": "end", transform: `rotate(-35 ${x} ${y})` }, label.slice(0, 14));
-      });
     },
   };
 

@@ -85,6 +85,10 @@ class Mode:
         """Return the record that the test is compared with, or None."""
         return self.records.get(nodeid)
 
+    def count_record_of(self, nodeid: str, conditions: str) -> Record | None:
+        """Return the record whose counts of instructions were taken under these conditions, on any machine, or None."""
+        return None
+
     def plan(self, tests: Sequence[MeasuredTest]) -> MeasuringPlan:
         """Plan what happens to tests before any is measured side by side: here, all are measured by themselves."""
         return MeasuringPlan({}, list(tests))

@@ -72,6 +72,13 @@ class CompareMode(PairingMode):
                 batch.reasons[test.nodeid] = reason
         return list(found.values())
 
+    def count_record_of(self, nodeid: str, conditions: str) -> Record | None:
+        """Return the record of this machine class, or of another one, whose counts were taken under these conditions."""
+        parts = [self.records, *(part.tests for _name, part in sorted(self._baseline.classes.items()))]
+        records = (tests[nodeid] for tests in parts if nodeid in tests)
+        same = (record for record in records if record.counting == conditions)
+        return next((each for each in same if not comparability.changed_source(each, self.source_of(nodeid))), None)
+
     def _settled(self, nodeid: str) -> Comparison | None:
         """Return the verdict if it needs no measurement. An absolute budget is judged whatever the baseline contains."""
         reason = self._incomparable(nodeid)

@@ -104,6 +104,7 @@ class Counting:
         record_of: Callable[[MeasuredTest], Record | None],
         *,
         judges: bool,
+        unjudged: Callable[[MeasuredTest], tuple[Verdict, str]],
     ) -> dict[str, Comparison]:
         """Count tests of this tree, and return their comparisons with the counts.
 
@@ -113,6 +114,8 @@ class Counting:
             the comparisons so far; a test that is in none was not timed.
         judges
             whether a count within the limit of its record needs no second process.
+        unjudged
+            returns the verdict, and its reason, on a test that was not timed and has no record to compare its counts with.
         """
         heads = {test.nodeid: _Side() for test in tests}
 
@@ -121,8 +124,11 @@ class Counting:
             findings = judge_counts(record, head, test.settings, final=final)
             if findings is None or not (final or (judges and record is not None)):
                 return None
-            comparison = known.get(test.nodeid) or _uncompared(test, judges=judges)
-            return _settle(with_counts(comparison, findings, head, {}), record)
+            comparison = with_counts(known.get(test.nodeid) or Comparison(test.nodeid, None), findings, head, {})
+            if comparison.verdict is None and judges:
+                verdict, reason = unjudged(test)
+                comparison = replace(comparison, verdict=verdict, reason=reason)
+            return _settle(comparison, record)
 
         return self._passes(tests, [(launch, heads)], judged)
 
@@ -189,11 +195,6 @@ class Counting:
                 side.add(runner.counts.get(test.nodeid, _NO_COUNTS), runner.seconds.get(test.nodeid, 0.0), self._source)
 
 
-def _uncompared(test: MeasuredTest, *, judges: bool) -> Comparison:
-    """Return the comparison of a test that was not timed."""
-    return Comparison(test.nodeid, Verdict.INCONCLUSIVE if judges else None)
-
-
 def _settle(comparison: Comparison, record: Record | None) -> Comparison:
     return comparison if record is None else settled_by_counts(comparison, record)
 
@@ -204,13 +205,17 @@ def _as_record(base: Measurement) -> Record:
 
 def _with_base(comparison: Comparison, base: _Side) -> Comparison:
     """Return the comparison with the counts of the base on its other side, and its notes."""
-    if comparison.pairing is None:
+    pairing = comparison.pairing
+    if pairing is None:
         return comparison
-    other, counted, mine = comparison.pairing.measurement, base.measurement, comparison.measurement
+    other, counted, mine = pairing.measurement, base.measurement, comparison.measurement
     joined = replace(other, samples={**other.samples, **counted.samples}, counting=counted.counting)
     notes = tuple(f"in the base: {note}" for note in counted.notes)
-    comparison = replace(comparison, measurement=replace(mine, notes=(*mine.notes, *notes)))
-    return replace(comparison, pairing=replace(comparison.pairing, measurement=joined))
+    return replace(
+        comparison,
+        measurement=replace(mine, notes=(*mine.notes, *notes)),
+        pairing=replace(pairing, measurement=joined),
+    )
 
 
 def _details(findings: Sequence[Finding], base: _Counts, head: _Counts) -> dict[str, tuple[str, ...]]:

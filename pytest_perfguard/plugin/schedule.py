@@ -228,8 +228,9 @@ class Schedule:
         if counted:
             with self._counting() as counting:
                 self.comparisons |= counting.count(
-                    counted, self._launch, self.comparisons, self._count_record, judges=self._mode.name == "compare"
-                )
+                    counted, self._launch, self.comparisons, self._count_record,
+                    judges=self._mode.name == "compare", unjudged=self._mode.unjudged_count,
+                )  # fmt: skip
 
     @contextlib.contextmanager
     def _counting(self) -> Iterator[Counting]:

@@ -36,7 +36,6 @@ MACHINE_CODE: Final[Mapping[str, bytes]] = {
 }
 _TOOL: Final = (ord("C") << 24) + (ord("T") << 16)
 DUMP_STATS: Final = _TOOL
-ZERO_STATS: Final = _TOOL + 1
 START_INSTRUMENTATION: Final = _TOOL + 4
 #: A request of valgrind's core: whether the process runs under it.
 RUNNING_ON_VALGRIND: Final = 0x1001
@@ -63,8 +62,11 @@ class CallgrindCounter:
         request(START_INSTRUMENTATION)
 
     def start(self) -> None:
-        """Set all counters to zero, those of all threads."""
-        self._request(ZERO_STATS)
+        """Set the counters of all threads to zero.
+
+        A dump does so completely, and the request that is meant for it does not: some counts of before would be left.
+        """
+        self.stop()
 
     def stop(self) -> int:
         """Write the counts since `start` to a file, and return the number of the file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Final, Protocol
+from typing import Protocol
 
 from pytest_perfguard.core.originals import gc
 from pytest_perfguard.core.timing import Timing
@@ -12,11 +12,6 @@ from pytest_perfguard.engine.measure.stack_offset import stack_offset
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
 _Instrument = Generator[CallStep, Timing, dict[str, list[int]]]
-#: Sizes of Python's allocator in bytes, and the bytes in one of its pools.
-_SIZES: Final = range(48, 513, 16)
-_POOL_BYTES: Final = 16_384
-#: Multiplier of the sequence that chooses how far each round fills the allocator's pools.
-_STEP: Final = 7919
 
 
 class _Counter(Protocol):
@@ -44,24 +39,15 @@ def _read(
 ) -> Generator[CallStep, Timing, list[int]]:
     """Count each round after a collection, so that the collector runs at the same allocations in each.
 
-    Each round has another depth of the stack and other free places in the pools of the allocator: both change the count of
-    identical code by some percent, and the median of the rounds by far less.
+    Each round has another depth of the stack: where a call crosses the end of a chunk, it maps memory each time.
     """
-    counts, held = [], []
+    counts = []
     for index in range(first_round, first_round + rounds):
         yield RUN_SETUP
         user_metrics.forget()
         gc.collect()
-        held.append(_shift_pools(index))
         counter.start()
         yield CallStep(iterations, offset=stack_offset(index), count_switches=False)
         counts.append(counter.stop())
     user_metrics.forget()
     return counts
-
-
-def _shift_pools(index: int) -> list[bytes]:
-    """Return objects of every size of the allocator, of each as many as this round has."""
-    return [
-        bytes(size - 33) for size in _SIZES for _ in range(index * _STEP * size // 16 % max(1, _POOL_BYTES // size))
-    ]

@@ -20,7 +20,7 @@ ENDLESS_CALL: Final = 2_000_000_000
 #: Untimed calls until the interpreter has specialized the code: instructions that they take together, and limits.
 WARM_UP_INSTRUCTIONS: Final = 30_000_000
 WARM_UP_CALLS: Final = range(2, 21)
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 LONG_ROUNDS: Final = 2
 #: Calls of a round: the first of these numbers with so many instructions.
 ROUND_CALLS: Final = (5, 20, 80, 320, 1280, 5120)

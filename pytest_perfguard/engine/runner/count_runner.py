@@ -15,7 +15,7 @@ from typing import Final
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.engine.instructions.dumps import DumpFolder, by_function, difference, instructions_of
+from pytest_perfguard.engine.instructions.dumps import Dump, DumpFolder, difference
 from pytest_perfguard.engine.instructions.plan import CountResult, plan_counts
 from pytest_perfguard.engine.instructions.sources import CALLGRIND, Source, real_interpreter
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
@@ -126,20 +126,20 @@ class CountRunner(SingleProcessScheduler):
     def _count_point(
         self, worker: WorkerProcess, doing: str, limit: float, single_call_setup: bool
     ) -> PointCounts | None:
-        tables: list[str] = []
+        rounds: list[Dump] = []
 
         def measure(request: MeasureRequest) -> MeasureResult | CallRaised:
             response = worker.measure(request, doing=doing, limit=limit)
             if isinstance(response, CallRaised) or "dumps" not in response.values:
                 return response
-            texts = [self._dumps.take(number) for number in response.values["dumps"]]
-            tables.append(texts[-1])
-            return replace(response, values={"instructions": [instructions_of(text) for text in texts]})
+            dumps = [self._dumps.take(number) for number in response.values["dumps"]]
+            rounds.append(dumps[-1])
+            return replace(response, values={"instructions": [dump.total for dump in dumps]})
 
         result = run_plan(plan_counts(self._source.name, single_call_setup=single_call_setup), measure)
         if result.stateful:
             return None
-        return PointCounts(result.values, result.iterations, _functions(result, tables))
+        return PointCounts(result.values, result.iterations, _functions(result, rounds))
 
     def _limit(self, test: MeasuredTest) -> float:
         """Return the seconds to wait for one response."""
@@ -157,11 +157,11 @@ def counting_launch(launch: Launch, source: Source, out_file: Path, layout: int)
     return replace(launch, python=python, prefix=source.command(out_file), environment=environment, layout=layout)
 
 
-def _functions(result: CountResult, tables: Sequence[str]) -> dict[str, float]:
+def _functions(result: CountResult, rounds: Sequence[Dump]) -> dict[str, float]:
     """Return the instructions per call of each function, from the last round of the last responses."""
-    if not tables:
+    if not rounds:
         return {}
     if result.subtracted:
-        one, more = map(by_function, tables[-2:])
-        return difference(more, one, result.iterations)
-    return difference(by_function(tables[-1]), {}, 1)
+        one, more = rounds[-2:]
+        return difference(more.functions, one.functions, result.iterations)
+    return difference(rounds[-1].functions, {}, 1)

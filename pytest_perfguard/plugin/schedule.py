@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError, WrongCode
+from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.engine.instructions.sources import NoSource, find_source
@@ -22,7 +23,7 @@ from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
 from pytest_perfguard.engine.verdict.confirmation import SUSPECT, settles, why_unsettled
-from pytest_perfguard.engine.verdict.instructions import needs_witness
+from pytest_perfguard.engine.verdict.instructions import KIND, needs_witness
 from pytest_perfguard.engine.verdict.leaks import with_leaks
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
@@ -320,7 +321,13 @@ def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:
     """Is the test to be profiled on both sides?"""
     if comparison is None or comparison.pairing is None or comparison.broken or test.settings.explain == "off":
         return False
-    return test.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
+    return test.settings.explain == "on" or (comparison.verdict is Verdict.REGRESSION and not _only_counts(comparison))
+
+
+def _only_counts(comparison: Comparison) -> bool:
+    """Return whether nothing but counts of instructions regressed, which profiles do not explain."""
+    worse = [finding.name for finding in comparison.findings if finding.verdict is Verdict.REGRESSION]
+    return all(metric_kind(name) == KIND for name in worse)
 
 
 def _is_measured(comparison: Comparison | None) -> bool:
@@ -329,4 +336,6 @@ def _is_measured(comparison: Comparison | None) -> bool:
 
 def _is_worse_alone(comparison: Comparison | None) -> bool:
     """Is it a regression by the baseline file alone?"""
-    return comparison is not None and comparison.pairing is None and comparison.verdict is Verdict.REGRESSION
+    if comparison is None or comparison.pairing is not None or _only_counts(comparison):
+        return False
+    return comparison.verdict is Verdict.REGRESSION

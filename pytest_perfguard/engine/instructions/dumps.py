@@ -14,8 +14,8 @@ from typing import Final
 
 from pytest_perfguard.core.errors import UnreadableFile
 
-#: Instructions that a call of the allocator counts.
-ALLOCATOR_RATE: Final = 50
+#: Instructions that a call of the allocator counts: about the mean of CPython's allocations and releases.
+ALLOCATOR_RATE: Final = 35
 #: The name under which its calls appear among the functions.
 ALLOCATOR: Final = "memory allocator"
 #: Functions of Python's allocator and of glibc's, without what compilers append to a name.

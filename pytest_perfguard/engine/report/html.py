@@ -120,7 +120,8 @@ def _chip(word: str, count: int) -> str:
 
 def _test(entry: ReportedTest, index: int, plots: Sequence[object]) -> str:
     comparison = entry.comparison
-    time, memory = leading_finding(comparison, "time", "cpu"), leading_finding(comparison, "memory")
+    time = leading_finding(comparison, "time", "cpu", "instructions")
+    memory = leading_finding(comparison, "memory")
     word = str(comparison.outcome)
     summary = "".join(
         [

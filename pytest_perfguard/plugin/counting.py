@@ -10,7 +10,7 @@ from pytest_perfguard.core.metric_names import MetricName
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.engine.instructions.sources import NoSource, Source, find_source
-from pytest_perfguard.engine.report.text import function_changes
+from pytest_perfguard.engine.report.text import function_changes, plural
 from pytest_perfguard.engine.runner.count_runner import CountRunner, PointCounts
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
@@ -24,6 +24,8 @@ from pytest_perfguard.engine.verdict.instructions import (
 
 #: Label of a measurement point -> its counts.
 _Counts = Mapping[str, PointCounts]
+#: Files of the modules of each side, by module name.
+_Modules = Sequence[Mapping[str, str]]
 _NO_COUNTS: Final[_Counts] = {}
 
 
@@ -113,7 +115,7 @@ class Counting:
         known
             the comparisons so far; a test that is in none was not timed.
         judges
-            whether a count within the limit of its record needs no second process.
+            whether a count that is within its limit, or has none, needs no second process.
         unjudged
             returns the verdict, and its reason, on a test that was not timed and has no record to compare its counts with.
         """
@@ -122,15 +124,16 @@ class Counting:
         def judged(test: MeasuredTest, *, final: bool) -> Comparison | None:
             record, head = record_of(test), heads[test.nodeid].measurement
             findings = judge_counts(record, head, test.settings, final=final)
-            if findings is None or not (final or (judges and record is not None)):
+            if findings is None or not (final or judges):
                 return None
             comparison = with_counts(known.get(test.nodeid) or Comparison(test.nodeid, None), findings, head, {})
             if comparison.verdict is None and judges:
-                verdict, reason = unjudged(test)
+                problem = next(iter(head.notes), "")
+                verdict, reason = (Verdict.INCONCLUSIVE, problem) if problem else unjudged(test)
                 comparison = replace(comparison, verdict=verdict, reason=reason)
             return _settle(comparison, record)
 
-        return self._passes(tests, [(launch, heads)], judged)
+        return self._passes(tests, [(launch, heads)], judged, _accept_modules)
 
     def count_arms(
         self,
@@ -139,8 +142,18 @@ class Counting:
         known: Mapping[str, Comparison],
         *,
         revision: str,
+        exists_at_base: Callable[[str, str], bool],
+        check_modules: Callable[[_Modules], None],
     ) -> dict[str, Comparison]:
-        """Count tests in the base and in this tree, and return their comparisons with the counts of both."""
+        """Count tests in the base and in this tree, and return their comparisons with the counts of both.
+
+        Parameters
+        ----------
+        exists_at_base
+            returns whether the revision itself has a test of this node id, in this file.
+        check_modules
+            raises an error if the modules of the base and of the head are not those of the two trees.
+        """
         bases, heads = ({test.nodeid: _Side() for test in tests} for _ in launches)
 
         def judged(test: MeasuredTest, *, final: bool) -> Comparison | None:
@@ -153,20 +166,25 @@ class Counting:
             comparison = known.get(test.nodeid) or Comparison(
                 test.nodeid, None, pairing=Pairing(revision, Measurement(), "", pinned=True)
             )
-            return _with_base(with_counts(comparison, findings, head.measurement, details), base)
+            comparison = with_counts(comparison, findings, head.measurement, details)
+            if comparison.verdict is None:
+                verdict, reason = _uncounted(base, head, exists=exists_at_base(test.nodeid, test.path))
+                comparison = replace(comparison, verdict=verdict, reason=reason)
+            return _with_base(comparison, base)
 
-        return self._passes(tests, list(zip(launches, (bases, heads), strict=True)), judged)
+        sides = list(zip(launches, (bases, heads), strict=True))
+        return self._passes(tests, sides, judged, check_modules)
 
     def _passes(
         self,
         tests: Sequence[MeasuredTest],
         sides: Sequence[tuple[Launch, Mapping[str, _Side]]],
         judged: Callable[..., Comparison | None],
+        check_modules: Callable[[_Modules], None],
     ) -> dict[str, Comparison]:
         undecided, decided = list(tests), dict[str, Comparison]()
         for index in range(COUNT_PROCESSES):
-            for launch, found in sides:
-                self._one_pass(undecided, launch, found, index)
+            check_modules([self._one_pass(undecided, launch, found, index) for launch, found in sides])
             final = index + 1 == COUNT_PROCESSES
             for test in undecided:
                 failed = any(test.nodeid in found and found[test.nodeid].measurement.notes for _launch, found in sides)
@@ -178,10 +196,12 @@ class Counting:
                 break
         return decided
 
-    def _one_pass(self, tests: Sequence[MeasuredTest], launch: Launch, found: Mapping[str, _Side], index: int) -> None:
-        self._announce(
-            f"perf: counting the instructions of {len(tests)} tests{f' ({launch.arm})' if launch.arm else ''}"
-        )
+    def _one_pass(
+        self, tests: Sequence[MeasuredTest], launch: Launch, found: Mapping[str, _Side], index: int
+    ) -> Mapping[str, str]:
+        """Count tests in one process; return the files of its modules, by module name."""
+        arm = f" ({launch.arm})" if launch.arm else ""
+        self._announce(f"perf: counting the instructions of {plural(len(tests), 'test')}{arm}")
         runner = CountRunner(tests, launch, self._source, layout=index, report_progress=self._on_progress)
         try:
             runner.run()
@@ -193,6 +213,19 @@ class Counting:
                 side.note(f"its instructions could not be counted: {problem}")
             else:
                 side.add(runner.counts.get(test.nodeid, _NO_COUNTS), runner.seconds.get(test.nodeid, 0.0), self._source)
+        return runner.modules
+
+
+def _accept_modules(_modules: _Modules) -> None:
+    """Accept the modules of this tree alone, which is what its tests import."""
+
+
+def _uncounted(base: _Side, head: _Side, *, exists: bool) -> tuple[Verdict, str]:
+    """Return verdict and reason of a test that was not counted on both sides."""
+    if head.measurement.notes:
+        return Verdict.INCONCLUSIVE, head.measurement.notes[0]
+    reason = next(iter(base.measurement.notes), "the base has no count of it")
+    return (Verdict.INCOMPARABLE if exists else Verdict.NEW), f"with the base, {reason}"
 
 
 def _settle(comparison: Comparison, record: Record | None) -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -217,8 +218,9 @@ class Schedule:
         if tests:
             with self._counting() as counting:
                 self.comparisons |= counting.count_arms(
-                    tests, (arms.base, arms.head), self.comparisons, revision=batch.revision.label
-                )
+                    tests, (arms.base, arms.head), self.comparisons, revision=batch.revision.label,
+                    exists_at_base=arms.base_tests.has, check_modules=partial(_audit, arms),
+                )  # fmt: skip
 
     def _count_alone(self, tests: Sequence[MeasuredTest]) -> None:
         """Count the instructions of tests that were measured by themselves, and of those whose time is suspect."""
@@ -315,6 +317,13 @@ class Schedule:
         if alone is None or not alone.samples:
             return test
         return replace(test, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))
+
+
+def _audit(arms: Arms, modules: Sequence[Mapping[str, str]]) -> None:
+    """Check that both arms imported the code of their own tree."""
+    base, head = modules
+    arms.audit.start_pair()
+    arms.audit.check(base, head)
 
 
 def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:

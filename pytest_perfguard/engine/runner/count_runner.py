@@ -79,6 +79,8 @@ class CountRunner(SingleProcessScheduler):
         self.counts: dict[str, dict[str, PointCounts]] = {}
         self.problems: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
+        self.modules: dict[str, str] = {}
+        """Files of all modules that the process has imported, by module name."""
 
     @contextlib.contextmanager
     def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[WorkerProcess]:
@@ -91,6 +93,7 @@ class CountRunner(SingleProcessScheduler):
 
     def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
         start = self._clock()
+        self.modules |= workers.ready.modules
         counts = self._run_test(workers, test, following, single_call_setup=False)
         if any(result is None for result in counts.values()):  # a second call raised: once more, with one call
             counts = self._run_test(workers, test, following, single_call_setup=True)
@@ -110,6 +113,7 @@ class CountRunner(SingleProcessScheduler):
         while True:
             message = worker.receive(doing=doing, limit=limit)
             if isinstance(message, FinishedTest):
+                self.modules |= message.modules
                 if message.problem or not (found or claims):
                     raise TestFailed.of(message.problem, raised)
                 return found

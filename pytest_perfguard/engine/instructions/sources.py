@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import locale
 import os
 import platform
 import shutil
@@ -72,12 +73,14 @@ class Source:
         """Everything that a count depends on, beside the code: counts of the same conditions are comparable."""
         python = f"{platform.python_implementation()} {platform.python_version()} {_build()}"
         tunables = os.environ.get("GLIBC_TUNABLES", "")
+        dispatch = _dispatch(self.name)
         parts = [
             f"{self.name} {self.version}".strip(),
             python,
             platform.machine(),
             _libc(),
-            _dispatch(self.name),
+            dispatch,
+            _encoding(),
             tunables,
         ]
         return ", ".join(part for part in parts if part)
@@ -164,6 +167,14 @@ def _libc() -> str:
         return " ".join(platform.libc_ver()).strip()
     except OSError:
         return ""
+
+
+def _encoding() -> str:
+    """Return how files are decoded, which takes other code for each encoding; empty for a locale with UTF-8."""
+    if sys.flags.utf8_mode:  # also under the locale C
+        return "UTF-8 mode"
+    encoding = locale.getpreferredencoding(do_setlocale=False)
+    return "" if encoding.lower() in ("utf-8", "utf8") else encoding
 
 
 def _dispatch(source: str) -> str:

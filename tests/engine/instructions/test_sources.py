@@ -86,3 +86,9 @@ def test_the_conditions_of_a_count_name_interpreter_machine_and_tunables(monkeyp
     assert conditions.startswith("callgrind valgrind-3.19.0, ")
     assert module.platform.python_version() in conditions
     assert conditions.endswith("glibc.malloc.arena_max=1")
+
+
+@pytest.mark.parametrize(("encoding", "named"), [("UTF-8", ""), ("utf8", ""), ("ISO-8859-1", "ISO-8859-1")])
+def test_an_encoding_other_than_utf_8_is_a_condition(monkeypatch, encoding, named):
+    monkeypatch.setattr(module.locale, "getpreferredencoding", lambda do_setlocale: encoding)
+    assert module._encoding() == ("UTF-8 mode" if sys.flags.utf8_mode else named)

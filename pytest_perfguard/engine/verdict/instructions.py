@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Final
 
 from pytest_perfguard.core.metric_names import metric_kind, metric_order
-from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD, STORED_THRESHOLD
 from pytest_perfguard.core.settings import Settings
@@ -29,7 +28,7 @@ KIND: Final = "instructions"
 COUNT_THRESHOLD: Final = 0.01
 #: Processes that count each side: with one seed and layout each.
 COUNT_PROCESSES: Final = 2
-#: A change has to exceed the differences between counts of one side by this factor.
+#: A change has to exceed the difference of the changes that two processes show by this factor.
 SPREAD_FACTOR: Final = 3.0
 #: Share of CPU time from which on a test computes: of one that waits, the instructions are the smaller part.
 COMPUTES: Final = 0.95
@@ -50,24 +49,25 @@ def judge_instructions(metric: MetricComparison) -> Finding | None:
             f"counted under other conditions: recorded with {record.counting or 'unknown'}, now {measurement.counting}"
         )
         return replace(metric.finding(Verdict.UNCHANGED, 0.0, reason), verdict=None, limit=None)
-    spread = max(spread_of(metric.base), spread_of(metric.now))
-    threshold = max(count_threshold(metric.settings), SPREAD_FACTOR * spread)
     ratios = [after / before for before, after in zip(base, now, strict=False) if before > 0] or [1.0]
+    unsteady, spread = relative_range(ratios), max(relative_range(base), relative_range(now))
+    threshold = max(count_threshold(metric.settings), SPREAD_FACTOR * unsteady, spread)
     verdict = _verdict(ratios, threshold)
     if verdict is not Verdict.UNCHANGED and not metric.final and len(now) < COUNT_PROCESSES:
         return None
     limit = metric.base.estimate * (1 + threshold)
-    reason = _unsteady(spread, threshold) if threshold > count_threshold(metric.settings) else ""
+    reason = _unsteady(max(unsteady, spread), threshold) if threshold > count_threshold(metric.settings) else ""
     finding = metric.finding(verdict, limit, reason, interval=(min(ratios), max(ratios)))
     return replace(finding, estimated_ratio=sum(ratios) / len(ratios))
 
 
-def spread_of(stats: MetricStats) -> float:
-    """Return the relative difference between the processes of one side; 0 for one process.
+def relative_range(values: Sequence[float]) -> float:
+    """Return the relative difference between the largest and the smallest value; 0 for a single one.
 
-    The rounds of a process differ more, because each has a memory layout of its own. Their median hardly does.
+    Of the ratios of two processes it is the uncertainty of the change. Of the counts of one side it is what another hash seed
+    and memory layout change, most of which the other side has as well.
     """
-    return max(stats.medians) / min(stats.medians) - 1 if min(stats.medians) > 0 else 0.0
+    return max(values) / min(values) - 1 if min(values) > 0 else 0.0
 
 
 def _verdict(ratios: Sequence[float], threshold: float) -> Verdict:

@@ -164,7 +164,7 @@ class Counting:
                 return None
             details = _details(findings, base.latest, head.latest)
             comparison = known.get(test.nodeid) or Comparison(
-                test.nodeid, None, pairing=Pairing(revision, Measurement(), "", pinned=True)
+                test.nodeid, None, pairing=Pairing(revision, Measurement(), "", pinned=False)
             )
             comparison = with_counts(comparison, findings, head.measurement, details)
             if comparison.verdict is None:

@@ -22,7 +22,7 @@ from pytest_perfguard.cli.common import (
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError, SettingError
 from pytest_perfguard.core.model import JUDGED, Comparison, Machine, Record, Verdict
-from pytest_perfguard.core.parsers import parse_reports
+from pytest_perfguard.core.parsers import METRICS, parse_reports
 from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of_records
 from pytest_perfguard.engine.report.explain import Context, explain, headline
@@ -56,7 +56,8 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    given = {name: getattr(options, name) for name in ("threshold", "floor", "metrics")}
+    given = {name: getattr(options, name) for name in ("threshold", "floor")}
+    given["metrics"] = options.metrics or ",".join(METRICS)
     try:
         settings = resolve(marker={}, command_line={**given, "strict": options.strict}, ini={})
     except SettingError as error:

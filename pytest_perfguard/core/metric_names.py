@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 #: The order in which reports list the kinds of metrics. Other kinds follow.
-_KIND_ORDER: Final = ("time", "cpu", "memory", "blocks", "p95", "value", "value-p95")
+_KIND_ORDER: Final = ("time", "cpu", "memory", "blocks", "instructions", "p95", "value", "value-p95")
 
 
 class MetricName(NamedTuple):
@@ -60,6 +60,6 @@ def of_points(names: Iterable[str], points: Collection[str]) -> set[str]:
 
 @lru_cache(maxsize=1024)
 def metric_order(name: str) -> tuple[int, str]:
-    """Return the sort key of a name: time, CPU time, memory, blocks, then the others, each by name."""
+    """Return the sort key of a name: time, CPU time, memory, blocks, instructions, then the others, each by name."""
     kind = metric_kind(name)
     return (_KIND_ORDER.index(kind) if kind in _KIND_ORDER else len(_KIND_ORDER)), name

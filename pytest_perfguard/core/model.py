@@ -108,6 +108,8 @@ class Measurement:
     """Modules that the fresh interpreters imported, for a test that measures imports."""
     calls: Mapping[str, float] = field(default_factory=dict)
     """Calls per iteration of each function, for the baseline file; `engine/profile/counts.py` defines the keys."""
+    counting: str = ""
+    """Conditions under which instructions were counted, such as the interpreter's build; empty: they were not counted."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Record:
     """`Measurement.imports`."""
     calls: Mapping[str, float] = field(default_factory=dict)
     """`Measurement.calls`; empty where they were not counted."""
+    counting: str = ""
+    """`Measurement.counting`: counts under other conditions are not compared."""
 
 
 @dataclass(frozen=True)

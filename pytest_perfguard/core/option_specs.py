@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from pytest_perfguard.core.parsers import (
     DEFAULT_FLOOR,
+    DEFAULT_METRICS,
     METRICS,
     REPORT_SUFFIXES,
     parse_alpha,
@@ -108,8 +109,8 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
     OptionSpec(
         "metrics",
         parse_metrics,
-        tuple(METRICS),
-        f"metrics to measure and judge, of {','.join(METRICS)}",
+        DEFAULT_METRICS,
+        f"metrics to measure and judge, of {','.join(METRICS)}; +instructions adds to the default ones, which are all others",
         "NAMES",
     ),
     OptionSpec(

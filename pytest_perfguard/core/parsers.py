@@ -14,7 +14,15 @@ from pytest_perfguard.core.errors import SeriesError, SettingError
 from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
 
 #: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
-METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
+METRICS: Final[Mapping[str, str]] = {
+    "time": "s",
+    "cpu": "s",
+    "memory": "B",
+    "blocks": "blocks",
+    "instructions": "instructions",
+}
+#: The metrics of a run that names none. Counting instructions needs a program of its own, and takes long.
+DEFAULT_METRICS: Final = ("time", "cpu", "memory", "blocks")
 
 
 class MetricKind(NamedTuple):
@@ -51,10 +59,15 @@ DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
 
 def parse_metrics(value: object) -> tuple[str, ...]:
-    """Return the metrics named in `time,memory` or in a list, in the order of `METRICS`, each once."""
+    """Return the metrics named in `time,memory` or in a list, in the order of `METRICS`, each once.
+
+    `+instructions` adds to the default metrics.
+    """
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
         raise SettingError(f"{value!r} is not a list of metrics such as time,memory")
+    if any(name.startswith("+") for name in names):
+        names = [*DEFAULT_METRICS, *(name.removeprefix("+").strip() for name in names)]
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise SettingError(f"unknown metric {unknown[0]!r} (valid: {', '.join(METRICS)})")

@@ -129,7 +129,17 @@ def format_amount(value: float, unit: str) -> str:
         return format_duration(value)
     if unit == "B":
         return format_size(value)
+    if unit == "instructions":
+        return format_count(value)
     return f"{_three_digits(value)} {unit}".rstrip()
+
+
+def format_count(count: float) -> str:
+    """Return three significant digits of a large count in powers of 1000: `1.66 M`."""
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(count) >= 0.9995 * scale:
+            return f"{_three_digits(count / scale)} {unit}"
+    return _three_digits(count)
 
 
 def _three_digits(value: float) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError, WrongCode
-from pytest_perfguard.core.model import Comparison, Measurement, Verdict
+from pytest_perfguard.core.metric_names import metric_kind
+from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.system_errors import explain_error
+from pytest_perfguard.engine.instructions.sources import NoSource, find_source
 from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
@@ -21,10 +25,12 @@ from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
 from pytest_perfguard.engine.verdict.confirmation import SUSPECT, settles, why_unsettled
+from pytest_perfguard.engine.verdict.instructions import KIND, needs_witness
 from pytest_perfguard.engine.verdict.leaks import with_leaks
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
 from pytest_perfguard.plugin.capture import error_summary
+from pytest_perfguard.plugin.counting import Counting, available_source, is_counted, is_timed
 from pytest_perfguard.plugin.modes.base import Mode, PairedBatch, PairingMode
 from pytest_perfguard.plugin.options import child_arguments, run_settings
 from pytest_perfguard.plugin.output import usage_error
@@ -80,12 +86,14 @@ class Schedule:
         pytest.UsageError
             if the revision that the user named cannot be measured.
         """
-        plan = self._mode.plan(tests)
+        timed = [test for test in tests if is_timed(test)]
+        plan = self._mode.plan(timed)
         self.comparisons |= plan.settled
         self.comparisons |= self._measure_alone(plan.alone)
         self.alone = {nodeid: comparison.measurement for nodeid, comparison in self.comparisons.items()}
         if isinstance(self._mode, PairingMode):
-            self._measure_pairs(self._mode, tests)
+            self._measure_pairs(self._mode, tests if self._mode.name == "against" else timed)
+        self._count_alone(tests)
         self._explain_alone(tests)
         self._check_leaks([test for test in tests if test.settings.checks_leaks])
 
@@ -100,7 +108,7 @@ class Schedule:
                 self.remarks.append(f"not measured side by side with {batch.revision.label}: {error}")
                 self._judge_by_file(mode, [test for rest in batches[index:] for test in rest.tests])
                 break
-            self._check_budgets(batch.tests)
+            self._check_budgets([test for test in batch.tests if is_timed(test)])
         self._judge_by_file(mode, [test for test in tests if test.nodeid in self._unsettled])
 
     def _judge_by_file(self, mode: PairingMode, tests: Sequence[MeasuredTest]) -> None:
@@ -183,20 +191,73 @@ class Schedule:
 
         self._announce(f"perf: checking out {batch.revision.label}")
         with prepare_arms(batch.revision, self._launch, suite, build) as arms:
+            timed = [test for test in batch.tests if is_timed(test)]
             options = PairOptions(
                 arms.base, arms.head, judge, arms.audit, revision=batch.revision.label, reasons=batch.reasons,
                 summarize=error_summary, report_progress=self._on_progress, max_passes=MAX_PAIRS,
             )  # fmt: skip
-            tests = [self._with_known_conditions(test) for test in batch.tests]
+            tests = [self._with_known_conditions(test) for test in timed]
             runner = PairRunner(tests, options, exists_at_base=arms.base_tests.has)
             self._run_pairs(runner)
             self.remarks += arms.remarks(batch.revision)
-            if collided := [test for test in batch.tests if test.nodeid in runner.collisions]:
+            if collided := [test for test in timed if test.nodeid in runner.collisions]:
                 self._announce(
                     "perf: some tests need a resource that exists only once: measuring them with one arm at a time"
                 )
                 self._run_pairs(AlternatingRunner(collided, options, collisions=runner.collisions))
+            if self._mode.name == "against":
+                self._count_arms(batch, arms)
             self._explain(batch, arms, {test.nodeid for test in collided})
+
+    def _count_arms(self, batch: PairedBatch, arms: Arms) -> None:
+        """Count the instructions of tests in both arms."""
+        tests = [test for test in batch.tests if is_counted(test) and self._is_whole(test)]
+        if tests:
+            with self._counting() as counting:
+                self.comparisons |= counting.count_arms(
+                    tests, (arms.base, arms.head), self.comparisons, revision=batch.revision.label,
+                    exists_at_base=arms.base_tests.has, check_modules=partial(_audit, arms),
+                )  # fmt: skip
+
+    def _count_alone(self, tests: Sequence[MeasuredTest]) -> None:
+        """Count the instructions of tests that were measured by themselves, and of those whose time is suspect."""
+        if self._mode.name == "against":
+            return
+        counted = [test for test in tests if is_counted(test) or self._is_witnessed(test)]
+        counted = [test for test in counted if self._is_whole(test)]
+        if counted:
+            with self._counting() as counting:
+                self.comparisons |= counting.count(
+                    counted, self._launch, self.comparisons, self._count_record,
+                    judges=self._mode.name == "compare", unjudged=self._mode.unjudged_count,
+                )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _counting(self) -> Iterator[Counting]:
+        try:
+            counting = Counting(find_source(), self._on_progress, self._announce)
+        except NoSource as error:
+            raise usage_error(error) from None
+        try:
+            yield counting
+        finally:
+            self.processes += counting.processes
+
+    def _is_whole(self, test: MeasuredTest) -> bool:
+        """Return whether the test may be counted: it was not timed, or it could be."""
+        known = self.comparisons.get(test.nodeid)
+        return known is None or not (known.broken or (known.pairing is not None and not known.findings))
+
+    def _is_witnessed(self, test: MeasuredTest) -> bool:
+        """Return whether the test's time is suspect, no pair settled it, and its record has counts that can."""
+        known = self.comparisons.get(test.nodeid)
+        if self._mode.name != "compare" or known is None or not run_settings(self._config).confirm:
+            return False
+        return needs_witness(known) and self._count_record(test) is not None
+
+    def _count_record(self, test: MeasuredTest) -> Record | None:
+        source = available_source()
+        return None if source is None else self._mode.count_record_of(test.nodeid, source.conditions)
 
     def _explain(self, batch: PairedBatch, arms: Arms, apart: Collection[str]) -> None:
         """Profile both sides of what got worse, in processes of their own; a run without any loads no profiler."""
@@ -255,11 +316,24 @@ class Schedule:
         return replace(test, iterations=alone.iterations, parallel=alone.conditions.get("parallel", False))
 
 
+def _audit(arms: Arms, modules: Sequence[Mapping[str, str]]) -> None:
+    """Check that both arms imported the code of their own tree."""
+    base, head = modules
+    arms.audit.start_pair()
+    arms.audit.check(base, head)
+
+
 def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:
     """Return whether the test is profiled on both sides."""
     if comparison is None or comparison.pairing is None or comparison.broken or test.settings.explain == "off":
         return False
-    return test.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
+    return test.settings.explain == "on" or (comparison.verdict is Verdict.REGRESSION and not _only_counts(comparison))
+
+
+def _only_counts(comparison: Comparison) -> bool:
+    """Return whether nothing but counts of instructions regressed, which profiles do not explain."""
+    worse = [finding.name for finding in comparison.findings if finding.verdict is Verdict.REGRESSION]
+    return all(metric_kind(name) == KIND for name in worse)
 
 
 def _is_measured(comparison: Comparison | None) -> bool:
@@ -268,4 +342,6 @@ def _is_measured(comparison: Comparison | None) -> bool:
 
 def _is_worse_alone(comparison: Comparison | None) -> bool:
     """Return whether the verdict is a regression by the baseline file alone."""
-    return comparison is not None and comparison.pairing is None and comparison.verdict is Verdict.REGRESSION
+    if comparison is None or comparison.pairing is not None or _only_counts(comparison):
+        return False
+    return comparison.verdict is Verdict.REGRESSION

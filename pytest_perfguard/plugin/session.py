@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from pytest_perfguard.core.errors import BaselineError
+from pytest_perfguard.core.errors import BaselineError, PerfguardError
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.core.text import printable
@@ -58,9 +58,30 @@ def register(config: pytest.Config, mode: str) -> None:
         manager.register(XdistControllerChannel(config, functional.state), "perfguard-wire")
     check_reports(config)
     _load_ahead()
-    manager.register(MeasuringPhase(config, open_mode(config, mode), functional.state), "perfguard-measuring")
+    opened = open_mode(config, mode)
+    opened.header += _counting_header(config)
+    manager.register(MeasuringPhase(config, opened, functional.state), "perfguard-measuring")
     if not is_controller:  # after the measuring phase, so that errors in markers are raised before that begins
         manager.register(functional, "perfguard-ordinary")
+
+
+def _counting_header(config: pytest.Config) -> list[str]:
+    """Return the line that names the source of the counts, if the run counts instructions.
+
+    Raises
+    ------
+    pytest.UsageError
+        if there is no source.
+    """
+    metrics = run_settings(config).metrics
+    if "instructions" not in metrics:
+        return []
+    from pytest_perfguard.plugin.counting import source_line
+
+    try:
+        return source_line(metrics)
+    except PerfguardError as error:
+        raise usage_error(error) from None
 
 
 def _load_ahead() -> None:

@@ -80,6 +80,15 @@ def test_metrics_are_a_list_in_any_form(value):
     assert settled({"metrics": value}).metrics == ("time", "memory")
 
 
+@pytest.mark.parametrize("value", ["+instructions", ["+instructions"], "time,+instructions"])
+def test_a_plus_adds_a_metric_to_the_default_ones(value):
+    assert settled({"metrics": value}).metrics == ("time", "cpu", "memory", "blocks", "instructions")
+
+
+def test_instructions_are_off_by_default():
+    assert settled({}).metrics == ("time", "cpu", "memory", "blocks")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

@@ -202,4 +202,11 @@ def test_no_number_is_too_strange_to_be_shown(ratio, interval, like):
 
 
 def test_amounts_follow_their_unit():
+    assert format_amount(1_658_695, "instructions") == "1.66 M"
+    assert [format_amount(count, "instructions") for count in (0, 413, 80_000, 2.5e9)] == [
+        "0",
+        "413",
+        "80.0 k",
+        "2.50 G",
+    ]
     assert [format_amount(1500, unit) for unit in ("s", "B", "blocks")] == ["1500 s", "1.50 KB", "1500 blocks"]

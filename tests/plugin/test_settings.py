@@ -13,7 +13,10 @@ from tests.plugin.conftest import WORK
         ("--perf-threshold=5", "--perf-threshold: '5' is not a percentage such as 5%"),
         ("--perf-budget=5 parsecs", "--perf-budget: '5 parsecs' is not a duration"),
         ("--perf-floor=x", "--perf-floor: 'x' is neither a duration (50us) nor a size (1KB)"),
-        ("--perf-metrics=speed", "--perf-metrics: unknown metric 'speed' (valid: time, cpu, memory, blocks)"),
+        (
+            "--perf-metrics=speed",
+            "--perf-metrics: unknown metric 'speed' (valid: time, cpu, memory, blocks, instructions)",
+        ),
         ("--perf-report=x.docx", "--perf-report: 'x.docx' has no known report format"),
     ],
 )

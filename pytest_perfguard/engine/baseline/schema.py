@@ -134,9 +134,11 @@ def record_data(record: Record) -> dict[str, object]:
     }
     imports = {"imports": sorted(record.imports)} if record.imports else {}
     calls = {"calls": dict(record.calls)} if record.calls else {}
+    counting = {"counting": record.counting} if record.counting else {}
     return {
         **imports,
         **calls,
+        **counting,
         "commit": record.commit,
         "conditions": dict(record.conditions),
         "iterations": dict(record.iterations),
@@ -172,6 +174,7 @@ def read_record(reader: json_reader.JsonReader, nodeid: str, data: JsonValue) ->
         paces=reader.numbers(data, "paces", nodeid, "the record"),
         imports=tuple(sorted(reader.texts(data, "imports", nodeid))),
         calls=_read_calls(reader, nodeid, data),
+        counting=reader.text(data, "counting", nodeid) if "counting" in data else "",
     )
 
 

@@ -9,11 +9,12 @@ searched in the same way if they still differ by more than the threshold, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
+from pytest_perfguard.core.json_values import JsonObject, as_number
 from pytest_perfguard.core.model import Verdict
 
 #: Stands for the logarithm of a ratio that has none, because something grew from nothing.
@@ -46,12 +47,12 @@ class Outcome:
             return self.low > 0 and self.change > self.limit
         return self.verdict in (Verdict.REGRESSION, Verdict.LEAK)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain data for the saved state."""
         return {**asdict(self), "verdict": str(self.verdict) if self.verdict else None}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+    def from_json(cls, data: JsonObject) -> Outcome:
         """Read what `to_json` wrote.
 
         Raises
@@ -61,7 +62,7 @@ class Outcome:
         """
         verdict = data["verdict"]
         return cls(
-            float(data["change"]), float(data["low"]), float(data["high"]), float(data["limit"]),
+            as_number(data["change"]), as_number(data["low"]), as_number(data["high"]), as_number(data["limit"]),
             Verdict(verdict) if verdict is not None else None, str(data["skipped"]),
         )  # fmt: skip
 

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.git import git
+from pytest_perfguard.core.json_values import JsonObject, as_list, as_number, as_object
 from pytest_perfguard.engine.bisect.search import Outcome, Purpose
 
 #: In the git folder: no file of the working tree, and shared by all worktrees.
@@ -38,7 +39,7 @@ class Comparison:
     lines: tuple[str, ...] = ()
     """The explanation, for a comparison that may name a commit."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Plain data."""
         return {
             "base": self.base,
@@ -53,7 +54,7 @@ class Comparison:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Comparison:
+    def from_json(cls, data: JsonObject) -> Comparison:
         """Read what `to_json` wrote.
 
         Raises
@@ -62,9 +63,9 @@ class Comparison:
             for other data.
         """
         return cls(
-            str(data["base"]), str(data["head"]), Purpose(data["purpose"]), Outcome.from_json(data["outcome"]),
-            float(data["seconds"]), int(data["pairs"]), str(data["metric"]), str(data["text"]),
-            tuple(map(str, data["lines"])),
+            str(data["base"]), str(data["head"]), Purpose(data["purpose"]), Outcome.from_json(as_object(data["outcome"])),
+            as_number(data["seconds"]), int(as_number(data["pairs"])), str(data["metric"]), str(data["text"]),
+            tuple(map(str, as_list(data["lines"]))),
         )  # fmt: skip
 
 
@@ -117,6 +118,10 @@ def saved_search(top: Path, identity: Mapping[str, object], *, restart: bool) ->
 def _read(path: Path) -> list[Comparison]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return [Comparison.from_json(each) for each in data["comparisons"]] if data["format"] == _FORMAT else []
+        return (
+            [Comparison.from_json(each) for each in map(as_object, data["comparisons"])]
+            if data["format"] == _FORMAT
+            else []
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -9,6 +9,7 @@ from typing import Final
 from pytest_perfguard.core.originals import CLOCKS, gc, sys
 from pytest_perfguard.core.processes import descendants_cpu_ns
 from pytest_perfguard.core.timing import Timing
+from pytest_perfguard.engine.instructions.instrument import read_callgrind, read_hardware
 from pytest_perfguard.engine.measure.calibration import kernel
 from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep, time_calls
 from pytest_perfguard.engine.measure.peak_memory import measure_peaks
@@ -160,4 +161,6 @@ INSTRUMENTS: Final[Mapping[str, Callable[[int, int, UserMetrics, int], Instrumen
     "warmed": read_warmed,
     "load": read_load,
     "tails": read_tails,
+    "callgrind": read_callgrind,
+    "hardware": read_hardware,
 }

@@ -30,6 +30,7 @@ _WORSE: Final = {
     "cpu": ("uses more", "CPU time"),
     "memory": ("uses more", "memory"),
     "blocks": ("keeps more", "memory blocks"),
+    "instructions": ("executes more", "instructions"),
     "value": ("observes higher", "values"),
     "value-p95": ("observes higher", "values"),
 }

@@ -169,7 +169,7 @@ def _keys(comparison: Comparison) -> dict[str, float | None]:
 
 
 def _time(comparison: Comparison) -> Finding | None:
-    return leading_finding(comparison, "time", "cpu")
+    return leading_finding(comparison, "time", "cpu", "instructions")
 
 
 def _amount(finding: Finding | None, *, now: bool) -> str:

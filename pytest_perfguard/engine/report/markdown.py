@@ -64,7 +64,8 @@ def _origin(report: Report) -> str:
 
 
 def _row(entry: ReportedTest) -> str:
-    time, memory = leading_finding(entry.comparison, "time", "cpu"), leading_finding(entry.comparison, "memory")
+    time = leading_finding(entry.comparison, "time", "cpu", "instructions")
+    memory = leading_finding(entry.comparison, "memory")
     outcome = entry.comparison.outcome
     cells = [
         code(entry.nodeid, in_table=True),

@@ -101,13 +101,15 @@ def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[s
 def _columns(comparisons: Sequence[Comparison], mode: str) -> dict[str, list[str]]:
     """Return the cells of each column by its name, from left to right."""
     leaks = {"leaks": _leak_cell} if any(map(_leaks_of, comparisons)) else {}
-    kinds: dict[str, Callable[[Comparison], str]] = {"time": _time, "cpu": _cpu, "memory": _memory, **leaks}
+    counts = {"instructions": _instructions} if any(map(_count_of, comparisons)) else {}
+    kinds: dict[str, Callable[[Comparison], str]] = {"time": _time, "cpu": _cpu, "memory": _memory, **counts, **leaks}
     if mode in ("compare", "against"):
         kinds = {
             "base" if mode == "against" else "baseline": _before,
             "now": _now,
             "change": _time_change,
             "memory": _memory_change,
+            **({"instructions": _instructions_change} if counts else {}),
             **leaks,
             "verdict": _outcome,
         }
@@ -126,16 +128,16 @@ def _outcome(comparison: Comparison) -> str:
 
 
 def _before(comparison: Comparison) -> str:
-    time = leading_finding(comparison, "time", "cpu")
+    time = leading_finding(comparison, "time", "cpu", "instructions")
     return format_amount(time.baseline, time.unit) if time and time.baseline is not None else ""
 
 
 def _now(comparison: Comparison) -> str:
-    return _amount(leading_finding(comparison, "time", "cpu"))
+    return _amount(leading_finding(comparison, "time", "cpu", "instructions"))
 
 
 def _time_change(comparison: Comparison) -> str:
-    return change_cell(leading_finding(comparison, "time", "cpu"))
+    return change_cell(leading_finding(comparison, "time", "cpu", "instructions"))
 
 
 def _memory_change(comparison: Comparison) -> str:
@@ -152,6 +154,18 @@ def _cpu(comparison: Comparison) -> str:
 
 def _memory(comparison: Comparison) -> str:
     return _amount(leading_finding(comparison, "memory"))
+
+
+def _count_of(comparison: Comparison) -> Finding | None:
+    return leading_finding(comparison, "instructions")
+
+
+def _instructions(comparison: Comparison) -> str:
+    return _amount(_count_of(comparison))
+
+
+def _instructions_change(comparison: Comparison) -> str:
+    return change_cell(_count_of(comparison))
 
 
 def _leaks_of(comparison: Comparison) -> list[Finding]:

@@ -10,10 +10,19 @@ from typing import Final, TypeVar
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import OUTCOMES, SEVERITY, Comparison, Finding, Unjudged
 from pytest_perfguard.core.text import printable
-from pytest_perfguard.core.units import describe_change, format_change, format_interval, format_magnitude
+from pytest_perfguard.core.units import (
+    describe_change,
+    format_change,
+    format_count,
+    format_interval,
+    format_magnitude,
+)
 
 T = TypeVar("T")
 
+#: C functions that a finding on instructions names, and the share of the growth from which on it names one.
+MAX_FUNCTIONS: Final = 5
+MIN_FUNCTION_SHARE: Final = 0.05
 #: Kind of metric -> the words for an increase and for a decrease.
 _DIRECTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "time": ("slower", "faster"),
@@ -21,6 +30,7 @@ _DIRECTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "cpu": ("more CPU time", "less CPU time"),
     "memory": ("more memory", "less memory"),
     "blocks": ("more memory blocks", "fewer memory blocks"),
+    "instructions": ("more instructions", "fewer instructions"),
     "value": ("higher", "lower"),
     "value-p95": ("higher", "lower"),
 }
@@ -101,6 +111,18 @@ def shortened(name: str, width: int) -> str:
 def plural(count: int, noun: str) -> str:
     """Return `1 test`, `2 tests`, `2 processes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}es" if noun.endswith("s") else f"{count} {noun}s"
+
+
+def function_changes(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    """Return a line for each function that executes clearly more instructions per call, the largest change first."""
+    changes = {name: after[name] - before.get(name, 0.0) for name in after}
+    growth = sum(change for change in changes.values() if change > 0)
+    largest = sorted(changes, key=lambda name: -changes[name])[:MAX_FUNCTIONS]
+    return [
+        f"{printable(name)}: {format_count(before.get(name, 0.0))} -> {format_count(after[name])} instructions"
+        for name in largest
+        if changes[name] > MIN_FUNCTION_SHARE * growth
+    ]
 
 
 def _severity(finding: Finding) -> tuple[int, float]:

@@ -63,6 +63,11 @@ _BOOT: Final = (
     "heap = [bytes(16 * size - 33) for size in range(3, 33) for _ in range(os.urandom(1)[0] * 4 // size)], "
     "bytearray(256 * os.urandom(1)[0])\n"
 )
+#: The same with a fixed number of objects, so that processes of one layout are alike.
+_BOOT_FIXED: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)) or sys.path[sys.path[:1] == ['']:]; "
+    "heap = [bytes(16 * size - 33) for size in range(3, 33) for _ in range({layout} * 97 * size % 251 * 4 // size)]\n"
+)
 #: The arguments of a process are padded with a random number of bytes up to this one, which shifts the start of its C stack.
 MAX_STACK_SHIFT: Final = 4096
 
@@ -98,14 +103,20 @@ class Launch:
     """Map a file of the head to the corresponding file of this process."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Fingerprints of the tests of the run, by node id."""
+    prefix: Sequence[str] = ()
+    """Words in front of the command, such as a program that starts the interpreter and watches it."""
+    layout: int | None = None
+    """Number of a fixed layout of the memory; None: each process has another one, at random."""
 
     def command(self, descriptor: int) -> list[str]:
         """Return the command line of a process that uses this inherited file descriptor."""
         pipe = f"{self.program.pipe_option}={descriptor}"
-        path = json.dumps(None if self.path is None else list(self.path)) + " " * (
-            int.from_bytes(os.urandom(2), "big") % MAX_STACK_SHIFT
-        )
-        return [self.python, *self.flags, "-c", _BOOT + self.program.main, path, pipe, *self.arguments]
+        boot, shift = _BOOT, int.from_bytes(os.urandom(2), "big") % MAX_STACK_SHIFT
+        if self.layout is not None:
+            boot, shift = _BOOT_FIXED.format(layout=self.layout), 0
+        path = json.dumps(None if self.path is None else list(self.path)) + " " * shift
+        words = [self.python, *self.flags, "-c", boot + self.program.main, path, pipe, *self.arguments]
+        return [*self.prefix, *words]
 
 
 def own_import_path() -> tuple[str, ...]:

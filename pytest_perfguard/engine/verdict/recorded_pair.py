@@ -36,6 +36,7 @@ def _measurement(record: Record) -> Measurement:
         processes=max((len(stats.minima) for stats in record.metrics.values()), default=0),
         conditions=record.conditions,
         imports=record.imports,
+        counting=record.counting,
     )
 
 

@@ -69,6 +69,7 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
         tuple(map(rounded, measurement.paces)),
         tuple(measurement.imports),
         dict(measurement.calls),
+        measurement.counting,
     )
 
 

@@ -25,6 +25,7 @@ from pytest_perfguard.core.text import first_of
 from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import combine
 from pytest_perfguard.engine.verdict.comparability import different_conditions, different_points
+from pytest_perfguard.engine.verdict.instructions import judge_instructions
 from pytest_perfguard.engine.verdict.limits import judge_limits
 from pytest_perfguard.engine.verdict.looks import SUSPICIOUS, TAIL_THRESHOLD
 from pytest_perfguard.engine.verdict.machine_speed import (
@@ -138,6 +139,8 @@ def _with_new_imports(record: Record, measurement: Measurement) -> Measurement:
 
 
 def _judge(metric: MetricComparison, *, screen: bool) -> Finding | None:
+    if metric.base.unit == "instructions":
+        return judge_instructions(metric)
     if metric.base.unit != "s":
         return judge_memory(metric)
     times = _TimeComparison(metric, screens=screen)

@@ -85,6 +85,14 @@ class Mode:
         """Return the record that the test is compared with, or None."""
         return self.records.get(nodeid)
 
+    def count_record_of(self, nodeid: str, conditions: str) -> Record | None:
+        """Return the record whose counts of instructions were taken under these conditions, on any machine, or None."""
+        return None
+
+    def unjudged_count(self, test: MeasuredTest) -> tuple[Verdict, str]:
+        """Return verdict and reason of a test that was only counted, and has no record to compare with."""
+        return Verdict.NEW, "not in the baseline file"
+
     def plan(self, tests: Sequence[MeasuredTest]) -> MeasuringPlan:
         """Plan what happens to tests before any is measured side by side: here, all are measured by themselves."""
         return MeasuringPlan({}, list(tests))

@@ -73,6 +73,24 @@ class CompareMode(PairingMode):
                 batch.reasons[test.nodeid] = reason
         return list(found.values())
 
+    def count_record_of(self, nodeid: str, conditions: str) -> Record | None:
+        """Return the record of this machine class, or of another one, whose counts were taken under these conditions."""
+        parts = [self.records, *(part.tests for _name, part in sorted(self._baseline.classes.items()))]
+        records = (tests[nodeid] for tests in parts if nodeid in tests)
+        same = (record for record in records if record.counting == conditions)
+        return next((each for each in same if not comparability.changed_source(each, self.source_of(nodeid))), None)
+
+    def unjudged_count(self, test: MeasuredTest) -> tuple[Verdict, str]:
+        records = [part.tests[test.nodeid] for part in self._baseline.classes.values() if test.nodeid in part.tests]
+        if not records:
+            return super().unjudged_count(test)
+        own = self.record_of(test.nodeid) or records[0]
+        if reason := comparability.changed_source(own, self.source_of(test.nodeid)):
+            return Verdict.INCOMPARABLE, reason
+        known = ", or ".join(sorted({record.counting for record in records if record.counting}))
+        how = f"its instructions were counted with {known}" if known else "its instructions were not counted"
+        return Verdict.INCOMPARABLE, f"when it was recorded, {how}; record here with: pytest --perf-baseline"
+
     def _settled(self, nodeid: str) -> Comparison | None:
         """Return the verdict if it needs no measurement. A test with an absolute limit is measured in any case."""
         reason = self._incomparable(nodeid)

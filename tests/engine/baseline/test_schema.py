@@ -46,6 +46,7 @@ records = st.builds(
     paces=st.lists(amounts, min_size=1, max_size=5).map(tuple),
     imports=st.lists(texts, max_size=3).map(lambda names: tuple(sorted(names))),
     calls=st.dictionaries(texts, st.floats(0, 1e9), max_size=3),
+    counting=texts,
 )
 classes = st.builds(
     MachineClass,

@@ -13,7 +13,7 @@ from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.progress import LogThrottle, progress_line
 from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines, table
-from pytest_perfguard.engine.report.text import shortened
+from pytest_perfguard.engine.report.text import function_changes, shortened
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 SLOWER = Finding("time", "s", Verdict.REGRESSION, 25.1e-6, 12.3e-6, (1.98, 2.1), 12.9e-6, 800)
@@ -318,3 +318,35 @@ def test_no_search_is_offered_where_it_cannot_help():
     assert not next_steps(replace(against, behind=lambda _revision: 12), unclear)
     tail = replace(RED, findings=(replace(SLOWER, name="p95:query"),))
     assert not next_steps(replace(against, behind=lambda _revision: 12), tail), "it is no metric of the search"
+
+
+def test_functions_that_execute_more_are_named_the_largest_change_first():
+    before = {"a": 1_000.0, "b": 50_000.0, "c": 10.0}
+    after = {"a": 11_000.0, "b": 52_000.0, "c": 11.0, "d": 30_000.0}
+    assert function_changes(before, after) == [
+        "d: 0 -> 30.0 k instructions",
+        "a: 1.00 k -> 11.0 k instructions",
+    ]
+
+
+def test_no_function_is_named_where_none_executes_more():
+    assert function_changes({"a": 5.0}, {"a": 5.0}) == []
+
+
+def counted(verdict, candidate):
+    finding = Finding("instructions", "instructions", verdict, candidate, 719_000.0, (1.05, 1.06))
+    return Comparison("test_a.py::test_b", verdict, (finding,))
+
+
+def test_a_test_that_was_only_counted_fills_the_table_with_its_counts():
+    text = "\n".join(table([counted(Verdict.REGRESSION, 758_000.0)], mode="compare", width=120))
+    assert "719 k" in text
+    assert "758 k" in text
+    assert "+5.4 %" in text
+
+
+def test_more_instructions_have_words_of_their_own():
+    context = Context("compare", "perf-baseline.json", SETTINGS)
+    lines = list(explain(counted(Verdict.REGRESSION, 758_000.0), context))
+    assert lines[0] == "Executes more instructions than its baseline."
+    assert "5.4 % more instructions" in lines[2]

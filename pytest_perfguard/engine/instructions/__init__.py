@@ -1,0 +1,1 @@
+"""Counts of executed instructions: sources, instrument, plan, dump files."""

@@ -1,0 +1,97 @@
+"""The plan of one measurement point in one process: which rounds to count. A generator that reads no clock.
+
+The number of calls follows from the count of the first ones, so that identical code gets identical rounds. A round of one
+call is subtracted from a round of more calls: what remains is the calls alone, without the instrument around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
+from pytest_perfguard.engine.measure.plan import FirstCallRaised, RepeatedCallRaised, result_of
+
+#: Instructions of a call from which on it is long: what the instrument adds is below a thousandth of it.
+LONG_CALL: Final = 20_000_000
+#: A call of so many instructions, which takes about 20 seconds under valgrind, is counted once.
+ENDLESS_CALL: Final = 2_000_000_000
+#: Untimed calls until the interpreter has specialized the code: instructions that they take together, and limits.
+WARM_UP_INSTRUCTIONS: Final = 30_000_000
+WARM_UP_CALLS: Final = range(2, 21)
+ROUNDS: Final = 3
+LONG_ROUNDS: Final = 2
+#: Calls of a round: the first of these numbers with so many instructions.
+ROUND_CALLS: Final = (5, 20, 80, 320, 1280, 5120)
+ROUND_INSTRUCTIONS: Final = 500_000
+
+
+@dataclass(frozen=True)
+class CountResult:
+    """Instructions per call of one measurement point in one process, one value for each round."""
+
+    values: tuple[float, ...] = ()
+    iterations: int = 1
+    stateful: str | None = None
+    """The exception of a repeated call: the test can be called only once per set-up. `values` is empty then."""
+    subtracted: bool = False
+    """Whether the last two responses are rounds of one call and of `1 + iterations` calls."""
+
+
+CountPlan = Generator[MeasureRequest, "MeasureResult | CallRaised", CountResult]
+
+
+def plan_counts(instrument: str, *, single_call_setup: bool = False) -> CountPlan:
+    """Yield the requests for one point, and return its result. Each response has one count in `instructions` per round.
+
+    Raises
+    ------
+    FirstCallRaised
+        if the first call raises.
+    """
+    first = yield MeasureRequest(instrument, 1, 1)
+    if isinstance(first, CallRaised):
+        raise FirstCallRaised(first.text)
+    count = _counts(first)[0]
+    if single_call_setup or count > ENDLESS_CALL:
+        return CountResult((float(count),))
+    try:
+        return (yield from _repeated(instrument, count))
+    except RepeatedCallRaised as error:
+        return CountResult(stateful=str(error))
+
+
+def _repeated(instrument: str, count: int) -> CountPlan:
+    warm_up = min(max(WARM_UP_INSTRUCTIONS // max(1, count), WARM_UP_CALLS.start), WARM_UP_CALLS.stop - 1)
+    try:
+        per_call = _counts(result_of((yield MeasureRequest(instrument, warm_up, 1))))[0] // warm_up
+    except RepeatedCallRaised:  # one call per `setup`
+        return (yield from _single_calls(instrument, warm_up, ROUNDS))
+    if per_call > LONG_CALL:
+        return (yield from _single_calls(instrument, 0, LONG_ROUNDS))
+    return (yield from _many_calls(instrument, round_calls(per_call)))
+
+
+def _single_calls(instrument: str, warm_up: int, rounds: int) -> CountPlan:
+    """Count rounds of one call each."""
+    if warm_up:
+        result_of((yield MeasureRequest(instrument, 1, warm_up)))
+    result = result_of((yield MeasureRequest(instrument, 1, rounds)))
+    return CountResult(tuple(map(float, _counts(result))))
+
+
+def _many_calls(instrument: str, calls: int) -> CountPlan:
+    one = result_of((yield MeasureRequest(instrument, 1, ROUNDS)))
+    more = result_of((yield MeasureRequest(instrument, 1 + calls, ROUNDS)))
+    values = tuple(max(0.0, (b - a) / calls) for a, b in zip(_counts(one), _counts(more), strict=True))
+    return CountResult(values, calls, subtracted=True)
+
+
+def round_calls(per_call: int) -> int:
+    """Return the calls of a round for a call of so many instructions."""
+    return next((calls for calls in ROUND_CALLS if calls * per_call >= ROUND_INSTRUCTIONS), ROUND_CALLS[-1])
+
+
+def _counts(result: MeasureResult) -> Sequence[int]:
+    return result.values["instructions"]

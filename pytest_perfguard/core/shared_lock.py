@@ -12,6 +12,15 @@ from typing import Final
 
 SHARED_LOCK: Final = threading.RLock()
 
+
+def in_shared_step() -> bool:
+    """Return whether this thread holds the lock: a finalizer or a signal handler has interrupted its step.
+
+    Such code must not wait for another thread, which may need the lock to get on.
+    """
+    return bool(SHARED_LOCK._is_owned())  # type: ignore[attr-defined]  # as `threading.Condition` uses it
+
+
 if hasattr(
     os, "register_at_fork"
 ):  # in a child, no other thread holds it; the standard library resets its own locks in the same way

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from pytest_perfguard.core.event import ReentrantEvent
+from pytest_perfguard.core.shared_lock import in_shared_step
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches.entries_table import PAGE, TABLES, VERSION
 from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
@@ -289,16 +291,24 @@ class _ForkGate:
     def reset(self) -> None:
         self._entered, self._left = AtomicCounter(), AtomicCounter()
         self._forks = 0
-        self._no_fork = threading.Event()
+        self._no_fork = ReentrantEvent()
         self._no_fork.set()
         self._lock = threading.RLock()
         self._count_entered, self.leave = self._entered.add, self._left.add
 
     def enter(self) -> None:
-        """Begin a call, after a fork in progress. Every call of `enter` is followed by one of `leave`."""
+        """Begin a call, after a fork in progress. Every call of `enter` is followed by one of `leave`.
+
+        Raises
+        ------
+        CacheError
+            a finalizer, in the middle of a step, would hold up the fork for which it waits.
+        """
         self._count_entered()  # before the check: `before_fork` sets its mark and then counts
         while self._forks:
             self.leave()
+            if in_shared_step():
+                raise CacheError("disk cache", "a finalizer called it during a fork, in the middle of another call")
             self._no_fork.wait(FORK_TIMEOUT)
             self._count_entered()
 

@@ -11,6 +11,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, Protocol
 
 from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.shared_lock import in_shared_step
 from pytest_perfguard.tools.caches.invalidation import ReadToken, ReadTracker
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Missing, Release, checked_ttl
 from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
@@ -63,16 +64,19 @@ class Computation:
         self._token: ReadToken | None = None
 
     def prepare(self, sleep: Callable[[float], object]) -> Calls[Any]:
-        """Take the lease. Return the value that another process has computed meanwhile, or MISSING."""
+        """Take the lease. Return the value that another process has computed meanwhile, or MISSING.
+
+        A finalizer in the middle of a step takes no lease that another thread or process has: it must not wait.
+        """
         lease, pause = (yield from self._cache.leasing(self._key)), FIRST_PAUSE
-        while lease is None:
+        while lease is None and not in_shared_step():
             yield partial(sleep, pause)
             pause = min(2 * pause, MAX_PAUSE)
             value = yield from self._cache.peek(self._key)
             if value is not MISSING:
                 return value
             lease = yield from self._cache.leasing(self._key)
-        if lease is not MISSING:
+        if lease is not None and lease is not MISSING:
             self._release = lease
         self._token = self._reads.begin(self._key)
         value = yield from self._cache.peek(self._key)

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_perfguard.core.shared_lock import SHARED_LOCK
+from pytest_perfguard.core.shared_lock import SHARED_LOCK, in_shared_step
 from pytest_perfguard.core.tool_errors import CacheError
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class SingleFlight:
     def join(self, key: Hashable) -> tuple[ThreadFlight, bool]:
         """Return the computation of a key, and whether the caller must make it, and then call `finish` or `set_error`.
 
+        A finalizer in the middle of a step does not wait for another thread: it makes a computation of its own.
+
         Raises
         ------
         CacheError
@@ -108,15 +110,17 @@ class SingleFlight:
         except BaseException:  # raised by the key's __hash__ or __eq__
             own.leave()
             raise
-        if flight is not own:
+        is_own = flight is own or in_shared_step()
+        if not is_own:
             own.leave()
         with SHARED_LOCK:  # of all caches: a computation may wait for one in another cache
             circular = flight is not own and waits_for_itself(flight)
             if own.parent is not None and not circular:
-                own.parent.waits_for = flight
+                own.parent.waits_for = own if is_own else flight
         if circular:
+            own.leave()
             raise circular_wait(flight)
-        return flight, flight is own
+        return (own, True) if is_own else (flight, False)
 
     def wait(self, flight: ThreadFlight) -> Any:
         """Return the result of another thread's computation, or raise its error."""

@@ -182,3 +182,14 @@ def test_a_finalizer_writes_in_the_middle_of_a_transaction(tmp_path):
     outcome = disk._database.do(lambda connection: disk.set("inner", 1), write=True)
     assert outcome is None
     assert disk.get("inner") == 1
+
+
+def test_a_finalizer_in_the_middle_of_a_fork_does_not_wait_for_its_end(tmp_path):
+    disk = DiskCache(tmp_path)
+    database._gate.before_fork()
+    try:
+        found = disk.get("key", "none")
+    finally:
+        database._gate.after_in_parent()
+    assert found == "none"
+    assert not database.STEPS.number

@@ -179,12 +179,14 @@ class TaskFlight(Flight):
 
     __slots__ = ("task", "waiting")
 
-    def __init__(self, key: Hashable, computation: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, key: Hashable, computation: Coroutine[object, None, object], loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(key)
         self.waiting = 0
         token = CURRENT.set(self)  # the task copies the context
         try:
-            self.task = loop.create_task(computation)
+            self.task: asyncio.Task[Any] = loop.create_task(computation)
         finally:
             CURRENT.reset(token)
 
@@ -195,7 +197,7 @@ class AsyncSingleFlight:
     def __init__(self) -> None:
         self._flights: dict[tuple[asyncio.AbstractEventLoop, Hashable], TaskFlight] = {}
 
-    async def run(self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, key: Hashable, compute: Callable[[], Coroutine[object, None, T]]) -> T:
         """Return the result of `compute()` or raise its error; concurrent callers of the key share one call.
 
         The computation is cancelled when all callers are.
@@ -242,7 +244,7 @@ class AsyncSingleFlight:
             del self._flights[loop, flight.key]
 
     def _started(
-        self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop
+        self, key: Hashable, compute: Callable[[], Coroutine[object, None, T]], loop: asyncio.AbstractEventLoop
     ) -> TaskFlight:
         for known in [known for known in self._flights if known[0].is_closed()]:
             with contextlib.suppress(RuntimeError):  # it awaits something at its end, which is impossible by now

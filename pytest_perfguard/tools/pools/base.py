@@ -85,7 +85,7 @@ class PoolBase:
         self._at_work: set[int] = set()
         """Threads in the middle of a call that others may wait for: it creates, resets, connects or waits itself."""
 
-    def _step(self, call: Callable[..., R], *arguments: Any) -> R:
+    def _step(self, call: Callable[..., R], *arguments: object) -> R:
         """Run one step of the state under the lock.
 
         Raises

@@ -132,7 +132,7 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
         raise NotImplementedError
 
     @staticmethod
-    def _calls(configure: Any, check: Any, reset: Any, commit: Any, close: Any) -> dict[str, Any]:
+    def _calls(configure: object, check: object, reset: object, commit: object, close: object) -> dict[str, object]:
         return {"configure": configure, "check": check, "reset": reset, "commit": commit, "close": close}
 
     def stats(self) -> ConnectionPoolStats:

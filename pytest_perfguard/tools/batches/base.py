@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import BatchClosed, BatchError, BatchSizeError
 from pytest_perfguard.tools.batches.state import (
@@ -27,7 +27,7 @@ INSIDE: Final[ContextVar[bool]] = ContextVar("perfguard_inside_a_batch", default
 class BatchWorker:
     """Base class of the queue and the processor of one kind."""
 
-    def __init__(self, kind: str, processor: Callable[[list[Any]], Any], limits: BatchLimits) -> None:
+    def __init__(self, kind: str, processor: Callable[[list[Any]], object], limits: BatchLimits) -> None:
         self.kind = kind
         self.processor = processor
         self.queue = BatchQueue(limits)
@@ -51,12 +51,12 @@ class BatchWorker:
         """Return the statistics of this moment."""
         return self.queue.stats()
 
-    def items_of(self, batch: list[QueuedItem]) -> tuple[list[Any], list[int] | None]:
+    def items_of(self, batch: list[QueuedItem]) -> tuple[list[object], list[int] | None]:
         """Return the items for the processor, and where equal ones were merged the place of each caller's item."""
         items = [queued.item for queued in batch]
         return merge_equal(items) if self.queue.limits.merge else (items, None)
 
-    def results_of(self, returned: Any, items: list[Any], places: list[int] | None) -> list[Any]:
+    def results_of(self, returned: object, items: list[object], places: list[int] | None) -> list[object]:
         """Return one result for each caller.
 
         Raises
@@ -79,13 +79,16 @@ class BatchWorker:
         return BatchError(self.kind, f"the processor was ended by {type(error).__name__}: {error}")
 
 
-class BatchBase:
+WorkerT = TypeVar("WorkerT", bound=BatchWorker)
+
+
+class BatchBase(Generic[WorkerT]):
     """Base class of the batch processors."""
 
     def __init__(
         self,
-        make: Callable[[str, Any, BatchLimits], Any],
-        processors: Mapping[str, Callable[[list[Any]], Any]],
+        make: Callable[[str, Any, BatchLimits], WorkerT],
+        processors: Mapping[str, Callable[[list[Any]], object]],
         max_size: int,
         max_delay: float,
         max_queue: int | None,
@@ -96,7 +99,7 @@ class BatchBase:
         self._max_queue = max_queue
         max_queue = MAX_BATCHES_WAITING * max_size if max_queue is None else max_queue
         self._limits = BatchLimits(max_size, max_delay, max_queue, concurrency, merge)
-        self._workers: dict[str, Any] = {}
+        self._workers: dict[str, WorkerT] = {}
         self._closed = False
         for kind, processor in processors.items():
             self.register(kind, processor)
@@ -104,7 +107,7 @@ class BatchBase:
     def register(
         self,
         kind: str,
-        processor: Callable[[list[Any]], Any],
+        processor: Callable[[list[Any]], object],
         *,
         max_size: int | None = None,
         max_delay: float | None = None,
@@ -131,8 +134,7 @@ class BatchBase:
     def stats(self, kind: str | None = None) -> BatchStats:
         """Return the statistics of one kind, or of all kinds together."""
         if kind is not None:
-            stats: BatchStats = self._worker(kind).stats()
-            return stats
+            return self._worker(kind).stats()
         return sum((worker.stats() for worker in list(self._workers.values())), BatchStats())
 
     def statistics(self) -> dict[str, float]:
@@ -150,7 +152,7 @@ class BatchBase:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self._workers) or 'without kinds'}>"
 
-    def _worker(self, kind: str) -> Any:
+    def _worker(self, kind: str) -> WorkerT:
         worker = self._workers.get(kind)
         if worker is None:
             known = ", ".join(map(str, self._workers)) or "none"

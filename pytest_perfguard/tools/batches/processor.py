@@ -22,10 +22,10 @@ from pytest_perfguard.tools.batches.worker import Deadline, ThreadWorker
 
 _log = logging.getLogger("perfguard.batch")
 
-Processor = Callable[[list[Any]], Sequence[Any]]
+Processor = Callable[[list[Any]], Sequence[object]]
 
 
-class BatchProcessor(BatchBase):
+class BatchProcessor(BatchBase[ThreadWorker]):
     """Collects items of one kind into batches, processes them, and returns to each caller its own result. For threads.
 
     A batch is due when it is full, or when its oldest item has waited for `max_delay`. The processor of a kind takes a list
@@ -68,7 +68,7 @@ class BatchProcessor(BatchBase):
         _open.add(self)
         weakref.finalize(self, _close, self._workers).atexit = False
 
-    def submit(self, kind: str, item: Any, timeout: float | None = None) -> Future[Any]:
+    def submit(self, kind: str, item: object, timeout: float | None = None) -> Future[Any]:
         """Return the future result of an item. Wait for room in the queue, at most `timeout` seconds.
 
         Raises
@@ -77,10 +77,9 @@ class BatchProcessor(BatchBase):
             no processor is registered for that kind.
         BatchTimeout, BatchClosed
         """
-        worker: ThreadWorker = self._worker(kind)
-        return worker.submit(item, timeout)
+        return self._worker(kind).submit(item, timeout)
 
-    def process(self, kind: str, item: Any, timeout: float | None = None) -> Any:
+    def process(self, kind: str, item: object, timeout: float | None = None) -> Any:
         """Return the result of an item; wait for it at most `timeout` seconds.
 
         Raises
@@ -95,7 +94,7 @@ class BatchProcessor(BatchBase):
         return self._result(kind, self.submit(kind, item, timeout), deadline)
 
     def process_many(
-        self, kind: str, items: Iterable[Any], timeout: float | None = None, *, return_exceptions: bool = False
+        self, kind: str, items: Iterable[object], timeout: float | None = None, *, return_exceptions: bool = False
     ) -> list[Any]:
         """Return the results of several items in their order; wait for them at most `timeout` seconds.
 
@@ -107,7 +106,7 @@ class BatchProcessor(BatchBase):
         """
         deadline = Deadline(timeout)
         futures: list[Future[Any]] = []
-        results: list[Any] = []
+        results: list[object] = []
         try:
             for item in items:
                 futures.append(self.submit(kind, item, deadline.left()))

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import BatchError, BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchBase, BatchWorker
-from pytest_perfguard.tools.batches.state import MAX_DELAY, MAX_SIZE, BatchLimits, BatchQueue, QueuedItem, set_results
+from pytest_perfguard.tools.batches.result_group import ResultGroup
+from pytest_perfguard.tools.batches.state import (
+    MAX_DELAY,
+    MAX_SIZE,
+    BatchLimits,
+    BatchQueue,
+    QueuedItem,
+    Settable,
+    set_results,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,10 +30,10 @@ if TYPE_CHECKING:
 #: Maximum seconds of one timer.
 MAX_TIMER: Final = 3600.0
 
-AsyncProcessor = Callable[[list[Any]], Sequence[Any] | Awaitable[Sequence[Any]]]
+AsyncProcessor = Callable[[list[Any]], Sequence[object] | Awaitable[Sequence[object]]]
 
 
-class AsyncBatchProcessor(BatchBase):
+class AsyncBatchProcessor(BatchBase["TaskWorker"]):
     """`BatchProcessor` for the tasks of one event loop. Processors may be coroutine functions.
 
     The parameters are those of `BatchProcessor`. A cancelled caller withdraws its item if its batch has not begun, and does
@@ -44,7 +53,7 @@ class AsyncBatchProcessor(BatchBase):
     ) -> None:
         super().__init__(TaskWorker, processors, max_size, max_delay, max_queue, concurrency, merge)
 
-    async def submit(self, kind: str, item: Any, timeout: float | None = None) -> asyncio.Future[Any]:
+    async def submit(self, kind: str, item: object, timeout: float | None = None) -> asyncio.Future[Any]:
         """Return the future result of an item. Wait for room in the queue, at most `timeout` seconds.
 
         Raises
@@ -53,14 +62,14 @@ class AsyncBatchProcessor(BatchBase):
             no processor is registered for that kind, or the processor belongs to another event loop.
         BatchTimeout, BatchClosed
         """
-        worker: TaskWorker = self._worker(kind)
+        worker = self._worker(kind)
         queued, accepted = worker.offer(item)
         if not accepted:
             await worker.wait_for_room(queued, timeout)
         future: asyncio.Future[Any] = queued.future
         return future
 
-    async def process(self, kind: str, item: Any, timeout: float | None = None) -> Any:
+    async def process(self, kind: str, item: object, timeout: float | None = None) -> Any:
         """Return the result of an item; wait for it at most `timeout` seconds.
 
         Raises
@@ -71,7 +80,7 @@ class AsyncBatchProcessor(BatchBase):
             the number of results differs from the number of items.
         BatchError, BatchClosed, and the errors of the processor
         """
-        worker: TaskWorker = self._workers.get(kind) or self._worker(kind)
+        worker = self._workers.get(kind) or self._worker(kind)
         if timeout is None:
             queued, accepted = worker.offer(item)
             if not accepted:
@@ -80,7 +89,7 @@ class AsyncBatchProcessor(BatchBase):
         return await self._process_in_time(worker, item, timeout)
 
     async def process_many(
-        self, kind: str, items: Iterable[Any], timeout: float | None = None, *, return_exceptions: bool = False
+        self, kind: str, items: Iterable[object], timeout: float | None = None, *, return_exceptions: bool = False
     ) -> list[Any]:
         """Return the results of several items in their order; wait for them at most `timeout` seconds.
 
@@ -90,22 +99,19 @@ class AsyncBatchProcessor(BatchBase):
         ------
         BatchTimeout, BatchSizeError, BatchError, BatchClosed, and the errors of the processor
         """
-        import asyncio
-
         end = None if timeout is None else time.monotonic() + timeout
-        futures: list[asyncio.Future[Any]] = []
+        worker = self._worker(kind)
+        group = ResultGroup(worker.new_future(), return_exceptions=return_exceptions)
         try:
             for item in items:
-                futures.append(await self.submit(kind, item, _left(end)))
-            if futures and end is not None:
-                _done, pending = await asyncio.wait(futures, timeout=_left(end))
-                for future in pending:
-                    future.set_exception(BatchTimeout(kind, f"no result within {timeout:g} s"))
-            return await asyncio.gather(*futures, return_exceptions=return_exceptions)
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+                queued, accepted = worker.offer(item, group.place())
+                if not accepted:
+                    await worker.wait_for_room(queued, _left(end))
+                if group.over:  # an item has failed
+                    break
+            return await group.gathered(kind, _left(end), timeout)
+        finally:
+            group.over = True
 
     async def close(self) -> None:
         """Process the queued items, and accept no more. A call by a processor does not wait."""
@@ -130,7 +136,7 @@ class AsyncBatchProcessor(BatchBase):
         await self.close()
 
     @staticmethod
-    async def _process_in_time(worker: TaskWorker, item: Any, timeout: float) -> Any:
+    async def _process_in_time(worker: TaskWorker, item: object, timeout: float) -> Any:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -161,15 +167,22 @@ class TaskWorker(BatchWorker):
         self._renew(None)
         register_at_fork(self)
 
-    def offer(self, item: Any) -> tuple[QueuedItem, bool]:
-        """Take an item; False: there is no room, and `wait_for_room` must be awaited at once."""
+    def new_future(self) -> asyncio.Future[Any]:
+        """Return a future of the running event loop."""
+        return self._running_loop().create_future()
+
+    def offer(self, item: object, result: Settable | None = None) -> tuple[QueuedItem, bool]:
+        """Take an item, whose result goes to `result` or a new future.
+
+        False: there is no room, and `wait_for_room` must be awaited at once.
+        """
         loop = self._running_loop()
         if loop is not self._loop:
             self._enter_loop()
         queue = self.queue
         if queue.closed:
             self.check_open()
-        queued = QueuedItem(item, loop.create_future())
+        queued = QueuedItem(item, loop.create_future() if result is None else result)
         accepted = queue.offer(queued, loop.time())
         if queue.running < self._concurrency and (self._timer is None or queue.queued >= self._full):
             self._pump()  # else the end of a running batch begins the next

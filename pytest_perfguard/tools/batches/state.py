@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Set, Sized
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 _log = logging.getLogger("perfguard.batch")
 
@@ -80,12 +80,22 @@ def _nothing() -> None:
     pass
 
 
+class Settable(Protocol):
+    """The methods of a future that a batch uses."""
+
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def cancel(self) -> object: ...
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+
 class QueuedItem:
     """A submitted item. `future` is the caller's, of threads or of asyncio; `admit` is called when room becomes free."""
 
     __slots__ = ("admit", "future", "item", "since")
 
-    def __init__(self, item: Any, future: Any, admit: Callable[[], object] = _nothing) -> None:
+    def __init__(self, item: object, future: Any, admit: Callable[[], object] = _nothing) -> None:
         self.item = item
         self.future = future
         self.admit = admit
@@ -197,12 +207,12 @@ class WrongResultCount(ValueError):
     """A processor did not return one result for each item."""
 
 
-def merge_equal(items: list[Any]) -> tuple[list[Any], list[int]]:
+def merge_equal(items: list[object]) -> tuple[list[object], list[int]]:
     """Return the distinct items, and for each item its place among them.
 
     Items are equal where they compare equal and have the same type: 1, 1.0 and True are three. Unhashable items are distinct.
     """
-    distinct: list[Any] = []
+    distinct: list[object] = []
     places: dict[tuple[type, Hashable], int] = {}
     found = []
     for item in items:
@@ -216,7 +226,7 @@ def merge_equal(items: list[Any]) -> tuple[list[Any], list[int]]:
     return distinct, found
 
 
-def checked_results(results: Any, expected: int) -> list[Any]:
+def checked_results(results: object, expected: int) -> list[object]:
     """Return the results of a processor as a list of the expected length.
 
     Raises
@@ -234,7 +244,7 @@ def checked_results(results: Any, expected: int) -> list[Any]:
     return listed
 
 
-def set_results(batch: list[QueuedItem], results: list[Any]) -> int:
+def set_results(batch: list[QueuedItem], results: list[object]) -> int:
     """Set each caller's result, unless the caller has left; return the number of results that are errors."""
     errors = 0
     for item, result in zip(batch, results, strict=True):

@@ -61,7 +61,7 @@ class ThreadWorker(BatchWorker):
     def __init__(
         self,
         kind: str,
-        processor: Callable[[list[Any]], Sequence[Any]],
+        processor: Callable[[list[Any]], Sequence[object]],
         limits: BatchLimits,
         clock: Callable[[], float],
     ) -> None:
@@ -97,7 +97,7 @@ class ThreadWorker(BatchWorker):
         """
         return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # as `threading.Condition` uses it
 
-    def submit(self, item: Any, timeout: float | None) -> Future[Any]:
+    def submit(self, item: object, timeout: float | None) -> Future[Any]:
         """Take an item as soon as there is room."""
         future: Future[Any] = Future()
         queued, gate = ThreadItem(item, future), threading.Lock()

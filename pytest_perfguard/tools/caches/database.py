@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from pytest_perfguard.core.event import ReentrantEvent
+from pytest_perfguard.core.shared_lock import STEPS, holds_shared_lock, in_shared_step
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches.entries_table import PAGE, TABLES, VERSION
 from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
@@ -25,6 +27,8 @@ _log = logging.getLogger("perfguard.cache")
 
 #: Seconds that a call waits while other processes write.
 BUSY_TIMEOUT: Final = 10.0
+#: The same for a finalizer in the middle of a step, which may hold up the thread that writes.
+STEP_TIMEOUT: Final = 1.0
 #: Seconds of one attempt to begin a transaction. A fork waits for it.
 ATTEMPT: Final = 0.05
 #: Seconds that a fork waits for calls in progress.
@@ -67,7 +71,7 @@ class Database:
         except OSError as error:
             raise CacheError(str(folder), f"cannot keep a cache here: {error.strerror or error}") from error
 
-    def fetch(self, sql: str, arguments: tuple[Any, ...]) -> Any:
+    def fetch(self, sql: str, arguments: tuple[object, ...]) -> Any:
         """Return the first row of a query, or None."""
         _gate.enter()
         borrowed: _Connection | None = None
@@ -109,7 +113,8 @@ class Database:
                 return attempt(action)
             except _Busy as error:
                 now = time.monotonic()
-                deadline = now + BUSY_TIMEOUT if deadline is None else deadline
+                if deadline is None:
+                    deadline = now + (STEP_TIMEOUT if holds_shared_lock() else BUSY_TIMEOUT)
                 if now >= deadline:
                     raise CacheError(self._path, str(error)) from error
 
@@ -277,7 +282,7 @@ class _Busy(CacheError):
 
 
 class _ForkGate:
-    """Lets no fork happen while a call is inside of SQLite, and closes idle connections before it.
+    """Lets no fork happen while a call is inside of SQLite, and closes idle connections before it. Each call is a step.
 
     A child inherits SQLite's knowledge of the locks that its process holds, and its mutexes. It must inherit none of them.
     """
@@ -289,21 +294,41 @@ class _ForkGate:
     def reset(self) -> None:
         self._entered, self._left = AtomicCounter(), AtomicCounter()
         self._forks = 0
-        self._no_fork = threading.Event()
+        self._no_fork = ReentrantEvent()
         self._no_fork.set()
         self._lock = threading.RLock()
-        self._count_entered, self.leave = self._entered.add, self._left.add
 
     def enter(self) -> None:
-        """Begin a call, after a fork in progress. Every call of `enter` is followed by one of `leave`."""
-        self._count_entered()  # before the check: `before_fork` sets its mark and then counts
-        while self._forks:
+        """Begin a call, after a fork in progress. Every call of `enter` is followed by one of `leave`.
+
+        Raises
+        ------
+        CacheError
+            a finalizer, in the middle of a step, would hold up the fork for which it waits.
+        """
+        self._enter()  # before the check: `before_fork` sets its mark and then counts
+        while self._forks and STEPS.number == 1:  # a fork waits for a call that this one interrupts
             self.leave()
+            if in_shared_step():
+                raise CacheError("disk cache", "a finalizer called it during a fork, in the middle of another call")
             self._no_fork.wait(FORK_TIMEOUT)
-            self._count_entered()
+            self._enter()
+
+    def leave(self) -> None:
+        """End a call."""
+        STEPS.number -= 1
+        self._left.add()
+
+    def _enter(self) -> None:
+        self._entered.add()
+        STEPS.number += 1
 
     def before_fork(self) -> None:
-        """Wait for the calls in progress, but not for ever: one of them may be of the thread that forks."""
+        """Wait for the calls in progress, but not for ever: one of them may be of the thread that forks.
+
+        The fork itself is a step: a finalizer that runs in the middle of it does not wait for its end.
+        """
+        STEPS.number += 1
         with self._lock:
             self._no_fork.clear()
             self._forks += 1
@@ -318,8 +343,10 @@ class _ForkGate:
             self._forks -= 1
             if not self._forks:
                 self._no_fork.set()
+        STEPS.number -= 1
 
     def after_in_child(self) -> None:
+        STEPS.number -= 1
         self.reset()
         for database in list(self.databases):
             database.begin_anew()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import NoneType
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 from pytest_perfguard.core.tool_errors import CacheValueError
 from pytest_perfguard.tools.caches.async_adapter import async_view
 from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache, ThreadComputation
-from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, checked_ttl
+from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, MakeKey, checked_ttl
 from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
 from pytest_perfguard.tools.caches.memory import MemoryCache
 from pytest_perfguard.tools.caches.serializers import JSON
@@ -20,8 +20,9 @@ from pytest_perfguard.tools.caches.serializers import JSON
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Returns the key of a call from its arguments.
-MakeKey = Callable[..., Any]
+Function = Callable[..., Any]
+#: Counts a hit or a miss.
+Count = Callable[[], object]
 
 #: Types whose values differ if they compare unequal.
 _DISTINCT: Final = frozenset({int, str, bytes, bool, NoneType})
@@ -96,12 +97,12 @@ def cached(
 
 
 def _thread_wrapper(
-    cache: Any, ttl: float | None, function: Callable[..., Any], make_key: MakeKey, hit: Any, miss: Any
-) -> Callable[..., Any]:
+    cache: Any, ttl: float | None, function: Function, make_key: MakeKey, hit: Count, miss: Count
+) -> Function:
     get = cache.get
 
     @functools.wraps(function, updated=_copied(function))
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: object, **kwargs: object) -> object:
         key = make_key(*args, **kwargs)
         value = get(key, MISSING)
         if value is not MISSING:
@@ -122,14 +123,14 @@ def _thread_wrapper(
 
 
 def _async_wrapper(
-    cache: Any, ttl: float | None, function: Callable[..., Any], make_key: MakeKey, hit: Any, miss: Any
-) -> Callable[..., Any]:
+    cache: Any, ttl: float | None, function: Function, make_key: MakeKey, hit: Count, miss: Count
+) -> Function:
     @functools.wraps(function, updated=_copied(function))
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+    async def wrapper(*args: object, **kwargs: object) -> object:
         key = make_key(*args, **kwargs)
         was_hit = True
 
-        def compute() -> Any:
+        def compute() -> object:
             nonlocal was_hit
             was_hit = False
             return function(*args, **kwargs)
@@ -141,12 +142,12 @@ def _async_wrapper(
     return wrapper
 
 
-def _copied(function: Callable[..., Any]) -> tuple[str, ...]:
+def _copied(function: Function) -> tuple[str, ...]:
     """Return the attributes that a wrapper updates: the fields of a callable object stay its own."""
     return ("__dict__",) if inspect.isfunction(function) else ()
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def _is_async(function: Function) -> bool:
     """Return whether calls must be awaited; raise TypeError for objects whose calls cannot be cached."""
     if isinstance(function, classmethod | property) or not callable(function):
         raise TypeError(f"{function!r} cannot be called: put @cached below @classmethod or @property")
@@ -159,7 +160,7 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return any(map(inspect.iscoroutinefunction, kinds))
 
 
-def _key_maker(cache: object, function: Callable[..., Any]) -> MakeKey:
+def _key_maker(cache: object, function: Function) -> MakeKey:
     if isinstance(cache, MemoryCache):
         return functools.partial(_hashable_key, _FunctionMark(function))
     called, arguments, keywords = _unbound(function)
@@ -178,21 +179,21 @@ class _FunctionMark:
 
     __slots__ = ("_name",)
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Function) -> None:
         self._name = getattr(function, "__qualname__", type(function).__qualname__)
 
     def __repr__(self) -> str:
         return self._name
 
 
-def _unbound(function: Callable[..., Any]) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+def _unbound(function: Function) -> tuple[Function, tuple[object, ...], dict[str, object]]:
     """Return the function of a `functools.partial`, and its arguments, which are like those of a call."""
     if isinstance(function, functools.partial):
         return function.func, function.args, function.keywords
     return function, (), {}
 
 
-def _hashable_key(mark: _FunctionMark, /, *args: Any, **kwargs: Any) -> Any:
+def _hashable_key(mark: _FunctionMark, /, *args: object, **kwargs: object) -> Hashable:
     if not kwargs:
         return mark, args, _kinds(args)
     names = tuple(sorted(kwargs))
@@ -200,12 +201,12 @@ def _hashable_key(mark: _FunctionMark, /, *args: Any, **kwargs: Any) -> Any:
     return mark, args, _kinds(args), names, values, _kinds(values)
 
 
-def _kinds(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _kinds(values: tuple[object, ...]) -> tuple[object, ...]:
     kinds = tuple(map(type, values))
     return kinds if _DISTINCT.issuperset(kinds) else tuple(map(_kind, values))
 
 
-def _kind(value: Any) -> Any:
+def _kind(value: Any) -> object:
     """Return the type of a value, also inside of tuples: 1, 1.0 and True compare equal, and so do 0.0 and -0.0."""
     kind = type(value)
     if kind is tuple:
@@ -217,7 +218,7 @@ def _kind(value: Any) -> Any:
     return kind
 
 
-def _text_key(name: str, /, *args: Any, **kwargs: Any) -> str:
+def _text_key(name: str, /, *args: object, **kwargs: object) -> str:
     given = [list(args), dict(sorted(kwargs.items()))] if kwargs else [list(args)]
     try:
         return f"{name}({JSON.dumps(given).decode()})"

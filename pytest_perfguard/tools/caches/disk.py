@@ -6,10 +6,10 @@ import contextlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheError
@@ -22,6 +22,7 @@ from pytest_perfguard.tools.caches.level import (  # fmt: skip
     MISSING,
     CachedValue,
     LevelStats,
+    MakeKey,
     Release,
     checked_bound,
     checked_ttl,
@@ -29,6 +30,9 @@ from pytest_perfguard.tools.caches.level import (  # fmt: skip
 from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
 from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
 from pytest_perfguard.tools.caches.serializers import JSON, Serializer, encoded
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MAXSIZE: Final = 10_000
 MAX_BYTES: Final = 256_000_000
@@ -99,12 +103,12 @@ class DiskCache(LocalCache):
         self._hits, self._misses = AtomicCounter(), AtomicCounter()
         self._unreadable_log, self._refused_log = RateLimitedLog(), RateLimitedLog()
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value of a key that was set and has not expired, or `default`."""
         found = self.lookup(key)
         return default if found is None else found.value
 
-    def lookup(self, key: Any) -> CachedValue | None:
+    def lookup(self, key: Hashable) -> CachedValue | None:
         """Return the value and its remaining seconds, or None."""
         name, now = self._name(key), self._clock()
         row = self._database.fetch(table.GET, (name,))
@@ -119,7 +123,7 @@ class DiskCache(LocalCache):
                 self._try_to_write(self._write_uses)
         return found
 
-    def set(self, key: Any, value: Any, ttl: float | None = DEFAULT, *, tag: Any = None) -> None:
+    def set(self, key: Hashable, value: object, ttl: float | None = DEFAULT, *, tag: Hashable = None) -> None:
         """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values.
 
         `evict(tag)` removes all entries with this tag. If the value cannot be kept, neither is the older one.
@@ -134,7 +138,7 @@ class DiskCache(LocalCache):
         with self._changing(key):
             self._store(key, value, ttl, tag)
 
-    def add(self, key: Any, value: Any, ttl: float | None = DEFAULT, *, tag: Any = None) -> bool:
+    def add(self, key: Hashable, value: object, ttl: float | None = DEFAULT, *, tag: Hashable = None) -> bool:
         """Set a value only if the key has none, and return whether it was set."""
         row, now = self._row(key, value, ttl, tag), self._clock()
 
@@ -145,7 +149,7 @@ class DiskCache(LocalCache):
         with self._changing(key):
             return self._database.do(insert, write=True)
 
-    def increment(self, key: Any, delta: float = 1, default: float = 0) -> Any:
+    def increment(self, key: Hashable, delta: float = 1, default: float = 0) -> Any:
         """Add `delta` to the number of a key, by default to `default`, and return the sum. The time to live stays.
 
         Safe among processes: no increment is lost.
@@ -167,19 +171,19 @@ class DiskCache(LocalCache):
 
     incr = increment
 
-    def touch(self, key: Any, ttl: float | None = DEFAULT) -> bool:
+    def touch(self, key: Hashable, ttl: float | None = DEFAULT) -> bool:
         """Give a key a new time to live, and return whether it was there."""
         name, seconds, now = self._name(key), checked_ttl(ttl, self.ttl), self._clock()
         sql = "update entries set expires = ? where key = ? and (expires is null or expires > ?)"
         expires = None if seconds is None else now + seconds
         return self._database.do(table.change(sql, (expires, name, now)), write=True) > 0
 
-    def delete(self, key: Any) -> bool:
+    def delete(self, key: Hashable) -> bool:
         """Remove a key and return whether it was there. On a full disk the whole cache is removed, if need be."""
         with self._changing(key):
             return self._remove(key)
 
-    def pop(self, key: Any, default: Any = None) -> Any:
+    def pop(self, key: Hashable, default: object = None) -> Any:
         """Remove a key and return its value, or `default`. Of several processes one gets the value."""
         name = self._name(key)
         with self._changing(key):
@@ -189,7 +193,7 @@ class DiskCache(LocalCache):
             self._used.pop(name, None)
             return found.value
 
-    def evict(self, tag: Any) -> int:
+    def evict(self, tag: Hashable) -> int:
         """Remove all entries with a tag, and return their number."""
         return self._remove_all("delete from entries where tag = ?", (encode_key(tag, self._place),))
 
@@ -204,7 +208,9 @@ class DiskCache(LocalCache):
         self._remove_all("delete from entries", ())
         self._used.clear()
 
-    def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT, *, tag: Any = None) -> None:
+    def multi_set(
+        self, pairs: Iterable[tuple[Hashable, object]], ttl: float | None = DEFAULT, *, tag: Hashable = None
+    ) -> None:
         """Set several pairs of key and value in one transaction."""
         given = list(pairs)
         rows = [self._row(key, value, ttl, tag) for key, value in given]
@@ -213,7 +219,9 @@ class DiskCache(LocalCache):
                 stack.enter_context(self._changing(key))
             self._database.do(lambda connection: [self._write(connection, row, table.SET) for row in rows], write=True)
 
-    def memoize(self, ttl: float | None = DEFAULT, *, key: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    def memoize(
+        self, ttl: float | None = DEFAULT, *, key: MakeKey | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Return a decorator that keeps the results of a function here: `cached(cache, ttl, key=key)`."""
         from pytest_perfguard.tools.caches.decorator import cached
 
@@ -235,27 +243,27 @@ class DiskCache(LocalCache):
             self._try_to_write(self._write_uses)
         self._database.close()
 
-    def lease(self, key: Any) -> Release | None:
+    def lease(self, key: Hashable) -> Release | None:
         """Take the right to compute a key among all processes that use the folder.
 
         Return its release function, or None if another process holds it. The system releases it when the process ends.
         """
         return self._database.try_lock(self._name(key))
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Hashable) -> Any:
         value = self.get(key, MISSING)
         if value is MISSING:
             raise KeyError(key)
         return value
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Hashable, value: object) -> None:
         self.set(key, value)
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: Hashable) -> None:
         if not self.delete(key):
             raise KeyError(key)
 
-    def __contains__(self, key: Any) -> bool:
+    def __contains__(self, key: Hashable) -> bool:
         """Return whether a key is there, without counting a hit or a miss."""
         row = self._database.fetch(table.GET, (self._name(key),))
         return row is not None and (row[2] is None or row[2] > self._clock())
@@ -286,15 +294,15 @@ class DiskCache(LocalCache):
         self._misses.begin_anew()
         self._used = {}
 
-    def _name(self, key: Any) -> bytes:
+    def _name(self, key: Hashable) -> bytes:
         return encode_key(key, self._place)
 
-    def _read(self, name: bytes) -> tuple[CachedValue | None, Any]:
+    def _read(self, name: bytes) -> tuple[CachedValue | None, table.Row]:
         """Return a value with its row (value, crc, expires, used)."""
         row = self._database.fetch(table.GET, (name,))
         return (None if row is None else self._decoded(name, row, self._clock())), row
 
-    def _decoded(self, name: bytes, row: Any, now: float) -> CachedValue | None:
+    def _decoded(self, name: bytes, row: table.Row, now: float) -> CachedValue | None:
         """Return the value of a row, or None if it has expired or cannot be read, in which case it is removed."""
         data, crc, expires, _used = row
         left = None if expires is None else expires - now
@@ -310,7 +318,7 @@ class DiskCache(LocalCache):
             self._discard(name, "corrupt", row)
             return None
 
-    def _row(self, key: Any, value: Any, ttl: float | None, tag: Any) -> tuple[Any, ...]:
+    def _row(self, key: Hashable, value: object, ttl: float | None, tag: Hashable) -> table.Row:
         name, seconds = self._name(key), checked_ttl(ttl, self.ttl)
         data = encoded(self._serializer, value, self._place)
         now = self._clock()
@@ -318,7 +326,7 @@ class DiskCache(LocalCache):
         label = None if tag is None else encode_key(tag, self._place)
         return name, data, zlib.crc32(data), expires, now, table.cost_of(name, data), label
 
-    def _store(self, key: Any, value: Any, ttl: float | None, tag: Any = None) -> None:
+    def _store(self, key: Hashable, value: object, ttl: float | None, tag: Hashable = None) -> None:
         row = self._row(key, value, ttl, tag)
         try:
             self._database.do(lambda connection: self._write(connection, row, table.SET), write=True)
@@ -329,7 +337,7 @@ class DiskCache(LocalCache):
         if len(row[1]) > LARGE:
             self._database.do(lambda connection: connection.execute("pragma wal_checkpoint(truncate)").fetchall())
 
-    def _write(self, connection: Connection, row: tuple[Any, ...], sql: str) -> bool:
+    def _write(self, connection: Connection, row: table.Row, sql: str) -> bool:
         name, cost = row[0], row[5]
         if cost > self.max_bytes:
             self._count("refusals")
@@ -341,16 +349,16 @@ class DiskCache(LocalCache):
         self._make_room(connection)
         return written
 
-    def _remove(self, key: Any) -> bool:
+    def _remove(self, key: Hashable) -> bool:
         name = self._name(key)
         self._used.pop(name, None)
         return self._remove_or_discard("delete from entries where key = ?", (name,)) > 0
 
-    def _remove_all(self, sql: str, arguments: tuple[Any, ...]) -> int:
+    def _remove_all(self, sql: str, arguments: tuple[object, ...]) -> int:
         with self._changing_all():
             return self._remove_or_discard(sql, arguments)
 
-    def _remove_or_discard(self, sql: str, arguments: tuple[Any, ...]) -> int:
+    def _remove_or_discard(self, sql: str, arguments: tuple[object, ...]) -> int:
         """Remove entries; if the disk does not accept even that, remove the file: an outdated entry must not stay."""
         try:
             return self._database.do(table.change(sql, arguments), write=True)
@@ -359,7 +367,7 @@ class DiskCache(LocalCache):
             self._database.discard()
             return entries
 
-    def _discard(self, name: bytes, reason: str, row: tuple[Any, ...]) -> None:
+    def _discard(self, name: bytes, reason: str, row: table.Row) -> None:
         """Remove an unusable entry, unless it was replaced meanwhile."""
         self._count(reason)
         self._used.pop(name, None)
@@ -370,7 +378,7 @@ class DiskCache(LocalCache):
         with contextlib.suppress(CacheError):
             self._database.do(action, write=True)
 
-    def _peek(self, key: Any) -> Any:
+    def _peek(self, key: Hashable) -> object:
         found, _row = self._read(self._name(key))
         return MISSING if found is None else found.value
 

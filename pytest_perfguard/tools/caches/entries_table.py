@@ -29,6 +29,9 @@ create trigger removed after delete on entries begin update totals set entries =
 pragma user_version = {VERSION};
 """
 
+#: The columns of a row, as SQLite takes and returns them.
+Row = tuple[Any, ...]
+
 GET: Final = "select value, crc, expires, used from entries where key = ?"
 INSERT: Final = "insert into entries (key, value, crc, expires, used, cost, tag) values (?, ?, ?, ?, ?, ?, ?)"
 SET: Final = f"""{INSERT} on conflict (key) do update set value = excluded.value, crc = excluded.crc,
@@ -43,7 +46,7 @@ def cost_of(key: bytes, value: bytes) -> int:
     return size if size < PAGE // 4 else -(-size // PAGE) * PAGE
 
 
-def change(sql: str, arguments: tuple[Any, ...]) -> Callable[[Connection], int]:
+def change(sql: str, arguments: tuple[object, ...]) -> Callable[[Connection], int]:
     """Return an action that changes entries and returns their number."""
     return lambda connection: connection.execute(sql, arguments).rowcount
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import partial
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from pytest_perfguard.core.fork import register_at_fork
+from pytest_perfguard.core.shared_lock import in_shared_step
 from pytest_perfguard.tools.caches.invalidation import ReadToken, ReadTracker
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Missing, Release, checked_ttl
 from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
 from pytest_perfguard.tools.caches.sansio import Calls, run, run_async
 from pytest_perfguard.tools.caches.single_flight import AsyncSingleFlight, SingleFlight, ThreadFlight
 
+T = TypeVar("T")
+
 #: Seconds between two checks whether another process has computed the value: the first pause and the longest one.
 FIRST_PAUSE: Final = 0.002
 MAX_PAUSE: Final = 0.05
 
 #: Objects that yield their values once: kept in a cache, they would be empty for the next caller.
-_ONE_SHOT: Final[tuple[type[Any], ...]] = (
+_ONE_SHOT: Final[tuple[type[object], ...]] = (
     GeneratorType, AsyncGeneratorType, map, filter, zip, enumerate, reversed,
     type(iter([])), type(iter(())), type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())),
     type(iter("")), type(reversed([])),
@@ -32,19 +35,19 @@ _ONE_SHOT: Final[tuple[type[Any], ...]] = (
 class Computable(Protocol):
     """The operations of a cache that a computation needs, as generators of calls."""
 
-    def peek(self, key: Any) -> Calls[Any]:
+    def peek(self, key: Hashable) -> Calls[object]:
         """Return the value or MISSING, without counting a hit or a miss."""
 
-    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+    def leasing(self, key: Hashable) -> Calls[Release | Missing | None]:
         """Take the lease of a key: the right to compute it, among all processes that share the cache.
 
         None: another process holds it. MISSING: leases are unavailable at present.
         """
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
+    def store(self, key: Hashable, value: object, ttl: float | None) -> Calls[None]:
         """Keep a value."""
 
-    def removal(self, key: Any) -> Calls[bool]:
+    def removal(self, key: Hashable) -> Calls[bool]:
         """Remove a key and return whether it was there."""
 
 
@@ -53,7 +56,7 @@ class Computation:
 
     __slots__ = ("_cache", "_key", "_log", "_reads", "_release", "_token", "_ttl")
 
-    def __init__(self, cache: Any, key: Any, ttl: float | None) -> None:
+    def __init__(self, cache: Any, key: Hashable, ttl: float | None) -> None:
         self._cache: Computable = cache
         self._reads: ReadTracker = cache._reads
         self._log: RateLimitedLog = cache._not_kept_log
@@ -62,17 +65,20 @@ class Computation:
         self._release: Release = nothing_to_release
         self._token: ReadToken | None = None
 
-    def prepare(self, sleep: Callable[[float], object]) -> Calls[Any]:
-        """Take the lease. Return the value that another process has computed meanwhile, or MISSING."""
+    def prepare(self, sleep: Callable[[float], object]) -> Calls[object]:
+        """Take the lease. Return the value that another process has computed meanwhile, or MISSING.
+
+        A finalizer in the middle of a step takes no lease that another thread or process has: it must not wait.
+        """
         lease, pause = (yield from self._cache.leasing(self._key)), FIRST_PAUSE
-        while lease is None:
+        while lease is None and not in_shared_step():
             yield partial(sleep, pause)
             pause = min(2 * pause, MAX_PAUSE)
             value = yield from self._cache.peek(self._key)
             if value is not MISSING:
                 return value
             lease = yield from self._cache.leasing(self._key)
-        if lease is not MISSING:
+        if lease is not None and lease is not MISSING:
             self._release = lease
         self._token = self._reads.begin(self._key)
         value = yield from self._cache.peek(self._key)
@@ -80,7 +86,7 @@ class Computation:
             yield from self.release()
         return value
 
-    def keep(self, value: Any) -> Calls[None]:
+    def keep(self, value: object) -> Calls[None]:
         """Keep the computed value, unless its key was modified meanwhile, and release the lease."""
         try:
             if self._token is not None:
@@ -127,7 +133,7 @@ def keep_if_valid(token: ReadToken, store: Calls[None], removal: Calls[bool]) ->
 class InvalidatingCache:
     """A cache whose modifications invalidate reads and computations in progress. Base of all caches."""
 
-    _flights: Any
+    _flights: SingleFlight | AsyncSingleFlight
 
     def __init__(self) -> None:
         self._reads = ReadTracker()
@@ -135,7 +141,7 @@ class InvalidatingCache:
         register_at_fork(self)
 
     @contextlib.contextmanager
-    def _changing(self, key: Any) -> Iterator[None]:
+    def _changing(self, key: Hashable) -> Iterator[None]:
         """Mark a key as being modified for the duration of the block."""
         with self._reads.changing(key):
             self._flights.forget(key)
@@ -165,7 +171,7 @@ class ThreadComputation(Computation):
 
     __slots__ = ("_flight", "_flights", "value")
 
-    def __init__(self, cache: ComputingCache, key: Any, ttl: float | None) -> None:
+    def __init__(self, cache: ComputingCache, key: Hashable, ttl: float | None) -> None:
         super().__init__(cache, key, ttl)
         self._flights: SingleFlight = cache._flights
         self._flight: ThreadFlight
@@ -194,7 +200,7 @@ class ThreadComputation(Computation):
         self._flights.finish(flight, self.value)
         return False
 
-    def finish(self, value: Any) -> Any:
+    def finish(self, value: T) -> T:
         """Keep the value, pass it to waiting threads, and return it.
 
         Raises
@@ -226,15 +232,15 @@ class ComputingCache(InvalidatingCache):
         super().__init__()
         self._flights: SingleFlight = SingleFlight()
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value, or `default`."""
         raise NotImplementedError
 
-    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+    def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order."""
         return [self.get(key, default) for key in keys]
 
-    def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
+    def get_or_compute(self, key: Hashable, function: Callable[[], T], ttl: float | None = DEFAULT) -> T:
         """Return the value of a key, or the result of `function()`, which is then kept for `ttl` seconds.
 
         Concurrent callers of one key share one call: threads of this process, and other processes that share a level of the
@@ -248,13 +254,14 @@ class ComputingCache(InvalidatingCache):
         TypeError
             if the result must be awaited, or can be iterated only once, such as a generator.
         """
-        value = self.get(key, MISSING)
-        if value is not MISSING:
-            return value
+        found: T | Missing = self.get(key, MISSING)
+        if found is not MISSING:
+            return found
         checked_ttl(ttl, None)
         computation = ThreadComputation(self, key, ttl)
         if not computation.begin():
-            return computation.value
+            theirs: T = computation.value
+            return theirs
         try:
             value = function()
         except BaseException as error:
@@ -270,15 +277,15 @@ class AsyncComputingCache(InvalidatingCache):
         super().__init__()
         self._flights: AsyncSingleFlight = AsyncSingleFlight()
 
-    async def get(self, key: Any, default: Any = None) -> Any:
+    async def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value, or `default`."""
         raise NotImplementedError
 
-    async def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+    async def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order."""
         return [await self.get(key, default) for key in keys]
 
-    async def get_or_compute(self, key: Any, function: Callable[[], Any], ttl: float | None = DEFAULT) -> Any:
+    async def get_or_compute(self, key: Hashable, function: Callable[[], object], ttl: float | None = DEFAULT) -> Any:
         """Return the value of a key, or the result of `function()`, awaited, which is then kept for `ttl` seconds.
 
         Concurrent callers of one key share one call: tasks of this event loop, and other processes that share a level of the
@@ -291,7 +298,7 @@ class AsyncComputingCache(InvalidatingCache):
         checked_ttl(ttl, None)
         return await self._flights.run(key, partial(self._computed, key, function, ttl))
 
-    async def _computed(self, key: Any, function: Callable[[], Any], ttl: float | None) -> Any:
+    async def _computed(self, key: Hashable, function: Callable[[], object], ttl: float | None) -> object:
         import asyncio
 
         computation = Computation(self, key, ttl)
@@ -313,7 +320,7 @@ class AsyncComputingCache(InvalidatingCache):
         return value
 
 
-def refuse_unkeepable(value: Any) -> None:
+def refuse_unkeepable(value: object) -> None:
     """Raise TypeError for a result that must be awaited, or that only one caller could use."""
     if isinstance(value, _ONE_SHOT):
         raise TypeError(f"the result {value!r} can be iterated only once: return a list or a tuple")
@@ -329,40 +336,40 @@ class LocalCache(ComputingCache):
     blocking: bool
     """Whether operations wait for a disk or the like."""
 
-    def delete(self, key: Any) -> bool:
+    def delete(self, key: Hashable) -> bool:
         """Remove a key and return whether it was there."""
         raise NotImplementedError
 
-    def peek(self, key: Any) -> Calls[Any]:
+    def peek(self, key: Hashable) -> Calls[object]:
         """Return the value or MISSING, without counting a hit or a miss."""
         value = yield partial(self._peek, key)
         return value
 
-    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+    def leasing(self, key: Hashable) -> Calls[Release | Missing | None]:
         """Take the lease of a key."""
         release: Release | Missing | None = yield partial(self.lease, key)
         return release
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
+    def store(self, key: Hashable, value: object, ttl: float | None) -> Calls[None]:
         """Keep a value."""
         yield partial(self._store, key, value, ttl)
 
-    def removal(self, key: Any) -> Calls[bool]:
+    def removal(self, key: Hashable) -> Calls[bool]:
         """Remove a key and return whether it was there."""
         removed: bool = yield partial(self._remove, key)
         return removed
 
-    def lease(self, key: Any) -> Release | None:
+    def lease(self, key: Hashable) -> Release | None:
         """Take the right to compute a key among all processes. Return its release function, or None if it is taken."""
         return nothing_to_release
 
-    def _peek(self, key: Any) -> Any:
+    def _peek(self, key: Hashable) -> object:
         raise NotImplementedError
 
-    def _store(self, key: Any, value: Any, ttl: float | None) -> object:
+    def _store(self, key: Hashable, value: object, ttl: float | None) -> object:
         raise NotImplementedError
 
-    def _remove(self, key: Any) -> bool:
+    def _remove(self, key: Hashable) -> bool:
         raise NotImplementedError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Hashable
 from types import NoneType
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ _LITERAL: Final = b"\0"
 _SCALARS: Final = frozenset({str, bytes, int, bool, NoneType})
 
 
-def encode_key(key: Any, cache: str) -> bytes:
+def encode_key(key: Hashable, cache: str) -> bytes:
     """Return a key as bytes. Keys of different types are different keys: 1, 1.0, True and "1".
 
     Raises
@@ -43,7 +44,7 @@ def decode_key(name: bytes) -> Any:
     return name.decode(errors="surrogatepass")
 
 
-def _literal(key: Any) -> bytes:
+def _literal(key: Hashable) -> bytes:
     return _LITERAL + repr(key).encode(errors="surrogatepass")
 
 

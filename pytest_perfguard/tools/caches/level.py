@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
@@ -24,10 +24,10 @@ DEFAULT: Final = -math.inf
 class Level(Protocol):
     """A level of a `MultiLevelCache`: any object with these methods; for `AsyncMultiLevelCache` also coroutine methods."""
 
-    def get(self, key: str, default: Any = None, /) -> Any:
+    def get(self, key: str, default: object = None, /) -> Any:
         """Return the value, or `default`."""
 
-    def set(self, key: str, value: Any, ttl: float | None = None, /) -> object:
+    def set(self, key: str, value: object, ttl: float | None = None, /) -> object:
         """Keep a value for `ttl` seconds; None: without a limit."""
 
     def delete(self, key: str, /) -> object:
@@ -44,6 +44,9 @@ class CachedValue(NamedTuple):
     ttl: float | None
     """Seconds; None: the value never expires."""
 
+
+#: Returns the key of a call from its arguments.
+MakeKey = Callable[..., Hashable]
 
 #: Releases a lease: the right to compute a key.
 Release = Callable[[], object]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
 from pytest_perfguard.tools.caches.sansio import Calls
 
 #: Returns the function to call for a method of a level: the method itself, or one that runs it in a thread.
-Adapter = Callable[[Any, Callable[..., Any]], Callable[..., Any]]
+Method = Callable[..., Any]
+Adapter = Callable[[object, Method], Method]
 
 
 class LevelSlot:
@@ -31,7 +32,7 @@ class LevelSlot:
         self.quick_hits = AtomicCounter()
         self._log = RateLimitedLog()
 
-    def call(self, method: str, *arguments: Any, otherwise: Any = None) -> Calls[Any]:
+    def call(self, method: str, *arguments: object, otherwise: object = None) -> Calls[Any]:
         """Return the result of a method of the level, or `otherwise` if it fails."""
         try:
             result = yield partial(self._adapter(getattr(self.level, method)), *arguments)
@@ -41,7 +42,7 @@ class LevelSlot:
             return otherwise
         return result
 
-    def find(self, key: Any) -> Calls[CachedValue | None]:
+    def find(self, key: Hashable) -> Calls[CachedValue | None]:
         """Return the value, with its remaining time to live if the level reports it."""
         if hasattr(self.level, "lookup"):
             found: CachedValue | None = yield from self.call("lookup", key)
@@ -49,13 +50,13 @@ class LevelSlot:
         value = yield from self.call("get", key, MISSING, otherwise=MISSING)
         return None if value is MISSING else CachedValue(value, DEFAULT)
 
-    def put(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
+    def put(self, key: Hashable, value: object, ttl: float | None) -> Calls[None]:
         """Keep a value. If that fails, remove the older one."""
         set_ = self.call("set", key, value, *(() if ttl == DEFAULT else (ttl,)), otherwise=MISSING)
         if (yield from set_) is MISSING:
             yield from self.call("delete", key)
 
-    def put_found(self, key: Any, found: CachedValue) -> Calls[None]:
+    def put_found(self, key: Hashable, found: CachedValue) -> Calls[None]:
         """Keep a value of a slower level for its remaining time, but not longer than this level keeps values."""
         own, left = getattr(self.level, "ttl", None), found.ttl
         if left is None or (own is not None and own < left):
@@ -76,7 +77,7 @@ class LevelSlot:
         return replace(base, hits=hits, misses=self.misses, errors=base.errors + self.errors)
 
 
-def level_name(level: Any, known: set[str]) -> str:
+def level_name(level: object, known: set[str]) -> str:
     """Return the name of a level: memory, disk, redis, or its class; memory2 for the second of a kind."""
     kind = type(level).__name__.removeprefix("Async").removesuffix("Cache").lower() or "level"
     number, name = 1, kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -26,7 +26,7 @@ from pytest_perfguard.tools.caches.level import (
     checked_ttl,
     hit_rate,
 )
-from pytest_perfguard.tools.caches.level_slot import Adapter, LevelSlot, level_name
+from pytest_perfguard.tools.caches.level_slot import Adapter, LevelSlot, Method, level_name
 from pytest_perfguard.tools.caches.memory import MemoryCache
 from pytest_perfguard.tools.caches.sansio import Calls, run, run_async
 
@@ -58,7 +58,7 @@ class CacheStats:
 class MultiLevelBase(InvalidatingCache):
     """The operations of a cache of several levels, as generators of calls."""
 
-    def __init__(self, levels: Iterable[Any], adapter: Adapter) -> None:
+    def __init__(self, levels: Iterable[object], adapter: Adapter) -> None:
         super().__init__()
         self._adapter = adapter
         self._lock = SHARED_LOCK
@@ -70,11 +70,11 @@ class MultiLevelBase(InvalidatingCache):
             raise ValueError("a cache needs at least one level")
 
     @property
-    def levels(self) -> tuple[Any, ...]:
+    def levels(self) -> tuple[object, ...]:
         """The levels, the fastest first."""
         return tuple(slot.level for slot in self._slots)
 
-    def add_level(self, level: Any, position: int | None = None) -> str:
+    def add_level(self, level: object, position: int | None = None) -> str:
         """Add a level before the one at `position` (0: as the fastest), by default as the slowest. Return its name.
 
         Values that the other levels have reach a faster level when they are read.
@@ -145,7 +145,7 @@ class MultiLevelBase(InvalidatingCache):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {' '.join(slot.name for slot in self._slots)}>"
 
-    def reading(self, key: Any, first: int = 0) -> Calls[Any]:
+    def reading(self, key: Hashable, first: int = 0) -> Calls[object]:
         """Read one level after the other, from `first` on. Copy a value to the faster levels. Return it, or MISSING."""
         with self._lock:
             for slot in self._slots[:first]:
@@ -153,12 +153,12 @@ class MultiLevelBase(InvalidatingCache):
         value = yield from self._through(key, first, count=True)
         return value
 
-    def peek(self, key: Any) -> Calls[Any]:
+    def peek(self, key: Hashable) -> Calls[object]:
         """Return the value or MISSING, without counting a hit or a miss."""
         value = yield from self._through(key, 0, count=False)
         return value
 
-    def _through(self, key: Any, first: int, count: bool) -> Calls[Any]:
+    def _through(self, key: Hashable, first: int, count: bool) -> Calls[object]:
         slots = self._slots
         with self._reads.reading(key) as token:
             for number, slot in enumerate(slots[first:], first):
@@ -176,12 +176,12 @@ class MultiLevelBase(InvalidatingCache):
                 self._misses += 1
         return MISSING
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
+    def store(self, key: Hashable, value: object, ttl: float | None) -> Calls[None]:
         """Keep a value on all levels."""
         for slot in self._slots:
             yield from slot.put(key, value, ttl)
 
-    def removal(self, key: Any) -> Calls[bool]:
+    def removal(self, key: Hashable) -> Calls[bool]:
         """Remove a key from all levels, the slowest first, so that no faster level copies it again."""
         removed = False
         for slot in reversed(self._slots):
@@ -194,7 +194,7 @@ class MultiLevelBase(InvalidatingCache):
         for slot in reversed(self._slots):
             yield from slot.call("clear")
 
-    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+    def leasing(self, key: Hashable) -> Calls[Release | Missing | None]:
         """Take the lease of a key at the slowest level, which most processes share; at the next one if that fails."""
         for slot in reversed(self._slots):
             if hasattr(slot.level, "lease"):
@@ -228,11 +228,11 @@ class MultiLevelCache(MultiLevelBase, ComputingCache):
     """
 
     def __init__(
-        self, levels: Iterable[Any] | None = None, *, folder: Folder | None = None, redis_url: str | None = None
+        self, levels: Iterable[object] | None = None, *, folder: Folder | None = None, redis_url: str | None = None
     ) -> None:
         super().__init__(_levels(levels, folder, redis_url, asynchronous=False), _direct)
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value of the fastest level that has it, or `default`."""
         if self._quick is None:
             value = run(self.reading(key))
@@ -245,13 +245,13 @@ class MultiLevelCache(MultiLevelBase, ComputingCache):
             value = run(self.reading(key, first=1))
         return default if value is MISSING else value
 
-    def set(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> None:
+    def set(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> None:
         """Keep a value on all levels for `ttl` seconds; None: without a limit; by default as long as each level keeps values."""
         checked_ttl(ttl, None)
         with self._changing(key):
             run(self.store(key, value, ttl))
 
-    def delete(self, key: Any) -> bool:
+    def delete(self, key: Hashable) -> bool:
         """Remove a key from all levels and return whether any had it."""
         with self._changing(key):
             return run(self.removal(key))
@@ -261,7 +261,7 @@ class MultiLevelCache(MultiLevelBase, ComputingCache):
         with self._changing_all():
             run(self.clearing())
 
-    def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
+    def multi_set(self, pairs: Iterable[tuple[Hashable, object]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""
         for key, value in pairs:
             self.set(key, value, ttl)
@@ -281,7 +281,7 @@ class AsyncMultiLevelCache(MultiLevelBase, AsyncComputingCache):
     """
 
     def __init__(
-        self, levels: Iterable[Any] | None = None, *, folder: Folder | None = None, redis_url: str | None = None
+        self, levels: Iterable[object] | None = None, *, folder: Folder | None = None, redis_url: str | None = None
     ) -> None:
         super().__init__(_levels(levels, folder, redis_url, asynchronous=True), _in_thread)
 
@@ -290,7 +290,7 @@ class AsyncMultiLevelCache(MultiLevelBase, AsyncComputingCache):
         """Return a cache for tasks over the levels of a cache for threads."""
         return cls(cache.levels)
 
-    async def get(self, key: Any, default: Any = None) -> Any:
+    async def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value of the fastest level that has it, or `default`."""
         if self._quick is None:
             value = await run_async(self.reading(key))
@@ -303,13 +303,13 @@ class AsyncMultiLevelCache(MultiLevelBase, AsyncComputingCache):
             value = await run_async(self.reading(key, first=1))
         return default if value is MISSING else value
 
-    async def set(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> None:
+    async def set(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> None:
         """Keep a value on all levels for `ttl` seconds; None: without a limit; by default as long as each level keeps values."""
         checked_ttl(ttl, None)
         with self._changing(key):
             await run_async(self.store(key, value, ttl))
 
-    async def delete(self, key: Any) -> bool:
+    async def delete(self, key: Hashable) -> bool:
         """Remove a key from all levels and return whether any had it."""
         with self._changing(key):
             return await run_async(self.removal(key))
@@ -319,7 +319,7 @@ class AsyncMultiLevelCache(MultiLevelBase, AsyncComputingCache):
         with self._changing_all():
             await run_async(self.clearing())
 
-    async def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
+    async def multi_set(self, pairs: Iterable[tuple[Hashable, object]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""
         for key, value in pairs:
             await self.set(key, value, ttl)
@@ -332,13 +332,13 @@ class AsyncMultiLevelCache(MultiLevelBase, AsyncComputingCache):
 
 
 def _levels(
-    levels: Iterable[Any] | None, folder: Folder | None, redis_url: str | None, *, asynchronous: bool
-) -> list[Any]:
+    levels: Iterable[object] | None, folder: Folder | None, redis_url: str | None, *, asynchronous: bool
+) -> list[object]:
     if levels is not None:
         if folder is not None or redis_url is not None:
             raise ValueError("give either the levels, or where they are (folder, redis_url)")
         return list(levels)
-    made: list[Any] = [MemoryCache(ttl=MEMORY_TTL)]
+    made: list[object] = [MemoryCache(ttl=MEMORY_TTL)]
     if folder is not None:
         from pytest_perfguard.tools.caches.disk import DiskCache
 
@@ -350,13 +350,13 @@ def _levels(
     return made
 
 
-def _direct(level: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+def _direct(level: object, method: Method) -> Method:
     if inspect.iscoroutinefunction(method):
         raise TypeError(f"{level!r} is for asyncio: use AsyncMultiLevelCache")
     return method
 
 
-def _in_thread(level: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+def _in_thread(level: object, method: Method) -> Method:
     if inspect.iscoroutinefunction(method) or not getattr(level, "blocking", True):
         return method
     if getattr(method, "__name__", "") == "lease" and isinstance(level, LocalCache):

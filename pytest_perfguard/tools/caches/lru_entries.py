@@ -70,7 +70,7 @@ class CacheEntry:
         self.value = self.key = None
 
 
-def new_entry(key: Hashable, value: Any, expires: float, stamp: int) -> CacheEntry:
+def new_entry(key: Hashable, value: object, expires: float, stamp: int) -> CacheEntry:
     """Return an entry. Not a constructor: a call of a class with `__init__` takes longer."""
     entry = CacheEntry()
     entry.key = key

@@ -58,7 +58,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         self._stamp = itertools.count(1)
         self._written = self._counts["other stamps"].add  # all stamps but these are hits
 
-    def get(self, key: Hashable, default: Any = None) -> Any:
+    def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value of a key that was set and has not expired, or `default`."""
         entry = self._find(key)
         if entry is not None:
@@ -87,7 +87,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         entry.stamp = next(self._stamp)
         return CachedValue(value, left if math.isfinite(left) else None)
 
-    def set(self, key: Hashable, value: Any, ttl: float | None = DEFAULT) -> None:
+    def set(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> None:
         """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values."""
         self._store(key, value, ttl)
         if self._tokens:
@@ -114,12 +114,12 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
     free_memory = clear
     relieve = clear  # the former name
 
-    def multi_set(self, pairs: Iterable[tuple[Hashable, Any]], ttl: float | None = DEFAULT) -> None:
+    def multi_set(self, pairs: Iterable[tuple[Hashable, object]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value."""
         for key, value in pairs:
             self.set(key, value, ttl)
 
-    def add(self, key: Hashable, value: Any, ttl: float | None = DEFAULT) -> bool:
+    def add(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> bool:
         """Set a value only if the key has none, and return whether it was set."""
         with self._lock:
             if key in self:
@@ -179,7 +179,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         """The sum of the weights of all entries."""
         return self._weight if self._getsizeof is not None else float(self._number())
 
-    def getsizeof(self, value: Any) -> float:
+    def getsizeof(self, value: object) -> float:
         """Return the weight of a value: 1, unless the cache was given a function for it."""
         return 1 if self._getsizeof is None else self._getsizeof(value)
 
@@ -190,7 +190,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
     def __missing__(self, key: Hashable) -> Any:
         raise KeyError(key)
 
-    def __setitem__(self, key: Hashable, value: Any) -> None:
+    def __setitem__(self, key: Hashable, value: object) -> None:
         if self._getsizeof is not None and self._getsizeof(value) > self.maxsize:
             raise ValueError(f"the value is too large: it weighs more than maxsize, {self.maxsize:g}")
         self.set(key, value)
@@ -210,7 +210,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
             pairs = [pair for segment in self._segments for pair in items_of(segment)]
         return iter([key for key, entry in pairs if now < entry.expires])
 
-    def pop(self, key: Hashable, default: Any = MISSING) -> Any:
+    def pop(self, key: Hashable, default: object = MISSING) -> Any:
         """Remove a key and return its value, or `default`; raise KeyError if there is neither."""
         value = self._peek(key)
         removed = self.delete(key)
@@ -220,7 +220,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
             return default
         return value
 
-    def setdefault(self, key: Hashable, default: Any = None) -> Any:
+    def setdefault(self, key: Hashable, default: object = None) -> Any:
         """Return the value of a key; set it to `default` if there is none. `__missing__` is not called."""
         value = self.get(key, MISSING)
         if value is MISSING:
@@ -262,14 +262,14 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
 
     # Operations without invalidation
 
-    def _peek(self, key: Hashable) -> Any:
+    def _peek(self, key: Hashable) -> object:
         entry = self._find(key)
         if entry is None:
             return MISSING
         value = entry.value
         return value if self._clock() < entry.expires else MISSING
 
-    def _store(self, key: Hashable, value: Any, ttl: float | None) -> None:
+    def _store(self, key: Hashable, value: object, ttl: float | None) -> None:
         seconds = self._seconds if ttl == DEFAULT else checked_ttl(ttl, None)
         now = self._clock()
         expires = math.inf if seconds is None else now + seconds
@@ -300,7 +300,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         elif old is not None:
             self._limit_checks(len(entries))
 
-    def _replace(self, old: CacheEntry, key: Hashable, value: Any, expires: float, stamp: int) -> bool:
+    def _replace(self, old: CacheEntry, key: Hashable, value: object, expires: float, stamp: int) -> bool:
         """Give an entry a new value, and return whether it is still in its place."""
         old.value, old.expires, old.stamp = value, expires, stamp
         try:

@@ -6,9 +6,9 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from pytest_perfguard.core.errors import MissingExtra
@@ -28,6 +28,13 @@ from pytest_perfguard.tools.caches.level import (
 from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
 from pytest_perfguard.tools.caches.sansio import Calls
 from pytest_perfguard.tools.caches.serializers import JSON, Serializer, encoded
+
+#: A client of redis-py for threads or for asyncio: the methods of both have the same, double types.
+Client: TypeAlias = Any
+#: The package of redis-py for one of the two.
+Package: TypeAlias = Any
+#: The answer of a client, to be awaited with asyncio.
+Answer: TypeAlias = Any
 
 TTL: Final = 3_600.0
 PREFIX: Final = "perfguard:"
@@ -57,7 +64,7 @@ class RedisBase:
         url: str | None = None,
         ttl: float | None = TTL,
         *,
-        client: Any = None,
+        client: Client = None,
         prefix: str = PREFIX,
         serializer: Serializer = JSON,
         timeout: float = TIMEOUT,
@@ -75,7 +82,7 @@ class RedisBase:
         self._timeout = timeout
         self._lease = lease
         self._clock = clock
-        self._made: Any = None
+        self._made: Client = None
         self._breaker = CircuitBreaker()
         self._lock = SHARED_LOCK
         self._counts = dict.fromkeys(("hits", "misses", "refusals", "corrupt", "errors"), 0)
@@ -98,24 +105,24 @@ class RedisBase:
         place = urlsplit(self._url or "")
         return f"<{type(self).__name__} {place.hostname or ''}{place.path}>"  # without the password in the url
 
-    def looking_up(self, key: Any) -> Calls[CachedValue | None]:
+    def looking_up(self, key: Hashable) -> Calls[CachedValue | None]:
         """Return the value and its remaining time, and count a hit or a miss."""
         found = yield from self._found(self._name(key))
         self._count("misses" if found is None else "hits")
         return found
 
-    def looking_up_many(self, keys: list[Any]) -> Calls[list[Any]]:
+    def looking_up_many(self, keys: list[Hashable]) -> Calls[list[object]]:
         """Return the values of several keys, MISSING for those without one."""
         names = [self._name(key) for key in keys]
         answers = yield from self._request(lambda client: client.mget(names), None) if names else _nothing()
-        values: list[Any] = []
+        values: list[object] = []
         for name, data in zip(names, answers or [None] * len(names), strict=True):
             found = None if data is None else (yield from self._decoded(name, data, _NO_LIMIT))
             self._count("misses" if found is None else "hits")
             values.append(MISSING if found is None else found.value)
         return values
 
-    def store(self, key: Any, value: Any, ttl: float | None) -> Calls[None]:
+    def store(self, key: Hashable, value: object, ttl: float | None) -> Calls[None]:
         """Keep a value. If the server refuses it, such as for want of memory, remove the older one."""
         name, milliseconds = self._name(key), self._milliseconds(ttl)
         data = encoded(self._serializer, value, repr(self))
@@ -124,7 +131,7 @@ class RedisBase:
             self._count("refusals")
             yield from self._request(lambda client: client.delete(name), None)
 
-    def storing_many(self, pairs: list[tuple[Any, Any]], ttl: float | None) -> Calls[None]:
+    def storing_many(self, pairs: list[tuple[Hashable, object]], ttl: float | None) -> Calls[None]:
         """Keep several values in one request."""
         milliseconds = self._milliseconds(ttl)
         data = [(self._name(key), encoded(self._serializer, value, repr(self))) for key, value in pairs]
@@ -134,14 +141,14 @@ class RedisBase:
             names = [name for name, _value in data]
             yield from self._request(lambda client: client.delete(*names), None)
 
-    def adding(self, key: Any, value: Any, ttl: float | None) -> Calls[bool]:
+    def adding(self, key: Hashable, value: object, ttl: float | None) -> Calls[bool]:
         """Keep a value only if the key has none, and return whether it was kept."""
         name, milliseconds = self._name(key), self._milliseconds(ttl)
         data = encoded(self._serializer, value, repr(self))
         kept = yield from self._request(lambda client: client.set(name, data, px=milliseconds, nx=True), None)
         return kept is not MISSING and bool(kept)
 
-    def incrementing(self, key: Any, delta: int) -> Calls[int | None]:
+    def incrementing(self, key: Hashable, delta: int) -> Calls[int | None]:
         """Add to a whole number on the server."""
         if self._serializer is not JSON:
             raise CacheValueError(
@@ -151,7 +158,7 @@ class RedisBase:
         total = yield from self._request(partial(_increment, name, delta, milliseconds), None)
         return None if total is None or total is MISSING else int(total)
 
-    def removal(self, key: Any) -> Calls[bool]:
+    def removal(self, key: Hashable) -> Calls[bool]:
         """Remove a key and return whether it was there."""
         name = self._name(key)
         removed = yield from self._request(lambda client: client.delete(name), 0)
@@ -170,12 +177,12 @@ class RedisBase:
                 yield from self._request(partial(_unlink, names), None)
             cursor = cursor or None
 
-    def peek(self, key: Any) -> Calls[Any]:
+    def peek(self, key: Hashable) -> Calls[object]:
         """Return the value or MISSING, without counting a hit or a miss."""
         found = yield from self._found(self._name(key))
         return MISSING if found is None else found.value
 
-    def leasing(self, key: Any) -> Calls[Release | Missing | None]:
+    def leasing(self, key: Hashable) -> Calls[Release | Missing | None]:
         """Take the right to compute a key among all processes that use the server. MISSING: the server is away."""
         name, token, lease = self._name(key, _LEASES), uuid.uuid4().hex, max(1, round(self._lease * 1e3))
         release = partial(self._release, name, token)
@@ -193,7 +200,7 @@ class RedisBase:
         """Release a lease, unless it has expired and another process holds it."""
         yield from self._request(lambda client: client.eval(_RELEASE, 1, name, token), None)
 
-    def _request(self, request: Callable[[Any], Any], otherwise: Any) -> Calls[Any]:
+    def _request(self, request: Callable[[Client], object], otherwise: object) -> Calls[Any]:
         """Return the server's answer, `otherwise` if it does not answer, MISSING if it refuses the request."""
         if not self._breaker.allows(self._clock()):
             self._count("errors")
@@ -238,22 +245,22 @@ class RedisBase:
         seconds = checked_ttl(ttl, self.ttl)
         return None if seconds is None or seconds > MAX_TTL else max(1, round(seconds * 1e3))
 
-    def _client(self) -> Any:
+    def _client(self) -> Client:
         raise NotImplementedError
 
-    def _new_client(self, package: Any) -> Any:
+    def _new_client(self, package: Package) -> Client:
         limits = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         return package.Redis.from_url(self._url, **limits)
 
-    def _release(self, name: bytes, token: str) -> Any:
+    def _release(self, name: bytes, token: str) -> Answer:
         """Release a lease."""
         raise NotImplementedError
 
-    def _release_later(self, release: Callable[[], Any]) -> None:
+    def _release_later(self, release: Callable[[], Answer]) -> None:
         """Release a lease without waiting for it."""
         raise NotImplementedError
 
-    def _name(self, key: Any, kind: bytes = _VALUES) -> bytes:
+    def _name(self, key: Hashable, kind: bytes = _VALUES) -> bytes:
         return self._prefix + kind + encode_key(key, repr(self))
 
     def _count(self, name: str) -> None:
@@ -261,7 +268,7 @@ class RedisBase:
             self._counts[name] += 1
 
 
-def redis_package(asynchronous: bool = False) -> Any:
+def redis_package(asynchronous: bool = False) -> Package:
     """Return redis-py, or its part for asyncio.
 
     Raises
@@ -277,32 +284,32 @@ def redis_package(asynchronous: bool = False) -> Any:
     return redis.asyncio if asynchronous else redis
 
 
-def _get_with_ttl(name: bytes, client: Any) -> Any:
+def _get_with_ttl(name: bytes, client: Client) -> Answer:
     pipeline = client.pipeline(transaction=False)
     pipeline.get(name)
     pipeline.pttl(name)
     return pipeline.execute()
 
 
-def _set_many(data: list[tuple[bytes, bytes]], milliseconds: int | None, client: Any) -> Any:
+def _set_many(data: list[tuple[bytes, bytes]], milliseconds: int | None, client: Client) -> Answer:
     pipeline = client.pipeline(transaction=False)
     for name, value in data:
         pipeline.set(name, value, px=milliseconds)
     return pipeline.execute()
 
 
-def _increment(name: bytes, delta: int, milliseconds: int | None, client: Any) -> Any:
+def _increment(name: bytes, delta: int, milliseconds: int | None, client: Client) -> Answer:
     script = "local n = redis.call('incrby', KEYS[1], ARGV[1]) "
     if milliseconds is not None:
         script += "if redis.call('pttl', KEYS[1]) < 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end "
     return client.eval(script + "return n", 1, name, delta, milliseconds or 0)
 
 
-def _scan(pattern: bytes, cursor: int, client: Any) -> Any:
+def _scan(pattern: bytes, cursor: int, client: Client) -> Answer:
     return client.scan(cursor, match=pattern, count=_BATCH)
 
 
-def _unlink(names: list[bytes], client: Any) -> Any:
+def _unlink(names: list[bytes], client: Client) -> Answer:
     return client.unlink(*names)
 
 

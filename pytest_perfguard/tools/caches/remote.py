@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, CachedValue, Missing, Release
-from pytest_perfguard.tools.caches.redis_operations import RedisBase, redis_package
+from pytest_perfguard.tools.caches.redis_operations import Answer, Client, RedisBase, redis_package
 from pytest_perfguard.tools.caches.sansio import run, run_async
 
+if TYPE_CHECKING:
+    import asyncio
+
 #: Clients for asyncio that were open at a fork. They are kept: to close them would disturb the parent.
-_inherited: Final[list[Any]] = []
+_inherited: Final[list[Client]] = []
 
 
 class RedisCache(RedisBase, ComputingCache):
@@ -47,16 +50,16 @@ class RedisCache(RedisBase, ComputingCache):
 
     blocking = True
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value of a key that was set and has not expired, or `default`."""
         found = run(self.looking_up(key))
         return default if found is None else found.value
 
-    def lookup(self, key: Any) -> CachedValue | None:
+    def lookup(self, key: Hashable) -> CachedValue | None:
         """Return the value and its remaining seconds, or None."""
         return run(self.looking_up(key))
 
-    def set(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> None:
+    def set(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> None:
         """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values.
 
         Raises
@@ -67,21 +70,21 @@ class RedisCache(RedisBase, ComputingCache):
         with self._changing(key):
             run(self.store(key, value, ttl))
 
-    def add(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> bool:
+    def add(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> bool:
         """Set a value only if the key has none, and return whether it was set."""
         with self._changing(key):
             return run(self.adding(key, value, ttl))
 
-    def increment(self, key: Any, delta: int = 1) -> int | None:
+    def increment(self, key: Hashable, delta: int = 1) -> int | None:
         """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
         with self._changing(key):
             return run(self.incrementing(key, delta))
 
-    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+    def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order, with one request."""
         return [default if value is MISSING else value for value in run(self.looking_up_many(list(keys)))]
 
-    def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
+    def multi_set(self, pairs: Iterable[tuple[Hashable, object]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value with one request."""
         given = list(pairs)
         with contextlib.ExitStack() as stack:
@@ -89,7 +92,7 @@ class RedisCache(RedisBase, ComputingCache):
                 stack.enter_context(self._changing(key))
             run(self.storing_many(given, ttl))
 
-    def delete(self, key: Any) -> bool:
+    def delete(self, key: Hashable) -> bool:
         """Remove a key and return whether it was there."""
         with self._changing(key):
             return run(self.removal(key))
@@ -99,7 +102,7 @@ class RedisCache(RedisBase, ComputingCache):
         with self._changing_all():
             run(self.clearing())
 
-    def lease(self, key: Any) -> Release | Missing | None:
+    def lease(self, key: Hashable) -> Release | Missing | None:
         """Take the right to compute a key among all processes that use the server, for the time of the lease.
 
         Return its release function, None if another process holds it, MISSING if the server is away.
@@ -112,7 +115,7 @@ class RedisCache(RedisBase, ComputingCache):
         if made is not None:
             made.close()
 
-    def _client(self) -> Any:
+    def _client(self) -> Client:
         if self._given is not None:
             return self._given
         if self._made is None:
@@ -122,7 +125,7 @@ class RedisCache(RedisBase, ComputingCache):
     def _release(self, name: bytes, token: str) -> None:
         run(self.releasing(name, token))
 
-    def _release_later(self, release: Callable[[], Any]) -> None:
+    def _release_later(self, release: Callable[[], Answer]) -> None:
         with contextlib.suppress(Exception):  # the lease expires in any case
             release()
 
@@ -135,19 +138,19 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._clients: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = weakref.WeakKeyDictionary()
         self._releasing: set[object] = set()
 
-    async def get(self, key: Any, default: Any = None) -> Any:
+    async def get(self, key: Hashable, default: object = None) -> Any:
         """Return the value of a key that was set and has not expired, or `default`."""
         found = await run_async(self.looking_up(key))
         return default if found is None else found.value
 
-    async def lookup(self, key: Any) -> CachedValue | None:
+    async def lookup(self, key: Hashable) -> CachedValue | None:
         """Return the value and its remaining seconds, or None."""
         return await run_async(self.looking_up(key))
 
-    async def set(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> None:
+    async def set(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> None:
         """Keep a value for `ttl` seconds; None: without a limit; by default as long as the cache keeps values.
 
         Raises
@@ -158,22 +161,22 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
         with self._changing(key):
             await run_async(self.store(key, value, ttl))
 
-    async def add(self, key: Any, value: Any, ttl: float | None = DEFAULT) -> bool:
+    async def add(self, key: Hashable, value: object, ttl: float | None = DEFAULT) -> bool:
         """Set a value only if the key has none, and return whether it was set."""
         with self._changing(key):
             return await run_async(self.adding(key, value, ttl))
 
-    async def increment(self, key: Any, delta: int = 1) -> int | None:
+    async def increment(self, key: Hashable, delta: int = 1) -> int | None:
         """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
         with self._changing(key):
             return await run_async(self.incrementing(key, delta))
 
-    async def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+    async def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order, with one request."""
         values = await run_async(self.looking_up_many(list(keys)))
         return [default if value is MISSING else value for value in values]
 
-    async def multi_set(self, pairs: Iterable[tuple[Any, Any]], ttl: float | None = DEFAULT) -> None:
+    async def multi_set(self, pairs: Iterable[tuple[Hashable, object]], ttl: float | None = DEFAULT) -> None:
         """Set several pairs of key and value with one request."""
         given = list(pairs)
         with contextlib.ExitStack() as stack:
@@ -181,7 +184,7 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
                 stack.enter_context(self._changing(key))
             await run_async(self.storing_many(given, ttl))
 
-    async def delete(self, key: Any) -> bool:
+    async def delete(self, key: Hashable) -> bool:
         """Remove a key and return whether it was there."""
         with self._changing(key):
             return await run_async(self.removal(key))
@@ -191,7 +194,7 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
         with self._changing_all():
             await run_async(self.clearing())
 
-    async def lease(self, key: Any) -> Release | Missing | None:
+    async def lease(self, key: Hashable) -> Release | Missing | None:
         """Take the right to compute a key among all processes that use the server, for the time of the lease.
 
         Return its release function, None if another process holds it, MISSING if the server is away.
@@ -214,7 +217,7 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
         self._clients = weakref.WeakKeyDictionary()
         self._releasing = set()
 
-    def _client(self) -> Any:
+    def _client(self) -> Client:
         import asyncio
 
         if self._given is not None:
@@ -233,7 +236,7 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
     async def _release(self, name: bytes, token: str) -> None:
         await run_async(self.releasing(name, token))
 
-    def _release_later(self, release: Callable[[], Any]) -> None:
+    def _release_later(self, release: Callable[[], Answer]) -> None:
         import asyncio
 
         task = asyncio.get_running_loop().create_task(release())

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 #: A generator that yields functions without arguments and is sent their results. It returns T.
-Calls = Generator[Callable[[], Any], Any, T]
+Calls = Generator[Callable[[], object], Any, T]
 
 
 def run(calls: Calls[T]) -> T:

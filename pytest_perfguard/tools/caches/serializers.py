@@ -12,7 +12,7 @@ from pytest_perfguard.core.tool_errors import CacheValueError
 class Serializer(Protocol):
     """Converts values to bytes and back."""
 
-    def dumps(self, value: Any, /) -> bytes | str:
+    def dumps(self, value: object, /) -> bytes | str:
         """Return the value as bytes, or as text that is stored as UTF-8."""
 
     def loads(self, data: bytes, /) -> Any:
@@ -22,7 +22,7 @@ class Serializer(Protocol):
 class JsonSerializer:
     """JSON for values that JSON returns unchanged. A tuple would become a list, and the key 1 of a mapping "1"."""
 
-    def dumps(self, value: Any, /) -> bytes:
+    def dumps(self, value: object, /) -> bytes:
         """Return the value as UTF-8 text.
 
         Raises
@@ -55,7 +55,7 @@ _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _SCALARS: Final = frozenset({str, int, float, bool, NoneType})
 
 
-def encoded(serializer: Serializer, value: Any, cache: str) -> bytes:
+def encoded(serializer: Serializer, value: object, cache: str) -> bytes:
     """Return the value as bytes.
 
     Raises

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pytest_perfguard.core.shared_lock import SHARED_LOCK
+from pytest_perfguard.core.shared_lock import SHARED_LOCK, in_shared_step
 from pytest_perfguard.core.tool_errors import CacheError
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class SingleFlight:
     def join(self, key: Hashable) -> tuple[ThreadFlight, bool]:
         """Return the computation of a key, and whether the caller must make it, and then call `finish` or `set_error`.
 
+        A finalizer in the middle of a step does not wait for another thread: it makes a computation of its own.
+
         Raises
         ------
         CacheError
@@ -108,15 +110,17 @@ class SingleFlight:
         except BaseException:  # raised by the key's __hash__ or __eq__
             own.leave()
             raise
-        if flight is not own:
+        is_own = flight is own or in_shared_step()
+        if not is_own:
             own.leave()
         with SHARED_LOCK:  # of all caches: a computation may wait for one in another cache
             circular = flight is not own and waits_for_itself(flight)
             if own.parent is not None and not circular:
-                own.parent.waits_for = flight
+                own.parent.waits_for = own if is_own else flight
         if circular:
+            own.leave()
             raise circular_wait(flight)
-        return flight, flight is own
+        return (own, True) if is_own else (flight, False)
 
     def wait(self, flight: ThreadFlight) -> Any:
         """Return the result of another thread's computation, or raise its error."""
@@ -175,12 +179,14 @@ class TaskFlight(Flight):
 
     __slots__ = ("task", "waiting")
 
-    def __init__(self, key: Hashable, computation: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, key: Hashable, computation: Coroutine[object, None, object], loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(key)
         self.waiting = 0
         token = CURRENT.set(self)  # the task copies the context
         try:
-            self.task = loop.create_task(computation)
+            self.task: asyncio.Task[Any] = loop.create_task(computation)
         finally:
             CURRENT.reset(token)
 
@@ -191,7 +197,7 @@ class AsyncSingleFlight:
     def __init__(self) -> None:
         self._flights: dict[tuple[asyncio.AbstractEventLoop, Hashable], TaskFlight] = {}
 
-    async def run(self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, key: Hashable, compute: Callable[[], Coroutine[object, None, T]]) -> T:
         """Return the result of `compute()` or raise its error; concurrent callers of the key share one call.
 
         The computation is cancelled when all callers are.
@@ -238,7 +244,7 @@ class AsyncSingleFlight:
             del self._flights[loop, flight.key]
 
     def _started(
-        self, key: Hashable, compute: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop
+        self, key: Hashable, compute: Callable[[], Coroutine[object, None, T]], loop: asyncio.AbstractEventLoop
     ) -> TaskFlight:
         for known in [known for known in self._flights if known[0].is_closed()]:
             with contextlib.suppress(RuntimeError):  # it awaits something at its end, which is impossible by now

@@ -119,13 +119,13 @@ class MemoryManager(Ticking):
         self._lock = SHARED_LOCK
         self._samples: deque[MemorySample] = deque(maxlen=SAMPLES_KEPT)
         self._unwarned = 0
-        self._registered: dict[str, tuple[weakref.ref[Any], Free, asyncio.AbstractEventLoop | None]] = {}
-        self._created: dict[str, Any] = {}
+        self._registered: dict[str, tuple[weakref.ref[object], Free, asyncio.AbstractEventLoop | None]] = {}
+        self._created: dict[str, object] = {}
         self._callbacks: list[Callback] = []
         self._stats = dict.fromkeys(MemoryStats.__dataclass_fields__, 0)
         register_at_fork(self)
 
-    def create_pool(self, name: str, create: Callable[[], Any], **options: Any) -> Any:
+    def create_pool(self, name: str, create: Callable[[], object], **options: Any) -> Any:
         """Return a new `ObjectPool` of this name, an `AsyncObjectPool` for a coroutine function; it is cut under pressure.
 
         The manager keeps the pool until `unregister(name)`; `pools` has all pools that were created.
@@ -266,7 +266,7 @@ def _free_memory(obj: Any) -> object:
     return free()
 
 
-def _run_free(free: Free, obj: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+def _run_free(free: Free, obj: object, loop: asyncio.AbstractEventLoop | None) -> None:
     """Free memory of an object; what belongs to an event loop in the loop in which it was registered."""
     is_async = inspect.iscoroutinefunction(getattr(obj, "acquire", None))
     if is_async and loop is not None and not loop.is_closed() and running_loop() is not loop:

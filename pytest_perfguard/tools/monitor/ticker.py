@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import MethodType, TracebackType
 from typing import Final, TypeVar
 
+from pytest_perfguard.core.event import ReentrantEvent
+
 _Self = TypeVar("_Self", bound="Ticking")
 
 _log = logging.getLogger("perfguard")
@@ -30,7 +32,7 @@ class Ticker:
         self._method = weakref.WeakMethod(method)
         self._interval = interval
         self._name = name
-        self._stopped = threading.Event()
+        self._stopped = ReentrantEvent()
         self._thread: threading.Thread | None = None
         self._current = [self._stopped]
         # The thread would sleep until the end of its interval.
@@ -56,7 +58,7 @@ class Ticker:
     def restart_in_child(self) -> None:
         """Start a thread in a forked child if the parent had one; threads are not copied."""
         had_thread, self._thread = self._thread is not None and not self._stopped.is_set(), None
-        self._stopped = self._current[0] = threading.Event()
+        self._stopped = self._current[0] = ReentrantEvent()
         if had_thread and self._method() is not None:
             self._start()
 
@@ -95,12 +97,12 @@ class Ticking:
         self.stop()
 
 
-def _set_all(events: list[threading.Event]) -> None:
+def _set_all(events: list[ReentrantEvent]) -> None:
     for event in events:
         event.set()
 
 
-def _tick(method: weakref.WeakMethod[Callable[[], object]], interval: float, stopped: threading.Event) -> None:
+def _tick(method: weakref.WeakMethod[Callable[[], object]], interval: float, stopped: ReentrantEvent) -> None:
     while not stopped.wait(interval):
         call = method()
         if call is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -81,8 +82,10 @@ class PoolBase:
         self._lock = threading.RLock()
         self._inside = self._draining = False
         self._deferred: deque[Callable[[], object]] = deque()
+        self._at_work: set[int] = set()
+        """Threads in the middle of a call that others may wait for: it creates, resets, connects or waits itself."""
 
-    def _step(self, call: Callable[..., R], *arguments: Any) -> R:
+    def _step(self, call: Callable[..., R], *arguments: object) -> R:
         """Run one step of the state under the lock.
 
         Raises
@@ -116,6 +119,28 @@ class PoolBase:
             self.name,
             "a finalizer or a signal handler called the pool while its own thread was changing it: it may release and "
             "close then, not acquire",
+        )
+
+    @contextlib.contextmanager
+    def _work(self) -> Iterator[bool]:
+        """Mark this thread as being at work for the pool; yield whether it was before.
+
+        Then a finalizer, or a function of the user that the pool calls, would wait for its own thread.
+        """
+        thread = threading.get_ident()
+        nested = thread in self._at_work
+        self._at_work.add(thread)
+        try:
+            yield nested
+        finally:
+            if not nested:
+                self._at_work.discard(thread)
+
+    def _nested_wait(self) -> PoolTimeout:
+        return PoolTimeout(
+            self.name,
+            "nothing is free, and a finalizer or a function that the pool calls would wait for its own thread: it may "
+            "acquire only what is free at once",
         )
 
     def _deferred_if_nested(self, call: Callable[[], object]) -> bool:

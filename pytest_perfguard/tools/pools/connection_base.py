@@ -132,7 +132,7 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
         raise NotImplementedError
 
     @staticmethod
-    def _calls(configure: Any, check: Any, reset: Any, commit: Any, close: Any) -> dict[str, Any]:
+    def _calls(configure: object, check: object, reset: object, commit: object, close: object) -> dict[str, object]:
         return {"configure": configure, "check": check, "reset": reset, "commit": commit, "close": close}
 
     def stats(self) -> ConnectionPoolStats:
@@ -184,8 +184,10 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
     def _must_check(self, item: PooledItem[C], now: float) -> bool:
         return now - item.idle_since >= self._check_after
 
-    def _received(self, waiter: Waiter[C], start: float, seconds: float | None) -> PooledItem[C]:
-        """Return the item of a borrower that has waited since `start`, for at most `seconds`.
+    def _received(
+        self, waiter: Waiter[C], start: float, seconds: float | None, *, nested: bool = False
+    ) -> PooledItem[C]:
+        """Return the item of a borrower that has waited since `start`, for at most `seconds`; where `nested`, not at all.
 
         Raises
         ------
@@ -193,6 +195,8 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
         """
         self._waits.append(self._clock() - start)
         if self._step(self._state.time_out, waiter):
+            if nested:
+                raise self._nested_wait()
             raise PoolTimeout(self._state.name, self._read(lambda: self._timeout_text(seconds or 0.0)))
         if waiter.item is None:
             raise PoolClosed(self._state.name, "the pool was closed while a connection was waited for")

@@ -227,15 +227,16 @@ class ConnectionPool(ThreadedMaintenance[C]):
         waiter: Waiter[C] = Waiter(gate.release)
         start = self._clock()
         actions = self._step(partial(self._state.request, waiter, start, first=first))
-        try:
-            self._do(actions)
-            if not actions.connect:
-                self._wake.set()  # for the maintenance thread to see when a server is tried again
-            gate.acquire(timeout=lock_timeout(remaining(deadline)))
-        except BaseException:  # Ctrl-C
-            self._returned(self._step(self._state.cancel, waiter, self._clock()))
-            raise
-        return self._received(waiter, start, seconds)
+        with self._work() as nested:
+            try:
+                self._do(actions)
+                if not actions.connect:
+                    self._wake.set()  # for the maintenance thread to see when a server is tried again
+                gate.acquire(timeout=0 if nested else lock_timeout(remaining(deadline)))
+            except BaseException:  # Ctrl-C
+                self._returned(self._step(self._state.cancel, waiter, self._clock()))
+                raise
+        return self._received(waiter, start, seconds, nested=nested)
 
     def _release_slowly(self, connection: C, *, broken: bool) -> None:
         try:
@@ -249,7 +250,8 @@ class ConnectionPool(ThreadedMaintenance[C]):
             raise self._not_lent(connection, error) from None
         fine = False
         try:
-            fine = self._passes(self._reset, connection, "could not be reset")
+            with self._work():
+                fine = self._passes(self._reset, connection, "could not be reset")
         finally:
             self._checkin(item, broken=not fine)
 

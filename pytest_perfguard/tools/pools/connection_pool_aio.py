@@ -127,7 +127,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         self._enter_loop(self.name)
         self._returned(self._step(self._state.close))
         tasks = {*self._connecting, *({self._maintenance} if self._maintenance is not None else set())}
-        tasks.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
+        tasks.discard(cast("asyncio.Task[object]", asyncio.current_task()))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -156,9 +156,9 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
 
     def _renew_tasks(self) -> None:
 
-        self._connecting: set[asyncio.Task[Any]] = set()
-        self._closing: set[asyncio.Task[Any]] = set()
-        self._maintenance: asyncio.Task[Any] | None = None
+        self._connecting: set[asyncio.Task[object]] = set()
+        self._closing: set[asyncio.Task[object]] = set()
+        self._maintenance: asyncio.Task[object] | None = None
         self._wake: asyncio.Event | None = None
         self._watchers: set[asyncio.Future[None]] = set()
         """Futures of the calls that wait for a change: a new connection, or one that came back."""
@@ -300,7 +300,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         for item in actions.close:
             self._in_background(self._end(item), self._closing)
 
-    def _in_background(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[Any]]) -> None:
+    def _in_background(self, work: Coroutine[object, None, None], tasks: set[asyncio.Task[object]]) -> None:
         import asyncio
 
         task = asyncio.ensure_future(work)

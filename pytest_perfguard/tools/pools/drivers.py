@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.tools.pools.connection_pool import ConnectionPool
@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     import redis
 
 C = TypeVar("C")
+
+
+class _Cursor(Protocol):
+    """A cursor of Python's DB-API."""
+
+    def execute(self, query: str, /) -> object: ...
+    def fetchall(self) -> object: ...
+    def close(self) -> object: ...
+
+
+class _Connection(Protocol):
+    """A connection of Python's DB-API."""
+
+    def cursor(self) -> _Cursor: ...
+    def commit(self) -> object: ...
+    def rollback(self) -> object: ...
 
 
 def dbapi_pool(connect: Callable[[], C], **options: Any) -> ConnectionPool[C]:
@@ -86,7 +102,7 @@ def _with_limit(driver: Any, conninfo: str) -> str:
     return made
 
 
-def _select_1(connection: Any) -> None:
+def _select_1(connection: _Connection) -> None:
     connection.rollback()  # an error leaves a transaction in which nothing works
     cursor = connection.cursor()
     try:
@@ -97,24 +113,24 @@ def _select_1(connection: Any) -> None:
     connection.rollback()
 
 
-def _ping(connection: Any) -> None:
+def _ping(connection: psycopg.Connection[object]) -> None:
     """Query the server outside of a transaction that an error may have left, and leave none open."""
     connection.rollback()
     connection.execute("select 1")
     connection.rollback()
 
 
-async def _ping_async(connection: Any) -> None:
+async def _ping_async(connection: psycopg.AsyncConnection[object]) -> None:
     await connection.rollback()
     await connection.execute("select 1")
     await connection.rollback()
 
 
-def _rollback(connection: Any) -> object:
+def _rollback(connection: _Connection) -> object:
     return connection.rollback()
 
 
-def _commit(connection: Any) -> None:
+def _commit(connection: _Connection) -> None:
     """Commit, unless the block itself has closed the connection."""
     if _closed_by_the_block(connection):
         return
@@ -125,15 +141,15 @@ def _commit(connection: Any) -> None:
             raise
 
 
-async def _commit_async(connection: Any) -> None:
+async def _commit_async(connection: psycopg.AsyncConnection[object]) -> None:
     if not _closed_by_the_block(connection):
         await connection.commit()
 
 
-def _closed_by_the_block(connection: Any) -> bool:
+def _closed_by_the_block(connection: object) -> bool:
     """Return whether a connection was closed in order: one that broke has lost its transaction, which must be an error."""
     return bool(getattr(connection, "closed", False)) and not getattr(connection, "broken", False)
 
 
-def _redis_ping(client: Any) -> object:
+def _redis_ping(client: redis.Redis) -> object:
     return client.ping()

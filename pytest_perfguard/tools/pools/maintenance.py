@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+from pytest_perfguard.core.event import ReentrantEvent
 from pytest_perfguard.tools.pools.base import end_all, wait_limit
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
 from pytest_perfguard.tools.pools.items import Actions, PooledItem
@@ -57,7 +58,7 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
                 self._check_idle(self._check, item)
 
     def _renew_threads(self) -> None:
-        self._wake = threading.Event()
+        self._wake = ReentrantEvent()
         self._changed = threading.Condition()
         """Notified when a connection was made or came back by the slow path, and when the pool is closed."""
         self._watching = False
@@ -129,6 +130,10 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         self._notify()
 
     def _new_connection(self, target: str) -> C:
+        with self._work():
+            return self._configured(target)
+
+    def _configured(self, target: str) -> C:
         connection = cast("Callable[[], C]", self._connects[target])()
         if self._configure is not None:
             try:
@@ -157,6 +162,10 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
 
     def _maintain(self) -> float | None:
         """Do what is due; return the seconds until more is, or None where the pool is closed."""
+        with self._work():
+            return self._do_what_is_due()
+
+    def _do_what_is_due(self) -> float | None:
         now = self._clock()
         if self._state.closed:
             return None
@@ -177,7 +186,7 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
             self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=not passed)))
 
 
-def _maintain(reference: weakref.ref[ThreadedMaintenance[Any]], wake: threading.Event) -> None:
+def _maintain(reference: weakref.ref[ThreadedMaintenance[Any]], wake: ReentrantEvent) -> None:
     while (pool := reference()) is not None:
         seconds = pool._maintain()
         if seconds is None:

@@ -207,21 +207,25 @@ class ObjectPool(ObjectPoolBase[T]):
         gate = threading.Lock()
         gate.acquire()
         waiter: Waiter[T] = Waiter(gate.release)
-        self._step(self._state.request, waiter)
-        try:
-            served = gate.acquire(timeout=lock_timeout(seconds))
-        except BaseException:  # Ctrl-C
-            dropped = self._step(self._state.cancel, waiter)
-            if dropped is not None:
-                self._end(dropped)
-            raise
-        if not served and self._step(self._state.time_out, waiter):
-            raise PoolTimeout(self._state.name, self._read(lambda: self._state.timeout_text(seconds or 0.0)))
-        if waiter.may_create:
-            return self._made(waiter)
+        with self._work() as nested:
+            self._step(self._state.request, waiter)
+            try:
+                served = gate.acquire(timeout=0 if nested else lock_timeout(seconds))
+            except BaseException:  # Ctrl-C
+                dropped = self._step(self._state.cancel, waiter)
+                if dropped is not None:
+                    self._end(dropped)
+                raise
+            if not served and self._step(self._state.time_out, waiter):
+                raise self._nested_wait() if nested else self._timed_out(seconds)
+            if waiter.may_create:
+                return self._made(waiter)
         if waiter.item is None:
             raise PoolClosed(self._state.name, "the pool was closed while it was waited for")
         return waiter.item
+
+    def _timed_out(self, seconds: float | None) -> PoolTimeout:
+        return PoolTimeout(self._state.name, self._read(lambda: self._state.timeout_text(seconds or 0.0)))
 
     def _made(self, waiter: Waiter[T]) -> PooledItem[T]:
         try:
@@ -245,7 +249,8 @@ class ObjectPool(ObjectPoolBase[T]):
                 return
             raise self._not_lent(obj, error) from None
         try:
-            reset(obj)
+            with self._work():
+                reset(obj)
         except BaseException as error:
             self._step(self._state.discard, item)
             self._end(item)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import wait_limit
@@ -49,8 +49,8 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
         )  # fmt: skip
         self._bind()
         self._missing = self._initial
-        self._creating: set[asyncio.Task[Any]] = set()
-        self._ending: set[asyncio.Task[Any]] = set()
+        self._creating: set[asyncio.Task[object]] = set()
+        self._ending: set[asyncio.Task[object]] = set()
 
     def begin_anew(self) -> None:
         """Forget all objects without closing them, in a forked child: they belong to the parent process."""
@@ -260,7 +260,7 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
     def _timed_out(self, seconds: float | None) -> PoolTimeout:
         return PoolTimeout(self._state.name, self._read(lambda: self._state.timeout_text(seconds or 0.0)))
 
-    def _in_background(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[Any]]) -> None:
+    def _in_background(self, work: Coroutine[object, None, None], tasks: set[asyncio.Task[object]]) -> None:
         import asyncio
 
         task = asyncio.ensure_future(work)
@@ -294,7 +294,7 @@ class AsyncObjectPool(ObjectPoolBase[T], LoopBound):
                     raise error
 
     @staticmethod
-    async def _caught(work: Coroutine[Any, Any, None]) -> BaseException | None:
+    async def _caught(work: Coroutine[object, None, None]) -> BaseException | None:
         try:
             await work
         except BaseException as error:
@@ -330,7 +330,7 @@ class Destroyed:
         self.number = number
         self._done = done
 
-    def __await__(self) -> Generator[Any, None, int]:
+    def __await__(self) -> Generator[object, None, int]:
         if self._done is not None:
             yield from self._done.__await__()
         return self.number

@@ -237,7 +237,7 @@ class LazyModule(ModuleType):
             raise AttributeError(f"the stand-in for a module has no attribute {name!r}")
         return getattr(object.__getattribute__(self, "_perfguard_load")(), name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         setattr(self._perfguard_load(), name, value)
 
     def __delattr__(self, name: str) -> None:

@@ -16,13 +16,13 @@ from pytest_perfguard.tools.startup.report import Outcome, StartupReport, StepRe
 if TYPE_CHECKING:
     import asyncio
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class Timers(Protocol):
     """A `PerformanceMonitor`."""
 
-    def timer(self, name: str, /, **labels: str) -> AbstractContextManager[Any]:
+    def timer(self, name: str, /, **labels: str) -> AbstractContextManager[object]:
         """Times a block."""
 
 
@@ -61,7 +61,7 @@ class StartupSequence:
         self._clock = clock
         self._steps: dict[str, StartupStep] = {}
 
-    def add(self, name: str, action: Callable[..., Any], *, after: Iterable[str] = ()) -> None:
+    def add(self, name: str, action: Callable[..., object], *, after: Iterable[str] = ()) -> None:
         """Add a step."""
         if not isinstance(name, str) or not callable(action):
             raise TypeError(f"a step is a text and a function, not {name!r} and {action!r}")
@@ -151,7 +151,7 @@ class _Run:
         self._clock = sequence._clock
         self.waiting = steps
         self.tasks: dict[asyncio.Task[None], StartupStep] = {}
-        self._results: dict[str, Any] = {}
+        self._results: dict[str, object] = {}
         self._records: list[StepRecord] = []
         self._error: StartupError | None = None
         self.stopping = False
@@ -219,11 +219,11 @@ class _Run:
             self._records.append(StepRecord(step.name, outcome, begin, seconds, error))
             self.complete()
 
-    def _arguments(self, step: StartupStep) -> tuple[Any, ...]:
+    def _arguments(self, step: StartupStep) -> tuple[object, ...]:
         return (dict(self._results),) if step.takes_results else ()
 
 
-def _takes_results(action: Callable[..., Any]) -> bool:
+def _takes_results(action: Callable[..., object]) -> bool:
     """Return whether a function has a positional parameter without a default."""
     try:
         parameters = inspect.signature(action).parameters.values()

@@ -49,7 +49,7 @@ class StreamRun:
         """Return the progress so far."""
         return self.window.progress(self._clock() - self._begun)
 
-    def finished(self, chunk: Chunk, result: Any, error: BaseException | None) -> None:
+    def finished(self, chunk: Chunk, result: object, error: BaseException | None) -> None:
         """Record a processed chunk."""
         self.window.finished(chunk.number, result, error)
         self._report(self.progress())
@@ -64,7 +64,7 @@ class StreamBase:
 
     def __init__(
         self,
-        process: Callable[[Any], Any],
+        process: Callable[[Any], object],
         *,
         chunk_items: int | None = None,
         chunk_bytes: int = CHUNK_BYTES,
@@ -145,7 +145,7 @@ class StreamBase:
                 self.summary = run.summary()
                 self._done = _sum(self._done, self.summary.progress)
 
-    def _delivered(self, run: StreamRun) -> Iterator[Any]:
+    def _delivered(self, run: StreamRun) -> Iterator[object]:
         """Yield the results that are due."""
         for chunk, result, error in run.window.deliverable():
             if error is None:

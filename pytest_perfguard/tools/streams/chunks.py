@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sized
 from typing import Any, Final
 
 from pytest_perfguard.tools.streams.state import Chunk
@@ -14,7 +14,7 @@ from pytest_perfguard.tools.streams.state import Chunk
 _POINTER: Final = 8
 
 
-def size_of(item: Any) -> int:
+def size_of(item: object) -> int:
     """Return the bytes of memory of an item and its reference, without the objects that it refers to."""
     own = item.nbytes if isinstance(item, memoryview) else 0
     return own + sys.getsizeof(item) + _POINTER
@@ -31,7 +31,7 @@ class Chunker:
         self._weight = 0
         self._number = self._first = 0
 
-    def add(self, item: Any) -> list[Chunk]:
+    def add(self, item: object) -> list[Chunk]:
         """Add an item; return the chunks that are full before it, or with it."""
         weight = max(1, self._weigh(item))  # else an endless stream of empty items would never fill a chunk
         full = [self.rest()] if self._items and self._weight + weight > self._chunk_bytes else []
@@ -41,7 +41,7 @@ class Chunker:
             full.append(self.rest())
         return full
 
-    def block(self, block: Any) -> list[Chunk]:
+    def block(self, block: Sized) -> list[Chunk]:
         """Return the chunk of a block that was read from a file; no chunk at its end."""
         if block is None:
             raise BlockingIOError("the file has nothing to read and does not block: give a file in blocking mode")
@@ -96,12 +96,12 @@ async def chunks_async(source: Any, chunker: Chunker, chunk_bytes: int) -> Async
             yield chunk
 
 
-def _opened(source: Any) -> Any:
+def _opened(source: Any) -> object:
     if isinstance(source, str):
         raise TypeError(f"{source!r:.60} is a string: give an open file, or a list of items")
     return io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
 
 
-def _is_text(file: Any) -> bool:
+def _is_text(file: object) -> bool:
     """Return whether a file has text: its items are lines, which a block would split."""
     return hasattr(file, "encoding")

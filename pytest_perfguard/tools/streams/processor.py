@@ -44,7 +44,7 @@ class StreamProcessor(StreamBase):
         seconds, for tests.
     """
 
-    def run(self, source: Any) -> Iterator[Any]:
+    def run(self, source: object) -> Iterator[Any]:
         """Yield the results for a binary or text file, or any iterable.
 
         Raises
@@ -55,7 +55,7 @@ class StreamProcessor(StreamBase):
         with self._begun() as run:
             yield from self._processed(run, source)
 
-    def drain(self, source: Any) -> StreamSummary:
+    def drain(self, source: object) -> StreamSummary:
         """Process the whole stream and drop the results; return the summary.
 
         Raises
@@ -67,7 +67,7 @@ class StreamProcessor(StreamBase):
                 pass
         return run.summary()
 
-    def _processed(self, run: StreamRun, source: Any) -> Iterator[Any]:
+    def _processed(self, run: StreamRun, source: object) -> Iterator[object]:
         from concurrent.futures import ThreadPoolExecutor
 
         executor = ThreadPoolExecutor(self._concurrency, thread_name_prefix="perfguard-stream")
@@ -76,11 +76,13 @@ class StreamProcessor(StreamBase):
         finally:
             executor.shutdown(cancel_futures=True)
 
-    def _results(self, run: StreamRun, source: Iterator[Chunk], submit: Callable[..., Any]) -> Iterator[Any]:
+    def _results(
+        self, run: StreamRun, source: Iterator[Chunk], submit: Callable[..., Future[object]]
+    ) -> Iterator[object]:
         from concurrent.futures import FIRST_COMPLETED, wait
 
         window, more = run.window, True
-        futures: dict[Future[Any], Chunk] = {}
+        futures: dict[Future[object], Chunk] = {}
         waiting: list[Chunk] = []  # a chunk that is too large for the free memory
         while more or futures or waiting:
             reads = more and not waiting and window.may_read(self._chunk_bytes)
@@ -98,6 +100,6 @@ class StreamProcessor(StreamBase):
             yield from self._delivered(run)
 
     @staticmethod
-    def _take(run: StreamRun, future: Future[Any], futures: dict[Future[Any], Chunk]) -> None:
+    def _take(run: StreamRun, future: Future[object], futures: dict[Future[object], Chunk]) -> None:
         error = future.exception()
         run.finished(futures.pop(future), None if error is not None else future.result(), error)

@@ -19,7 +19,7 @@ class AsyncStreamProcessor(StreamBase):
     are those of `StreamProcessor`.
     """
 
-    async def run(self, source: Any) -> AsyncGenerator[Any, None]:
+    async def run(self, source: object) -> AsyncGenerator[Any, None]:
         """Yield the results.
 
         Raises
@@ -33,7 +33,7 @@ class AsyncStreamProcessor(StreamBase):
                     yield result
                     del result
 
-    async def drain(self, source: Any) -> StreamSummary:
+    async def drain(self, source: object) -> StreamSummary:
         """Process the whole stream and drop the results; return the summary.
 
         Raises
@@ -46,7 +46,7 @@ class AsyncStreamProcessor(StreamBase):
                     pass
         return run.summary()
 
-    async def _results(self, run: StreamRun, source: Any) -> AsyncGenerator[Any, None]:
+    async def _results(self, run: StreamRun, source: object) -> AsyncGenerator[object, None]:
         reader = ChunkReader(chunks_async(source, self._chunker(), self._chunk_bytes))
         work = ChunkTasks(self._process, self._concurrency)
         try:
@@ -61,7 +61,7 @@ class AsyncStreamProcessor(StreamBase):
 
     async def _read_and_processed(
         self, run: StreamRun, reader: ChunkReader, work: ChunkTasks
-    ) -> AsyncGenerator[Any, None]:
+    ) -> AsyncGenerator[object, None]:
         import asyncio
 
         window = run.window
@@ -72,8 +72,10 @@ class AsyncStreamProcessor(StreamBase):
                 window.started(reader.waiting)
                 work.begin(reader.take())
                 continue
-            arriving = [reader.arrived] if reader.requested else []
-            await asyncio.wait([*arriving, *work.tasks], return_when=asyncio.FIRST_COMPLETED)
+            awaited: list[asyncio.Future[Any]] = [*work.tasks]
+            if reader.requested:
+                awaited.append(reader.arrived)
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             reader.collect()
             for chunk, result, error in work.finished():
                 run.finished(chunk, result, error)

@@ -23,10 +23,10 @@ class Chunk(NamedTuple):
     """Number of items, or of bytes of a file."""
     weight: int
     """Bytes that count towards the memory limit."""
-    content: Any
+    content: object
 
 
-def process_one(process: Callable[[Any], Any], held: list[Any]) -> Any:
+def process_one(process: Callable[[Any], object], held: list[object]) -> object:
     """Process the only element of a list, and drop it before the result is set.
 
     A thread of an executor keeps its arguments for a moment after their result is set: memory that counts as free would not
@@ -65,7 +65,7 @@ class Window:
         self._max_memory = max_memory
         self._ordered = ordered
         self._running: dict[int, Chunk] = {}
-        self._finished: dict[int, tuple[Chunk, Any, BaseException | None]] = {}
+        self._finished: dict[int, tuple[Chunk, object, BaseException | None]] = {}
         self._next = 0
         self.paused = False
         """Whether reading waits until no chunk is in memory."""
@@ -90,7 +90,7 @@ class Window:
         self._held += chunk.weight
         self._most_held = max(self._most_held, self._held)
 
-    def finished(self, number: int, result: Any, error: BaseException | None) -> None:
+    def finished(self, number: int, result: object, error: BaseException | None) -> None:
         """Record the end of processing a chunk."""
         chunk = self._running.pop(number)
         self._finished[number] = chunk, result, error
@@ -99,7 +99,7 @@ class Window:
         self._bytes += chunk.weight
         self._errors += error is not None
 
-    def deliverable(self) -> Iterator[tuple[Chunk, Any, BaseException | None]]:
+    def deliverable(self) -> Iterator[tuple[Chunk, object, BaseException | None]]:
         """Yield the results that can be delivered; in the order of the stream where `ordered`."""
         while self._finished:
             number = self._next if self._ordered else next(iter(self._finished))

@@ -95,7 +95,7 @@ class ChunkTasks:
         self._process = process
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="perfguard-stream")
         self._in_loop = inspect.iscoroutinefunction(process) or inspect.iscoroutinefunction(type(process).__call__)
-        self.tasks: dict[asyncio.Task[Any], Chunk] = {}
+        self.tasks: dict[asyncio.Task[object], Chunk] = {}
 
     def begin(self, chunk: Chunk) -> None:
         """Process a chunk."""
@@ -104,7 +104,7 @@ class ChunkTasks:
         task = asyncio.get_running_loop().create_task(self._processed(chunk.content))
         self.tasks[task] = chunk._replace(content=None)
 
-    def finished(self) -> Iterator[tuple[Chunk, Any, BaseException | None]]:
+    def finished(self) -> Iterator[tuple[Chunk, object, BaseException | None]]:
         """Yield the chunks that are done, with their results and errors."""
         import asyncio
 
@@ -123,7 +123,7 @@ class ChunkTasks:
             self._executor.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(self._executor.shutdown)
 
-    async def _processed(self, content: Any) -> Any:
+    async def _processed(self, content: object) -> object:
         import asyncio
         from contextvars import copy_context
 

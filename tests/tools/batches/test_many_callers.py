@@ -220,3 +220,25 @@ def test_a_closed_processor_stays_closed_in_a_child():
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_after_the_first_error_the_other_items_are_withdrawn():
+    """Results come in one future for all items: the caller does not wait for those that it would not get."""
+    seen = []
+
+    async def process(items):
+        seen.extend(items)
+        return [ValueError(items[0])] if items[0] == 1 else items
+
+    async def main():
+        batch = AsyncBatchProcessor({"one": process}, max_size=1, max_delay=0)
+        with pytest.raises(ValueError, match="1"):
+            await batch.process_many("one", range(6))
+        kept = await batch.process_many("one", [0, 1, 2], return_exceptions=True)
+        assert [type(result) for result in kept] == [int, ValueError, int]
+        assert await batch.process_many("one", []) == []
+        await batch.close()
+        assert batch.stats().cancelled >= 3
+
+    asyncio.run(main())
+    assert 5 not in seen

@@ -8,7 +8,9 @@ import threading
 
 import pytest
 
-from pytest_perfguard import DiskCache, MemoryCache, MultiLevelCache
+from pytest_perfguard import CacheError, DiskCache, MemoryCache, MultiLevelCache
+from pytest_perfguard.core.shared_lock import SHARED_LOCK
+from pytest_perfguard.tools.caches import database
 
 #: Garbage in cycles, collected at any moment, whose finalizers use the same cache; in several threads.
 PROGRAM = """
@@ -140,8 +142,54 @@ def test_a_finalizer_that_waits_for_another_thread_meets_no_lock(tmp_path):
         in_time(use)
 
 
+@pytest.mark.parametrize("kind", [lambda _folder: MultiLevelCache([MemoryCache()]), DiskCache])
+def test_a_finalizer_in_the_middle_of_a_step_does_not_wait_for_the_computation_of_another_thread(tmp_path, kind):
+    """The other thread may need the lock that the interrupted step holds."""
+    cache, begun, go_on = kind(tmp_path), threading.Event(), threading.Event()
+
+    def compute():
+        begun.set()
+        go_on.wait(30)
+        return "theirs"
+
+    other = threading.Thread(target=cache.get_or_compute, args=("key", compute))
+    other.start()
+    begun.wait(30)
+
+    def step():
+        with SHARED_LOCK:  # as in a finalizer that the collector runs here
+            assert cache.get_or_compute("key", lambda: "own") == "own"
+
+    in_time(step)
+    go_on.set()
+    other.join(30)
+
+
+def test_a_finalizer_in_the_middle_of_a_step_does_not_wait_for_the_end_of_a_fork(tmp_path):
+    """The fork waits for the step."""
+    disk = DiskCache(tmp_path)
+    database._gate._forks += 1
+    try:
+        with SHARED_LOCK, pytest.raises(CacheError, match="a finalizer called it during a fork"):
+            disk.get("key")
+    finally:
+        database._gate._forks -= 1
+    assert disk.get("key") is None
+
+
 def test_a_finalizer_writes_in_the_middle_of_a_transaction(tmp_path):
     disk = DiskCache(tmp_path)
     outcome = disk._database.do(lambda connection: disk.set("inner", 1), write=True)
     assert outcome is None
     assert disk.get("inner") == 1
+
+
+def test_a_finalizer_in_the_middle_of_a_fork_does_not_wait_for_its_end(tmp_path):
+    disk = DiskCache(tmp_path)
+    database._gate.before_fork()
+    try:
+        found = disk.get("key", "none")
+    finally:
+        database._gate.after_in_parent()
+    assert found == "none"
+    assert not database.STEPS.number

@@ -9,6 +9,12 @@ import pytest
 from pytest_perfguard import ConnectionPool, NotLent, ObjectPool, PoolTimeout
 from tests.tools.programs import run_program
 
+
+class Thing:
+    def close(self):
+        pass
+
+
 #: Leases in reference cycles: the collector runs their `__del__` anywhere. A low threshold makes that frequent.
 LEASES = """
 import gc, sys, threading, time
@@ -116,6 +122,36 @@ def test_within_a_step_of_its_own_thread_a_release_waits_and_an_acquisition_is_r
     pool._step(step)
     assert seen == [1]  # not in the middle of the step
     assert pool.stats().in_use == 0
+
+
+@pytest.mark.parametrize("kind", [ObjectPool, ConnectionPool])
+def test_a_call_that_would_wait_for_its_own_thread_is_refused_at_once(kind):
+    """Here the function that makes an object acquires, as a finalizer does that runs in the middle of it."""
+    refused, pool = [], None
+
+    def create():
+        try:
+            pool.acquire(timeout=None)
+        except PoolTimeout as error:
+            refused.append(str(error))
+        return Thing()
+
+    pool = kind(create, max_size=1, **{"initial" if kind is ObjectPool else "min_size": 0})
+    pool.release(pool.acquire(timeout=60))
+    assert "would wait for its own thread" in refused[0]
+    assert pool.stats().in_use == pool.stats().waiting == 0
+    pool.close()
+
+
+def test_a_call_in_the_middle_of_another_is_served_where_an_object_is_free():
+    pool = ObjectPool(Thing, initial=1, max_size=2)
+    with pool._work():  # as in a finalizer that runs while `create` or `reset` of the same thread does
+        free, made = pool.acquire(), pool.acquire()
+        with pytest.raises(PoolTimeout, match="would wait for its own thread"):
+            pool.acquire(timeout=None)
+    pool.release(free)
+    pool.release(made)
+    assert pool.stats().idle == 2
 
 
 def test_an_error_of_a_queued_release_is_logged(caplog):

@@ -125,6 +125,7 @@ class Schedule:
             self._mode.judge,
             report_progress=self._on_progress,
             max_passes=self._mode.max_processes,
+            reopen=self._mode.reopened,
         )
         runner.usual_passes = self._mode.usual_processes
         try:

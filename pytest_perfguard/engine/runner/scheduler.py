@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -128,6 +128,8 @@ class Scheduler(ABC, Generic[Workers]):
         self._pass_seconds: list[float] = []
         self._undecided_after: list[int] = []
         self._start_failed = False
+        self._reopened: set[str] = set()
+        """Tests that are measured once more although they are decided, by node id."""
         self.comparisons: dict[str, Comparison] = {}
         self.processes = 0
 
@@ -159,12 +161,20 @@ class Scheduler(ABC, Generic[Workers]):
             start = self._clock()
             while undecided:
                 left = self._one_pass(index, undecided)
-                undecided = [test for test in left if test.nodeid not in self.comparisons]
+                undecided = [test for test in left if self._is_open(test)]
+            self._reopened.update(self._reopen())
             self._pass_seconds.append(self._clock() - start)
             self._undecided_after.append(len(self._undecided()))
 
+    def _reopen(self) -> Collection[str]:
+        """Return the node ids of decided tests that the next pass measures once more; here none."""
+        return ()
+
+    def _is_open(self, test: MeasuredTest) -> bool:
+        return test.nodeid not in self.comparisons or test.nodeid in self._reopened
+
     def _undecided(self) -> list[MeasuredTest]:
-        return [test for test in self._tests if test.nodeid not in self.comparisons]
+        return list(filter(self._is_open, self._tests))
 
     def _one_pass(self, index: int, tests: list[MeasuredTest]) -> list[MeasuredTest]:
         """Measure the tests in fresh processes; return those that need other processes because these failed."""
@@ -199,6 +209,7 @@ class Scheduler(ABC, Generic[Workers]):
 
     def _decide(self, test: MeasuredTest, comparison: Comparison) -> None:
         self.comparisons[test.nodeid] = comparison
+        self._reopened.discard(test.nodeid)
 
     def _report(self, waiting: Sequence[MeasuredTest], index: int) -> None:
         undecided, tests = len(self._undecided()), len(self._tests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class Mode:
 
     name = "measure"
     max_processes = stored.MAX_PROCESSES
-    usual_processes = stopping.LOOK_PROCESSES
+    usual_processes = stopping.QUICK_PROCESSES
     """Number of processes after which most tests are measured, or cleared by their baseline."""
     empty_result: str | None = None
     """Error of a run without results; None: such a run is fine."""
@@ -91,7 +91,12 @@ class Mode:
 
     def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         """Return the verdict on a test that was measured by itself, or None if it needs more processes."""
-        return stopping.judge_look(nodeid, measurement, self.settings_of(nodeid), final=spent > Spent.LITTLE)
+        settings, final = self.settings_of(nodeid), spent > Spent.LITTLE
+        return stopping.judge_look(nodeid, measurement, settings, final=final, processes=self.usual_processes)
+
+    def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
+        """Return the node ids of tests to measure once more, after a pass with these results."""
+        return stopping.measured_slowly(comparisons)
 
     def missing(self, state: RunState) -> list[Comparison]:
         """Return the tests that have a record, belong to this run and were not measured."""
@@ -114,6 +119,7 @@ class Mode:
 class PairingMode(Mode, ABC):
     """A mode that measures tests side by side with a revision."""
 
+    usual_processes = stopping.LOOK_PROCESSES
     may_fall_back = True
     """Whether the baseline file gives a verdict if the revision cannot be measured."""
     empty_result = "no test was judged: a run that judged nothing does not pass"
@@ -123,6 +129,9 @@ class PairingMode(Mode, ABC):
         self.without_pairs: set[str] = set()
         """Tests that are judged by the baseline file alone."""
         self._spreads: dict[str, tuple[float, int]] = {}
+
+    def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
+        return ()
 
     @abstractmethod
     def batches(self, tests: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> list[PairedBatch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -48,6 +48,9 @@ class BaselineMode(Mode):
             full_pace=self._full_speed,
             final=spent > Spent.LITTLE,
         )
+
+    def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
+        return ()
 
     def is_result(self, comparison: Comparison) -> bool:
         return bool(comparison.measurement.samples or comparison.measurement.claims)

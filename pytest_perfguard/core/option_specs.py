@@ -21,9 +21,11 @@ from pytest_perfguard.core.parsers import (
     parse_explain,
     parse_flag,
     parse_floor,
+    parse_group_by,
     parse_metrics,
     parse_path,
     parse_reports,
+    parse_sort,
     parse_tails,
     parse_url,
 )
@@ -118,6 +120,24 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "Redis server that the fixture cache shares with other machines, such as redis://127.0.0.1:6379/0 (needs the extra "
         "redis)",
         "URL",
+        marker=False,
+    ),
+    OptionSpec(
+        "group_by",
+        parse_group_by,
+        "file",
+        "groups of the table: file, func (the parameters of one test function), or param:NAME (the tests with the same value "
+        "of a parameter); the times within a group are compared with its fastest",
+        "GROUPING",
+        marker=False,
+    ),
+    OptionSpec(
+        "sort",
+        parse_sort,
+        None,
+        "order of the table: name, time (the fastest first) or change (the largest slowdown first); by default that of the "
+        "files, or the most severe first where tests are compared",
+        "ORDER",
         marker=False,
     ),
     OptionSpec("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),

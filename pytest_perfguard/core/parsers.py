@@ -95,6 +95,27 @@ def parse_benchmark(value: object) -> str:
     return str(value)
 
 
+#: `param:NAME` is another one.
+GROUPINGS: Final = ("file", "func")
+SORTS: Final = ("name", "time", "change")
+
+
+def parse_group_by(value: object) -> str:
+    """Return `file`, `func` or `param:NAME`."""
+    text = str(value).strip()
+    kind, _colon, name = text.partition(":")
+    if text not in GROUPINGS and not (kind == "param" and name):
+        raise SettingError(f"{value!r} is not a grouping (valid: {', '.join(GROUPINGS)}, param:NAME)")
+    return text
+
+
+def parse_sort(value: object) -> str:
+    """Return `name`, `time` or `change`."""
+    if value not in SORTS:
+        raise SettingError(f"{value!r} is not an order of tests (valid: {', '.join(SORTS)})")
+    return str(value)
+
+
 EXPLAIN_WORDS: Final = ("auto", "on", "off")
 
 

@@ -21,6 +21,8 @@ class Settings(NamedTuple):
     metrics: tuple[str, ...]
     metrics_file: str | None
     redis_url: str | None
+    group_by: str
+    sort: str | None
     strict: bool
     confirm: bool
     explain: str

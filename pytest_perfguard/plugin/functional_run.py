@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,7 +15,13 @@ import pytest
 from pytest_perfguard.engine.measure.process_limits import ProcessLimits
 from pytest_perfguard.engine.measure.source_hash import source_hash
 from pytest_perfguard.plugin import rerunfailures
-from pytest_perfguard.plugin.collection import PerfTest, check_distinct, find_perf_tests, keywords_of
+from pytest_perfguard.plugin.collection import (
+    PerfTest,
+    check_distinct,
+    find_perf_tests,
+    keywords_of,
+    shown_parameters,
+)
 from pytest_perfguard.plugin.options import marker_keywords, settings_for_test
 from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.pytest_internals import run_test
@@ -44,6 +50,8 @@ class DeferredTest:
     """Fingerprint of the test as this process collected it."""
     shared_fixtures: tuple[str, ...] = ()
     """Fixtures of the project that it shares with other tests: those of a wider scope than one test."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Its parameters, as the table shows them."""
 
     @property
     def seconds(self) -> float:
@@ -188,6 +196,7 @@ class FunctionalRun:
                     reports,
                     test.fingerprint,
                     shared_fixtures(item),
+                    shown_parameters(item),
                 )
             )
         else:

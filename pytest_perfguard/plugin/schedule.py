@@ -11,7 +11,7 @@ import pytest
 from pytest_perfguard.core.errors import RevisionError, WrongCode
 from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.core.system_errors import explain_error
-from pytest_perfguard.engine.report.text import plural
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget

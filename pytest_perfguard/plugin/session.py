@@ -14,9 +14,8 @@ import pytest
 from pytest_perfguard.core.errors import BaselineError
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.core.system_errors import explain_error
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.engine.measure.process_limits import ProcessLimits
-from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.plugin import terminal
 from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, RunState, log_reports
@@ -132,9 +131,11 @@ class MeasuringPhase:
         return bool(state.found) and not state.collected and not self._nothing_judged and is_shard(self._config)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminal.write_summary(
-            terminalreporter, self._mode, self._comparisons, self._processes, self._seconds, self._nothing_judged
+        parameters = {test.nodeid: test.parameters for test in self._state.deferred}
+        run = terminal.RunSummary(
+            self._mode, self._comparisons, parameters, self._processes, self._seconds, self._nothing_judged
         )
+        terminal.write_summary(terminalreporter, run)
         for remark in self._remarks:
             write_text(terminalreporter, f"perf: {remark}", yellow=True)
         for command in self._reports.annotations():
@@ -145,7 +146,7 @@ class MeasuringPhase:
 
     def _measure_and_report(self, session: pytest.Session) -> None:
         start = monotonic()
-        progress = terminal.ProgressDisplay(self._config)
+        progress = terminal.ProgressDisplay(self._config, judges=self._mode.judges)
         left = self._start.left_by_tests(StartState.now()) if self._state.deferred else []
         fingerprints = {test.nodeid: test.fingerprint for test in self._state.deferred}
         schedule = Schedule(

@@ -62,6 +62,7 @@ class XdistWorkerChannel:
             "source": test.source,
             "fingerprint": test.fingerprint,
             "shared_fixtures": list(test.shared_fixtures),
+            "parameters": dict(test.parameters),
             "reports": [serialize(config=self._config, report=report) for report in test.reports],
         }
 
@@ -125,5 +126,5 @@ class XdistControllerChannel:
         file = os.path.normpath(self._config.rootpath / data["path"])
         return DeferredTest(
             data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports,
-            data["fingerprint"], tuple(data["shared_fixtures"]),
+            data["fingerprint"], tuple(data["shared_fixtures"]), data["parameters"],
         )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pytest_perfguard.core.model import FAILING, UNSETTLED, Finding, Outcome, Unjudged, Verdict
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.core.units import format_amount
 from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.text import (
@@ -15,7 +15,6 @@ from pytest_perfguard.engine.report.text import (
     counts_in_words,
     leading_finding,
     most_severe_first,
-    plural,
 )
 
 #: GitHub refuses comments of more than 65,536 characters.

@@ -58,9 +58,15 @@ class Progress:
     undecided: int
     tests: int
     seconds_left: float
-    """An estimate; 0 before the first pass has ended."""
+    """An estimate; 0 before the first test was measured."""
     unit: str = "process"
     """What one pass runs per test."""
+    waiting: int = 0
+    """Tests that this pass has still to measure, the present one included."""
+    of_pass: int = 0
+    """Tests that this pass measures."""
+    share: float = 0.0
+    """Estimated part of the phase that is done, from 0 to 1."""
 
 
 class TestFailed(PerfguardError):
@@ -127,6 +133,9 @@ class Scheduler(ABC, Generic[Workers]):
         self._clock = clock
         self._pass_seconds: list[float] = []
         self._undecided_after: list[int] = []
+        self._begin: float | None = None
+        """Start of the measuring in the first pass."""
+        self._of_pass = 0
         self._start_failed = False
         self._reopened: set[str] = set()
         """Tests that are measured once more although they are decided, by node id."""
@@ -179,11 +188,14 @@ class Scheduler(ABC, Generic[Workers]):
     def _one_pass(self, index: int, tests: list[MeasuredTest]) -> list[MeasuredTest]:
         """Measure the tests in fresh processes; return those that need other processes because these failed."""
         waiting = list(tests)
+        self._of_pass = len(tests)
         measuring = False
         self._report(waiting, index)
         try:
             with self._start(tests) as workers:
                 waiting = self._select_collected(workers, waiting)
+                if self._begin is None:
+                    self._begin = self._clock()
                 while waiting:
                     measuring = True
                     self._report(waiting, index)
@@ -213,11 +225,19 @@ class Scheduler(ABC, Generic[Workers]):
 
     def _report(self, waiting: Sequence[MeasuredTest], index: int) -> None:
         undecided, tests = len(self._undecided()), len(self._tests)
+        elapsed = self._clock() - self._begin if self._begin is not None else 0.0
         left = seconds_left(
             self._pass_seconds, self._undecided_after,
             waiting=len(waiting), undecided=undecided, tests=tests, max_passes=self._max_passes, usual=self.usual_passes,
+            elapsed=elapsed,
         )  # fmt: skip
-        self._report_progress(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
+        share = elapsed / (elapsed + left) if left else 0.0
+        self._report_progress(
+            Progress(
+                waiting[0].nodeid, index + 1, undecided, tests, left, self.unit,
+                waiting=len(waiting), of_pass=self._of_pass, share=share,
+            )
+        )  # fmt: skip
 
 
 class SingleProcessScheduler(Scheduler[WorkerProcess]):

@@ -52,6 +52,8 @@ class Mode:
     max_processes = stored.MAX_PROCESSES
     usual_processes = stopping.QUICK_PROCESSES
     """Number of processes after which most tests are measured, or cleared by their baseline."""
+    judges = False
+    """Whether tests are compared with something."""
     empty_result: str | None = None
     """Error of a run without results; None: such a run is fine."""
 
@@ -120,6 +122,7 @@ class PairingMode(Mode, ABC):
     """A mode that measures tests side by side with a revision."""
 
     usual_processes = stopping.LOOK_PROCESSES
+    judges = True
     may_fall_back = True
     """Whether the baseline file gives a verdict if the revision cannot be measured."""
     empty_result = "no test was judged: a run that judged nothing does not pass"

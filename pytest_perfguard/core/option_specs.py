@@ -46,6 +46,8 @@ class OptionSpec(NamedTuple):
     marker: bool = True
     """There is a marker keyword."""
     repeatable: bool = False
+    needs_mode: bool = True
+    """It has no effect in a run that measures nothing."""
 
     @property
     def flag(self) -> str:
@@ -112,6 +114,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "a name.json, otherwise OpenMetrics text (needs the extra prometheus)",
         "PATH",
         marker=False,
+        needs_mode=False,
     ),
     OptionSpec(
         "redis_url",
@@ -121,6 +124,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "redis)",
         "URL",
         marker=False,
+        needs_mode=False,
     ),
     OptionSpec(
         "group_by",
@@ -166,6 +170,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "function one time",
         "HOW",
         marker=False,
+        needs_mode=False,
     ),
     OptionSpec(
         "base_command",

@@ -37,6 +37,7 @@ __all__ = [
     "perf_object_pool",
     "pytest_addoption",
     "pytest_cmdline_main",
+    "pytest_collection_finish",
     "pytest_configure",
     "pytest_load_initial_conftests",
 ]
@@ -80,6 +81,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_perfguard.plugin import session
 
         session.register(config, mode)
+    elif flags := options.options_without_effect(config):
+        from pytest_perfguard.plugin import idle_run
+
+        config.pluginmanager.register(idle_run.WithoutEffect(flags), "perfguard-without-effect")
     if config.option.perf_setup_times and config.option.perf_child is None:
         from pytest_perfguard.plugin import fixture_times
 
@@ -88,3 +93,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_perfguard.plugin.fixtures import metrics
 
         metrics.register_metrics(config, name)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check the markers where nothing is measured; a run that measures checks them itself."""
+    config = session.config
+    marked = [item for item in session.items if item.get_closest_marker(options.MARKER) is not None]
+    if marked and config.option.perf_child is None and not options.chosen_mode(config):
+        from pytest_perfguard.plugin import idle_run
+
+        idle_run.check_items(config, marked)

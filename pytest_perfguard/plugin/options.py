@@ -103,6 +103,17 @@ def chosen_mode(config: pytest.Config) -> str | None:
     return chosen[0]
 
 
+def options_without_effect(config: pytest.Config) -> list[str]:
+    """Return the options on the command line that have no effect, because no mode is selected."""
+    if any(config.getoption(_mode_dest(mode)) not in (None, False) for mode in MODES):
+        return []
+    return [
+        spec.flag
+        for spec in OPTION_SPECS
+        if spec.option and spec.needs_mode and config.getoption(_dest(spec)) not in (None, [])
+    ]
+
+
 def revision_name(config: pytest.Config) -> str:
     """Return the revision that `--perf-against` names, or an empty string."""
     return (config.getoption(_mode_dest("against")) or "").strip()

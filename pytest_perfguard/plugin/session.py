@@ -83,6 +83,8 @@ class MeasuringPhase:
         self._nothing_judged: str | None = None
         """Why the run has no verdicts."""
         self._remarks: list[str] = []
+        self._interrupted = False
+        """Whether the measuring was interrupted."""
         self._problems: list[str] = []
         """Errors that end the run with exit status 4, after all results are reported and saved."""
         self._limits = ProcessLimits.current()
@@ -99,7 +101,7 @@ class MeasuringPhase:
         except BaseException:
             self._limits.restore()
             self._state.finished = False
-            self._nothing_judged = "nothing was measured: the run stopped before its end"
+            self._nothing_judged = f"nothing was measured: the run stopped before its end; {self._mode.unchanged}"
             for test in self._state.deferred:
                 log_reports(self._config, test.nodeid, test.location, test.reports)
             # A report of an earlier run must not be mistaken for this run's. pytest reports the exception.
@@ -121,6 +123,8 @@ class MeasuringPhase:
         if exitstatus == pytest.ExitCode.OK and self._is_empty_shard:
             self._remarks.append(f"none of the {len(self._state.found)} perf tests fell to this shard")
         elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            if not self._comparisons and self._state.finished:
+                self._remarks.append(_why_nothing_measured(self._state))
             self._nothing_judged = self._nothing_judged or self._mode.nothing_judged(self._comparisons)
             if self._nothing_judged:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -164,12 +168,14 @@ class MeasuringPhase:
             self._stopped(f"the measuring stopped: {explain_error(error)}")
             schedule.give_up([test for name, test in tests.items() if name not in schedule.comparisons], error)
         except BaseException:
-            self._state.finished = False
+            self._state.finished, self._interrupted = False, True
             raise
         finally:
             progress.close()
             self._processes, self._seconds = schedule.processes, monotonic() - start
             self._remarks = [*left, *self._unloaded(), *schedule.remarks, *_unmeasured(self._state.unmeasurable)]
+            if self._interrupted:
+                self._remarks.append(self._mode.kept(len(schedule.comparisons), len(tests)))
             try:
                 self._log_verdicts(schedule)
             finally:  # another plugin may raise when it receives a verdict
@@ -253,3 +259,12 @@ def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:
     if nodeids:
         first = ", ".join(nodeids[:_MAX_NAMED]) + (", ..." if len(nodeids) > _MAX_NAMED else "")
         yield f"marked perf but not measured, since only test functions can be: {plural(len(nodeids), 'test')} ({first})"
+
+
+def _why_nothing_measured(state: RunState) -> str:
+    """Return why no test was measured, and what to do."""
+    if not state.found:
+        return "no test is marked perf; mark those to measure with @pytest.mark.perf above the function"
+    if not state.collected:
+        return f"no perf test was selected, of {len(state.found)} found (-k, -m, a path, --lf)"
+    return f"no perf test ran and passed, of {len(state.collected)} selected, so none was measured"

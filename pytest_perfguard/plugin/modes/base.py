@@ -14,6 +14,7 @@ from pytest_perfguard.core.git import is_installed
 from pytest_perfguard.core.model import JUDGED, Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import fitted_prior
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.store import Store
 from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.runner.revision import Revision
@@ -54,6 +55,8 @@ class Mode:
     """Number of processes after which most tests are measured, or cleared by their baseline."""
     judges = False
     """Whether tests are compared with something."""
+    unchanged = "--perf keeps nothing"
+    """What an interrupted run leaves as it was."""
     empty_result: str | None = None
     """Error of a run without results; None: such a run is fine."""
 
@@ -100,6 +103,10 @@ class Mode:
         """Return the node ids of tests to measure once more, after a pass with these results."""
         return stopping.measured_slowly(comparisons)
 
+    def kept(self, measured: int, tests: int) -> str:
+        """Return what an interrupt kept of the run, after so many of the tests were measured completely."""
+        return f"interrupted: {measured} of {plural(tests, 'test')} measured; {self.unchanged}"
+
     def missing(self, state: RunState) -> list[Comparison]:
         """Return the tests that have a record, belong to this run and were not measured."""
         measured, selection = {test.nodeid for test in state.deferred}, Selection(self.config, state)
@@ -123,6 +130,7 @@ class PairingMode(Mode, ABC):
 
     usual_processes = stopping.LOOK_PROCESSES
     judges = True
+    unchanged = "the tests without a verdict passed their ordinary run, and the baseline file is unchanged"
     may_fall_back = True
     """Whether the baseline file gives a verdict if the revision cannot be measured."""
     empty_result = "no test was judged: a run that judged nothing does not pass"
@@ -135,6 +143,9 @@ class PairingMode(Mode, ABC):
 
     def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
         return ()
+
+    def kept(self, measured: int, tests: int) -> str:
+        return f"interrupted: {measured} of {plural(tests, 'test')} judged; {self.unchanged}"
 
     @abstractmethod
     def batches(self, tests: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> list[PairedBatch]:

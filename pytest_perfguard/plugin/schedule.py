@@ -157,7 +157,7 @@ class Schedule:
             return
         most = sum(leak_budget(test.settings) for test in waiting)
         self._announce(
-            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {most:.0f} s"
+            f"perf: checking {plural(len(waiting), 'test')} for leaks, within the budget: at most about {most:.0f} s"
         )
         leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress)
         try:

@@ -121,7 +121,7 @@ class MeasuringPhase:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.OK and self._is_empty_shard:
-            self._remarks.append(f"none of the {len(self._state.found)} perf tests fell to this shard")
+            self._remarks.append(f"no perf test fell to this shard, of {len(self._state.found)} found")
         elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             if not self._comparisons and self._state.finished:
                 self._remarks.append(_why_nothing_measured(self._state))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pytest_perfguard.core.model import Finding
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_change, is_factor
 from pytest_perfguard.engine.history.trends import Trend
 from pytest_perfguard.engine.report.document import MetricSides, ReportedTest, stats_data
@@ -66,7 +67,7 @@ def _both_sides(sides: MetricSides) -> Iterator[dict[str, object]]:
 def _history(trend: Trend) -> dict[str, object]:
     return {
         "kind": "track",
-        "title": f"{trend.metric}: history of {len(trend.points)} recordings",
+        "title": f"{trend.metric}: history of {plural(len(trend.points), 'recording')}",
         "unit": trend.unit,
         "labels": [point.label for point in trend.points],
         "values": [point.value for point in trend.points],

@@ -45,7 +45,7 @@ class Floor(NamedTuple):
 
 
 BENCHMARK_WORDS: Final = ("measure", "once")
-REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".folded", ".speedscope.json")
+REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".csv", ".folded", ".speedscope.json")
 #: The same bytecode at another address may differ by 2 ns. 1 KiB is less than any page of memory.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 

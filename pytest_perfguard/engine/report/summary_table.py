@@ -221,12 +221,18 @@ def histogram(values: Sequence[float]) -> str:
 
 
 def _spread_cell(values: Sequence[float]) -> str:
-    """Return half of the interquartile range of the rounds as a percentage of their median; empty for a single round."""
+    """Return the spread of the rounds; empty for a single round."""
     ordered = sorted(values)
-    median = quantile(ordered, 0.5) if len(ordered) > 1 else 0.0
+    if len(ordered) < 2:
+        return ""
+    return spread_in_percent(*(quantile(ordered, share) for share in (0.25, 0.5, 0.75)))
+
+
+def spread_in_percent(lower: float, median: float, upper: float) -> str:
+    """Return half of the distance between the quartiles as a percentage of the median; empty if that is 0."""
     if not median:
         return ""
-    percent = (quantile(ordered, 0.75) - quantile(ordered, 0.25)) / 2 / median * 100
+    percent = (upper - lower) / 2 / median * 100
     return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
 
 

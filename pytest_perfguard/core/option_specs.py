@@ -1,35 +1,49 @@
 """Specification of every option: its names, parser, default and help.
 
 The command line options, the ini keys, the marker keywords and docs/options.md all derive from `OPTION_SPECS`. Every pytest
-run loads this module, hence named tuples: the definition of a dataclass takes four times as long.
+run loads this module, hence named tuples (the definition of a dataclass takes four times as long), and parsers that are
+imported when a value is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from pytest_perfguard.core.parsers import (
-    DEFAULT_FLOOR,
-    METRICS,
-    REPORT_SUFFIXES,
-    parse_alpha,
-    parse_benchmark,
-    parse_callable,
-    parse_command,
-    parse_count,
-    parse_explain,
-    parse_flag,
-    parse_floor,
-    parse_group_by,
-    parse_metrics,
-    parse_path,
-    parse_reports,
-    parse_sort,
-    parse_tails,
-    parse_url,
-)
-from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
+#: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
+METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
+REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".csv", ".folded", ".speedscope.json")
+
+
+def _parser(name: str) -> Callable[[object], Any]:
+    """Return the function of this name in `core/parsers.py`, which is imported when it is called."""
+
+    def parse(value: object) -> Any:
+        from pytest_perfguard.core import parsers
+
+        return getattr(parsers, name)(value)
+
+    return parse
+
+
+parse_alpha = _parser("parse_alpha")
+parse_benchmark = _parser("parse_benchmark")
+parse_callable = _parser("parse_callable")
+parse_command = _parser("parse_command")
+parse_count = _parser("parse_count")
+parse_duration = _parser("parse_duration")
+parse_explain = _parser("parse_explain")
+parse_flag = _parser("parse_flag")
+parse_floor = _parser("parse_floor")
+parse_group_by = _parser("parse_group_by")
+parse_metrics = _parser("parse_metrics")
+parse_path = _parser("parse_path")
+parse_percent = _parser("parse_percent")
+parse_reports = _parser("parse_reports")
+parse_size = _parser("parse_size")
+parse_sort = _parser("parse_sort")
+parse_tails = _parser("parse_tails")
+parse_url = _parser("parse_url")
 
 
 class OptionSpec(NamedTuple):
@@ -86,7 +100,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
     OptionSpec(
         "floor",
         parse_floor,
-        DEFAULT_FLOOR,
+        None,  # DEFAULT_FLOOR of core/parsers.py
         "absolute difference per call that is always acceptable: a duration, a size or both (2ns,1KiB)",
         "AMOUNT",
     ),

@@ -11,10 +11,11 @@ from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from pytest_perfguard.core.errors import SeriesError, SettingError
-from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
-
-#: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
-METRICS: Final[Mapping[str, str]] = {"time": "s", "cpu": "s", "memory": "B", "blocks": "blocks"}
+from pytest_perfguard.core.option_specs import METRICS as METRICS
+from pytest_perfguard.core.option_specs import REPORT_SUFFIXES as REPORT_SUFFIXES
+from pytest_perfguard.core.units import parse_duration as parse_duration
+from pytest_perfguard.core.units import parse_percent as parse_percent
+from pytest_perfguard.core.units import parse_size as parse_size
 
 
 class MetricKind(NamedTuple):
@@ -45,7 +46,6 @@ class Floor(NamedTuple):
 
 
 BENCHMARK_WORDS: Final = ("measure", "once")
-REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".csv", ".folded", ".speedscope.json")
 #: The same bytecode at another address may differ by 2 ns. 1 KiB is less than any page of memory.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 

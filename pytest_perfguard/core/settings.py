@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
-from pytest_perfguard.core.parsers import LIMIT_KEYWORDS, METRICS, Floor
+from pytest_perfguard.core.parsers import DEFAULT_FLOOR, LIMIT_KEYWORDS, METRICS, Floor
 
 
 class Settings(NamedTuple):
@@ -92,6 +92,7 @@ def resolve(
             (f"{spec.ini} in the ini file", ini.get(spec.name)),
         )
         values[spec.name] = _first_given(spec, places, defaults.get(spec.name, spec.default))
+    values["floor"] = values["floor"] or DEFAULT_FLOOR
     # A limit adds its metric to the requested ones.
     needed = {metric for metric, keyword in LIMIT_KEYWORDS.items() if values[keyword] is not None}
     needed |= {"time"} if values["max_p95"] is not None else set()

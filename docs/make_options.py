@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_perfguard.core.option_specs import OPTION_SPECS, OptionSpec
-from pytest_perfguard.core.parsers import DEFAULT_FLOOR, Floor
+from pytest_perfguard.core.parsers import DEFAULT_FLOOR
 from pytest_perfguard.core.units import format_duration, format_size
 from pytest_perfguard.plugin.options import MODES, SETUP
 
@@ -64,7 +64,7 @@ def _row(spec: OptionSpec) -> str:
 
 def _default(spec: OptionSpec) -> str:
     value = spec.default
-    if isinstance(value, Floor):
+    if spec.name == "floor":
         return f"{format_duration(DEFAULT_FLOOR.seconds)}, {format_size(DEFAULT_FLOOR.bytes)}"
     if isinstance(value, bool):
         return "on" if value else "off"

@@ -16,8 +16,8 @@ from pytest_perfguard.cli.common import (
 )
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Record
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.store import Store, with_records
-from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 

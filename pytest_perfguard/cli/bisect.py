@@ -28,12 +28,12 @@ from pytest_perfguard.core.git import find_repository, git_or_empty
 from pytest_perfguard.core.option_specs import STORED_THRESHOLD
 from pytest_perfguard.core.parsers import parse_command
 from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import parse_percent
 from pytest_perfguard.engine.bisect.candidate import Workplace
 from pytest_perfguard.engine.bisect.commits import Commit, find_end, read_commits, relevant
 from pytest_perfguard.engine.bisect.search import Found, Query, find_steps
 from pytest_perfguard.engine.bisect.state import Comparison, SavedSearch, saved_search
-from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.runner.base_tree import BaseBuild
 from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.test_overlay import TestFiles

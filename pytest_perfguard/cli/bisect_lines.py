@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.git import git_or_empty
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_magnitude
 from pytest_perfguard.engine.bisect.commits import Commit
 from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Found, Outcome, Purpose, Query, Step
 from pytest_perfguard.engine.bisect.state import Comparison
 from pytest_perfguard.engine.report.progress import rough_duration
-from pytest_perfguard.engine.report.text import plural
 
 #: Commits of a range that are listed.
 _MAX_LISTED: Final = 10

@@ -29,6 +29,7 @@ from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.json import json_report
 from pytest_perfguard.engine.report.links import UNKNOWN
 from pytest_perfguard.engine.report.render import rendered
+from pytest_perfguard.engine.report.summary_table import TableStyle
 from pytest_perfguard.engine.report.terminal import count_line, summary_lines
 from pytest_perfguard.engine.verdict.combine import most_severe
 from pytest_perfguard.engine.verdict.recorded_pair import judge_records
@@ -145,10 +146,11 @@ def _entry(
 
 
 def _print(reports: Mapping[str, Report], verbosity: int) -> None:
+    style = TableStyle("compare", terminal_width())
     for name, report in reports.items():
         comparisons: list[Comparison] = [entry.comparison for entry in report.entries]
         print_lines(f"{name}: compared with {report.against}")
-        for text, _tone in summary_lines(comparisons, mode="compare", width=terminal_width(), verbosity=verbosity):
+        for text, _tone in summary_lines(comparisons, style, verbosity=verbosity):
             print_lines(text)
         print_lines(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
 

@@ -28,9 +28,9 @@ from pytest_perfguard.compat.exchange import (
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Machine, Record
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.store import Store, with_records
 from pytest_perfguard.engine.measure.machine import current_machine
-from pytest_perfguard.engine.report.text import plural
 
 #: Names of facts about a machine in pytest-benchmark's files, and in perfguard's fingerprint.
 _FACTS: Final = {"system": "system", "machine": "architecture"}

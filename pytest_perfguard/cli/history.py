@@ -21,6 +21,7 @@ from pytest_perfguard.cli.common import (
     reports_in,
 )
 from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_amount, format_change, parse_percent
 from pytest_perfguard.engine.history.snapshots import (
     MAX_STATES,
@@ -33,7 +34,6 @@ from pytest_perfguard.engine.history.snapshots import (
 from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
 from pytest_perfguard.engine.report.history_page import History
 from pytest_perfguard.engine.report.links import find_origin
-from pytest_perfguard.engine.report.text import plural
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _MAX_BARS: Final = 24

@@ -10,13 +10,13 @@ from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_jso
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.parsers import parse_reports
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.schema import Baseline
 from pytest_perfguard.engine.baseline.shards import merge_shards, unreported
 from pytest_perfguard.engine.baseline.store import Store
 from pytest_perfguard.engine.report.document import Report
 from pytest_perfguard.engine.report.merge import merge_reports
 from pytest_perfguard.engine.report.render import rendered
-from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:

@@ -13,8 +13,8 @@ from pytest_perfguard.cli.common import (
     print_lines,
     report_unmatched,
 )
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.store import Store, without_tests
-from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:

@@ -12,8 +12,8 @@ from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
 from pytest_perfguard.cli.history import add_history_options, read_history
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.report.history_page import History, history_page, page_name, test_page
-from pytest_perfguard.engine.report.text import plural
 
 _FOLDER: Final = "tests"
 #: Marks the pages of this command: no other file is removed.

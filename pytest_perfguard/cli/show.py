@@ -18,9 +18,9 @@ from pytest_perfguard.cli.common import (
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.metric_names import metric_order
 from pytest_perfguard.core.model import Record
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_amount
 from pytest_perfguard.engine.baseline.schema import MachineClass, record_data
-from pytest_perfguard.engine.report.text import plural
 
 
 def add(verbs: Verbs) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from pytest_perfguard.compat.grouping import Row
 from pytest_perfguard.core.json_values import as_number
+from pytest_perfguard.core.text import plural
 
 _LEFT: Final = 80
 _TOP: Final = 40
@@ -60,7 +61,7 @@ def _box(row: Row, name: str, x: float, points: Sequence[float], factor: float, 
     details = ", ".join(f"{key} {as_number(row[key]) * factor:.4f} {unit}" for key in ("min", *_POINTS, "max"))
     label = f'x="{x:.1f}" y="{_TOP + _HEIGHT + 14}" transform="rotate(60 {x:.1f} {_TOP + _HEIGHT + 14})"'
     return [
-        f"<g><title>{escape(str(row['fullname']))}: {escape(details)}, {row['rounds']} rounds</title>",
+        f"<g><title>{escape(str(row['fullname']))}: {escape(details)}, {plural(int(as_number(row['rounds'])), 'round')}</title>",
         f'<line x1="{x:.1f}" y1="{bottom:.1f}" x2="{x:.1f}" y2="{top:.1f}" stroke="#444"/>',
         f'<rect x="{x - 18:.1f}" y="{q3:.1f}" width="36" height="{max(1.0, q1 - q3):.1f}" fill="{fill}" stroke="#444"/>',
         f'<line x1="{x - 18:.1f}" y1="{median:.1f}" x2="{x + 18:.1f}" y2="{median:.1f}" stroke="#000" stroke-width="2"/>',

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_perfguard.compat.stats import Stats
+from pytest_perfguard.core.text import plural
 
 if TYPE_CHECKING:
     from pstats import Stats as ProfileStats
@@ -94,4 +95,4 @@ class BenchmarkResult:
         return result
 
     def __repr__(self) -> str:
-        return f"<BenchmarkResult {self.fullname}: {self.stats.rounds} rounds of {self.iterations}>"
+        return f"<BenchmarkResult {self.fullname}: {plural(self.stats.rounds, 'round')} of {self.iterations}>"

@@ -13,6 +13,8 @@ from functools import cached_property
 from statistics import median
 from typing import Final
 
+from pytest_perfguard.core.text import plural
+
 #: In the order of pytest-benchmark's files.
 FIELDS: Final = (
     "min", "max", "mean", "stddev", "rounds", "median", "iqr", "q1", "q3", "iqr_outliers", "stddev_outliers",
@@ -137,4 +139,4 @@ class Stats:
         return self.rounds / self.total if self.total else 0.0
 
     def __repr__(self) -> str:
-        return f"<Stats of {self.rounds} rounds>"
+        return f"<Stats of {plural(self.rounds, 'round')}>"

@@ -10,7 +10,7 @@ from typing import Final
 
 from pytest_perfguard.compat.grouping import NAME_FORMS, Group, Row, extremes, params_of, sort_key
 from pytest_perfguard.core.json_values import as_number
-from pytest_perfguard.core.text import csv_cell, printable
+from pytest_perfguard.core.text import csv_cell, plural, printable
 
 #: pytest-benchmark's hook `scale_unit`: (unit, rows, best, worst, sort) -> (prefix of the unit, factor).
 Scale = Callable[..., tuple[str, float]]
@@ -45,7 +45,7 @@ def table_lines(
             [_name(row, name), *(_cell(row, column, factors, best if len(rows) > 1 else {}) for column in columns)]
             for row in ordered
         ]
-        count = f"{len(rows)} test" if len(rows) == 1 else f"{len(rows)} tests"
+        count = plural(len(rows), "test")
         yield f"benchmark{f' {title!r}' if title is not None else ''}: {count}"
         headers = [f"Name (time in {prefix}s)", *titles]
         align = ["left", *["right"] * len(columns)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
+from pytest_perfguard.core.text import plural
 
 #: Allows for a large checkout on a slow disk, and ends a run whose file system hangs.
 TIMEOUT_SECONDS: Final = 600.0
@@ -129,4 +130,6 @@ def _shorten(message: str) -> str:
     left_out = len(lines) - 2 * MAX_MESSAGE_LINES
     if left_out <= 0:
         return message
-    return "\n".join([*lines[:MAX_MESSAGE_LINES], f"... ({left_out} more lines)", *lines[-MAX_MESSAGE_LINES:]])
+    return "\n".join(
+        [*lines[:MAX_MESSAGE_LINES], f"... ({plural(left_out, 'more line')})", *lines[-MAX_MESSAGE_LINES:]]
+    )

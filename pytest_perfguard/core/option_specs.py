@@ -1,35 +1,58 @@
 """Specification of every option: its names, parser, default and help.
 
 The command line options, the ini keys, the marker keywords and docs/options.md all derive from `OPTION_SPECS`. Every pytest
-run loads this module, hence named tuples: the definition of a dataclass takes four times as long.
+run loads this module, hence named tuples (the definition of a dataclass takes four times as long), and parsers that are
+imported when a value is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from pytest_perfguard.core.parsers import (
-    DEFAULT_FLOOR,
-    DEFAULT_METRICS,
-    METRICS,
-    REPORT_SUFFIXES,
-    parse_alpha,
-    parse_benchmark,
-    parse_callable,
-    parse_command,
-    parse_count,
-    parse_explain,
-    parse_flag,
-    parse_floor,
-    parse_metrics,
-    parse_path,
-    parse_paths,
-    parse_reports,
-    parse_tails,
-    parse_url,
-)
-from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
+#: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
+METRICS: Final[Mapping[str, str]] = {
+    "time": "s",
+    "cpu": "s",
+    "memory": "B",
+    "blocks": "blocks",
+    "instructions": "instructions",
+}
+#: The metrics of a run that names none. Counting instructions needs a program of its own, and takes long.
+DEFAULT_METRICS: Final = ("time", "cpu", "memory", "blocks")
+REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".csv", ".folded", ".speedscope.json")
+
+
+def _parser(name: str) -> Callable[[object], object]:
+    """Return the function of this name in `core/parsers.py`, which is imported when it is called."""
+
+    def parse(value: object) -> object:
+        from pytest_perfguard.core import parsers
+
+        return getattr(parsers, name)(value)
+
+    return parse
+
+
+parse_alpha = _parser("parse_alpha")
+parse_benchmark = _parser("parse_benchmark")
+parse_callable = _parser("parse_callable")
+parse_command = _parser("parse_command")
+parse_count = _parser("parse_count")
+parse_duration = _parser("parse_duration")
+parse_explain = _parser("parse_explain")
+parse_flag = _parser("parse_flag")
+parse_floor = _parser("parse_floor")
+parse_group_by = _parser("parse_group_by")
+parse_metrics = _parser("parse_metrics")
+parse_path = _parser("parse_path")
+parse_paths = _parser("parse_paths")
+parse_percent = _parser("parse_percent")
+parse_reports = _parser("parse_reports")
+parse_size = _parser("parse_size")
+parse_sort = _parser("parse_sort")
+parse_tails = _parser("parse_tails")
+parse_url = _parser("parse_url")
 
 
 class OptionSpec(NamedTuple):
@@ -46,6 +69,8 @@ class OptionSpec(NamedTuple):
     marker: bool = True
     """There is a marker keyword."""
     repeatable: bool = False
+    needs_mode: bool = True
+    """It has no effect in a run that measures nothing."""
 
     @property
     def flag(self) -> str:
@@ -93,7 +118,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
     OptionSpec(
         "floor",
         parse_floor,
-        DEFAULT_FLOOR,
+        None,  # DEFAULT_FLOOR of core/parsers.py
         "absolute difference per call that is always acceptable: a duration, a size or both (2ns,1KiB)",
         "AMOUNT",
     ),
@@ -121,6 +146,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "a name.json, otherwise OpenMetrics text (needs the extra prometheus)",
         "PATH",
         marker=False,
+        needs_mode=False,
     ),
     OptionSpec(
         "redis_url",
@@ -129,6 +155,25 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "Redis server that the fixture cache shares with other machines, such as redis://127.0.0.1:6379/0 (needs the extra "
         "redis)",
         "URL",
+        marker=False,
+        needs_mode=False,
+    ),
+    OptionSpec(
+        "group_by",
+        parse_group_by,
+        "file",
+        "groups of the table: file, func (the parameters of one test function), or param:NAME (the tests with the same value "
+        "of a parameter); the times within a group are compared with its fastest",
+        "GROUPING",
+        marker=False,
+    ),
+    OptionSpec(
+        "sort",
+        parse_sort,
+        None,
+        "order of the table: name, time (the fastest first) or change (the largest slowdown first); by default that of the "
+        "files, or the most severe first where tests are compared",
+        "ORDER",
         marker=False,
     ),
     OptionSpec("strict", parse_flag, False, "inconclusive, incomparable and missing tests fail too", marker=False),
@@ -157,6 +202,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "function one time",
         "HOW",
         marker=False,
+        needs_mode=False,
     ),
     OptionSpec(
         "base_command",

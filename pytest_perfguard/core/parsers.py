@@ -11,18 +11,12 @@ from pathlib import PurePath
 from typing import Final, NamedTuple
 
 from pytest_perfguard.core.errors import SeriesError, SettingError
-from pytest_perfguard.core.units import parse_duration, parse_percent, parse_size
-
-#: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
-METRICS: Final[Mapping[str, str]] = {
-    "time": "s",
-    "cpu": "s",
-    "memory": "B",
-    "blocks": "blocks",
-    "instructions": "instructions",
-}
-#: The metrics of a run that names none. Counting instructions needs a program of its own, and takes long.
-DEFAULT_METRICS: Final = ("time", "cpu", "memory", "blocks")
+from pytest_perfguard.core.option_specs import DEFAULT_METRICS as DEFAULT_METRICS
+from pytest_perfguard.core.option_specs import METRICS as METRICS
+from pytest_perfguard.core.option_specs import REPORT_SUFFIXES as REPORT_SUFFIXES
+from pytest_perfguard.core.units import parse_duration as parse_duration
+from pytest_perfguard.core.units import parse_percent as parse_percent
+from pytest_perfguard.core.units import parse_size as parse_size
 
 
 class MetricKind(NamedTuple):
@@ -53,7 +47,6 @@ class Floor(NamedTuple):
 
 
 BENCHMARK_WORDS: Final = ("measure", "once")
-REPORT_SUFFIXES: Final = (".json", ".md", ".html", ".folded", ".speedscope.json")
 #: The same bytecode at another address may differ by 2 ns. 1 KiB is less than any page of memory.
 DEFAULT_FLOOR: Final = Floor(seconds=2e-9, bytes=1024.0)
 
@@ -105,6 +98,27 @@ def parse_benchmark(value: object) -> str:
     """Return `measure` or `once`."""
     if value not in BENCHMARK_WORDS:
         raise SettingError(f"{value!r} is not a way to run a benchmark (valid: {', '.join(BENCHMARK_WORDS)})")
+    return str(value)
+
+
+#: `param:NAME` is another one.
+GROUPINGS: Final = ("file", "func")
+SORTS: Final = ("name", "time", "change")
+
+
+def parse_group_by(value: object) -> str:
+    """Return `file`, `func` or `param:NAME`."""
+    text = str(value).strip()
+    kind, _colon, name = text.partition(":")
+    if text not in GROUPINGS and not (kind == "param" and name):
+        raise SettingError(f"{value!r} is not a grouping (valid: {', '.join(GROUPINGS)}, param:NAME)")
+    return text
+
+
+def parse_sort(value: object) -> str:
+    """Return `name`, `time` or `change`."""
+    if value not in SORTS:
+        raise SettingError(f"{value!r} is not an order of tests (valid: {', '.join(SORTS)})")
     return str(value)
 
 

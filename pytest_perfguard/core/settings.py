@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, PAIRED_THRESHOLD, OptionSpec
-from pytest_perfguard.core.parsers import LIMIT_KEYWORDS, METRICS, Floor
+from pytest_perfguard.core.parsers import DEFAULT_FLOOR, LIMIT_KEYWORDS, METRICS, Floor
 
 
 class Settings(NamedTuple):
@@ -21,6 +21,8 @@ class Settings(NamedTuple):
     metrics: tuple[str, ...]
     metrics_file: str | None
     redis_url: str | None
+    group_by: str
+    sort: str | None
     strict: bool
     confirm: bool
     explain: str
@@ -98,6 +100,7 @@ def resolve(
     given = {name: value for name, value in values.items() if value is not None}
     values = {**{spec.name: spec.default for spec in OPTION_SPECS}, **given}
     values["paired_threshold"] = given.get("threshold", PAIRED_THRESHOLD)
+    values["floor"] = values["floor"] or DEFAULT_FLOOR
     # A limit adds its metric to the requested ones.
     needed = {metric for metric, keyword in LIMIT_KEYWORDS.items() if values[keyword] is not None}
     needed |= {"time"} if values["max_p95"] is not None else set()

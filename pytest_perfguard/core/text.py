@@ -40,6 +40,15 @@ def csv_cell(value: object) -> object:
     return f"'{shown}" if _FORMULA.match(shown) and not _is_number(shown) else shown
 
 
+def plural(count: int, noun: str) -> str:
+    """Return `1 test`, `2 tests`, `2 processes`, `2 copies`."""
+    if count == 1:
+        return f"{count} {noun}"
+    if noun.endswith("y") and noun[-2:-1] not in ("a", "e", "o", "u"):
+        return f"{count} {noun[:-1]}ies"
+    return f"{count} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+
+
 def first_of(names: Collection[str], limit: int = 12) -> str:
     """Return the first names in alphabetical order, and the number of the others."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""

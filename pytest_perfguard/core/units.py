@@ -100,6 +100,11 @@ def format_magnitude(ratio: float, like: float | None = None) -> str:
     return f"{_unsigned(_points(ratio))} %"
 
 
+def format_factor(ratio: float) -> str:
+    """Return a ratio as a factor of two significant digits, also below 2: `1.0x`, `1.8x`, `27x`."""
+    return f"{_factor(ratio)}x"
+
+
 def describe_change(
     ratio: float, interval: tuple[float, float] | None = None, *, worse: str = "slower", better: str = "faster"
 ) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 
 from pytest_perfguard.core import originals  # noqa: F401  # captured before any test runs
-from pytest_perfguard.plugin import benchmark, options, start_state
+from pytest_perfguard.plugin import benchmark, options
 from pytest_perfguard.plugin.fixtures import (
     cache,
     conn_pool,
@@ -23,6 +23,7 @@ from pytest_perfguard.plugin.fixtures import (
     perf_monitor,
     perf_object_pool,
 )
+from pytest_perfguard.plugin.stash import record_environment
 
 __all__ = [
     "cache",
@@ -37,13 +38,14 @@ __all__ = [
     "perf_object_pool",
     "pytest_addoption",
     "pytest_cmdline_main",
+    "pytest_collection_finish",
     "pytest_configure",
     "pytest_load_initial_conftests",
 ]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    start_state.record_environment(pluginmanager)
+    record_environment(pluginmanager)
     options.add_options(parser)
     benchmark.add_options_early(parser, pluginmanager)
 
@@ -84,6 +86,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_perfguard.plugin import session
 
         session.register(config, mode)
+    elif flags := options.options_without_effect(config):
+        from pytest_perfguard.plugin import idle_run
+
+        config.pluginmanager.register(idle_run.WithoutEffect(flags), "perfguard-without-effect")
     if config.option.perf_setup_times and config.option.perf_child is None:
         from pytest_perfguard.plugin import fixture_times
 
@@ -92,3 +98,16 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_perfguard.plugin.fixtures import metrics
 
         metrics.register_metrics(config, name)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Check the arguments of markers where nothing is measured; a run that measures checks them itself."""
+    config = session.config
+    marked = [
+        item for item in session.items if any(mark.args or mark.kwargs for mark in item.iter_markers(options.MARKER))
+    ]
+    if marked and config.option.perf_child is None and not options.chosen_mode(config):
+        from pytest_perfguard.plugin import idle_run
+
+        idle_run.check_items(config, marked)

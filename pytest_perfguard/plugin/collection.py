@@ -152,6 +152,14 @@ def parameters_of(item: pytest.Item) -> dict[str, object]:
     return dict(callspec.params) if callspec is not None else {}
 
 
+def shown_parameters(item: pytest.Item) -> dict[str, str]:
+    """Return the parameters of a test as texts: plain values as they are, others by their type."""
+    return {
+        name: str(value) if isinstance(value, str | int | float | None) else type(value).__name__
+        for name, value in parameters_of(item).items()
+    }
+
+
 def definition_of(item: pytest.Item) -> str:
     """Return where a test is defined: its file and its qualified name."""
     function = getattr(item, "function", None)

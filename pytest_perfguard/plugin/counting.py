@@ -9,8 +9,9 @@ from typing import Final
 from pytest_perfguard.core.metric_names import MetricName
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.instructions.sources import NoSource, Source, find_source
-from pytest_perfguard.engine.report.text import function_changes, plural
+from pytest_perfguard.engine.report.text import function_changes
 from pytest_perfguard.engine.runner.count_runner import CountRunner, PointCounts
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress

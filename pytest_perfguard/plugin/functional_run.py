@@ -6,8 +6,7 @@ Runs in the process that runs the tests: the only one, or a worker of xdist.
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,8 +14,14 @@ import pytest
 from pytest_perfguard.engine.measure.process_limits import ProcessLimits
 from pytest_perfguard.engine.measure.source_hash import source_hash
 from pytest_perfguard.plugin import rerunfailures
-from pytest_perfguard.plugin.collection import PerfTest, check_distinct, find_perf_tests, keywords_of
-from pytest_perfguard.plugin.options import marker_keywords, settings_for_test
+from pytest_perfguard.plugin.collection import (
+    PerfTest,
+    check_distinct,
+    find_perf_tests,
+    keywords_of,
+    shown_parameters,
+)
+from pytest_perfguard.plugin.idle_run import check_marker
 from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.pytest_internals import run_test
 from pytest_perfguard.plugin.result_watchers import ResultWatchers
@@ -45,6 +50,8 @@ class DeferredTest:
     shared_fixtures: tuple[str, ...] = ()
     """Fixtures of the project that it shares with other tests: those of a wider scope than one test. Empty in a mode without
     pairs."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Its parameters, as the table shows them."""
 
     @property
     def seconds(self) -> float:
@@ -148,8 +155,7 @@ class FunctionalRun:
         }
         try:
             for item, test in self._perf.items():
-                settings_for_test(session.config, test.keywords, test.nodeid)
-                _check_item(item, test)
+                check_marker(item, test.keywords, test.nodeid)
             check_distinct(self._perf)
         except pytest.UsageError as error:
             self.state.usage_error = str(error)
@@ -193,6 +199,7 @@ class FunctionalRun:
                     reports,
                     test.fingerprint,
                     shared_fixtures(item) if self._pairs else (),
+                    shown_parameters(item),
                 )
             )
         else:
@@ -221,20 +228,3 @@ def is_strict_xpass(report: pytest.TestReport) -> bool:
 def _passed(reports: list[pytest.TestReport]) -> bool:
     called = any(report.when == "call" for report in reports)
     return called and all(report.passed or is_strict_xpass(report) for report in reports)
-
-
-def _check_item(item: pytest.Item, test: PerfTest) -> None:
-    """Refuse a test that cannot be measured.
-
-    Raises
-    ------
-    pytest.UsageError
-        naming the test and the reason.
-    """
-    marker_keywords(item)
-    setup, function = test.keywords.get("setup"), getattr(item, "obj", None)
-    if inspect.iscoroutinefunction(setup) and not inspect.iscoroutinefunction(function):
-        raise usage_error(
-            f"marker perf of {test.nodeid}: setup {setup!r} is a coroutine function and the test is not; "
-            "give a plain function"
-        )

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import pytest
 
-from pytest_perfguard.core.errors import SettingError
 from pytest_perfguard.core.option_specs import MARKER_KEYWORDS, OPTION_SPECS, OptionSpec
-from pytest_perfguard.core.settings import Settings, resolve
 from pytest_perfguard.plugin.benchmark import is_benchmark
-from pytest_perfguard.plugin.output import usage_error
 from pytest_perfguard.plugin.pytest_internals import ini_value
 from pytest_perfguard.plugin.stash import SETTINGS, TEST_SETTINGS
+
+if TYPE_CHECKING:
+    from pytest_perfguard.core.settings import Settings
 
 MARKER: Final = "perf"
 MARKER_HELP: Final = (
@@ -83,8 +82,13 @@ _NO_TESTS_RUN: Final = ("collectonly", "setuponly", "showfixtures", "show_fixtur
 
 
 def check_settings(config: pytest.Config) -> None:
-    """Raise `pytest.UsageError` for a wrong value of an option or an ini key, in every run, measuring or not."""
-    run_settings(config)
+    """Raise `pytest.UsageError` for a wrong value of an option or an ini key, in every run, measuring or not.
+
+    The defaults need no check, and a run without any value none of the modules that parse them.
+    """
+    specs = [spec for spec in OPTION_SPECS if spec.option]
+    if any(config.getoption(_dest(spec)) is not None or _ini(config, spec) is not None for spec in specs):
+        run_settings(config)
 
 
 def chosen_mode(config: pytest.Config) -> str | None:
@@ -98,12 +102,23 @@ def chosen_mode(config: pytest.Config) -> str | None:
     chosen = [mode for mode in MODES if config.getoption(_mode_dest(mode)) not in (None, False)]
     if len(chosen) > 1:
         flags = " and ".join(MODES[mode].flag for mode in chosen)
-        raise usage_error(f"{flags} exclude each other: choose one")
+        raise _usage_error(f"{flags} exclude each other: choose one")
     if chosen == ["against"] and not revision_name(config):
-        raise usage_error("--perf-against needs a revision, such as --perf-against=main")
+        raise _usage_error("--perf-against needs a revision, such as --perf-against=main")
     if not chosen or any(config.getoption(option, None) for option in _NO_TESTS_RUN):
         return None
     return chosen[0]
+
+
+def options_without_effect(config: pytest.Config) -> list[str]:
+    """Return the options on the command line that have no effect, because no mode is selected."""
+    if any(config.getoption(_mode_dest(mode)) not in (None, False) for mode in MODES):
+        return []
+    return [
+        spec.flag
+        for spec in OPTION_SPECS
+        if spec.option and spec.needs_mode and config.getoption(_dest(spec)) not in (None, [])
+    ]
 
 
 def revision_name(config: pytest.Config) -> str:
@@ -120,6 +135,8 @@ def argument_of(config: pytest.Config, nodeid: str) -> str:
 
 def location_options(config: pytest.Config) -> str:
     """Return the `-c` and `--rootdir` options of this run, quoted for another command line."""
+    import shlex
+
     given = {"-c": config.getoption("inifilename", None), "--rootdir": config.getoption("rootdir", None)}
     return " ".join(
         f"{option}={shlex.quote(str(value))}".replace("-c=", "-c ") for option, value in given.items() if value
@@ -217,21 +234,30 @@ def marker_keywords(item: pytest.Item) -> dict[str, object] | None:
     for mark in reversed(marks):
         if mark.args:
             valid = ", ".join(MARKER_KEYWORDS)
-            raise usage_error(
+            raise _usage_error(
                 f"marker perf of {item.nodeid}: {mark.args[0]!r} is a positional argument; use keywords (valid: {valid})"
             )
         keywords |= mark.kwargs
     return keywords
 
 
+def _usage_error(problem: str) -> pytest.UsageError:
+    from pytest_perfguard.plugin.output import usage_error
+
+    return usage_error(problem)
+
+
 def _resolve(config: pytest.Config, marker: Mapping[str, object], nodeid: str) -> Settings:
+    from pytest_perfguard.core.errors import SettingError
+    from pytest_perfguard.core.settings import resolve
+
     specs = [spec for spec in OPTION_SPECS if spec.option]
     command_line = {spec.name: config.getoption(_dest(spec)) for spec in specs}
     ini = {spec.name: _ini(config, spec) for spec in specs}
     try:
         return resolve(marker=marker, command_line=command_line, ini=ini, test=nodeid)
     except SettingError as error:
-        raise usage_error(str(error)) from None
+        raise _usage_error(str(error)) from None
 
 
 def _add_option(group: pytest.OptionGroup, parser: pytest.Parser, spec: OptionSpec) -> None:

@@ -91,6 +91,9 @@ def _properties(comparison: Comparison) -> list[tuple[str, object]]:
     if comparison.verdict is not None:
         properties.append(("perf.verdict", str(comparison.verdict)))
     for finding in comparison.findings:
-        if finding.ratio is not None and finding.verdict is not Verdict.OVER_LIMIT:
+        if finding.verdict is Verdict.OVER_LIMIT:
+            continue
+        properties.append((f"perf.{finding.name}", f"{finding.candidate:.6g}"))
+        if finding.ratio is not None:
             properties.append((f"perf.{finding.name}.ratio", f"{finding.ratio:.4g}"))
     return properties

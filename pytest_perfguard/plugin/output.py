@@ -36,6 +36,7 @@ def write_text(reporter: pytest.TerminalReporter, text: str, **style: bool) -> N
 
 def write_section(reporter: pytest.TerminalReporter, title: str) -> None:
     """Begin a section of the terminal summary."""
+    reporter.ensure_newline()
     reporter.section(printable(title))
 
 

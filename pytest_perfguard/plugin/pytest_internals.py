@@ -201,6 +201,13 @@ def terminal_width(reporter: pytest.TerminalReporter) -> int:
     return shutil.get_terminal_size().columns
 
 
+def shows_unicode(reporter: pytest.TerminalReporter) -> bool:
+    """Return whether the output is a terminal that shows characters beyond ASCII. Fallback: no."""
+    encoding = getattr(getattr(getattr(reporter, "_tw", None), "_file", None), "encoding", None)
+    known = isinstance(encoding, str) and encoding.lower().replace("-", "") == "utf8"
+    return known and bool(getattr(reporter, "isatty", False))
+
+
 def end_line(reporter: pytest.TerminalReporter) -> None:
     """End the current line of the terminal, if anything was written on it. Fallback: `ensure_newline`."""
     writer = getattr(reporter, "_tw", None)

@@ -14,8 +14,8 @@ from pytest_perfguard.core.errors import RevisionError, WrongCode
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.system_errors import explain_error
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.instructions.sources import NoSource, find_source
-from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
@@ -134,6 +134,7 @@ class Schedule:
             self._mode.judge,
             report_progress=self._on_progress,
             max_passes=self._mode.max_processes,
+            reopen=self._mode.reopened,
         )
         runner.usual_passes = self._mode.usual_processes
         try:
@@ -165,7 +166,7 @@ class Schedule:
             return
         limit = sum(leak_budget(test.settings) for test in waiting)
         self._announce(
-            f"perf: checking {len(waiting)} tests for leaks, within their budgets: at most about {limit:.0f} s"
+            f"perf: checking {plural(len(waiting), 'test')} for leaks, within the budget: at most about {limit:.0f} s"
         )
         leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress)
         try:

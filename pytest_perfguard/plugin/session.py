@@ -14,9 +14,8 @@ import pytest
 from pytest_perfguard.core.errors import BaselineError, PerfguardError
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.core.system_errors import explain_error
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.engine.measure.process_limits import ProcessLimits
-from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.plugin import terminal
 from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, RunState, log_reports
@@ -105,6 +104,8 @@ class MeasuringPhase:
         self._nothing_judged: str | None = None
         """Reason why the run has no verdicts."""
         self._remarks: list[str] = []
+        self._interrupted = False
+        """Whether the measuring was interrupted."""
         self._problems: list[str] = []
         """Errors that end the run with exit status 4, after all results are reported and saved."""
         self._limits = ProcessLimits.current()
@@ -121,7 +122,7 @@ class MeasuringPhase:
         except BaseException:
             self._limits.restore()
             self._state.finished = False
-            self._nothing_judged = "nothing was measured: the run stopped before its end"
+            self._nothing_judged = f"nothing was measured: the run stopped before its end; {self._mode.unchanged}"
             for test in self._state.deferred:
                 log_reports(self._config, test.nodeid, test.location, test.reports)
             # A report of an earlier run must not be mistaken for this run's. pytest reports the exception.
@@ -141,8 +142,10 @@ class MeasuringPhase:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == pytest.ExitCode.OK and self._is_empty_shard:
-            self._remarks.append(f"none of the {len(self._state.found)} perf tests fell to this shard")
+            self._remarks.append(f"no perf test fell to this shard, of {len(self._state.found)} found")
         elif exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            if not self._comparisons and self._state.finished:
+                self._remarks.append(_why_nothing_measured(self._state))
             self._nothing_judged = self._nothing_judged or self._mode.nothing_judged(self._comparisons)
             if self._nothing_judged:
                 session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -153,9 +156,11 @@ class MeasuringPhase:
         return bool(state.found) and not state.collected and not self._nothing_judged and is_shard(self._config)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminal.write_summary(
-            terminalreporter, self._mode, self._comparisons, self._processes, self._seconds, self._nothing_judged
+        parameters = {test.nodeid: test.parameters for test in self._state.deferred}
+        run = terminal.RunSummary(
+            self._mode, self._comparisons, parameters, self._processes, self._seconds, self._nothing_judged
         )
+        terminal.write_summary(terminalreporter, run)
         for remark in self._remarks:
             write_text(terminalreporter, f"perf: {remark}", yellow=True)
         for command in self._reports.annotations():
@@ -166,7 +171,7 @@ class MeasuringPhase:
 
     def _measure_and_report(self, session: pytest.Session) -> None:
         start = monotonic()
-        progress = terminal.ProgressDisplay(self._config)
+        progress = terminal.ProgressDisplay(self._config, judges=self._mode.judges)
         left = self._start.left_by_tests(StartState.now()) if self._state.deferred else []
         fingerprints = {test.nodeid: test.fingerprint for test in self._state.deferred}
         schedule = Schedule(
@@ -184,12 +189,14 @@ class MeasuringPhase:
             self._stopped(f"the measuring stopped: {explain_error(error)}")
             schedule.give_up([test for name, test in tests.items() if name not in schedule.comparisons], error)
         except BaseException:
-            self._state.finished = False
+            self._state.finished, self._interrupted = False, True
             raise
         finally:
             progress.close()
             self._processes, self._seconds = schedule.processes, monotonic() - start
             self._remarks = [*left, *self._unloaded(), *schedule.remarks, *_unmeasured(self._state.unmeasurable)]
+            if self._interrupted:
+                self._remarks.append(self._mode.kept(len(schedule.comparisons), len(tests)))
             try:
                 self._log_verdicts(schedule)
             finally:  # another plugin may raise when it receives a verdict
@@ -275,3 +282,12 @@ def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:
     if nodeids:
         first = ", ".join(nodeids[:_MAX_NAMED]) + (", ..." if len(nodeids) > _MAX_NAMED else "")
         yield f"marked perf but not measured, since only test functions can be: {plural(len(nodeids), 'test')} ({first})"
+
+
+def _why_nothing_measured(state: RunState) -> str:
+    """Return why no test was measured, and what to do."""
+    if not state.found:
+        return "no test is marked perf; mark those to measure with @pytest.mark.perf above the function"
+    if not state.collected:
+        return f"no perf test was selected, of {len(state.found)} found (-k, -m, a path, --lf)"
+    return f"no perf test ran and passed, of {len(state.collected)} selected, so none was measured"

@@ -5,21 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
-from weakref import WeakKeyDictionary
+from typing import Final, NamedTuple
 
 import pytest
 
-#: By the plugin manager of the run: runs within one process may be nested.
-_AT_LOAD: Final[WeakKeyDictionary[pytest.PytestPluginManager, dict[str, str]]] = WeakKeyDictionary()
+from pytest_perfguard.plugin.stash import ENVIRONMENTS
+
 #: Set and removed by pytest itself around each test.
 _SET_BY_PYTEST: Final = ("PYTEST_CURRENT_TEST",)
-
-
-def record_environment(manager: pytest.PytestPluginManager) -> None:
-    """Record the environment variables when the run loads the plugin."""
-    _AT_LOAD[manager] = dict(os.environ)
 
 
 def environment_at_start(config: pytest.Config) -> dict[str, str]:
@@ -27,11 +20,10 @@ def environment_at_start(config: pytest.Config) -> dict[str, str]:
 
     Changes that plugins and conftest files have made since are repeated in a measuring process, which loads them as well.
     """
-    return dict(_AT_LOAD.get(config.pluginmanager, os.environ))
+    return dict(ENVIRONMENTS.get(config.pluginmanager, os.environ))
 
 
-@dataclass(frozen=True)
-class StartState:
+class StartState(NamedTuple):
     """State of the process that tests may change and that a process started later would inherit."""
 
     environment: Mapping[str, str]

@@ -1,8 +1,10 @@
-"""Keys of `config.stash`, through which the modules of the plugin share objects."""
+"""Keys of `config.stash`, through which the modules of the plugin share objects, and what is recorded before it exists."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_perfguard.plugin.worker_session import MeasuringSession
     from pytest_perfguard.tools.monitor.monitor import PerformanceMonitor
 
+#: Environment variables when a run loaded the plugin, by its plugin manager: runs within one process may be nested.
+ENVIRONMENTS: Final[WeakKeyDictionary[pytest.PytestPluginManager, dict[str, str]]] = WeakKeyDictionary()
 #: Settings of the run: command line, ini file, defaults.
 SETTINGS: Final[pytest.StashKey[Settings]] = pytest.StashKey()
 #: Settings of each perf test, by node id.
@@ -45,6 +49,11 @@ BENCHMARKS: Final[pytest.StashKey[BenchmarkSession]] = pytest.StashKey()
 CACHE: Final[pytest.StashKey[PerfCache]] = pytest.StashKey()
 #: Counters that the running test adds to its leak checks.
 COUNTERS: Final[pytest.StashKey[dict[str, UserCounter]]] = pytest.StashKey()
+
+
+def record_environment(manager: pytest.PytestPluginManager) -> None:
+    """Record the environment variables when the run loads the plugin."""
+    ENVIRONMENTS[manager] = dict(os.environ)
 
 
 def counters_of(request: pytest.FixtureRequest) -> dict[str, UserCounter]:

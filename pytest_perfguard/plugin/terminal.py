@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from time import monotonic
+from typing import NamedTuple
 
 import pytest
 
-from pytest_perfguard.core.model import Comparison
+from pytest_perfguard.core.model import Comparison, Verdict
 from pytest_perfguard.core.option_specs import OPTION_SPECS
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.engine.report.explain import Context, explain, headline
-from pytest_perfguard.engine.report.progress import LogThrottle, progress_line
-from pytest_perfguard.engine.report.terminal import count_line, summary_lines
+from pytest_perfguard.engine.report.progress import LogThrottle, ProgressState, progress_bar, progress_line
+from pytest_perfguard.engine.report.summary_table import TableStyle
+from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner
 from pytest_perfguard.engine.runner.revision import commits_behind
 from pytest_perfguard.engine.runner.scheduler import Progress
+from pytest_perfguard.plugin.grouping import table_groups
 from pytest_perfguard.plugin.modes.base import Mode, baseline_name
-from pytest_perfguard.plugin.options import argument_of, chosen_mode, location_options, revision_name
+from pytest_perfguard.plugin.options import argument_of, location_options, revision_name, run_settings
 from pytest_perfguard.plugin.outcomes import Explanation
 from pytest_perfguard.plugin.output import write_line, write_section, write_text
-from pytest_perfguard.plugin.pytest_internals import end_line, terminal_width
+from pytest_perfguard.plugin.pytest_internals import end_line, shows_unicode, terminal_width
 
 
 class ProgressDisplay:
     """Progress of the measuring: one line that is rewritten on a terminal, and occasional lines in a log."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, *, judges: bool) -> None:
         self._reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
         self._live = bool(getattr(self._reporter, "isatty", False))
         self._pace = LogThrottle(0.1) if self._live else LogThrottle()
         self._shown = False
-        self._judges = chosen_mode(config) not in ("measure", "baseline")
+        self._judges = judges
 
     def update(self, state: Progress) -> None:
         """Show the present state, unless the last one was shown a moment ago."""
         if self._reporter is None or not self._pace.due(monotonic()):
             return
-        line = progress_line(
-            state.nodeid, unit=state.unit, number=state.pass_number, undecided=state.undecided, tests=state.tests,
-            seconds_left=state.seconds_left, width=terminal_width(self._reporter),
-            judged=self._judges or state.unit == LeakRunner.unit,
+        shown = ProgressState(
+            state.nodeid, state.unit, state.pass_number, state.tests, state.undecided, state.waiting, state.of_pass,
+            state.seconds_left, state.share, judged=self._judges or state.unit == LeakRunner.unit,
         )  # fmt: skip
+        width, unicode = terminal_width(self._reporter), shows_unicode(self._reporter)
+        line = progress_bar(shown, width=width, unicode=unicode) if self._live else progress_line(shown)
         self._show(self._reporter, line)
 
     def announce(self, line: str) -> None:
@@ -89,22 +93,41 @@ def _prune_options(mode: Mode) -> str:
     return "" if file == default else f"--file={shlex.quote(file)} "
 
 
-def write_summary(
-    reporter: pytest.TerminalReporter,
-    mode: Mode,
-    comparisons: Sequence[Comparison],
-    processes: int,
-    seconds: float,
-    nothing_judged: str | None,
-) -> None:
-    """Write the section at the end of the run."""
-    if not comparisons and not nothing_judged:
+class RunSummary(NamedTuple):
+    """What the section at the end of a run reports."""
+
+    mode: Mode
+    comparisons: Sequence[Comparison]
+    parameters: Mapping[str, Mapping[str, str]]
+    """Parameters of the tests, by node id."""
+    processes: int
+    seconds: float
+    nothing_judged: str | None
+    """Why the run has no verdicts."""
+
+
+def write_summary(reporter: pytest.TerminalReporter, run: RunSummary) -> None:
+    """Write the section at the end of the run; with `-qq` only its last line."""
+    if not run.comparisons and not run.nothing_judged:
         return
-    if reporter.verbosity >= 0:
-        write_section(reporter, mode.title)
-        width = terminal_width(reporter)
-        for text, tone in summary_lines(comparisons, mode=mode.name, width=width, verbosity=reporter.verbosity):
+    if reporter.verbosity >= -1:
+        write_section(reporter, run.mode.title)
+        for text, tone in _summary_lines(reporter, run):
             write_line(reporter, text, **({tone: True} if tone else {}))  # pytest respects NO_COLOR and --color
-    write_line(reporter, count_line(comparisons, seconds=seconds, processes=processes))
-    if nothing_judged:
-        write_text(reporter, f"perf: {nothing_judged}", red=True)
+    write_line(reporter, count_line(run.comparisons, seconds=run.seconds, processes=run.processes))
+    if run.nothing_judged:
+        write_text(reporter, f"perf: {run.nothing_judged}", red=True)
+
+
+def _summary_lines(reporter: pytest.TerminalReporter, run: RunSummary) -> Iterator[Line]:
+    mode, settings = run.mode, run_settings(run.mode.config)
+    style = TableStyle(
+        mode.name, terminal_width(reporter), detailed=reporter.verbosity > 0, unicode=shows_unicode(reporter),
+        terminal=bool(getattr(reporter, "isatty", False)),
+        traced=lambda nodeid: "memory" in mode.settings_of(nodeid).metrics,
+    )  # fmt: skip
+    measured = [comparison for comparison in run.comparisons if comparison.verdict is not Verdict.MISSING]
+    groups = table_groups(
+        measured, run.parameters, group_by=settings.group_by, sort=settings.sort, severity=mode.judges
+    )
+    return summary_lines(run.comparisons, style, groups, verbosity=reporter.verbosity)

@@ -52,6 +52,7 @@ class _TestData(TypedDict):
     source: str
     fingerprint: str
     shared_fixtures: list[str]
+    parameters: dict[str, str]
     reports: list[object]
 
 
@@ -104,6 +105,7 @@ class XdistWorkerChannel:
             "source": test.source,
             "fingerprint": test.fingerprint,
             "shared_fixtures": list(test.shared_fixtures),
+            "parameters": dict(test.parameters),
             "reports": [serialize(config=self._config, report=report) for report in test.reports],
         }
 
@@ -170,5 +172,5 @@ class XdistControllerChannel:
         file = os.path.normpath(self._config.rootpath / data["path"])
         return DeferredTest(
             data["nodeid"], file, (path, line, name), json.loads(data["marker"]), data["source"], reports,
-            data["fingerprint"], tuple(data["shared_fixtures"]),
+            data["fingerprint"], tuple(data["shared_fixtures"]), data["parameters"],
         )  # fmt: skip

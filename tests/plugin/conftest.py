@@ -48,7 +48,7 @@ class Project:
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
-        pytester._monkeypatch.setenv("COLUMNS", "200")  # names are shortened on narrow terminals
+        pytester._monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal has fewer columns
         self.path = pytester.path
         self.baseline = pytester.path / "perf-baseline.json"
         pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")

@@ -75,7 +75,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_was_decided(project):
     project.pytester.makepyfile(IN_CHILD + GOOD + "\n@pytest.mark.perf\ndef test_slow():\n    time.sleep(0.3)\n")
     start_line = "perf: process"
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "pytest", "--perf", "--perf-budget=600s", *SHORT[1:]],
+        [sys.executable, "-u", "-m", "pytest", "--perf-baseline", "--perf-budget=600s", *SHORT[1:]],
         cwd=project.path, stdout=subprocess.PIPE, text=True, start_new_session=True,
     ) as run:  # fmt: skip
         for line in run.stdout:
@@ -88,6 +88,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_was_decided(project):
     assert run.returncode == 2, rest
     assert "KeyboardInterrupt" in rest
     assert "2 passed" in rest
+    assert "perf: interrupted: " in rest
     assert children_of(str(project.path)) == []
 
 

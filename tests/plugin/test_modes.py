@@ -34,9 +34,23 @@ def test_perf_measures_shows_and_keeps_nothing(project, distribution):
     result = project.run("--perf", *distribution)
     assert result.ret == 0
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*perfguard: measured*", "test *time*cpu*memory", "*test_work*s*B*"])
+    result.stdout.fnmatch_lines(["*perfguard: measured*", "test *time*cpu*memory", "*.py", "*test_work*s*B*"])
     assert last_perf_line(result).startswith("perf: 1 measured (1 test, ")
     assert not project.baseline.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "text"),
+    [
+        ("def test_a(): pass", (), "no test is marked perf; mark those to measure with @pytest.mark.perf above the *"),
+        (WORK, ("-k", "zebra"), "no perf test was selected, of 1 found (-k, -m, a path, --lf)"),
+        ("import pytest\n@pytest.mark.perf\ndef test_a(): pytest.skip()", (), "no perf test ran and passed, of 1 *"),
+    ],
+    ids=["unmarked", "deselected", "skipped"],
+)
+def test_perf_that_measured_nothing_says_why(project, content, options, text):
+    project.pytester.makepyfile(content)
+    project.run("--perf", *options).stdout.fnmatch_lines([f"perf: {text}"])
 
 
 def test_baseline_records_and_compare_is_green_on_the_same_code(recorded, distribution):

@@ -47,8 +47,8 @@ def test_stopping_at_the_first_failure_measures_nothing_and_says_so(project):
     result, report = project.report("--perf", "-x")
     assert result.ret == 1
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["perf: nothing was measured: the run stopped before its end"])
-    assert report["notes"] == ["nothing was measured: the run stopped before its end"]
+    result.stdout.fnmatch_lines(["perf: nothing was measured: the run stopped before its end; --perf keeps nothing"])
+    assert report["notes"] == ["nothing was measured: the run stopped before its end; --perf keeps nothing"]
     assert report["complete"] is False
 
 

@@ -54,6 +54,40 @@ def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, di
     assert text in result.stderr.str() + result.stdout.str()
 
 
+def test_a_wrong_marker_is_an_error_in_a_run_that_measures_nothing(project):
+    project.pytester.makepyfile(
+        "import pytest\n@pytest.mark.perf(treshold='5%')\ndef test_it(): pass\ndef test_other(): pass\n"
+    )
+    result = project.run(short=False)
+    assert result.ret == 4
+    assert "unknown keyword 'treshold' (valid: threshold, " in result.stderr.str()
+
+
+@pytest.mark.every_plugin("xdist")
+def test_a_worker_of_xdist_fails_the_test_with_a_wrong_marker(project):
+    project.pytester.makepyfile(
+        "import pytest\n@pytest.mark.perf(max_time=5)\ndef test_it(): pass\ndef test_other(): pass\n"
+    )
+    result = project.run("-n1", short=False)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["max_time in the marker perf of *::test_it: 5 is not a duration*"])
+
+
+def test_options_without_effect_are_named(project):
+    project.pytester.makepyfile("def test_a(): pass")
+    options = ("--perf-strict", "--perf-report=r.json", "--perf-threshold=5%")
+    result = project.run(*options, "-q", short=False)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "perf: --perf-report, --perf-threshold, --perf-strict have no effect without a mode: --perf, --perf-baseline, "
+            "--perf-compare or --perf-against"
+        ]
+    )
+    assert "no effect" not in project.run("--perf", *options, short=False).stdout.str()
+    assert "no effect" not in project.run("--perf-benchmark=once", short=False).stdout.str()
+
+
 def test_a_wrong_value_is_a_usage_error_in_every_run(project):
     """Also where nothing is measured: the mistake is found where it is made."""
     project.pytester.makepyfile("def test_a(): pass")

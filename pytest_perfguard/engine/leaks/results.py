@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_size
 from pytest_perfguard.engine.leaks.open_resources import noun_of
 
@@ -68,8 +69,10 @@ class LeakReport:
         """The number of calls, and the growth that the system reports."""
         own = f", by {format_size(self.uss)} its own part of it" if self.uss else ""
         if self.setups:
-            return f"over {self.calls} calls in {self.setups} set-ups, each torn down"
-        return f"over {self.calls} calls, in which the resident set (RSS) grew by {format_size(self.rss)}{own}"
+            return f"over {plural(self.calls, 'call')} in {plural(self.setups, 'set-up')}, each torn down"
+        return (
+            f"over {plural(self.calls, 'call')}, in which the resident set (RSS) grew by {format_size(self.rss)}{own}"
+        )
 
     def lines(self) -> list[str]:
         """Return all lines of the explanation."""

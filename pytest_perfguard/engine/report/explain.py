@@ -18,9 +18,10 @@ from pytest_perfguard.core.model import (
 )
 from pytest_perfguard.core.parsers import METRICS
 from pytest_perfguard.core.settings import Settings
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.profile.lines import where_lines
-from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, plural, smallest_in_words
+from pytest_perfguard.engine.report.text import change_in_words, each_reason_once, smallest_in_words
 from pytest_perfguard.engine.verdict.acceptance import acceptance_lines
 
 #: Kind of metric -> (verb, object) of the sentence on a regression. Kinds with the same verb share one clause.
@@ -183,8 +184,9 @@ def _provenance(comparison: Comparison, context: Context) -> Iterator[str]:
 def _extent(measurement: Measurement, *, paired: bool) -> str:
     """Return the amount of measuring: `8 fresh processes, 320 rounds of 4 calls, 1.04 s`."""
     rounds = max((samples.rounds for samples in measurement.samples.values()), default=0)
-    iterations = ", ".join(str(count) for count in measurement.iterations.values())
-    calls = f"{rounds} rounds of {iterations} calls{' a side' * paired}, " if rounds else ""
+    *others, last = measurement.iterations.values() or (1,)
+    iterations = ", ".join([*map(str, others), plural(last, "call")])
+    calls = f"{plural(rounds, 'round')} of {iterations}{' a side' * paired}, " if rounds else ""
     processes = plural(measurement.processes, "fresh pair" if paired else "fresh process")
     return f"{processes}{' of processes' * paired}, {calls}{format_duration(measurement.seconds)}"
 

@@ -17,14 +17,13 @@ from typing import Final
 
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import change_ratio
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.core.units import format_amount, format_change
 from pytest_perfguard.engine.history.drift import MIN_WINDOW
 from pytest_perfguard.engine.history.trends import HistoryPoint, Trend
 from pytest_perfguard.engine.report.links import UNKNOWN, Origin, commit_address
 from pytest_perfguard.engine.report.markup import asset, escape, facts, link, tag
 from pytest_perfguard.engine.report.page import ColumnTitle, Page, Row, table_page
-from pytest_perfguard.engine.report.text import plural
 from pytest_perfguard.engine.report.trend_svg import trend_svg
 
 #: Number of recordings that a judgement needs.

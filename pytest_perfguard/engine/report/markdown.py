@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from typing import Final
 
 from pytest_perfguard.core.model import FAILING, UNSETTLED, Finding, Outcome, Unjudged, Verdict
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.core.units import format_amount
-from pytest_perfguard.engine.report.document import Report, ReportedTest
+from pytest_perfguard.engine.report.document import QUANTILES, Report, ReportedTest
+from pytest_perfguard.engine.report.summary_table import spread_in_percent
 from pytest_perfguard.engine.report.text import (
     change_cell,
     counts_in_words,
     leading_finding,
     most_severe_first,
-    plural,
 )
 
 #: GitHub refuses comments of more than 65,536 characters.
 MAX_CHARACTERS: Final = 60_000
+_TABLE_START: Final = "| test |"
 _HEAD: Final = ["| test | before | now | change | memory | verdict |", "|---|--:|--:|--:|--:|---|"]
+_MEASURED_HEAD: Final = ["| test | time | ± | CPU | memory |", "|---|--:|--:|--:|--:|"]
+#: Modes that compare nothing: their figures are what the reader came for, so they are not folded.
+_MEASURING: Final = ("measure", "baseline")
 _SYMBOLS: Final[dict[Outcome, str]] = {
     Unjudged.BROKEN: "🔴",
     Verdict.REGRESSION: "🔴",
@@ -40,7 +44,11 @@ def markdown_report(report: Report, max_characters: int = MAX_CHARACTERS) -> str
     if loud:
         parts.append("\n".join([*_HEAD, *map(_row, loud)]))
     parts += [_details(entry) for entry in loud if entry.lines]
-    if quiet:
+    if quiet and report.mode in _MEASURING:
+        parts.append(
+            "\n".join([*_MEASURED_HEAD, *(_measured_row(entry) for entry in report.entries if not _is_loud(entry))])
+        )
+    elif quiet:
         rows = "\n".join([*_HEAD, *map(_row, quiet)])
         parts.append(_folded(f"{plural(len(quiet), 'test')} without findings", rows))
     return _fitted(parts, len(entries), max_characters)
@@ -78,6 +86,19 @@ def _row(entry: ReportedTest) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _measured_row(entry: ReportedTest) -> str:
+    found = [leading_finding(entry.comparison, kind) for kind in ("time", "cpu", "memory")]
+    time, cpu, memory = (_amount(finding, finding.candidate if finding else None) for finding in found)
+    cells = [code(entry.nodeid, in_table=True), time, _spread(entry, found[0]), cpu, memory]
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(entry: ReportedTest, time: Finding | None) -> str:
+    sides = entry.sides.get(time.name) if time is not None else None
+    quantiles = dict(zip(QUANTILES, sides.candidate.quantiles, strict=False)) if sides is not None else {}
+    return spread_in_percent(*(quantiles[share] for share in (0.25, 0.5, 0.75))) if quantiles else ""
+
+
 def _amount(finding: Finding | None, value: float | None) -> str:
     return "" if finding is None or value is None else format_amount(value, finding.unit)
 
@@ -99,7 +120,7 @@ def _fitted(parts: Sequence[str], tests: int, max_characters: int) -> str:
     room = max_characters - len(note) - 4
     for part in parts:
         if len(part) + 2 > room:
-            table = _cut(part, room) if part.startswith(_HEAD[0]) else ""
+            table = _cut(part, room) if part.startswith(_TABLE_START) else ""
             return "\n\n".join([*kept, *([table] if table else []), note]) + "\n"
         kept.append(part)
         room -= len(part) + 2

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from pytest_perfguard.core.model import Comparison, Finding
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.profile.lines import where_lines
 from pytest_perfguard.engine.report.document import Report, ReportedTest
 from pytest_perfguard.engine.report.explain import NEXT_STEPS
 from pytest_perfguard.engine.report.links import line_address
 from pytest_perfguard.engine.report.markup import badge, escape, link, tag
-from pytest_perfguard.engine.report.text import change_cell, each_reason_once, interval_cell, plural, smallest_in_words
+from pytest_perfguard.engine.report.text import change_cell, each_reason_once, interval_cell, smallest_in_words
 
 _TITLES: Final = ("metric", "before", "now", "change", "interval", "allowed", "verdict")
 

@@ -19,6 +19,10 @@ def rendered(report: Report, name: str, history: Callable[[], Sequence[Trend]] =
         return folded(flames) if name.endswith(".folded") else speedscope(flames)
     if name.endswith(".json"):
         return json_report(report)
+    if name.endswith(".csv"):
+        from pytest_perfguard.engine.report.csv import csv_report
+
+        return csv_report(report)
     if name.endswith(".md"):
         from pytest_perfguard.engine.report.markdown import markdown_report
 

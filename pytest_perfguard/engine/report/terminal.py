@@ -1,36 +1,38 @@
-"""The terminal summary: a table with one row per test, details by verbosity, and a last line of counts.
+"""The terminal summary: the table, notes, details as verbosity requests them, and a last line of counts.
 
-Plain ASCII throughout, which every log, pipe and terminal can show.
+Plain ASCII, which every log, pipe and terminal can show, unless the style of the table permits more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import statistics
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_perfguard.core.metric_stats import MetricStats
-from pytest_perfguard.core.model import Comparison, Finding, Outcome, Unjudged, Verdict
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.model import Comparison, Outcome, Unjudged, Verdict
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.core.units import format_amount, format_duration
 from pytest_perfguard.engine.report.explain import describe_finding
+from pytest_perfguard.engine.report.summary_table import TableGroup, TableStyle, by_file, missing_values, table_rows
 from pytest_perfguard.engine.report.text import (
-    change_cell,
     count_outcomes,
     counts_in_words,
-    leading_finding,
     most_severe_first,
-    plural,
-    shortened,
     smallest_in_words,
 )
+from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 Tone = Literal["", "red", "yellow", "green"]
 
 #: Verdicts whose reason is printed below the table.
 _EXPLAINED: Final = (Verdict.INCONCLUSIVE, Verdict.INCOMPARABLE, Verdict.MISSING)
-_MIN_NAME_WIDTH: Final = 20
-#: Columns that a narrow terminal omits, in this order.
-_OPTIONAL_COLUMNS: Final = ("baseline", "base", "cpu", "memory", "leaks")
+#: A test computes if its CPU time is at least this part of its wall time.
+_COMPUTES: Final = 0.9
+#: Part of the wall time in which other processes had the CPU, from which on the summary remarks on the machine.
+_BUSY_FROM: Final = 1 / 3
 
 
 class Line(NamedTuple):
@@ -53,23 +55,49 @@ TONES: Final[Mapping[Outcome, Tone]] = {
 }
 
 
-def summary_lines(comparisons: Sequence[Comparison], *, mode: str, width: int, verbosity: int = 0) -> Iterator[Line]:
-    """Yield the table and the notes; `verbosity` 1 adds every metric, 2 the samples as well."""
-    measured = most_severe_first(
-        [comparison for comparison in comparisons if comparison.verdict is not Verdict.MISSING], key=lambda item: item
-    )
+def summary_lines(
+    comparisons: Sequence[Comparison],
+    style: TableStyle,
+    groups: Sequence[TableGroup] | None = None,
+    *,
+    verbosity: int = 0,
+) -> Iterator[Line]:
+    """Yield the table of the `groups` and the notes; `verbosity` 1 adds every metric, 2 the samples as well.
+
+    Without `groups` the tests are grouped by file, the most severe first where they are judged.
+    """
+    measured = [comparison for comparison in comparisons if comparison.verdict is not Verdict.MISSING]
     if measured:
-        lines = table(measured, mode=mode, width=width)
-        head = len(lines) - len(measured)
-        yield from map(Line, lines[:head])
-        for row, comparison in zip(lines[head:], measured, strict=True):
-            yield Line(row, TONES.get(comparison.outcome, ""))
+        if groups is None:
+            groups = by_file(most_severe_first(measured, lambda item: item) if style.judges else measured)
+        for text, test in table_rows(groups, style):
+            yield Line(text, TONES.get(test.outcome, "") if test is not None else "")
     for comparison in measured if verbosity > 0 else ():
         yield from map(Line, every_metric(comparison, samples=verbosity > 1))
+    for line in _remarks(comparisons, measured, style):
+        yield from (line._replace(text=text) for text in _folded(line.text, style))
+
+
+def _remarks(comparisons: Sequence[Comparison], measured: Sequence[Comparison], style: TableStyle) -> Iterator[Line]:
+    """Yield the lines below the table."""
     yield from (Line(text, "yellow") for text in _reasons(comparisons))
-    if mode == "compare":
+    if style.mode == "compare":
         yield from map(Line, _paired(comparisons))
-    yield from map(Line, _notes(comparisons))
+    yield from map(Line, _notes(comparisons, missing_values(comparisons, style)))
+    yield from (Line(text, "yellow") for text in _busy_machine(comparisons))
+    if style.mode == "measure":
+        yield from map(Line, _quick_look(measured, style))
+
+
+def _folded(text: str, style: TableStyle) -> list[str]:
+    """Return the lines of a remark: of the terminal's width, but one line in a log, where it may be searched for."""
+    if not style.terminal or len(text) <= style.width:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip()) + 4)
+    return textwrap.wrap(
+        text, style.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        drop_whitespace=True, replace_whitespace=False,
+    )  # fmt: skip
 
 
 def count_line(comparisons: Sequence[Comparison], *, seconds: float, processes: int) -> str:
@@ -77,112 +105,6 @@ def count_line(comparisons: Sequence[Comparison], *, seconds: float, processes: 
     tests = plural(len(comparisons), "test")
     counts = counts_in_words(count_outcomes(comparisons))
     return f"perf: {counts} ({tests}, {plural(processes, 'process')}, {format_duration(seconds)})"
-
-
-def table(comparisons: Sequence[Comparison], *, mode: str, width: int) -> list[str]:
-    """Return one row per test, at most `width` wide if shorter names and fewer columns achieve that."""
-    from tabulate import tabulate
-
-    columns = _columns(comparisons, mode)
-    for name in _OPTIONAL_COLUMNS:
-        if _room(columns, width) < _MIN_NAME_WIDTH:
-            columns.pop(name, None)
-    room = max(_MIN_NAME_WIDTH, _room(columns, width))
-    names = [shortened(item.nodeid, room) for item in comparisons]
-    align = ["left", *("left" if name == "verdict" else "right" for name in columns)]
-    # disable_numparse: "1e5" in a node id is no number
-    text = tabulate(
-        list(zip(names, *columns.values(), strict=True)), ["test", *columns], tablefmt="simple", colalign=align,
-        disable_numparse=True,
-    )  # fmt: skip
-    return text.splitlines()
-
-
-def _columns(comparisons: Sequence[Comparison], mode: str) -> dict[str, list[str]]:
-    """Return the cells of each column by its name, from left to right."""
-    leaks = {"leaks": _leak_cell} if any(map(_leaks_of, comparisons)) else {}
-    counts = {"instructions": _instructions} if any(map(_count_of, comparisons)) else {}
-    kinds: dict[str, Callable[[Comparison], str]] = {"time": _time, "cpu": _cpu, "memory": _memory, **counts, **leaks}
-    if mode in ("compare", "against"):
-        kinds = {
-            "base" if mode == "against" else "baseline": _before,
-            "now": _now,
-            "change": _time_change,
-            "memory": _memory_change,
-            **({"instructions": _instructions_change} if counts else {}),
-            **leaks,
-            "verdict": _outcome,
-        }
-    elif any(comparison.outcome is not Unjudged.MEASURED for comparison in comparisons):
-        kinds["verdict"] = _outcome
-    return {name: [cell(comparison) for comparison in comparisons] for name, cell in kinds.items()}
-
-
-def _room(columns: Mapping[str, Sequence[str]], width: int) -> int:
-    """Return the width left for the names: tabulate pads a header by two, and separates columns by two blanks."""
-    return width - sum(max(map(len, [f"{name}  ", *cells])) + 2 for name, cells in columns.items())
-
-
-def _outcome(comparison: Comparison) -> str:
-    return str(comparison.outcome)
-
-
-def _before(comparison: Comparison) -> str:
-    time = leading_finding(comparison, "time", "cpu", "instructions")
-    return format_amount(time.baseline, time.unit) if time and time.baseline is not None else ""
-
-
-def _now(comparison: Comparison) -> str:
-    return _amount(leading_finding(comparison, "time", "cpu", "instructions"))
-
-
-def _time_change(comparison: Comparison) -> str:
-    return change_cell(leading_finding(comparison, "time", "cpu", "instructions"))
-
-
-def _memory_change(comparison: Comparison) -> str:
-    return change_cell(leading_finding(comparison, "memory"))
-
-
-def _time(comparison: Comparison) -> str:
-    return _amount(leading_finding(comparison, "time"))
-
-
-def _cpu(comparison: Comparison) -> str:
-    return _amount(leading_finding(comparison, "cpu"))
-
-
-def _memory(comparison: Comparison) -> str:
-    return _amount(leading_finding(comparison, "memory"))
-
-
-def _count_of(comparison: Comparison) -> Finding | None:
-    return leading_finding(comparison, "instructions")
-
-
-def _instructions(comparison: Comparison) -> str:
-    return _amount(_count_of(comparison))
-
-
-def _instructions_change(comparison: Comparison) -> str:
-    return change_cell(_count_of(comparison))
-
-
-def _leaks_of(comparison: Comparison) -> list[Finding]:
-    return [finding for finding in comparison.findings if finding.name.startswith("leak")]
-
-
-def _leak_cell(comparison: Comparison) -> str:
-    """Return the growth per call of the first leak; "none", or "?" where the check was inconclusive."""
-    findings = _leaks_of(comparison)
-    leaks = [finding for finding in findings if finding.verdict is Verdict.LEAK]
-    if leaks:
-        return format_amount(leaks[0].candidate, leaks[0].unit)
-    return "" if not findings else "?" if any(finding.verdict for finding in findings) else "none"
-
-
-def _amount(finding: Finding | None) -> str:
-    return format_amount(finding.candidate, finding.unit) if finding else ""
 
 
 def every_metric(comparison: Comparison, *, samples: bool) -> Iterator[str]:
@@ -195,15 +117,26 @@ def every_metric(comparison: Comparison, *, samples: bool) -> Iterator[str]:
     width = max(len(finding.name) for finding in comparison.findings)
     for finding in comparison.findings:
         verdict = f"  {finding.verdict}" if finding.verdict else ""
-        yield f"  {finding.name:<{width}}  {describe_finding(finding)}{verdict}"
+        spread = _spread(measured.get(finding.name), comparison) if finding.verdict is None else ""
+        yield f"  {finding.name:<{width}}  {describe_finding(finding)}{verdict}{spread}"
         if samples and finding.name in base:
             yield from _sample_lines("base", base[finding.name])
         if samples and finding.name in measured:
             yield from _sample_lines("now", measured[finding.name])
 
 
+def _spread(stats: MetricStats | None, comparison: Comparison) -> str:
+    """Return `; median 51.0 ms, max 52.3 ms, 40 rounds of 3 calls` for a time that was not judged; empty for all else."""
+    if stats is None or stats.unit != "s" or not stats.processes:
+        return ""
+    values = [value for rounds in stats.processes for value in rounds]
+    calls = next(iter(comparison.measurement.iterations.values()), 1)
+    middle, high = (format_amount(value, "s") for value in (statistics.median(values), max(values)))
+    return f"; median {middle}, max {high}, {plural(stats.rounds, 'round')} of {plural(calls, 'call')}"
+
+
 def _sample_lines(side: str, samples: MetricStats) -> Iterator[str]:
-    head = f"      {side}, {samples.rounds} rounds in {plural(len(samples.minima), 'process')}"
+    head = f"      {side}, {plural(samples.rounds, 'round')} in {plural(len(samples.minima), 'process')}"
     if len({*samples.minima, *samples.medians}) == 1:
         yield f"{head}: each {format_amount(samples.minimum, samples.unit)}"
         return
@@ -252,11 +185,32 @@ def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
             yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why or ''})"
 
 
-def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _notes(comparisons: Sequence[Comparison], missing: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield the notes on the measurements, each once: with its test, or with the number of tests."""
     tests: dict[str, list[str]] = {}
     for comparison in comparisons:
         for note in comparison.measurement.notes:
             tests.setdefault(note, []).append(comparison.nodeid)
+    for note, nodeid in missing:
+        tests.setdefault(note, []).append(nodeid)
     for note, names in tests.items():
         yield f"note: {names[0] if len(names) == 1 else plural(len(names), 'test')}: {note}"
+
+
+def _busy_machine(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield a remark if other processes kept a test that computes from its CPU for a large part of the time."""
+    lost = max((item.measurement.lost for item in comparisons if item.measurement.busy >= _COMPUTES), default=0.0)
+    if lost >= _BUSY_FROM:
+        yield f"wall is {1 / (1 - lost):.1f}x its CPU time: the machine is busy; measure again when it is quiet"
+
+
+def _quick_look(comparisons: Sequence[Comparison], style: TableStyle) -> Iterator[str]:
+    """Yield a legend, and the number of processes on which the figures rest."""
+    counts = Counter(item.measurement.processes for item in comparisons if item.measurement.processes)
+    if not counts:
+        return
+    (usual, _tests), *others = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = "".join(f" ({plural(tests, 'test')} on {number})" for number, tests in others)
+    spread = "±" if style.unicode else "+-"
+    yield f"time: fastest round per call; {spread}: half the interquartile range of the rounds"
+    yield f"a quick look: figures rest on {plural(usual, 'process')}{rest}; --perf-baseline takes {RECORDED_PROCESSES}"

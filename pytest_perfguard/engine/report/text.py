@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import OUTCOMES, SEVERITY, Comparison, Finding, Unjudged
-from pytest_perfguard.core.text import printable
+from pytest_perfguard.core.text import plural, printable
 from pytest_perfguard.core.units import (
     describe_change,
     format_change,
@@ -34,6 +34,10 @@ _DIRECTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "value": ("higher", "lower"),
     "value-p95": ("higher", "lower"),
 }
+
+
+#: Outcomes that are nouns, and therefore have a plural.
+_NOUNS: Final = ("regression", "leak", "improvement")
 
 
 def change_cell(finding: Finding | None) -> str:
@@ -76,8 +80,9 @@ def count_outcomes(comparisons: Sequence[Comparison]) -> dict[str, int]:
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """Return `1 regression, 3 unchanged`."""
-    return ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing measured"
+    """Return `2 regressions, 3 unchanged`."""
+    words = (plural(count, word) if word in _NOUNS else f"{count} {word}" for word, count in counts.items())
+    return ", ".join(words) or "nothing measured"
 
 
 def most_severe_first(items: Iterable[T], key: Callable[[T], Comparison]) -> list[T]:
@@ -97,20 +102,6 @@ def leading_finding(comparison: Comparison, *kinds: str) -> Finding | None:
         if findings:
             return min(findings, key=_severity)
     return None
-
-
-def shortened(name: str, width: int) -> str:
-    """Return the name, with its middle left out if it is longer than `width`: both ends matter most."""
-    shown = printable(name)
-    if len(shown) <= width:
-        return shown
-    tail = (width - 3) * 2 // 3
-    return f"{shown[: width - 3 - tail]}...{shown[-tail:]}"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return `1 test`, `2 tests`, `2 processes`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}es" if noun.endswith("s") else f"{count} {noun}s"
 
 
 def function_changes(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:

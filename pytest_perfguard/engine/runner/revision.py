@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,28 +44,21 @@ def find_revision(folder: Path, name: str) -> Revision:
     RevisionError
         if there is no git, no repository or no such commit, or if git refuses the repository.
     """
-    try:
-        return _find(folder, name)
-    except RevisionError as error:
-        raise RevisionError(f"cannot measure against {name}: {error.problem}", error.remedy) from None
-
-
-def _find(folder: Path, name: str) -> Revision:
     top = find_repository(folder)
     if top is None:
-        raise RevisionError(f"{folder}: not a git repository", _NOT_GIT_REMEDY)
+        raise RevisionError("--perf-against needs git, and this folder is not in a git repository", _NOT_GIT_REMEDY)
     wanted = name.removeprefix(MERGE_BASE_PREFIX)
     try:
         commit = _find_commit(top, wanted)
     except RevisionError as error:  # an ambiguous hash, no commit, beyond the log of references
-        raise RevisionError(f"there is no such revision in {top}: {error.problem}") from None
+        raise RevisionError(f"no revision {wanted!r}: {error.problem}") from None
     if commit is not None and name.startswith(MERGE_BASE_PREFIX):
         commit = git_lookup(top, "merge-base", "HEAD", commit)
         if commit is None:
             remedy = _FETCH_REMEDY if is_shallow(top) else "name a commit instead of a merge base"
-            raise RevisionError(f"HEAD and {wanted} have no common ancestor here", remedy)
+            raise RevisionError(f"no merge base: HEAD and {wanted} have no common ancestor here", remedy)
     if commit is None:
-        raise RevisionError(f"there is no such revision in {top}", _remedy(top, wanted))
+        raise RevisionError(f"no revision {wanted!r}", _remedy(top, wanted))
     return Revision(name, commit, top)
 
 
@@ -111,7 +105,9 @@ def check_usable(revision: Revision) -> None:
 
 #: Files that test runs write, for a tree whose .gitignore does not list them.
 _WRITTEN_BY_RUNS: Final = ("__pycache__/", "*.pyc", ".pytest_cache/", ".hypothesis/", "*.json.lock")
-_NOT_GIT_REMEDY: Final = "run pytest inside a git repository"
+_NOT_GIT_REMEDY: Final = "without git: --perf-baseline, then --perf-compare"
+#: Similarity from which on a name is suggested instead of an unknown one.
+_SIMILAR: Final = 0.6
 
 
 def _find_commit(top: Path, name: str) -> str | None:
@@ -128,5 +124,8 @@ def _find_commit(top: Path, name: str) -> str | None:
 def _remedy(top: Path, wanted: str) -> str:
     if is_shallow(top):
         return _FETCH_REMEDY
-    remote = git_or_empty(top, "rev-parse", "--verify", "--quiet", f"origin/{wanted}^{{commit}}")
-    return f"did you mean origin/{wanted}?" if remote else "git branch --all and git tag list what there is"
+    if git_or_empty(top, "rev-parse", "--verify", "--quiet", f"origin/{wanted}^{{commit}}"):
+        return f"did you mean 'origin/{wanted}'?"
+    known = git_or_empty(top, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes")
+    similar = difflib.get_close_matches(wanted, [*known.splitlines(), "HEAD"], n=1, cutoff=_SIMILAR)
+    return f"did you mean {similar[0]!r}?" if similar else "git branch --all and git tag list what there is"

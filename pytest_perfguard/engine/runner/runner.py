@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -38,6 +38,8 @@ from pytest_perfguard.engine.verdict.memory import MEMORY_PROCESSES
 
 #: (node id, what was measured so far, how much of the budget is spent) -> the verdict, or None to measure on.
 Judge = Callable[[str, Measurement, Spent], Comparison | None]
+#: Results of a pass -> the node ids of those to measure once more.
+Reopen = Callable[[Sequence[Comparison]], Collection[str]]
 
 
 class Runner(SingleProcessScheduler):
@@ -51,10 +53,12 @@ class Runner(SingleProcessScheduler):
         *,
         report_progress: Callable[[Progress], None],
         max_passes: int,
+        reopen: Reopen = lambda _comparisons: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tests, launch, report_progress=report_progress, max_passes=max_passes, clock=clock)
         self._judge = judge
+        self._to_reopen = reopen
         self._builders = {test.nodeid: MeasurementBuilder(test.iterations) for test in tests}
         self.modules: dict[str, str] = {}
         """Files of all modules that the processes have imported, by module name."""
@@ -76,6 +80,9 @@ class Runner(SingleProcessScheduler):
         """Return the share of the test's budget that is spent after the process of this index."""
         builder = self._builders[test.nodeid]
         return Spent.of(builder.next_would_exceed, test.settings.budget, last=index + 1 == self._max_passes)
+
+    def _reopen(self) -> Collection[str]:
+        return self._to_reopen(list(self.comparisons.values()))
 
     def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
         builder = self._builders[test.nodeid]

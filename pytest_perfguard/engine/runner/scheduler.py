@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -58,9 +58,15 @@ class Progress:
     undecided: int
     tests: int
     seconds_left: float
-    """An estimate; 0 before the first pass has ended."""
+    """An estimate; 0 before the first test was measured."""
     unit: str = "process"
     """Name of what one pass runs per test."""
+    waiting: int = 0
+    """Tests that this pass has still to measure, the present one included."""
+    of_pass: int = 0
+    """Tests that this pass measures."""
+    share: float = 0.0
+    """Estimated part of the phase that is done, from 0 to 1."""
 
 
 class TestFailed(PerfguardError):
@@ -127,7 +133,12 @@ class Scheduler(ABC, Generic[Workers]):
         self._clock = clock
         self._pass_seconds: list[float] = []
         self._undecided_after: list[int] = []
+        self._begin: float | None = None
+        """Start of the measuring in the first pass."""
+        self._of_pass = 0
         self._start_failed = False
+        self._reopened: set[str] = set()
+        """Tests that are measured once more although they are decided, by node id."""
         self.comparisons: dict[str, Comparison] = {}
         self.processes = 0
 
@@ -159,21 +170,32 @@ class Scheduler(ABC, Generic[Workers]):
             start = self._clock()
             while undecided:
                 left = self._one_pass(index, undecided)
-                undecided = [test for test in left if test.nodeid not in self.comparisons]
+                undecided = [test for test in left if self._is_open(test)]
+            self._reopened.update(self._reopen())
             self._pass_seconds.append(self._clock() - start)
             self._undecided_after.append(len(self._undecided()))
 
+    def _reopen(self) -> Collection[str]:
+        """Return the node ids of decided tests that the next pass measures once more; here none."""
+        return ()
+
+    def _is_open(self, test: MeasuredTest) -> bool:
+        return test.nodeid not in self.comparisons or test.nodeid in self._reopened
+
     def _undecided(self) -> list[MeasuredTest]:
-        return [test for test in self._tests if test.nodeid not in self.comparisons]
+        return list(filter(self._is_open, self._tests))
 
     def _one_pass(self, index: int, tests: list[MeasuredTest]) -> list[MeasuredTest]:
         """Measure the tests in fresh processes; return those that need other processes because these failed."""
         waiting = list(tests)
+        self._of_pass = len(tests)
         measuring = False
         self._report(waiting, index)
         try:
             with self._start(tests) as workers:
                 waiting = self._select_collected(workers, waiting)
+                if self._begin is None:
+                    self._begin = self._clock()
                 while waiting:
                     measuring = True
                     self._report(waiting, index)
@@ -199,14 +221,23 @@ class Scheduler(ABC, Generic[Workers]):
 
     def _decide(self, test: MeasuredTest, comparison: Comparison) -> None:
         self.comparisons[test.nodeid] = comparison
+        self._reopened.discard(test.nodeid)
 
     def _report(self, waiting: Sequence[MeasuredTest], index: int) -> None:
         undecided, tests = len(self._undecided()), len(self._tests)
+        elapsed = self._clock() - self._begin if self._begin is not None else 0.0
         left = seconds_left(
             self._pass_seconds, self._undecided_after,
             waiting=len(waiting), undecided=undecided, tests=tests, max_passes=self._max_passes, usual=self.usual_passes,
+            elapsed=elapsed,
         )  # fmt: skip
-        self._report_progress(Progress(waiting[0].nodeid, index + 1, undecided, tests, left, self.unit))
+        share = elapsed / (elapsed + left) if left else 0.0
+        self._report_progress(
+            Progress(
+                waiting[0].nodeid, index + 1, undecided, tests, left, self.unit,
+                waiting=len(waiting), of_pass=self._of_pass, share=share,
+            )
+        )  # fmt: skip
 
 
 class SingleProcessScheduler(Scheduler[WorkerProcess]):

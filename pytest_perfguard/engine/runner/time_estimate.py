@@ -20,18 +20,21 @@ def seconds_left(
     tests: int,
     max_passes: int,
     usual: int = USUAL_PASSES,
+    elapsed: float = 0.0,
 ) -> float:
     """Return the estimated seconds until a phase has decided its tests.
 
     `seconds` holds the duration of each finished pass, and `undecided_after` the number of tests that each of them left
     undecided. In the running pass `waiting` tests are still to be measured. In all `undecided` of the `tests` are open.
-    A phase ends after `max_passes`, and usually decides its tests within the `usual` number.
+    A phase ends after `max_passes`, and usually decides its tests within the `usual` number. `elapsed` is the time since
+    the first pass began to measure.
 
     The estimate is at least the time of the rest of the running pass, and at most that of all passes for all undecided
-    tests. It is 0 before the first pass has ended.
+    tests. It is 0 before the first test was measured.
     """
     if not seconds:
-        return 0.0
+        measured_now = tests - waiting
+        return elapsed / measured_now * (waiting + undecided * (usual - 1)) if measured_now > 0 else 0.0
     done = len(seconds)
     measured = [tests, *undecided_after[: done - 1]]
     cost = sum(seconds[-RECENT_PASSES:]) / max(1, sum(measured[-RECENT_PASSES:]))

@@ -38,7 +38,8 @@ def judge_memory(metric: MetricComparison, min_processes: int = MEMORY_PROCESSES
         return metric.finding(Verdict.REGRESSION, limit, interval=interval)
     if not metric.final:
         return None
-    reason = f"higher in each of the {len(now)} processes that the budget allowed, of at least {min_processes}"
+    where = "the only process" if len(now) == 1 else f"each of the {len(now)} processes"
+    reason = f"higher in {where} that the budget allowed, of at least {min_processes}"
     return metric.finding(Verdict.INCONCLUSIVE, limit, reason, interval=interval)
 
 

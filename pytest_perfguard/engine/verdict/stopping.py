@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,20 +14,41 @@ from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import most_severe
 from pytest_perfguard.engine.verdict.limits import judge_limits
 
-#: Processes of a plain `--perf` run: enough for a first impression.
+#: Processes of a plain `--perf` run, in which nothing is compared: enough for a first impression.
+QUICK_PROCESSES: Final = 1
+#: A test beside which the machine was slow is measured in another process, up to so many in all.
+MAX_QUICK_PROCESSES: Final = 2
+#: Processes of a test that has no baseline, in a run that compares the others.
 LOOK_PROCESSES: Final = 3
 #: Processes of a baseline. Without a commit to measure beside, their spread decides which changes can be detected.
 RECORDED_PROCESSES: Final = 10
 #: A slow test is recorded in fewer processes: at least this number, as soon as they took this number of seconds.
 MIN_RECORDED_PROCESSES: Final = 4
 RECORDING_SECONDS: Final = 2.0
-#: A baseline should be recorded again where the machine was slower by this factor than at its best in the run.
+#: The machine counts as slow beside a test from this factor on, against its best in the run. A baseline should be
+#: recorded again then.
 SLOW_MACHINE: Final = 1.15
 
 
-def judge_look(nodeid: str, measurement: Measurement, settings: Settings, *, final: bool) -> Comparison | None:
-    """Return the result of `--perf`, which judges absolute limits only; None while more processes are needed."""
-    return _unjudged(nodeid, measurement, settings, enough=measurement.processes >= LOOK_PROCESSES, final=final)
+def judge_look(
+    nodeid: str, measurement: Measurement, settings: Settings, *, final: bool, processes: int = LOOK_PROCESSES
+) -> Comparison | None:
+    """Return the result of a test without a baseline, which is held to absolute limits only; None: go on measuring.
+
+    It takes so many `processes`, and more where a limit or a claim is not settled by these.
+    """
+    return _unjudged(nodeid, measurement, settings, enough=measurement.processes >= processes, final=final)
+
+
+def measured_slowly(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the tests of a quick look that need another process, because the machine was slow while they were measured."""
+    speeds = {item.nodeid: item.measurement.kernel for item in comparisons if item.measurement.kernel}
+    best = min(speeds.values(), default=0.0)
+    return [
+        item.nodeid
+        for item in comparisons
+        if speeds.get(item.nodeid, 0.0) > SLOW_MACHINE * best and item.measurement.processes < MAX_QUICK_PROCESSES
+    ]
 
 
 def judge_recording(

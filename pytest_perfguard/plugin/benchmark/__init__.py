@@ -16,7 +16,6 @@ from typing import Final
 import pytest
 
 from pytest_perfguard.plugin.benchmark import fixtures, hooks, options
-from pytest_perfguard.plugin.output import write_text
 from pytest_perfguard.plugin.pytest_internals import is_fixture_definition, is_loaded_by_conftest
 from pytest_perfguard.plugin.stash import OFFERED
 
@@ -122,6 +121,8 @@ class _XdistNote:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._called_once:
+            from pytest_perfguard.plugin.output import write_text
+
             write_text(
                 terminalreporter,
                 f"perfguard: benchmarks were called once and not timed ({self._called_once} of them), because tests that run in "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from pytest_perfguard.core.git import is_installed
 from pytest_perfguard.core.model import JUDGED, Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.core.stats.moderated import fitted_prior
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.store import Store
 from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.runner.revision import Revision
@@ -50,8 +51,12 @@ class Mode:
 
     name = "measure"
     max_processes = stored.MAX_PROCESSES
-    usual_processes = stopping.LOOK_PROCESSES
+    usual_processes = stopping.QUICK_PROCESSES
     """Number of processes after which most tests are measured, or cleared by their baseline."""
+    judges = False
+    """Whether tests are compared with something."""
+    unchanged = "--perf keeps nothing"
+    """What an interrupted run leaves as it was."""
     empty_result: str | None = None
     """Error of a run without results; None: such a run is fine."""
 
@@ -99,7 +104,16 @@ class Mode:
 
     def judge(self, nodeid: str, measurement: Measurement, spent: Spent) -> Comparison | None:
         """Return the verdict on a test that was measured by itself, or None if it needs more processes."""
-        return stopping.judge_look(nodeid, measurement, self.settings_of(nodeid), final=spent > Spent.LITTLE)
+        settings, final = self.settings_of(nodeid), spent > Spent.LITTLE
+        return stopping.judge_look(nodeid, measurement, settings, final=final, processes=self.usual_processes)
+
+    def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
+        """Return the node ids of tests to measure once more, after a pass with these results."""
+        return stopping.measured_slowly(comparisons)
+
+    def kept(self, measured: int, tests: int) -> str:
+        """Return what an interrupt kept of the run, after so many of the tests were measured completely."""
+        return f"interrupted: {measured} of {plural(tests, 'test')} measured; {self.unchanged}"
 
     def final(self, comparison: Comparison) -> Comparison:
         """Return the verdict that counts, from the one that the measurements lead to: here, the same."""
@@ -130,6 +144,9 @@ class Mode:
 class PairingMode(Mode, ABC):
     """A mode that measures tests side by side with a revision."""
 
+    usual_processes = stopping.LOOK_PROCESSES
+    judges = True
+    unchanged = "the tests without a verdict passed their ordinary run, and the baseline file is unchanged"
     may_fall_back = True
     """True: the baseline file decides on tests whose revision cannot be measured."""
     empty_result = "no test was judged: a run that judged nothing does not pass"
@@ -139,6 +156,12 @@ class PairingMode(Mode, ABC):
         self.without_pairs: set[str] = set()
         """Tests that are judged by the baseline file alone."""
         self._spreads: dict[str, tuple[float, int]] = {}
+
+    def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
+        return ()
+
+    def kept(self, measured: int, tests: int) -> str:
+        return f"interrupted: {measured} of {plural(tests, 'test')} judged; {self.unchanged}"
 
     @abstractmethod
     def batches(self, tests: Sequence[MeasuredTest], decided: Mapping[str, Comparison]) -> list[PairedBatch]:

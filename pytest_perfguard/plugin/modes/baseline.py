@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
 from pytest_perfguard.core.model import Comparison, Measurement
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.baseline.store import with_records
 from pytest_perfguard.engine.verdict import stopping
@@ -34,6 +35,7 @@ class BaselineMode(Mode):
         self.title = f"perfguard: recorded in {baseline_name(self)}"
         self.against = baseline_name(self)
         self.header = without_git(config.rootpath, "no commit is recorded, so that no later run can measure beside it")
+        self.unchanged = f"{baseline_name(self)} is unchanged"
         self._commit = current_commit(config.rootpath, self.store.path)
         self._full_speed = math.inf
         """Shortest time of the calibration kernel in this run."""
@@ -47,6 +49,17 @@ class BaselineMode(Mode):
             self.settings_of(nodeid),
             full_pace=self._full_speed,
             final=spent > Spent.LITTLE,
+        )
+
+    def reopened(self, comparisons: Sequence[Comparison]) -> Collection[str]:
+        return ()
+
+    def kept(self, measured: int, tests: int) -> str:
+        if not measured:
+            return f"interrupted: no test was measured completely, so nothing was recorded; {self.unchanged}"
+        return (
+            f"interrupted: {measured} of {plural(tests, 'test')} measured completely and recorded in {self.against}; the "
+            "records of the others are unchanged"
         )
 
     def is_result(self, comparison: Comparison) -> bool:

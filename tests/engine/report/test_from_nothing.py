@@ -11,7 +11,7 @@ from pytest_perfguard.engine.report.html import html_report
 from pytest_perfguard.engine.report.json import json_report, read_report
 from pytest_perfguard.engine.report.markdown import markdown_report
 from pytest_perfguard.engine.report.packed import unpacked
-from pytest_perfguard.engine.report.terminal import table
+from pytest_perfguard.engine.report.summary_table import TableStyle, by_file, table_rows
 from pytest_perfguard.engine.report.text import leading_finding
 from tests.engine.report.conftest import ReportedTest, report_of
 
@@ -26,7 +26,7 @@ def test_its_change_is_infinite_and_it_leads_the_others():
 
 
 def test_every_report_says_from_nothing():
-    assert "from nothing" in table([TEST.comparison], mode="compare", width=100)[-1]
+    assert "from nothing" in table_rows(by_file([TEST.comparison]), TableStyle("compare", 100))[-1].text
     assert "from nothing" in describe_finding(GROWN)
     assert "from nothing" in markdown_report(report_of(TEST))
     again = read_report(json_report(report_of(TEST)), "r.json")

@@ -11,9 +11,10 @@ from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.report.explain import Context, explain, headline
-from pytest_perfguard.engine.report.progress import LogThrottle, progress_line
-from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines, table
-from pytest_perfguard.engine.report.text import function_changes, shortened
+from pytest_perfguard.engine.report.progress import LogThrottle, ProgressState, progress_bar, progress_line
+from pytest_perfguard.engine.report.summary_table import TableStyle, by_file, table_rows
+from pytest_perfguard.engine.report.terminal import Line, count_line, summary_lines
+from pytest_perfguard.engine.report.text import function_changes
 
 SETTINGS = resolve(marker={}, command_line={}, ini={})
 SLOWER = Finding("time", "s", Verdict.REGRESSION, 25.1e-6, 12.3e-6, (1.98, 2.1), 12.9e-6, 800)
@@ -30,7 +31,13 @@ MEASURED = Measurement(
 )
 RED = Comparison("tests/test_a.py::test_parse[big]", Verdict.REGRESSION, (SAME, SLOWER), MEASURED)
 RECORD = Record("h", "abc123", 0.00031, {"": 41}, {"time": MetricStats("s", (12.3e-6,), (12.3e-6,), 40)})
+COMPARE, WIDE = TableStyle("compare", 80), TableStyle("compare", 100)
 CONTEXT = Context("compare", "perf-baseline.json", SETTINGS, RECORD)
+
+
+def rows(comparisons, style):
+    """The lines of the table."""
+    return [row.text for row in table_rows(by_file(comparisons), style)]
 
 
 def test_a_regression_is_explained_on_one_screen():
@@ -95,7 +102,7 @@ def test_growth_from_nothing_has_no_percentage():
     grown = Finding("memory", "B", Verdict.REGRESSION, 9_000.0, 0.0)
     grew = replace(RED, findings=(grown,))
     assert headline(grew) == "regression: memory from nothing (0 B -> 9.00 KB)"
-    assert table([grew], mode="compare", width=100)[2].split()[1:] == ["from", "nothing", "regression"]
+    assert rows([grew], WIDE)[-1].split()[1:] == ["from", "nothing", "regression"]
 
 
 def test_an_exceeded_budget_names_both_numbers():
@@ -117,7 +124,7 @@ def test_an_inconclusive_test_says_what_could_have_been_detected():
     finding = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="the machine was slow", smallest=1.68)
     comparison = Comparison("t", Verdict.INCONCLUSIVE, (finding,), MEASURED)
     assert f"{'':13}smallest slowdown this run could detect: 68 %" in list(explain(comparison, CONTEXT))
-    lines = [line.text for line in summary_lines([comparison], mode="compare", width=80)]
+    lines = [line.text for line in summary_lines([comparison], COMPARE)]
     assert lines[-3:] == [
         "inconclusive: t: the machine was slow",
         "    smallest slowdown this run could detect: 68 %",
@@ -134,8 +141,8 @@ def test_a_reason_that_several_tests_share_is_given_once_above_their_names():
         Comparison("c", Verdict.MISSING, reason="gone"),
         Comparison("d", Verdict.MISSING, reason="gone"),
     ]
-    lines = [line.text for line in summary_lines(comparisons, mode="compare", width=80)]
-    assert lines[4:] == [
+    lines = [line.text for line in summary_lines(comparisons, COMPARE)]
+    assert lines[-6:] == [
         "inconclusive: 2 tests: the machine was slow",
         "    a: smallest slowdown this run could detect: 68 %",
         "    b: smallest slowdown this run could detect: 68 %",
@@ -147,47 +154,18 @@ def test_a_reason_that_several_tests_share_is_given_once_above_their_names():
 
 def test_a_note_that_many_tests_share_is_told_once():
     comparisons = [replace(RED, nodeid=name) for name in "abc"]
-    assert list(summary_lines(comparisons, mode="compare", width=80))[-1] == Line("note: 3 tests: a note")
+    assert list(summary_lines(comparisons, COMPARE))[-1] == Line("note: 3 tests: a note")
 
 
 def test_the_table_has_a_row_per_test_the_most_severe_first():
     same = Comparison("tests/test_a.py::test_same", Verdict.UNCHANGED, (replace(SLOWER, verdict=Verdict.UNCHANGED),))
-    told = list(summary_lines([same, RED], mode="compare", width=100))
-    assert [tone for _text, tone in told[:4]] == ["", "", "red", ""]
+    told = list(summary_lines([same, RED], WIDE))
+    assert [tone for _text, tone in told[:5]] == ["", "", "", "red", ""]
     lines = [text for text, _tone in told]
     assert lines[0].split() == ["test", "baseline", "now", "change", "memory", "verdict"]
-    assert lines[2].split() == [
-        "tests/test_a.py::test_parse[big]",
-        "12.3",
-        "us",
-        "25.1",
-        "us",
-        "2.0x",
-        "+0.0",
-        "%",
-        "regression",
-    ]
-    assert lines[3].startswith("tests/test_a.py::test_same")
-
-
-def test_without_a_baseline_the_table_shows_what_was_measured():
-    plain = Comparison("t", None, (Finding("time", "s", None, 1e-6), Finding("memory", "B", None, 10.0)))
-    assert [line.split() for line in table([plain], mode="measure", width=80)][2] == ["t", "1.00", "us", "10.0", "B"]
-
-
-@given(st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=5), st.integers(80, 200))
-def test_a_table_fits_the_terminal_whatever_the_names(names, width):
-    comparisons = [replace(RED, nodeid=name) for name in names]
-    lines = table(comparisons, mode="compare", width=width)
-    assert all(len(line) <= width for line in lines)
-    assert len(lines) == len(names) + 2
-
-
-@given(st.text(max_size=200), st.integers(10, 60))
-def test_a_shortened_name_keeps_both_ends(name, width):
-    short = shortened(name, width)
-    assert len(short) <= width
-    assert short.isprintable()
+    assert lines[2] == "tests/test_a.py"
+    assert lines[3].split() == ["test_parse[big]", "12.3", "us", "25.1", "us", "2.0x", "+0.0", "%", "regression"]
+    assert lines[4].startswith("  test_same")
 
 
 def test_the_last_line_counts_every_verdict():
@@ -200,7 +178,7 @@ def test_the_last_line_counts_every_verdict():
 
 def test_verbosity_adds_every_metric_and_then_the_samples():
     def told(verbosity):
-        lines = summary_lines([RED], mode="compare", width=100, verbosity=verbosity)
+        lines = summary_lines([RED], WIDE, verbosity=verbosity)
         return [line.text for line in lines]
 
     assert not any(line.startswith("  memory") for line in told(0))
@@ -214,7 +192,7 @@ def test_samples_of_both_sides_are_told_process_by_process():
     base = Measurement({"time": MetricStats.from_rounds("s", ((1e-6, 2e-6, 3e-6), (2e-6, 2e-6, 2e-6)))}, processes=2)
     now = Measurement({"time": MetricStats.from_rounds("s", ((4e-6, 5e-6, 6e-6), (4e-6, 4e-6, 7e-6)))}, processes=2)
     paired = replace(RED, measurement=now, pairing=Pairing("main", base, None, pinned=True))
-    lines = [line.text for line in summary_lines([paired], mode="against", width=100, verbosity=2)]
+    lines = [line.text for line in summary_lines([paired], TableStyle("against", 100), verbosity=2)]
     assert lines[-6:] == [
         "      base, 6 rounds in 2 processes",
         "        minima   1.00 us, 2.00 us",
@@ -225,22 +203,38 @@ def test_samples_of_both_sides_are_told_process_by_process():
     ]
 
 
-def progress(nodeid="t", *, seconds_left=12.4, judged=True):
-    return progress_line(
-        nodeid, unit="pair", number=3, undecided=2, tests=14, seconds_left=seconds_left, width=100, judged=judged
+STATE = ProgressState(
+    "tests/test_a.py::test_b", "pair", 3, tests=14, undecided=2, waiting=1, of_pass=4, seconds_left=12.4, share=0.5,
+    judged=True,
+)  # fmt: skip
+
+
+def test_a_log_has_the_whole_name():
+    assert progress_line(STATE) == ("perf: pair 3, 2 of 14 tests undecided, about 12 s left: tests/test_a.py::test_b")
+    assert progress_line(STATE._replace(nodeid="t" * 300)).endswith("t" * 300)
+
+
+def test_where_nothing_is_decided_tests_are_measured():
+    line = progress_line(STATE._replace(judged=False, unit="process", number=1, nodeid="t", seconds_left=0.0))
+    assert line == "perf: process 1, 3 of 4 tests measured: t"
+
+
+def test_a_long_time_left_is_given_in_minutes():
+    assert "about 3 min left" in progress_line(STATE._replace(seconds_left=200.0))
+
+
+def test_a_terminal_shows_a_bar_and_as_much_as_fits():
+    assert progress_bar(STATE, width=100, unicode=False) == (
+        "perf [##########----------]  50%  pair 3, 2 of 14 tests undecided, about 12 s left  test_b"
     )
+    assert progress_bar(STATE, width=60, unicode=False) == "perf [######------]  50%  2 of 14 tests undecided  test_b"
 
 
-def test_progress_fits_one_line():
-    line = progress("t" * 300)
-    assert line.startswith("perf: pair 3, 2 of 14 tests undecided, about 12 s left: tt")
-    assert len(line) < 100
-
-
-def test_progress_says_what_is_left():
-    assert progress(judged=False) == "perf: pair 3, 2 of 14 tests to measure, about 12 s left: t"
-    assert progress(seconds_left=0.0) == "perf: pair 3, 2 of 14 tests undecided: t"
-    assert progress(seconds_left=200.0) == "perf: pair 3, 2 of 14 tests undecided, about 3 min left: t"
+@given(st.text(max_size=300), st.integers(20, 250), st.floats(-1, 2), st.booleans())
+def test_a_bar_fits_one_line_and_cuts_no_name(nodeid, width, share, unicode):
+    line = progress_bar(STATE._replace(nodeid=nodeid, share=share), width=width, unicode=unicode)
+    assert len(line) < width
+    assert "..." not in line.replace(nodeid, "")
 
 
 def test_a_log_gets_a_line_now_and_then():
@@ -272,12 +266,12 @@ def test_the_table_has_a_column_for_leaks_where_any_test_was_checked():
     clean = Comparison("c", None, (Finding("leak.memory", "B", None, 0.0),), MEASURED)
     unknown = Comparison("u", Verdict.INCONCLUSIVE, (Finding("leak", "B", Verdict.INCONCLUSIVE, 0.0),), MEASURED)
     unchecked = Comparison("n", None, (), MEASURED)
-    lines = table([LEAKING, clean, unknown, unchecked], mode="measure", width=100)
-    assert lines[0].split() == ["test", "time", "cpu", "memory", "leaks", "verdict"]
+    lines = rows([LEAKING, clean, unknown, unchecked], TableStyle("measure", 100))
+    assert lines[0].split() == ["test", "leaks", "verdict"]
     assert [line.split()[1:] for line in lines[2:]] == [
         ["0.10", "open", "files", "leak"], ["none", "measured"], ["?", "inconclusive"], ["measured"],
     ]  # fmt: skip
-    assert "leaks" not in table([unchecked], mode="compare", width=100)[0]
+    assert "leaks" not in rows([unchecked], WIDE)[0]
 
 
 def test_commands_can_be_run_where_pytest_was_started():
@@ -339,7 +333,9 @@ def counted(verdict, candidate):
 
 
 def test_a_test_that_was_only_counted_fills_the_table_with_its_counts():
-    text = "\n".join(table([counted(Verdict.REGRESSION, 758_000.0)], mode="compare", width=120))
+    text = "\n".join(
+        row.text for row in table_rows(by_file([counted(Verdict.REGRESSION, 758_000.0)]), TableStyle("compare", 120))
+    )
     assert "719 k" in text
     assert "758 k" in text
     assert "+5.4 %" in text

@@ -23,6 +23,15 @@ def test_what_got_worse_stands_in_the_open_and_the_rest_is_folded():
     assert "Slower than its baseline." in text
 
 
+def test_a_run_that_only_measured_shows_its_figures_unfolded():
+    found = (replace(TIME, verdict=None, baseline=None), replace(MEMORY, verdict=None, baseline=None))
+    plain = replace(RED, comparison=replace(RED.comparison, verdict=None, findings=found), lines=())
+    text = markdown_report(replace(report_of(plain), mode="measure"))
+    assert "| test | time | ± | CPU | memory |" in text
+    assert "| `tests/test_a.py::test_slow` | 2.00 us | 1.2 % |  | 1.00 KB |" in text
+    assert "<details>" not in text
+
+
 def test_what_grew_from_nothing_says_so():
     grown = replace(RED.comparison, findings=(MEMORY, replace(TIME, baseline=0.0)))
     text = markdown_report(report_of(replace(RED, comparison=grown)))

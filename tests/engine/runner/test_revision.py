@@ -56,7 +56,7 @@ def test_a_revision_is_labelled_by_its_name_and_hash(repository):
 @pytest.mark.parametrize("name", ["nothing", "--help", "merge-base:nothing", "-1", "HEAD:a"])
 def test_an_unknown_revision_is_named(repository, name):
     repository.commit({"a": "1"})
-    with pytest.raises(RevisionError, match=f"cannot measure against {re.escape(name)}: there is no such revision"):
+    with pytest.raises(RevisionError, match=f"no revision '{re.escape(name.removeprefix('merge-base:'))}'"):
         find_revision(repository.path, name)
 
 
@@ -65,8 +65,16 @@ def test_a_branch_of_the_remote_is_suggested(repository, tmp_path):
     clone = Repository(tmp_path / "clone")
     clone.git("remote", "add", "origin", str(repository.path))
     clone.git("fetch", "-q", "origin")
-    with pytest.raises(RevisionError, match="did you mean origin/main"):
+    with pytest.raises(RevisionError, match="did you mean 'origin/main'"):
         find_revision(clone.path, "main")
+
+
+def test_a_similar_name_is_suggested(repository):
+    repository.commit({"a": "1"})
+    repository.git("branch", "master")
+    with pytest.raises(RevisionError) as caught:
+        find_revision(repository.path, "mastr")
+    assert str(caught.value) == "no revision 'mastr'; did you mean 'master'?"
 
 
 @pytest.mark.parametrize("name", ["HEAD~2", "merge-base:other"])
@@ -84,7 +92,9 @@ def test_a_shallow_clone_is_told_what_to_fetch(repository, tmp_path, name):
 
 def test_outside_a_repository_there_is_no_revision(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(RevisionError, match=r"not a git repository.*inside a git repository"):
+    with pytest.raises(
+        RevisionError, match="not in a git repository; without git: --perf-baseline, then --perf-compare"
+    ):
         find_revision(tmp_path, "main")
 
 
@@ -151,5 +161,5 @@ def test_a_commit_is_found_by_its_message(repository):
 def test_what_is_no_commit_is_none(repository, name):
     """A file, a range, the opposite of a revision, an option."""
     repository.commit({"a": "1"})
-    with pytest.raises(RevisionError, match="there is no such revision"):
+    with pytest.raises(RevisionError, match="no revision '"):
         find_revision(repository.path, name)

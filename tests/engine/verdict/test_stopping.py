@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from pytest_perfguard.core.metric_stats import MetricStats
-from pytest_perfguard.core.model import Measurement, Verdict
+from pytest_perfguard.core.model import Comparison, Measurement, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.verdict.stopping import (
     LOOK_PROCESSES,
+    MAX_QUICK_PROCESSES,
     MIN_RECORDED_PROCESSES,
     RECORDED_PROCESSES,
     RECORDING_SECONDS,
     judge_look,
     judge_recording,
+    measured_slowly,
     to_record,
 )
 
@@ -67,6 +69,18 @@ def test_a_look_takes_a_few_processes_and_judges_nothing():
     assert judge_look("t", measured([1e-4] * (LOOK_PROCESSES - 1)), SETTINGS, final=False) is None
     comparison = judge_look("t", measured([1e-4] * LOOK_PROCESSES), SETTINGS, final=False)
     assert (comparison.verdict, [finding.name for finding in comparison.findings]) == (None, ["time"])
+
+
+def test_a_quick_look_takes_one_process():
+    assert judge_look("t", measured([1e-4]), SETTINGS, final=False, processes=1) is not None
+
+
+def test_a_quick_look_measures_once_more_where_the_machine_was_slow():
+    fast, slow = Comparison("fast", None, (), measured([1e-4])), measured([1e-4], kernel=1.2 * KERNEL)
+    assert measured_slowly([fast, Comparison("slow", None, (), slow)]) == ["slow"]
+    again = measured([1e-4] * MAX_QUICK_PROCESSES, kernel=1.2 * KERNEL)
+    assert measured_slowly([fast, Comparison("again", None, (), again)]) == []
+    assert measured_slowly([Comparison("broken", None, broken="it failed")]) == []
 
 
 def test_an_absolute_budget_is_judged_without_a_baseline():

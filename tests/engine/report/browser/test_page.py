@@ -42,7 +42,7 @@ def test_it_opens_without_an_error_and_shows_every_test(browser, page):
 
 
 def test_a_name_is_text_whatever_is_in_it(browser, page):
-    assert "<title>perfguard: 1 broken, 2 regression, 2 unchanged</title>" in browser.dom(page)
+    assert "<title>perfguard: 1 broken, 2 regressions, 2 unchanged</title>" in browser.dom(page)
 
 
 def test_the_address_says_what_is_shown(browser, page):

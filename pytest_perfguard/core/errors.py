@@ -6,7 +6,8 @@ PerfguardError
 |   |-- BaselineMissing
 |   `-- BaselineUnreadable   an UnreadableFile
 |-- UnreadableFile       the content of a file is not valid
-|   `-- ReportUnreadable
+|   |-- ReportUnreadable
+|   `-- DumpUnreadable   a dump of callgrind
 |-- CommandError         a verb of the command `perfguard` failed
 |-- RevisionError        the git revision to measure against is not available
 |-- WrongCode            a measuring process imported other code than it should measure
@@ -23,12 +24,15 @@ PerfguardError
 |   |-- ChildTimedOut
 |   |-- NeverReady       one arm of a pair waits for a resource that the other one holds
 |   `-- ReadingFailed    an instrument failed in a measuring process
+|-- NoSource             nothing here can count instructions
+|-- NotUnderCallgrind    a process that should count instructions does not run under callgrind
+|-- NoHardwareCounter    the kernel or the machine counts no instructions
 |-- InstrumentFailed     an instrument could not take its reading
 |-- TestFailed           a test that passed its functional run failed in a measuring process
 |-- OtherTest            the base cannot run a test, or runs another one under its node id
 `-- Unprofiled           a test cannot be profiled
 
-The last six are defined where the engine raises and handles them.
+DumpUnreadable and the last nine are defined where the engine raises and handles them.
 
 Errors hold their facts as attributes and build their text in `__str__`."""
 

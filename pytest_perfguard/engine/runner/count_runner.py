@@ -15,7 +15,7 @@ from typing import Final
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison
-from pytest_perfguard.engine.instructions.dumps import Dump, DumpFolder, difference
+from pytest_perfguard.engine.instructions.dumps import Dump, DumpFolder, DumpUnreadable, difference
 from pytest_perfguard.engine.instructions.plan import CountResult, plan_counts
 from pytest_perfguard.engine.instructions.sources import CALLGRIND, Source, real_interpreter
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
@@ -136,7 +136,7 @@ class CountRunner(SingleProcessScheduler):
             response = worker.measure(request, doing=doing, limit=limit)
             if isinstance(response, CallRaised) or "dumps" not in response.values:
                 return response
-            dumps = [self._dumps.take(number) for number in response.values["dumps"]]
+            dumps = self._read(response.values["dumps"])
             rounds.append(dumps[-1])
             return replace(response, values={"instructions": [dump.total for dump in dumps]})
 
@@ -144,6 +144,12 @@ class CountRunner(SingleProcessScheduler):
         if result.stateful:
             return None
         return PointCounts(result.values, result.iterations, _functions(result, rounds))
+
+    def _read(self, numbers: Sequence[int]) -> list[Dump]:
+        try:
+            return [self._dumps.take(number) for number in numbers]
+        except DumpUnreadable as error:  # such as a full disk: the process cannot be asked for another count
+            raise ProtocolError(str(error)) from None
 
     def _limit(self, test: MeasuredTest) -> float:
         """Return the seconds to wait for one response."""

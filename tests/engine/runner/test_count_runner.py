@@ -69,9 +69,11 @@ class Child:
         numbers = []
         for _ in range(request.rounds):
             self.dumps += 2
+            numbers.append(self.dumps)
+            if self.behaviour == "full disk":
+                continue
             total = 5_000 + PER_CALL * request.iterations
             self.out_file.with_name(f"{self.out_file.name}.{self.dumps}").write_text(DUMP.format(total=total))
-            numbers.append(self.dumps)
         return MeasureResult({"dumps": numbers})
 
 
@@ -126,6 +128,12 @@ def test_a_process_that_dies_costs_the_test_that_it_counted(counted):
     assert list(runner.problems) == ["a"]
     assert list(runner.counts) == ["b"]
     assert len(child.launches) == 2
+
+
+def test_a_count_that_was_not_written_costs_its_test_only(counted):
+    runner, _child = counted(a="full disk", b="works")
+    assert "callgrind's counts cannot be read" in runner.problems["a"]
+    assert list(runner.counts) == ["b"]
 
 
 def test_the_launch_fixes_hash_seed_and_layout_and_is_watched():

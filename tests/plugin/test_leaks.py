@@ -264,7 +264,7 @@ def test_what_a_teardown_frees_is_no_leak_and_hides_none(project):
     assert reasons["test_shared"][0].startswith("leaks cannot be checked: the fixture shared_list keeps 1")
     (leak,) = [item for item in by_name(report, "test_monkeypatch_over_a_leak") if item["name"] == "leak.memory"]
     assert leak["candidate"] == pytest.approx(141, abs=10)  # what the teardown frees is not part of it
-    assert result.stdout.str().count("perf: checking 10 tests for leaks, within their budgets: at most about 80 s") == 1
+    assert result.stdout.str().count("perf: checking 10 tests for leaks, within the budget: at most about 80 s") == 1
 
 
 def by_name(report, name):

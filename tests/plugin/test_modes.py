@@ -78,7 +78,7 @@ def test_slower_code_is_red_named_and_explained(recorded, distribution):
             "*pytest --perf-compare *::test_work",
             "*pytest --perf-baseline *::test_work",
             "*perfguard: compared with perf-baseline.json*",
-            "*::test_work * regression",
+            "  test_work * regression",
             "perf: 1 regression (1 test, *",
             "FAILED *::test_work - regression: time *",
         ]

@@ -86,7 +86,7 @@ def test_verbosity_from_one_line_to_every_sample(red):
 
 def test_colours_only_where_they_are_wanted(red, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
-    red_row = "\x1b[31mtest_"
+    red_row = "\x1b[31m  test_"
     coloured = red.run("--perf-compare", "--color=yes")
     assert [line for line in coloured.outlines if line.startswith(red_row)]
     monkeypatch.setenv("NO_COLOR", "1")
@@ -99,7 +99,7 @@ def test_eighty_columns_are_enough(red, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = red.run("--perf-compare", "--perf-leaks", "-p", "no:cacheprovider")
     begin = next(index for index, line in enumerate(result.outlines) if line.startswith("test "))
-    table = result.outlines[begin : begin + 3]
+    table = result.outlines[begin : begin + 4]
     assert all(len(line) <= 80 for line in table), table
     assert "leaks" in table[0]
 

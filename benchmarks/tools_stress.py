@@ -90,7 +90,8 @@ def object_pool() -> Uses:
                 pool.stats()
             if number % 50 == 0:
                 pool.shrink(1)
-        pool.not_returned()
+        if number % 50 == 1:
+            pool.not_returned()
 
     return Uses(use, use)
 
@@ -118,7 +119,8 @@ def connection_pool() -> Uses:
                 pool.stats()
             if number % 50 == 0:
                 pool.shrink(1)
-        pool.not_returned()
+        if number % 50 == 1:
+            pool.not_returned()
 
     return Uses(use, use)
 

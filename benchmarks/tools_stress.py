@@ -104,7 +104,11 @@ def small_object_pool() -> Uses:
         with contextlib.suppress(perfguard.PoolTimeout), pool.item(0.5):
             pool.stats()
 
-    return Uses(use, use)
+    def in_finalizer(_number: int) -> None:
+        with contextlib.suppress(perfguard.PoolTimeout), pool.item(0):
+            pool.stats()
+
+    return Uses(use, in_finalizer)
 
 
 def connection_pool() -> Uses:

@@ -107,6 +107,8 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
                 segment.clear()
             self._to_check.clear()
             self._earliest = self._next_earliest = math.inf
+            self._first_used.clear()
+            self._listed.clear()
             self._weight = 0.0
         self._flights.forget_all()
         self._reads.invalidate()
@@ -280,7 +282,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         stamp = next(self._stamp)
         self._written()
         if self._is_weighed:
-            self._store_weighed(new_entry(key, value, expires, stamp))
+            self._store_weighed(new_entry(key, value, expires, stamp), now)
             return
         entries = self._segments[0]
         old = entries.get(key)

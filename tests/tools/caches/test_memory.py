@@ -238,7 +238,7 @@ def test_what_is_deleted_is_let_go_though_room_was_made_before():
     assert [reference() for reference in gone] == [None] * 6
 
 
-@pytest.mark.parametrize("maxsize", [100, 5_000])
+@pytest.mark.parametrize("maxsize", [100, 12_000])
 def test_expired_entries_leave_first_when_room_is_needed_whatever_set_their_time(maxsize):
     """The cache looks for expired entries only from the time on at which the first of them expires."""
     now = [0.0]

@@ -325,7 +325,8 @@ class Stress:
                 seen = list(self.uses)
             time.sleep(0.01)
             self.outcomes[self.fork()] += 1
-            gc.collect()  # where all threads wait for objects that garbage holds, none of them runs the collector
+            if self.outcomes.total() % 10 == 0:
+                gc.collect()  # where all threads wait for objects that garbage holds, none of them runs the collector
         faulthandler.cancel_dump_traceback_later()
         failed = self.errors or set(self.outcomes) - {0}
         print(f"{sum(self.uses)} uses, status of children: {dict(self.outcomes)}", *self.errors[:5], sep="\n    ")

@@ -90,7 +90,8 @@ def object_pool() -> Uses:
                 pool.stats()
             if number % 50 == 0:
                 pool.shrink(1)
-        pool.not_returned()
+        if number % 50 == 1:
+            pool.not_returned()
 
     return Uses(use, use)
 
@@ -103,7 +104,11 @@ def small_object_pool() -> Uses:
         with contextlib.suppress(perfguard.PoolTimeout), pool.item(0.5):
             pool.stats()
 
-    return Uses(use, use)
+    def in_finalizer(_number: int) -> None:
+        with contextlib.suppress(perfguard.PoolTimeout), pool.item(0):
+            pool.stats()
+
+    return Uses(use, in_finalizer)
 
 
 def connection_pool() -> Uses:
@@ -118,7 +123,8 @@ def connection_pool() -> Uses:
                 pool.stats()
             if number % 50 == 0:
                 pool.shrink(1)
-        pool.not_returned()
+        if number % 50 == 1:
+            pool.not_returned()
 
     return Uses(use, use)
 
@@ -319,7 +325,8 @@ class Stress:
                 seen = list(self.uses)
             time.sleep(0.01)
             self.outcomes[self.fork()] += 1
-            gc.collect()  # where all threads wait for objects that garbage holds, none of them runs the collector
+            if self.outcomes.total() % 10 == 0:
+                gc.collect()  # where all threads wait for objects that garbage holds, none of them runs the collector
         faulthandler.cancel_dump_traceback_later()
         failed = self.errors or set(self.outcomes) - {0}
         print(f"{sum(self.uses)} uses, status of children: {dict(self.outcomes)}", *self.errors[:5], sep="\n    ")

@@ -106,6 +106,9 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
             for segment in self._segments:
                 segment.clear()
             self._to_check.clear()
+            self._earliest = self._next_earliest = math.inf
+            self._first_used.clear()
+            self._listed.clear()
             self._weight = 0.0
         self._flights.forget_all()
         self._reads.invalidate()
@@ -146,6 +149,7 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
             if entry is None or entry.expires <= self._clock():
                 return False
             entry.expires = math.inf if seconds is None else self._clock() + seconds
+            self._will_expire(entry.expires)
             return True
 
     def expire(self) -> list[tuple[Hashable, Any]]:
@@ -273,10 +277,12 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         seconds = self._seconds if ttl == DEFAULT else checked_ttl(ttl, None)
         now = self._clock()
         expires = math.inf if seconds is None else now + seconds
+        if expires < self._earliest or expires < self._next_earliest:
+            self._will_expire(expires)
         stamp = next(self._stamp)
         self._written()
         if self._is_weighed:
-            self._store_weighed(new_entry(key, value, expires, stamp))
+            self._store_weighed(new_entry(key, value, expires, stamp), now)
             return
         entries = self._segments[0]
         old = entries.get(key)
@@ -289,15 +295,16 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         entry = entries[key] = new_entry(key, value, expires, stamp)
         self._to_check.append(entry)
         if len(entries) > self.maxsize:
-            for removed in self._drop_some_expired():
-                removed.empty()
+            if now >= self._earliest:
+                for removed in self._drop_some_expired():
+                    removed.empty()
             while len(entries) > self.maxsize:
                 evicted = self._take_least_recently_used()
                 if evicted is None:
                     break
-                self._counts["evictions"].add()
+                self._evicted()
                 evicted.empty()
-        elif old is not None:
+        if len(self._to_check) > 2 * len(entries) + 16:
             self._limit_checks(len(entries))
 
     def _replace(self, old: CacheEntry, key: Hashable, value: object, expires: float, stamp: int) -> bool:

@@ -17,7 +17,7 @@ def memory(request):
     now = [0.0]
     options = {
         "few": {"maxsize": 3},
-        "many": {"maxsize": 5000},
+        "many": {"maxsize": 20_000},
         "weighed": {"maxsize": 3, "getsizeof": lambda value: 1},
     }
     cache = MemoryCache(ttl=10, clock=lambda: now[0], **options[request.param])

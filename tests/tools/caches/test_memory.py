@@ -236,3 +236,29 @@ def test_what_is_deleted_is_let_go_though_room_was_made_before():
         cache.delete(number)
     gc.collect()
     assert [reference() for reference in gone] == [None] * 6
+
+
+@pytest.mark.parametrize("maxsize", [100, 12_000])
+def test_expired_entries_leave_first_when_room_is_needed_whatever_set_their_time(maxsize):
+    """The cache looks for expired entries only from the time on at which the first of them expires."""
+    now = [0.0]
+    cache = MemoryCache(maxsize, ttl=1_000, clock=lambda: now[0])
+    for number in range(maxsize):
+        cache.set(number, number)
+    short = range(0, maxsize, 10)
+    for number in short:
+        cache.touch(number, 5)
+        cache.get(number)  # used last: they would be evicted last
+    for number in range(maxsize):
+        cache.set(("early", number), number)
+    assert cache.stats().expirations == 0
+    cache.clear()
+    for number in range(maxsize):
+        cache.set(number, number, ttl=5 if number % 10 == 0 else None)
+    now[0] = 6.0
+    for number in range(maxsize):
+        cache.set(("late", number), number)
+    assert cache.stats().expirations >= maxsize / 20
+    for number in range(3 * maxsize):
+        cache.set(("later", number), number)
+    assert len(cache._to_check) <= 2 * maxsize + 16

@@ -97,6 +97,7 @@ OPTION_SPECS: Final[tuple[OptionSpec, ...]] = (
         "PATH",
         marker=False,
         repeatable=True,
+        needs_mode=False,
     ),
     OptionSpec(
         "report",

@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.MARKER_HELP)
     options.check_settings(config)
     benchmark.register(config)
-    if paths := options.run_settings(config).paths:
+    if paths := options.marked_paths(config):
         from pytest_perfguard.plugin import perf_paths
 
         perf_paths.register(config, paths)

@@ -147,9 +147,18 @@ def metrics_file(config: pytest.Config) -> str | None:
     """Return the file for the metrics of the run, or None. A measuring process writes none."""
     if config.option.perf_child is not None:
         return None
-    spec = next(spec for spec in OPTION_SPECS if spec.name == "metrics_file")
-    given = config.getoption(_dest(spec)) or _ini(config, spec)
-    return run_settings(config).metrics_file if given else None
+    return run_settings(config).metrics_file if _is_given(config, "metrics_file") else None
+
+
+def marked_paths(config: pytest.Config) -> tuple[str, ...]:
+    """Return the files and folders whose tests all count as marked."""
+    return run_settings(config).paths if _is_given(config, "paths") else ()
+
+
+def _is_given(config: pytest.Config, name: str) -> bool:
+    """Return whether the run has a value of its own, so that the modules that parse it are needed."""
+    spec = next(spec for spec in OPTION_SPECS if spec.name == name)
+    return bool(config.getoption(_dest(spec)) or _ini(config, spec))
 
 
 def run_settings(config: pytest.Config) -> Settings:

@@ -18,6 +18,7 @@ from pytest_perfguard.core.event import ReentrantEvent
 from pytest_perfguard.core.shared_lock import STEPS, holds_shared_lock, in_shared_step
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches.entries_table import PAGE, TABLES, VERSION
+from pytest_perfguard.tools.caches.level import MISSING, Missing
 from pytest_perfguard.tools.caches.lru_entries import AtomicCounter
 from pytest_perfguard.tools.caches.range_locks import range_locks
 
@@ -118,8 +119,10 @@ class Database:
                 if now >= deadline:
                     raise CacheError(self._path, str(error)) from error
 
-    def try_lock(self, key: bytes) -> Callable[[], None] | None:
+    def try_lock(self, key: bytes) -> Callable[[], None] | Missing | None:
         """Lock a key among all processes. Return its release function, or None if another thread or process holds it.
+
+        MISSING: the holder waits for the caller.
 
         Raises
         ------
@@ -253,7 +256,7 @@ class Database:
         """Move a broken file aside, once among all processes. It is kept for diagnosis."""
         self.close()
         release = self._locks.try_lock(b"\0broken")
-        if release is None:
+        if release is None or release is MISSING:
             return "; another process moves it aside"
         try:
             if not _is_unreadable(self.path):

@@ -23,6 +23,7 @@ from pytest_perfguard.tools.caches.level import (  # fmt: skip
     CachedValue,
     LevelStats,
     MakeKey,
+    Missing,
     Release,
     checked_bound,
     checked_ttl,
@@ -243,7 +244,7 @@ class DiskCache(LocalCache):
             self._try_to_write(self._write_uses)
         self._database.close()
 
-    def lease(self, key: Hashable) -> Release | None:
+    def lease(self, key: Hashable) -> Release | Missing | None:
         """Take the right to compute a key among all processes that use the folder.
 
         Return its release function, or None if another process holds it. The system releases it when the process ends.

@@ -359,7 +359,7 @@ class LocalCache(ComputingCache):
         removed: bool = yield partial(self._remove, key)
         return removed
 
-    def lease(self, key: Hashable) -> Release | None:
+    def lease(self, key: Hashable) -> Release | Missing | None:
         """Take the right to compute a key among all processes. Return its release function, or None if it is taken."""
         return nothing_to_release
 

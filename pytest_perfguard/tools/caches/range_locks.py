@@ -12,7 +12,14 @@ from typing import Final
 
 from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
-from pytest_perfguard.tools.caches.single_flight import CURRENT, Flight, circular_wait, waits_for_itself
+from pytest_perfguard.tools.caches.level import MISSING, Missing
+from pytest_perfguard.tools.caches.single_flight import (
+    CURRENT,
+    Flight,
+    circular_wait,
+    running_flights,
+    waits_for_itself,
+)
 
 #: Bits of a key's hash that are used as the offset of its lock; files end at 2**63.
 _BITS: Final = 62
@@ -53,13 +60,15 @@ class RangeLocks:
         self._lock = SHARED_LOCK
         self._held = {}
 
-    def try_lock(self, key: bytes) -> Callable[[], None] | None:
+    def try_lock(self, key: bytes) -> Callable[[], None] | Missing | None:
         """Take the lock of a key. Return its release function, or None if another process or thread holds it.
+
+        MISSING: the computation that holds it waits for the caller, which must get on without the lock.
 
         Raises
         ------
         CacheError
-            if the computation that holds the lock waits for the caller, through another cache on the same file.
+            if the caller is a part of the computation that holds the lock, through another cache on the same file.
         """
         offset = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> (64 - _BITS)
         with self._lock:
@@ -72,9 +81,9 @@ class RangeLocks:
                 self._held[offset] = CURRENT.get()
             pid = self._pid
         if is_held:
-            if holder is not None and waits_for_itself(holder):
+            if holder is not None and holder in running_flights():
                 raise circular_wait(holder)
-            return None
+            return MISSING if holder is not None and waits_for_itself(holder) else None
         return lambda: self._unlock(offset, pid)
 
     def _lock_file(self, offset: int) -> bool:

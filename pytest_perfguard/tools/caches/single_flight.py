@@ -32,13 +32,19 @@ class Flight:
 CURRENT: Final[ContextVar[Flight | None]] = ContextVar("perfguard_flight", default=None)
 
 
-def waits_for_itself(flight: Flight) -> bool:
-    """Return whether a computation waits, directly or through others, for the running code."""
+def running_flights() -> list[Flight]:
+    """Return the computations that the running code belongs to, the innermost first."""
     own: list[Flight] = []
     current = CURRENT.get()
     while current is not None:
         own.append(current)
         current = current.parent
+    return own
+
+
+def waits_for_itself(flight: Flight) -> bool:
+    """Return whether a computation waits, directly or through others, for the running code."""
+    own = running_flights()
     waited: Flight | None = flight
     while waited is not None:
         if waited in own:

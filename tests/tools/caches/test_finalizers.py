@@ -193,3 +193,26 @@ def test_a_finalizer_in_the_middle_of_a_fork_does_not_wait_for_its_end(tmp_path)
         database._gate.after_in_parent()
     assert found == "none"
     assert not database.STEPS.number
+
+
+def test_a_computation_that_waits_for_another_one_lets_it_go_on_without_the_lease(tmp_path):
+    """As where a finalizer in the middle of a computation asks for a key that was deleted and is computed anew."""
+    disk, begun = DiskCache(tmp_path), threading.Event()
+    results = []
+
+    def first():
+        begun.set()
+        while not disk._flights._flights:  # until the other thread has begun to compute the key
+            pass
+        return disk.get_or_compute("key", lambda: "never")
+
+    def compute():
+        disk._flights.forget("key")
+        return first()
+
+    thread = threading.Thread(target=lambda: results.append(disk.get_or_compute("key", compute)))
+    thread.start()
+    assert begun.wait(30)
+    in_time(lambda: results.append(disk.get_or_compute("key", lambda: "anew")))
+    thread.join(30)
+    assert results == ["anew", "anew"]

@@ -202,7 +202,7 @@ def _seen_leak(entry: ReportedTest) -> _Seen:
 
 
 def _reason(output: str) -> str:
-    """Return the line of pytest's output that says why nothing was measured."""
+    """Return the line of pytest's output with the reason why nothing was measured."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for pattern in (r"E\s+[\w.]*(Error|Exception|Warning)\b", r"E\s+\S", r"ERROR\b", r"\S*perfguard: "):
         for line in lines:

@@ -19,7 +19,7 @@ from pytest_perfguard.core.model import Verdict
 
 #: Stands for the logarithm of a ratio that has none, because something grew from nothing.
 FROM_NOTHING: Final = math.log(1000)
-#: An inconclusive comparison is repeated so often, at most.
+#: How often a comparison is made, at most, while it is inconclusive.
 MAX_ATTEMPTS: Final = 3
 #: Comparisons after each search: its step with its parent, and the commits behind it with the end.
 _CLOSING: Final = 2
@@ -71,13 +71,13 @@ class Purpose(str, Enum):
     """Purpose of a comparison."""
 
     ENDS = "ends"
-    """Is bad worse than good at all?"""
+    """Shows whether bad is worse than good at all."""
     CANDIDATE = "candidate"
-    """Is this commit like the older end, or like the newer one?"""
+    """Shows whether a commit is like the older end or like the newer one."""
     CONFIRM = "confirm"
-    """Is this commit worse than the one before it?"""
+    """Shows whether a commit is worse than the one before it."""
     REST = "rest"
-    """Is there another step in the rest?"""
+    """Shows whether the rest has another step."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class _Searcher:
 
 
 def _comparisons(count: int) -> int:
-    """Return the number of comparisons that find one step among so many commits, the first and the closing ones included."""
+    """Return the number of comparisons that find one step among this number of commits, the first and the closing ones included."""
     return 1 + math.ceil(math.log2(max(1, count))) + (_CLOSING if count > 1 else 0)
 
 

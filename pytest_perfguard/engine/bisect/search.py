@@ -107,7 +107,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Result of a search."""
 
     whole: Outcome
@@ -133,7 +133,7 @@ class Found:
         return self.whole.change < FROM_NOTHING and self.rest - error > self.whole.limit
 
 
-Search = Generator[Query, Outcome, Found]
+Search = Generator[Query, Outcome, SearchResult]
 _Part = Generator[Query, Outcome, None]
 _Single = Generator[Query, Outcome, Outcome]
 
@@ -144,7 +144,7 @@ def find_steps(last: int) -> Search:
     whole = yield from search.compare(Query(0, last, Purpose.ENDS, _comparisons(last), last, explain=last == 1))
     if whole.is_step:
         yield from search.split(0, last, whole)
-    return Found(whole, tuple(sorted(search.steps, key=lambda step: step.commit)))
+    return SearchResult(whole, tuple(sorted(search.steps, key=lambda step: step.commit)))
 
 
 def choose(low: int, high: int, skipped: frozenset[int] | set[int]) -> int | None:

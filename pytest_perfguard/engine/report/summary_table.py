@@ -66,7 +66,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class TableStyle:
-    """What the table shows."""
+    """Form of the table."""
 
     mode: str
     width: int

@@ -75,10 +75,14 @@ def accept(comparison: Comparison, acceptances: Sequence[Acceptance]) -> Compari
         return comparison
     failing = [finding for finding in comparison.findings if finding.verdict in FAILING]
     beyond = [finding for finding in failing if not _is_within(finding, offers.get(_metric_of(finding)))]
-    named = f"accepted: {'; '.join(map(str, offers.values()))}"
-    if not beyond:
-        return replace(comparison, accepted_by=tuple(offers.values()), reason=named)
-    return replace(comparison, reason=f"{named}; not covered: {', '.join(map(_excess, beyond))}")
+    if beyond:
+        return replace(comparison, reason=f"{_named(offers.values())}; not covered: {', '.join(map(_excess, beyond))}")
+    used = tuple(offer for metric, offer in offers.items() if metric in set(map(_metric_of, failing)))
+    return replace(comparison, accepted_by=used, reason=_named(used))
+
+
+def _named(offers: Iterable[Acceptance]) -> str:
+    return f"accepted: {'; '.join(map(str, offers))}"
 
 
 def _largest(offers: Iterable[Acceptance]) -> dict[str, Acceptance]:

@@ -173,6 +173,12 @@ def test_memory_needs_an_acceptance_of_its_own():
     ]
 
 
+def test_only_the_acceptances_of_what_regressed_are_named():
+    accepted = accept(regression(finding(1.18)), [offer(), offer(20, metric="memory")])
+    assert accepted.accepted_by == (offer(),)
+    assert accepted.reason == "accepted: time up to 20%, by Ada in 1a2b3c4"
+
+
 def test_each_metric_has_a_line_that_accepts_it():
     counts = Finding("instructions", "instructions", Verdict.REGRESSION, 1.02e6, 1e6)
     both = regression(finding(1.18), finding(1.1, name="cpu"), MEMORY, counts)

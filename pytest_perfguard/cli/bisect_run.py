@@ -102,7 +102,9 @@ class Comparer:
     def _leaks_of(self, commit: Commit) -> _RunResult:
         if commit.hash not in self._leaking:
             entry, problem = self._measure(commit, _LEAK_OPTIONS)
-            self._leaking[commit.hash] = _RunResult(Outcome(skipped=problem)) if entry is None else _result_of_leak_check(entry)
+            self._leaking[commit.hash] = (
+                _RunResult(Outcome(skipped=problem)) if entry is None else _result_of_leak_check(entry)
+            )
         return self._leaking[commit.hash]
 
     def _measure(self, commit: Commit, options: Sequence[str]) -> tuple[ReportedTest | None, str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import git, git_lookup, git_or_empty, is_shallow
+from pytest_perfguard.core.git import git, git_or_empty, is_shallow
 from pytest_perfguard.engine.runner.revision import Revision, find_revision
 
 _FIELDS: Final = "%H%x1f%P%x1f%an%x1f%aI%x1f%s"
@@ -47,8 +46,7 @@ def find_end(folder: Path, name: str, option: str) -> Revision:
     try:
         return find_revision(folder, name)
     except RevisionError as error:
-        problem = error.problem.removeprefix(f"cannot measure against {name}: ")
-        raise RevisionError(f"{option}={name}: {problem}", _similar(folder, name) or error.remedy) from None
+        raise RevisionError(f"{option}={name}: {error.problem}", error.remedy) from None
 
 
 def read_commits(top: Path, good: Revision, bad: Revision) -> list[Commit]:
@@ -121,12 +119,3 @@ def _changed_files(top: Path, first: Commit, last: Commit) -> dict[str, list[Pur
         commit, *names = filter(None, part.splitlines())
         found[commit] = list(map(PurePosixPath, names))
     return found
-
-
-def _similar(folder: Path, name: str) -> str:
-    """Return the remedy that names a branch or tag with a similar name, or an empty string."""
-    names = git_or_empty(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", "refs/remotes")
-    near = get_close_matches(name, names.split(), n=3)
-    remote = git_lookup(folder, "rev-parse", "--verify", "--quiet", f"origin/{name}") if near == [] else ""
-    near += [f"origin/{name}"] if remote else []
-    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -29,7 +29,7 @@ from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Measurement
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD
 from pytest_perfguard.core.settings import resolve
-from pytest_perfguard.engine.bisect.search import Found, Outcome, Query, find_steps
+from pytest_perfguard.engine.bisect.search import Outcome, Query, SearchResult, find_steps
 from pytest_perfguard.engine.verdict.looks import PAIR_LOOKS, Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs, judge_paired
 
@@ -80,7 +80,7 @@ def _judged(changes: Sequence[float]) -> Comparison | None:
     return judge_paired("t", Pairs("main", base, head, True), SETTINGS, family=1, spent=spent)
 
 
-def simulate(history: History, deviations: Sequence[Sequence[float]], factor: float) -> tuple[Found, Simulated]:
+def simulate(history: History, deviations: Sequence[Sequence[float]], factor: float) -> tuple[SearchResult, Simulated]:
     """Run the search with simulated comparisons."""
     measured = Simulated(history, deviations, factor)
     search = find_steps(history.length - 1)

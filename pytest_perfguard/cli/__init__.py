@@ -1,4 +1,4 @@
-"""The `perfguard` command: work with baselines and reports without running your tests."""
+"""The `perfguard` command: work with baselines and reports; only `bisect` runs tests of the user."""
 
 from __future__ import annotations
 

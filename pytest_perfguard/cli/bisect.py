@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest_perfguard
-from pytest_perfguard.cli.bisect_lines import Finished, announcement, result_data, result_lines, result_of
-from pytest_perfguard.cli.bisect_run import Comparer, Wish
+from pytest_perfguard.cli.bisect_lines import FinishedSearch, announcement, result_data, result_lines, result_of
+from pytest_perfguard.cli.bisect_run import BisectTarget, Comparer
 from pytest_perfguard.cli.bisect_start import (
     Ends,
     base_command,
@@ -32,7 +32,7 @@ from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import parse_percent
 from pytest_perfguard.engine.bisect.candidate import Workplace
 from pytest_perfguard.engine.bisect.commits import Commit, find_end, read_commits, relevant
-from pytest_perfguard.engine.bisect.search import Found, Query, find_steps
+from pytest_perfguard.engine.bisect.search import Query, SearchResult, find_steps
 from pytest_perfguard.engine.bisect.state import Comparison, SavedSearch, saved_search
 from pytest_perfguard.engine.runner.base_tree import BaseBuild
 from pytest_perfguard.engine.runner.revision import Revision
@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if done.found.steps else 1
 
 
-def _searched(options: argparse.Namespace) -> Finished:
+def _searched(options: argparse.Namespace) -> FinishedSearch:
     _check(options)
     top = find_repository(Path())
     if top is None:
@@ -105,11 +105,11 @@ def _searched(options: argparse.Namespace) -> Finished:
             top, commits, lambda file: place.tests.contains(file) or top / file == Path(options.file).resolve()
         )
         _report_start(options, ends, good, bad, len(commits), len(chosen))
-        wish = Wish(options.test, options.metric, tuple(_measuring_options(options)))
+        target = BisectTarget(options.test, options.metric, tuple(_measuring_options(options)))
         with saved_search(top, _identity(options, good, bad, place), restart=options.restart) as saved:
-            search = _Run(place, chosen, Comparer(place, chosen, wish), saved, wish)
+            search = _Run(place, chosen, Comparer(place, chosen, target), saved, target)
             found = search.run()
-        return Finished(top, options.test, options.metric, chosen, saved.comparisons, found)
+        return FinishedSearch(top, options.test, options.metric, chosen, saved.comparisons, found)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -188,9 +188,9 @@ class _Run:
     commits: Sequence[Commit]
     comparer: Comparer
     saved: SavedSearch
-    wish: Wish
+    target: BisectTarget
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         """Run the search to its end."""
         search = find_steps(len(self.commits) - 1)
         query, number = next(search), 0
@@ -200,7 +200,7 @@ class _Run:
             try:
                 query = search.send(comparison.outcome)
             except StopIteration as end:
-                result: Found = end.value
+                result: SearchResult = end.value
                 return result
 
     def _earlier(self, query: Query, number: int) -> Comparison | None:
@@ -217,13 +217,13 @@ class _Run:
         return None
 
     def _made(self, query: Query) -> Comparison:
-        metric = self.saved.comparisons[0].metric if self.saved.comparisons else self.wish.metric
+        metric = self.saved.comparisons[0].metric if self.saved.comparisons else self.target.metric
         print_lines(announcement(query, self.commits, self.saved.comparisons), error=True, end=" ... ")
         comparison = self.comparer.compare(query, metric)
         print_lines(result_of(comparison), error=True)
         if not self.saved.comparisons and comparison.outcome.skipped:
-            hint = similar_tests(self.place.bad_tree, self.place.folder, self.wish.test)
-            raise CommandError(f"{self.wish.test} cannot be compared: {comparison.outcome.skipped}{hint}")
+            hint = similar_tests(self.place.bad_tree, self.place.folder, self.target.test)
+            raise CommandError(f"{self.target.test} cannot be compared: {comparison.outcome.skipped}{hint}")
         self.saved.add(comparison)
         return comparison
 

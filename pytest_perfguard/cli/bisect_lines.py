@@ -13,7 +13,7 @@ from pytest_perfguard.core.git import git_or_empty
 from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_magnitude
 from pytest_perfguard.engine.bisect.commits import Commit
-from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Found, Outcome, Purpose, Query, Step
+from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Outcome, Purpose, Query, SearchResult, Step
 from pytest_perfguard.engine.bisect.state import Comparison
 from pytest_perfguard.engine.report.progress import rough_duration
 
@@ -22,7 +22,7 @@ _MAX_LISTED: Final = 10
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedSearch:
     """A search that has ended."""
 
     top: Path
@@ -30,7 +30,7 @@ class Finished:
     metric: str
     commits: Sequence[Commit]
     comparisons: Sequence[Comparison]
-    found: Found
+    found: SearchResult
 
     def comparison_of(self, step: Step) -> Comparison:
         """Return the comparison that confirmed the step."""
@@ -42,7 +42,7 @@ class Finished:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Why commits could not be measured, by hash."""
+        """Reasons of commits that could not be measured, by hash."""
         return {each.head: each.outcome.skipped for each in self.comparisons if each.outcome.skipped}
 
     @property
@@ -77,7 +77,7 @@ def result_of(comparison: Comparison) -> str:
     return f"{text}, {comparison.seconds:.0f} s"
 
 
-def result_lines(done: Finished) -> Iterator[str]:
+def result_lines(done: FinishedSearch) -> Iterator[str]:
     """Yield the lines of the result."""
     found, steps = done.found, done.found.steps
     if not found.whole.is_step:
@@ -98,7 +98,7 @@ def result_lines(done: Finished) -> Iterator[str]:
     yield from _next_steps(done)
 
 
-def _no_difference(done: Finished) -> Iterator[str]:
+def _no_difference(done: FinishedSearch) -> Iterator[str]:
     good, bad = done.commits[0], done.commits[-1]
     clear = "is not clearly worse" if done.found.whole.low > 0 else "is not worse"
     yield f"{done.test} {clear} at {bad.short} than at {good.short}: {done.comparisons[-1].text}"
@@ -107,7 +107,7 @@ def _no_difference(done: Finished) -> Iterator[str]:
     yield "  uncommitted changes: pytest --perf-against=HEAD; another revision: --good=REV"
 
 
-def _step_lines(done: Finished, step: Step) -> Iterator[str]:
+def _step_lines(done: FinishedSearch, step: Step) -> Iterator[str]:
     comparison, share = done.comparison_of(step), done.found.share(step)
     possible = done.possible(step)
     if len(possible) == 1:
@@ -131,7 +131,7 @@ def _commit_lines(commit: Commit) -> Iterator[str]:
     yield f"       {commit.subject}"
 
 
-def _next_steps(done: Finished) -> Iterator[str]:
+def _next_steps(done: FinishedSearch) -> Iterator[str]:
     single = [possible[0] for step in done.found.steps if len(possible := done.possible(step)) == 1]
     lines = [f"  see the change:         git show {commit.short}" for commit in single if not commit.is_merge]
     for commit in single:
@@ -144,7 +144,7 @@ def _next_steps(done: Finished) -> Iterator[str]:
         yield from lines
 
 
-def result_data(done: Finished) -> dict[str, object]:
+def result_data(done: FinishedSearch) -> dict[str, object]:
     """Return the result as plain data."""
     whole = done.found.whole
     return {
@@ -162,7 +162,7 @@ def result_data(done: Finished) -> dict[str, object]:
     }
 
 
-def _step_data(done: Finished, step: Step) -> dict[str, object]:
+def _step_data(done: FinishedSearch, step: Step) -> dict[str, object]:
     share = done.found.share(step)
     return {
         "commits": list(map(_commit_data, done.possible(step))),

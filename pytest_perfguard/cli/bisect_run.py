@@ -43,8 +43,8 @@ _MAX_REASON: Final = 200
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What to measure, and how."""
+class BisectTarget:
+    """Test and metric of a search, and the options of its runs."""
 
     test: str
     """Node id, relative to the folder where the command was started."""
@@ -55,8 +55,8 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What one run has shown of the metric."""
+class _RunResult:
+    """Result of one run for the metric."""
 
     outcome: Outcome
     metric: str = ""
@@ -68,41 +68,43 @@ class _Seen:
 class Comparer:
     """Compares commits of one list by their numbers."""
 
-    def __init__(self, place: Workplace, commits: Sequence[Commit], wish: Wish) -> None:
+    def __init__(self, place: Workplace, commits: Sequence[Commit], target: BisectTarget) -> None:
         self._place = place
         self._commits = commits
-        self._wish = wish
-        self._leaking: dict[str, _Seen] = {}
+        self._target = target
+        self._leaking: dict[str, _RunResult] = {}
 
     def compare(self, query: Query, metric: str) -> Comparison:
         """Make the comparison; `metric` is the name or the kind of the metric that counts."""
         begin = time.monotonic()
         base, head = self._commits[query.base], self._commits[query.head]
         if metric_kind(metric) == LEAKS:
-            seen = self._leaks_since(base, head)
+            result = self._leaks_since(base, head)
         else:
-            seen = self._side_by_side(base, head, metric, explain=query.explain)
+            result = self._side_by_side(base, head, metric, explain=query.explain)
         return Comparison(
-            base.hash, head.hash, query.purpose, seen.outcome, time.monotonic() - begin,
-            seen.pairs, seen.metric, seen.text, seen.lines,
+            base.hash, head.hash, query.purpose, result.outcome, time.monotonic() - begin,
+            result.pairs, result.metric, result.text, result.lines,
         )  # fmt: skip
 
-    def _side_by_side(self, base: Commit, head: Commit, metric: str, *, explain: bool) -> _Seen:
+    def _side_by_side(self, base: Commit, head: Commit, metric: str, *, explain: bool) -> _RunResult:
         options = [f"--perf-against={base.hash}", f"--perf-metrics={metric_kind(metric)}"]
         entry, problem = self._measure(head, [*options, f"--perf-explain={'auto' if explain else 'off'}"])
-        return _Seen(Outcome(skipped=problem)) if entry is None else _seen_in_pairs(entry, metric)
+        return _RunResult(Outcome(skipped=problem)) if entry is None else _result_of_pairs(entry, metric)
 
-    def _leaks_since(self, base: Commit, head: Commit) -> _Seen:
+    def _leaks_since(self, base: Commit, head: Commit) -> _RunResult:
         """Only a commit that leaks is worse, and only than one that does not."""
         now = self._leaks_of(head)
         if now.outcome.verdict is Verdict.LEAK and self._leaks_of(base).outcome.verdict is Verdict.LEAK:
             return replace(now, outcome=Outcome(verdict=Verdict.UNCHANGED))
         return now
 
-    def _leaks_of(self, commit: Commit) -> _Seen:
+    def _leaks_of(self, commit: Commit) -> _RunResult:
         if commit.hash not in self._leaking:
             entry, problem = self._measure(commit, _LEAK_OPTIONS)
-            self._leaking[commit.hash] = _Seen(Outcome(skipped=problem)) if entry is None else _seen_leak(entry)
+            self._leaking[commit.hash] = (
+                _RunResult(Outcome(skipped=problem)) if entry is None else _result_of_leak_check(entry)
+            )
         return self._leaking[commit.hash]
 
     def _measure(self, commit: Commit, options: Sequence[str]) -> tuple[ReportedTest | None, str]:
@@ -111,7 +113,7 @@ class Comparer:
         try:
             with candidate_tree(revision, self._place) as tree, tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "report.json"
-                command = [*options, *self._wish.options, f"--perf-report={path}", self._wish.test]
+                command = [*options, *self._target.options, f"--perf-report={path}", self._target.test]
                 output = _without_place(run_tests(command, tree.folder, tree.environment), tree.tree)
                 text = _without_place(read_text(path, missing=""), tree.tree)
         except RevisionError as error:
@@ -179,30 +181,30 @@ def _entry_of(report: Report | None, output: str) -> tuple[ReportedTest | None, 
     return None, _shortened(f"{comparison.outcome}: {comparison.broken or comparison.reason}")
 
 
-def _seen_in_pairs(entry: ReportedTest, metric: str) -> _Seen:
+def _result_of_pairs(entry: ReportedTest, metric: str) -> _RunResult:
     comparison = entry.comparison
     exact = (finding for finding in comparison.findings if finding.name == metric)
     finding = next(exact, None) or leading_finding(comparison, metric)
     if finding is None:
         known = ", ".join(each.name for each in comparison.findings) or "none"
-        return _Seen(Outcome(skipped=f"the test has no metric {metric} (it has: {known})"))
+        return _RunResult(Outcome(skipped=f"the test has no metric {metric} (it has: {known})"))
     lines = tuple(where_lines(comparison.explanation))[1:] if comparison.explanation is not None else ()
     pairs = comparison.pairing.measurement.processes if comparison.pairing is not None else 0
-    return _Seen(outcome_of(finding), finding.name, describe_finding(finding), lines, pairs)
+    return _RunResult(outcome_of(finding), finding.name, describe_finding(finding), lines, pairs)
 
 
-def _seen_leak(entry: ReportedTest) -> _Seen:
+def _result_of_leak_check(entry: ReportedTest) -> _RunResult:
     finding = next((each for each in entry.comparison.findings if each.verdict is Verdict.LEAK), None)
     if finding is None and entry.comparison.verdict is Verdict.INCONCLUSIVE:
-        return _Seen(Outcome(skipped=_shortened(headline(entry.comparison))))
+        return _RunResult(Outcome(skipped=_shortened(headline(entry.comparison))))
     if finding is None:
-        return _Seen(Outcome(verdict=Verdict.UNCHANGED), LEAKS, "no leak")
+        return _RunResult(Outcome(verdict=Verdict.UNCHANGED), LEAKS, "no leak")
     outcome = Outcome(FROM_NOTHING, FROM_NOTHING, FROM_NOTHING, 0.0, Verdict.LEAK)
-    return _Seen(outcome, LEAKS, f"leaks {describe_finding(finding)}", finding.details)
+    return _RunResult(outcome, LEAKS, f"leaks {describe_finding(finding)}", finding.details)
 
 
 def _reason(output: str) -> str:
-    """Return the line of pytest's output that says why nothing was measured."""
+    """Return the line of pytest's output with the reason why nothing was measured."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for pattern in (r"E\s+[\w.]*(Error|Exception|Warning)\b", r"E\s+\S", r"ERROR\b", r"\S*perfguard: "):
         for line in lines:

@@ -29,5 +29,5 @@ if not TYPE_CHECKING:  # type checkers would accept any name: they know the name
 
 
 def __dir__() -> list[str]:
-    """Return the names of the module, with those that are not loaded yet."""
-    return sorted({*globals(), *__all__})
+    """Return the public names, loaded or not, and the attributes that every module has."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("_"))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pytest_perfguard.compat.grouping import Row, grouped
@@ -54,18 +55,25 @@ def table_groups(
 
 def _order(
     sort: str | None, severity: bool, places: Mapping[str, int]
-) -> Callable[[Comparison], tuple[float, int | str]]:
-    """Return the sort key."""
+) -> Callable[[Comparison], tuple[float, Sequence[int | str]]]:
+    """Return the sort key. Tests of the same time, or without a change, keep the order in which they ran."""
 
-    def order(comparison: Comparison) -> tuple[float, int | str]:
+    def order(comparison: Comparison) -> tuple[float, Sequence[int | str]]:
         time = leading_finding(comparison, "time", "cpu")
+        place = (places[comparison.nodeid],)
         if sort == "name":
-            return 0.0, comparison.nodeid
+            return 0.0, _natural(comparison.nodeid)
         if sort == "time":
-            return time.candidate if time else float("inf"), comparison.nodeid
+            return time.candidate if time else float("inf"), place
         if sort == "change":
             change = time.change if time else None
-            return -change if change is not None else float("inf"), comparison.nodeid
-        return (SEVERITY[comparison.outcome], comparison.nodeid) if severity else (0.0, places[comparison.nodeid])
+            return -change if change is not None else float("inf"), place
+        return (SEVERITY[comparison.outcome], _natural(comparison.nodeid)) if severity else (0.0, place)
 
     return order
+
+
+def _natural(name: str) -> list[int | str]:
+    """Return the key that sorts `t[100]` before `t[1000]`: texts and numbers in turn, beginning with a text."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

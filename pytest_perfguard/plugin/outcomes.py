@@ -90,6 +90,8 @@ def _properties(comparison: Comparison) -> list[tuple[str, object]]:
     properties: list[tuple[str, object]] = []
     if comparison.verdict is not None:
         properties.append(("perf.verdict", str(comparison.verdict)))
+    if comparison.accepted_by:
+        properties.append(("perf.accepted", "; ".join(map(str, comparison.accepted_by))))
     for finding in comparison.findings:
         if finding.verdict is Verdict.OVER_LIMIT:
             continue

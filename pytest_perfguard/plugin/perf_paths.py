@@ -31,8 +31,8 @@ def _check_existing(root: Path, paths: Sequence[str]) -> None:
     for path in paths:
         if not (root / path).exists():
             raise usage_error(
-                f"perf_paths: {path!r} does not exist: there is no {root / path}; give test files and folders relative to the "
-                f"rootdir, {root}"
+                f"perf_paths: {path!r} does not exist: there is no {root / path}; give test files and folders, each as a value or "
+                f"a line of its own, relative to the rootdir, {root}"
             )
 
 

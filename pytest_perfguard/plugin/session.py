@@ -287,7 +287,7 @@ def _unmeasured(nodeids: Sequence[str]) -> Iterator[str]:
 def _why_nothing_measured(state: RunState) -> str:
     """Return why no test was measured, and what to do."""
     if not state.found:
-        return "no test is marked perf; mark those to measure with @pytest.mark.perf above the function"
+        return "no test is marked perf; mark tests with @pytest.mark.perf, or list their files in perf_paths"
     if not state.collected:
         return f"no perf test was selected, of {len(state.found)} found (-k, -m, a path, --lf)"
     return f"no perf test ran and passed, of {len(state.collected)} selected, so none was measured"

@@ -30,7 +30,7 @@ def commit(versioned, message):
 
 def test_an_accepted_regression_is_reported_and_green(slower):
     place = commit(slower, "Check prices\n\nPerf-Accept: test_lib.py::test_work 900%\nPerf-Accept: test_gone.py 5%\n")
-    result, tests = slower.report("--perf-against=main")
+    result, tests = slower.report("--perf-against=main", "--junitxml=junit.xml")
     assert result.ret == 0
     result.assert_outcomes(passed=1)
     assert last_perf_line(result).startswith("perf: 1 regression")
@@ -44,6 +44,8 @@ def test_an_accepted_regression_is_reported_and_green(slower):
     assert accepted == [
         {"author": "x", "commit": place, "tests": "test_lib.py::test_work", "metric": "time", "share": 9.0}
     ]
+    junit = (slower.path / "junit.xml").read_text()
+    assert f'name="perf.accepted" value="time up to 900%, by x in {place}"' in junit
 
 
 def test_a_larger_one_is_red_and_names_the_acceptance(slower, monkeypatch):
@@ -54,7 +56,7 @@ def test_a_larger_one_is_red_and_names_the_acceptance(slower, monkeypatch):
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "  accepted: time up to 20%, by ada in the pull request; this is more: time *x",
+            "  accepted: time up to 20%, by ada in the pull request; not covered: time *x",
             "perf: Perf-Accept in the pull request is ignored: *",
         ]
     )

@@ -27,6 +27,16 @@ def test_the_order_is_that_of_the_files_unless_another_is_selected():
     assert groups([B2, B1, A], sort="time") == [("b.py", ["b.py::t[1]", "b.py::t[2]"]), ("a.py", ["a.py::u"])]
 
 
+def test_numbers_in_names_count_as_numbers():
+    names = ["a.py::t[1000]", "a.py::t[100]", "a.py::t[20-b]", f"a.py::t[{'7' * 5000}]", "a.py::t"]
+    (group,) = groups([measured(name, 1.0) for name in names], sort="name")
+    assert group[1] == [names[index] for index in (4, 2, 1, 0, 3)]
+
+
+def test_tests_without_a_change_keep_their_order():
+    assert groups([B2, B1, A], sort="change") == groups([B2, B1, A])
+
+
 def test_groups_of_one_function_and_of_one_parameter():
     assert groups([B2, B1, A], group_by="func") == [("t", ["b.py::t[2]", "b.py::t[1]"]), ("u", ["a.py::u"])]
     parameters = {"b.py::t[2]": {"n": "2"}, "b.py::t[1]": {"n": "1"}}

@@ -42,7 +42,11 @@ def test_perf_measures_shows_and_keeps_nothing(project, distribution):
 @pytest.mark.parametrize(
     ("content", "options", "text"),
     [
-        ("def test_a(): pass", (), "no test is marked perf; mark those to measure with @pytest.mark.perf above the *"),
+        (
+            "def test_a(): pass",
+            (),
+            "no test is marked perf; mark tests with @pytest.mark.perf, or list their files in perf_paths",
+        ),
         (WORK, ("-k", "zebra"), "no perf test was selected, of 1 found (-k, -m, a path, --lf)"),
         ("import pytest\n@pytest.mark.perf\ndef test_a(): pytest.skip()", (), "no perf test ran and passed, of 1 *"),
     ],

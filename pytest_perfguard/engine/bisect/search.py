@@ -19,7 +19,7 @@ from pytest_perfguard.core.model import Verdict
 
 #: Stands for the logarithm of a ratio that has none, because something grew from nothing.
 FROM_NOTHING: Final = math.log(1000)
-#: An inconclusive comparison is repeated so often, at most.
+#: How often a comparison is made, at most, while it is inconclusive.
 MAX_ATTEMPTS: Final = 3
 #: Comparisons after each search: its step with its parent, and the commits behind it with the end.
 _CLOSING: Final = 2
@@ -71,13 +71,13 @@ class Purpose(str, Enum):
     """Purpose of a comparison."""
 
     ENDS = "ends"
-    """Is bad worse than good at all?"""
+    """Shows whether bad is worse than good at all."""
     CANDIDATE = "candidate"
-    """Is this commit like the older end, or like the newer one?"""
+    """Shows whether a commit is like the older end or like the newer one."""
     CONFIRM = "confirm"
-    """Is this commit worse than the one before it?"""
+    """Shows whether a commit is worse than the one before it."""
     REST = "rest"
-    """Is there another step in the rest?"""
+    """Shows whether the rest has another step."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Result of a search."""
 
     whole: Outcome
@@ -133,7 +133,7 @@ class Found:
         return self.whole.change < FROM_NOTHING and self.rest - error > self.whole.limit
 
 
-Search = Generator[Query, Outcome, Found]
+Search = Generator[Query, Outcome, SearchResult]
 _Part = Generator[Query, Outcome, None]
 _Single = Generator[Query, Outcome, Outcome]
 
@@ -144,7 +144,7 @@ def find_steps(last: int) -> Search:
     whole = yield from search.compare(Query(0, last, Purpose.ENDS, _comparisons(last), last, explain=last == 1))
     if whole.is_step:
         yield from search.split(0, last, whole)
-    return Found(whole, tuple(sorted(search.steps, key=lambda step: step.commit)))
+    return SearchResult(whole, tuple(sorted(search.steps, key=lambda step: step.commit)))
 
 
 def choose(low: int, high: int, skipped: frozenset[int] | set[int]) -> int | None:
@@ -230,7 +230,7 @@ class _Searcher:
 
 
 def _comparisons(count: int) -> int:
-    """Return the number of comparisons that find one step among so many commits, the first and the closing ones included."""
+    """Return the number of comparisons that find one step among this number of commits, the first and the closing ones included."""
     return 1 + math.ceil(math.log2(max(1, count))) + (_CLOSING if count > 1 else 0)
 
 

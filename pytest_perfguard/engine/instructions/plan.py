@@ -15,14 +15,14 @@ from pytest_perfguard.engine.measure.plan import FirstCallRaised, RepeatedCallRa
 
 #: Instructions of a call from which on it is long: what the instrument adds is below a thousandth of it.
 LONG_CALL: Final = 20_000_000
-#: A call of so many instructions, which takes about 20 seconds under valgrind, is counted once.
+#: Instructions of a call, about 20 seconds under valgrind, from which it is counted once.
 ENDLESS_CALL: Final = 2_000_000_000
 #: Untimed calls until the interpreter has specialized the code: instructions that they take together, and limits.
 WARM_UP_INSTRUCTIONS: Final = 30_000_000
 WARM_UP_CALLS: Final = range(2, 21)
 ROUNDS: Final = 3
 LONG_ROUNDS: Final = 2
-#: Calls of a round: the first of these numbers with so many instructions.
+#: Calls of a round: the first of these numbers whose calls execute at least `ROUND_INSTRUCTIONS` together.
 ROUND_CALLS: Final = (5, 20, 80, 320, 1280, 5120)
 ROUND_INSTRUCTIONS: Final = 500_000
 
@@ -89,7 +89,7 @@ def _many_calls(instrument: str, calls: int) -> CountPlan:
 
 
 def round_calls(per_call: int) -> int:
-    """Return the calls of a round for a call of so many instructions."""
+    """Return the calls of a round for a call of this number of instructions."""
     return next((calls for calls in ROUND_CALLS if calls * per_call >= ROUND_INSTRUCTIONS), ROUND_CALLS[-1])
 
 

@@ -66,7 +66,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class TableStyle:
-    """What the table shows."""
+    """Form of the table."""
 
     mode: str
     width: int
@@ -110,7 +110,10 @@ def by_file(comparisons: Iterable[Comparison]) -> list[TableGroup]:
 
 
 def table_rows(groups: Sequence[TableGroup], style: TableStyle) -> list[Row]:
-    """Return the lines of the table, at most `width` wide if fewer columns achieve that. No name is cut."""
+    """Return the lines of the table, at most `width` wide if fewer columns achieve that.
+
+    A longer name goes on in the next line on a terminal, and is in one piece in a log.
+    """
     columns = _columns(groups, style)
     labels = [group.label(test) for group in groups for test in group.tests]
     longest = len(_INDENT) + max(map(len, labels), default=0)
@@ -122,7 +125,7 @@ def table_rows(groups: Sequence[TableGroup], style: TableStyle) -> list[Row]:
     shown = list(columns.values())
     head = [_line("test", room, [(column, column.title) for column in shown])]
     head.append(_line("-" * room, room, [(column, "-" * column.width) for column in shown]))
-    return [*map(Row, head), *_body(groups, shown, room, style.width)]
+    return [*map(Row, head), *_body(groups, shown, room, style.width if style.terminal else None)]
 
 
 def missing_values(comparisons: Iterable[Comparison], style: TableStyle) -> Iterator[tuple[str, str]]:
@@ -132,7 +135,7 @@ def missing_values(comparisons: Iterable[Comparison], style: TableStyle) -> Iter
             yield reason, comparison.nodeid
 
 
-def _body(groups: Sequence[TableGroup], columns: Sequence[_Column], room: int, width: int) -> Iterator[Row]:
+def _body(groups: Sequence[TableGroup], columns: Sequence[_Column], room: int, width: int | None) -> Iterator[Row]:
     number, last = 0, ""
     for group in groups:
         if group.heading != last:
@@ -152,8 +155,8 @@ def _line(name: str, room: int, cells: Iterable[tuple[_Column, str]]) -> str:
     return "  ".join([f"{name:<{room}}", *texts]).rstrip()
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return [text[start : start + width] for start in range(0, len(text), width)]
+def _wrapped(text: str, width: int | None) -> list[str]:
+    return [text[start : start + width] for start in range(0, len(text), width)] if width else [text]
 
 
 def _room(columns: Mapping[str, _Column], width: int) -> int:

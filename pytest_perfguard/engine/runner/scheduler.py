@@ -136,6 +136,7 @@ class Scheduler(ABC, Generic[Workers]):
         self._begin: float | None = None
         """Start of the measuring in the first pass."""
         self._of_pass = 0
+        self._share = 0.0
         self._start_failed = False
         self._reopened: set[str] = set()
         """Tests that are measured once more although they are decided, by node id."""
@@ -231,11 +232,12 @@ class Scheduler(ABC, Generic[Workers]):
             waiting=len(waiting), undecided=undecided, tests=tests, max_passes=self._max_passes, usual=self.usual_passes,
             elapsed=elapsed,
         )  # fmt: skip
-        share = elapsed / (elapsed + left) if left else 0.0
+        # A test that turns out to need one more pass adds to the time left; the bar stands still meanwhile.
+        self._share = max(self._share, elapsed / (elapsed + left) if left else 0.0)
         self._report_progress(
             Progress(
                 waiting[0].nodeid, index + 1, undecided, tests, left, self.unit,
-                waiting=len(waiting), of_pass=self._of_pass, share=share,
+                waiting=len(waiting), of_pass=self._of_pass, share=self._share,
             )
         )  # fmt: skip
 

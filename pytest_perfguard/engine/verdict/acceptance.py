@@ -21,12 +21,10 @@ from pytest_perfguard.core.units import format_change, parse_percent
 KEY: Final = "Perf-Accept"
 #: Like a trailer of git, but anywhere in the message: a squashed commit has its trailers in the middle.
 _LINE: Final = re.compile(rf"^{KEY}[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-
-
 _FORM: Final = f"{KEY}: tests/test_a.py::test_b 20%, or, for memory, {KEY}: tests/test_a.py::test_b memory 20%"
 _TIME: Final = "time"
 #: Metrics other than times that can be accepted.
-_OTHERS: Final = ("memory", "blocks")
+_OTHERS: Final = ("memory", "blocks", "instructions")
 
 
 class Message(NamedTuple):
@@ -77,10 +75,14 @@ def accept(comparison: Comparison, acceptances: Sequence[Acceptance]) -> Compari
         return comparison
     failing = [finding for finding in comparison.findings if finding.verdict in FAILING]
     beyond = [finding for finding in failing if not _is_within(finding, offers.get(_metric_of(finding)))]
-    named = f"accepted: {'; '.join(map(str, offers.values()))}"
-    if not beyond:
-        return replace(comparison, accepted_by=tuple(offers.values()), reason=named)
-    return replace(comparison, reason=f"{named}; this is more: {', '.join(map(_excess, beyond))}")
+    if beyond:
+        return replace(comparison, reason=f"{_named(offers.values())}; not covered: {', '.join(map(_excess, beyond))}")
+    used = tuple(offer for metric, offer in offers.items() if metric in set(map(_metric_of, failing)))
+    return replace(comparison, accepted_by=used, reason=_named(used))
+
+
+def _named(offers: Iterable[Acceptance]) -> str:
+    return f"accepted: {'; '.join(map(str, offers))}"
 
 
 def _largest(offers: Iterable[Acceptance]) -> dict[str, Acceptance]:

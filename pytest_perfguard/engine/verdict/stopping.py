@@ -16,7 +16,7 @@ from pytest_perfguard.engine.verdict.limits import judge_limits
 
 #: Processes of a plain `--perf` run, in which nothing is compared: enough for a first impression.
 QUICK_PROCESSES: Final = 1
-#: A test beside which the machine was slow is measured in another process, up to so many in all.
+#: A test beside which the machine was slow is measured in further processes, up to this number in all.
 MAX_QUICK_PROCESSES: Final = 2
 #: Processes of a test that has no baseline, in a run that compares the others.
 LOOK_PROCESSES: Final = 3
@@ -35,7 +35,7 @@ def judge_look(
 ) -> Comparison | None:
     """Return the result of a test without a baseline, which is held to absolute limits only; None: go on measuring.
 
-    It takes so many `processes`, and more where a limit or a claim is not settled by these.
+    It takes this number of `processes`, and more where a limit or a claim is not settled by these.
     """
     return _unjudged(nodeid, measurement, settings, enough=measurement.processes >= processes, final=final)
 

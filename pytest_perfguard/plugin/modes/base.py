@@ -112,7 +112,7 @@ class Mode:
         return stopping.measured_slowly(comparisons)
 
     def kept(self, measured: int, tests: int) -> str:
-        """Return what an interrupt kept of the run, after so many of the tests were measured completely."""
+        """Return what an interrupt kept of the run, after this number of tests was measured completely."""
         return f"interrupted: {measured} of {plural(tests, 'test')} measured; {self.unchanged}"
 
     def final(self, comparison: Comparison) -> Comparison:

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.model import Verdict
-from pytest_perfguard.engine.bisect.search import FROM_NOTHING, Found, Outcome, Purpose, Query, Step, choose, find_steps
+from pytest_perfguard.engine.bisect.search import (
+    FROM_NOTHING,
+    Outcome,
+    Purpose,
+    Query,
+    SearchResult,
+    Step,
+    choose,
+    find_steps,
+)
 
 LIMIT = math.log1p(0.03)
 
@@ -34,7 +43,7 @@ class Commits:
         change = self.levels[query.head] - self.levels[query.base] + self._dice.uniform(-self._noise, self._noise)
         return judged(change)
 
-    def search(self) -> Found:
+    def search(self) -> SearchResult:
         search = find_steps(len(self.levels) - 1)
         query = next(search)
         while True:
@@ -135,10 +144,10 @@ def test_an_improvement_in_between_is_no_step_and_shares_exceed_the_whole():
 
 def test_a_rest_counts_if_it_exceeds_the_errors_of_all_parts():
     whole, step = judged(0.3, margin=0.03), Step(0, 1, judged(0.2, margin=0.03), 1)
-    assert Found(whole, (step,)).has_rest
-    assert not Found(judged(0.3, margin=0.08), (step,)).has_rest
-    assert not Found(judged(0.22), (step,)).has_rest
-    assert not Found(replace(whole, change=FROM_NOTHING), (step,)).has_rest
+    assert SearchResult(whole, (step,)).has_rest
+    assert not SearchResult(judged(0.3, margin=0.08), (step,)).has_rest
+    assert not SearchResult(judged(0.22), (step,)).has_rest
+    assert not SearchResult(replace(whole, change=FROM_NOTHING), (step,)).has_rest
 
 
 def test_where_something_grew_from_nothing_there_is_no_share():

@@ -239,3 +239,11 @@ def test_progress_tells_the_test_the_process_and_what_is_open(run):
     last = told[-1]
     assert (last.nodeid, last.pass_number, last.tests, last.undecided) == ("b", 2, 2, 1)
     assert last.seconds_left > 0
+
+
+def test_the_progress_never_goes_back(run):
+    """Also where tests turn out to need another process."""
+    _runner, told = run("abc", Children(), enough=3)
+    shares = [progress.share for progress in told]
+    assert shares == sorted(shares)
+    assert shares[-1] > 0

@@ -235,7 +235,7 @@ def test_uncommitted_changes_are_not_measured(project, command):
     ("arguments", "status", "text"),
     [
         ([TEST], 2, "--good: name an older revision with --good=REV, or start with --from-history"),
-        ([TEST, "--good=mian"], 4, "--good=mian: there is no such revision in .*; did you mean main?"),
+        ([TEST, "--good=mian"], 4, "--good=mian: no revision 'mian'; did you mean main?"),
         ([TEST, "--good=HEAD"], 4, "good and bad are the same commit, HEAD "),
         ([TEST, "--good=main", "--bad=HEAD~1"], 4, "is not an ancestor of bad .*; it is the other way around"),
         (["test_b.py", "--good=HEAD~1"], 4, "there is no file test_b.py at bad, HEAD .*; did you mean test_a.py?"),

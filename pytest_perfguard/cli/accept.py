@@ -15,6 +15,7 @@ from pytest_perfguard.cli.common import (
     print_lines,
 )
 from pytest_perfguard.core.errors import CommandError
+from pytest_perfguard.core.metric_names import are_counts
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.store import Store, with_records
@@ -64,5 +65,5 @@ def _doubts(records: Mapping[str, Record]) -> dict[str, str]:
     return {
         nodeid: f"from {plural(len(record.paces), 'process')} instead of {RECORDED_PROCESSES}, so it will detect less"
         for nodeid, record in records.items()
-        if len(record.paces) < RECORDED_PROCESSES
+        if len(record.paces) < RECORDED_PROCESSES and not are_counts(record.metrics)
     }

@@ -26,7 +26,7 @@ from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
 from pytest_perfguard.core.errors import CommandError, SettingError
 from pytest_perfguard.core.git import find_repository, git_or_empty
 from pytest_perfguard.core.option_specs import STORED_THRESHOLD
-from pytest_perfguard.core.parsers import parse_command
+from pytest_perfguard.core.parsers import METRICS, parse_command
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import parse_percent
@@ -60,7 +60,7 @@ def add(verbs: Verbs) -> None:
         action="store_true",
         help="search between the recordings around the largest step in the history of the baseline file",
     )
-    parser.add_argument("--metric", default="time", help="time, cpu, memory, blocks, or leaks (default: %(default)s)")
+    parser.add_argument("--metric", default="time", help=f"{', '.join(METRICS)}, or leaks (default: %(default)s)")
     parser.add_argument("--threshold", help="smallest slowdown that counts (default: 3%%, or the project's)")
     parser.add_argument("--budget", help="maximum measuring time per comparison (default: 20s, or the project's)")
     parser.add_argument(

@@ -36,8 +36,9 @@ from pytest_perfguard.engine.runner.worktree import EXTRA_SUFFIX
 _BOOT: Final = (
     "import sys; sys.path[:] = [entry for entry in sys.path if entry]; import pytest; sys.exit(pytest.console_main())"
 )
-#: Seconds that an interrupted run has for removing its worktree, before and after it is interrupted once more.
-_GRACE_SECONDS: Final = (3.0, 15.0)
+#: Seconds that an interrupted run has for removing its worktree, before and after it is interrupted once more. A second
+#: interrupt ends the removal, which takes some seconds on a busy machine, so it must not come early.
+_GRACE_SECONDS: Final = (10.0, 15.0)
 _LEAK_OPTIONS: Final = ("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-explain=off")
 _MAX_REASON: Final = 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,8 @@ from pytest_perfguard.core.errors import CommandError, SettingError
 from pytest_perfguard.core.git import git_or_empty
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.parsers import METRICS
+from pytest_perfguard.core.stats.change_points import MIN_LEVEL_LENGTH
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.core.units import format_change
 from pytest_perfguard.engine.baseline.commit import is_commit
 from pytest_perfguard.engine.history.snapshots import from_git
@@ -64,11 +67,12 @@ def ends_from_history(file: Path, test: str, metric: str, threshold: float) -> E
     RevisionError
         if the file has no history.
     """
-    snapshots, _remarks = from_git(file, wanted=lambda _machine, nodeid: nodeid == test)
+    names = (test, _beside(file, test))
+    snapshots, _remarks = from_git(file, wanted=lambda _machine, nodeid: nodeid in names)
     trends = find_trends(snapshots, HistoryQuery(threshold, [metric]))
     steps = [(trend, step) for trend in trends for step in trend.steps if step.ratio > 1]
     if not steps:
-        known = f"no step up in {len(trends[0].points)} recordings" if trends else "no recordings"
+        known = _without_step(len(trends[0].points)) if trends else "no recordings"
         raise CommandError(
             f"{test}: {known} of {metric} in the history of {file}; name revisions with --good and --bad"
         )
@@ -79,6 +83,17 @@ def ends_from_history(file: Path, test: str, metric: str, threshold: float) -> E
         _commit_of(file, before), _commit_of(file, after),
         f"step {format_change(step.ratio)} at {after.label} in the history of {file.name}{others}",
     )  # fmt: skip
+
+
+def _beside(file: Path, test: str) -> str:
+    """Return the node id of the test as seen from the folder of the baseline file, which may be above the current one."""
+    name, colons, rest = test.partition("::")
+    return f"{Path(os.path.relpath(name, file.resolve().parent)).as_posix()}{colons}{rest}"
+
+
+def _without_step(recordings: int) -> str:
+    few = f" (it takes {2 * MIN_LEVEL_LENGTH} to see one)" if recordings < 2 * MIN_LEVEL_LENGTH else ""
+    return f"no step up in {plural(recordings, 'recording')}{few}"
 
 
 def test_file(bad_tree: Path, folder: PurePosixPath, test: str, bad: str) -> PurePosixPath:

@@ -48,6 +48,11 @@ def metric_kind(name: str) -> str:
     return MetricName.parse(name).kind
 
 
+def are_counts(names: Iterable[str]) -> bool:
+    """Return whether all of these metrics, at least one, are counts of instructions."""
+    return {metric_kind(name) for name in names} == {"instructions"}
+
+
 def same_place(name: str, kind: str) -> str:
     """Return the name of the metric of another kind at the same point and series: `cpu:parse` -> `time:parse`."""
     return str(MetricName.parse(name)._replace(kind=kind))

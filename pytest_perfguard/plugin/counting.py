@@ -22,6 +22,7 @@ from pytest_perfguard.engine.verdict.instructions import (
     settled_by_counts,
     with_counts,
 )
+from pytest_perfguard.plugin.capture import error_summary
 
 #: Label of a measurement point -> its counts.
 _Counts = Mapping[str, PointCounts]
@@ -203,7 +204,9 @@ class Counting:
         """Count tests in one process; return the files of its modules, by module name."""
         arm = f" ({launch.arm})" if launch.arm else ""
         self._announce(f"perf: counting the instructions of {plural(len(tests), 'test')}{arm}")
-        runner = CountRunner(tests, launch, self._source, layout=index, report_progress=self._on_progress)
+        runner = CountRunner(
+            tests, launch, self._source, layout=index, summarize=error_summary, report_progress=self._on_progress
+        )
         try:
             runner.run()
         finally:

@@ -15,7 +15,7 @@ from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.core.text import plural
-from pytest_perfguard.engine.instructions.sources import NoSource, find_source
+from pytest_perfguard.engine.instructions.sources import NoSource, Source, find_source
 from pytest_perfguard.engine.runner.alternating import AlternatingRunner
 from pytest_perfguard.engine.runner.base_tree import Arms, BaseBuild, RunPaths, prepare_arms
 from pytest_perfguard.engine.runner.leak_runner import LeakRunner, leak_budget
@@ -84,8 +84,10 @@ class Schedule:
         Raises
         ------
         pytest.UsageError
-            if the revision that the user named cannot be measured.
+            if the revision that the user named cannot be measured, or nothing can count a test that is to be counted.
         """
+        if any(map(is_counted, tests)):  # by its marker: found before anything is measured in vain
+            _source()
         timed = [test for test in tests if is_timed(test)]
         plan = self._mode.plan(timed)
         self.comparisons |= plan.settled
@@ -235,10 +237,7 @@ class Schedule:
 
     @contextlib.contextmanager
     def _counting(self) -> Iterator[Counting]:
-        try:
-            counting = Counting(find_source(), self._on_progress, self._announce)
-        except NoSource as error:
-            raise usage_error(error) from None
+        counting = Counting(_source(), self._on_progress, self._announce)
         try:
             yield counting
         finally:
@@ -346,3 +345,17 @@ def _is_worse_alone(comparison: Comparison | None) -> bool:
     if comparison is None or comparison.pairing is not None or _only_counts(comparison):
         return False
     return comparison.verdict is Verdict.REGRESSION
+
+
+def _source() -> Source:
+    """Return what counts instructions on this machine.
+
+    Raises
+    ------
+    pytest.UsageError
+        if nothing does.
+    """
+    try:
+        return find_source()
+    except NoSource as error:
+        raise usage_error(error) from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pytest_perfguard.core.metric_stats import MetricStats
 from tests.cli.conftest import record, report, slower
 
 
@@ -27,6 +30,14 @@ def test_numbers_of_few_processes_are_accepted_with_a_word(command):
     (command.path / "r.json").write_text(report({"t": record(processes=2)}))
     _status, out, _err = command.run("accept", "r.json", "t")
     assert "accepted t: from 2 processes instead of 10, so it will detect less" in out
+
+
+def test_counts_need_no_ten_processes(command):
+    counts = MetricStats.from_rounds("instructions", ((1e6,), (1e6,)))
+    counted = replace(record(), metrics={"instructions": counts}, paces=(0.0,))
+    (command.path / "r.json").write_text(report({"t": counted}))
+    _status, data = command.json("accept", "r.json", "t")
+    assert data["doubts"] == {}
 
 
 def test_what_was_only_measured_side_by_side_cannot_stand_alone(command):

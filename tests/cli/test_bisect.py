@@ -294,6 +294,28 @@ def test_from_history_searches_between_the_recordings_around_a_step(project, com
     assert len(fake.made) == 1, "between two recordings lies one commit"
 
 
+def test_from_history_finds_the_recordings_of_a_test_named_from_a_subfolder(project, command, fake, monkeypatch):
+    for number in range(12):
+        project.commit({"level": "1" if number < 6 else "2", "number": str(number), "sub/test_b.py": "def test_b(): 0"})
+        kept = record((1.0 if number < 6 else 2.0) * 1e-3 * (1 + 0.001 * number))
+        command.keep("perf-baseline.json", {"sub/test_b.py::test_b": kept})
+        project.commit()
+    monkeypatch.chdir(project.path / "sub")
+    arguments = ("bisect", "--file=../perf-baseline.json", "test_b.py::test_b", "--from-history")
+    status, _out, err = command.run(*arguments)
+    assert status == 0, err
+
+
+def test_few_recordings_show_no_step_and_the_error_states_how_many_it_takes(project, command):
+    project.commits(1, 2)
+    for seconds in (1e-3, 2e-3):
+        command.keep("perf-baseline.json", {TEST: record(seconds)})
+        project.commit()
+    status, _out, err = command.run("bisect", TEST, "--from-history")
+    assert status == 4
+    assert "no step up in 2 recordings (it takes 6 to see one) of time" in err
+
+
 def test_it_measures_for_real(tmp_path):
     """A broken commit between, a renamed test file, uncommitted changes: 2 comparisons, and one commit that is skipped."""
     repository = Repository(tmp_path / "project")

@@ -85,7 +85,20 @@ def test_a_machine_without_a_source_gets_a_usage_error(project):
         sources._callgrind = lambda environment: "valgrind is not installed"
         """
     )
-    project.pytester.makepyfile("def test_nothing(): pass")
-    result = project.run("--perf", "--perf-metrics=+instructions")
+    project.pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.perf(metrics="time,instructions")
+        def test_marked(): pass
+
+        def test_nothing(): pass
+        """
+    )
+    marked = project.run("--perf")
+    assert marked.ret == pytest.ExitCode.USAGE_ERROR
+    marked.stderr.fnmatch_lines(["*no hardware counter; valgrind is not installed*apt install valgrind*"])
+    assert " 1 process" not in marked.stdout.str(), "nothing was measured in vain"
+    result = project.run("--perf", "--perf-metrics=+instructions", "-k", "nothing")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*no hardware counter; valgrind is not installed*apt install valgrind*"])

@@ -123,5 +123,5 @@ def _read(path: Path) -> list[Comparison]:
             if data["format"] == _FORMAT
             else []
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []

@@ -43,6 +43,8 @@ class Side:
     samples: StackSamples = field(default_factory=StackSamples)
     seconds: float = 0.0
     """Measured per iteration, without any profiler."""
+    halves: tuple[CallProfile, ...] = ()
+    """`calls` of every other slice, and of the rest: profiles of the same code, whose difference is an error. Empty: one slice."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,43 @@ def charges_of(base: Side, head: Side, use: str = "both") -> tuple[Charges, Char
         basis = "calls"
     elif use == "both" and not counted:
         basis = "samples"
-    total = sum(sum(charged[0].values()) for charged in by_calls)
-    scale = (base.seconds + head.seconds) / total if total > 0 else 0.0
+    scale = _common_scale(base, head, by_calls[0][0], by_calls[1][0])
     sides = []
     for side, (charged, spreads) in zip((base, head), by_calls, strict=True):
         calls = _with_errors(side.calls, charged, spreads, scale)
         samples = _sampled(side)
         sides.append(calls if basis == "calls" else samples if basis == "samples" else _weighted(calls, samples))
     return sides[0], sides[1], basis
+
+
+def reproduced_growth(base: Side, head: Side) -> dict[Function, float]:
+    """Return the growth in seconds of the functions that grew by more than the profile of a side differs from itself.
+
+    Only the deterministic profiles count. Samples give shares, which grow with the measured time that they are parts of,
+    whether or not the profiled calls took longer. Of both sides' errors the smaller one counts: a half of which every slice
+    was disturbed has a large error, but the smallest seconds are those of the other half.
+    """
+    if base.calls.threads + head.calls.threads > 0:
+        base, head = _without_locks(base), _without_locks(head)
+    before, now = charged_by_calls(base.calls), charged_by_calls(head.calls)
+    scale = _common_scale(base, head, before, now)
+    errors = [_difference(*map(charged_by_calls, side.halves)) for side in (base, head) if side.halves]
+    growth = {function: now.get(function, 0.0) - before.get(function, 0.0) for function in {**before, **now}}
+    return {
+        function: amount * scale
+        for function, amount in growth.items()
+        if amount > min((error.get(function, 0.0) for error in errors), default=0.0)
+    }
+
+
+def _difference(one: Mapping[Function, float], other: Mapping[Function, float]) -> dict[Function, float]:
+    return {function: abs(one.get(function, 0.0) - other.get(function, 0.0)) for function in {**one, **other}}
+
+
+def _common_scale(base: Side, head: Side, before: Mapping[Function, float], now: Mapping[Function, float]) -> float:
+    """Return the factor that turns the profiles' seconds into measured ones, of both sides together."""
+    total = sum(before.values()) + sum(now.values())
+    return (base.seconds + head.seconds) / total if total > 0 else 0.0
 
 
 def _charged_with_errors(side: Side) -> tuple[dict[Function, float], dict[Function, float]]:
@@ -144,6 +175,7 @@ def _without_locks(side: Side) -> Side:
         side,
         calls=_lockless(side.calls),
         second=_lockless(side.second) if side.second is not None else None,
+        halves=tuple(map(_lockless, side.halves)),
     )
 
 

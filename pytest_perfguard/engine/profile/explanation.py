@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.explanation import Blame, Location, MetricExplanation
 from pytest_perfguard.engine.profile.call_changes import CallChanges, is_called_more
-from pytest_perfguard.engine.profile.charges import Charges, Side, charges_of
+from pytest_perfguard.engine.profile.charges import Charges, Side, charges_of, reproduced_growth
 from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile, CallProfile, Function
 
 #: A function is blamed for at least this share of the loss.
@@ -18,7 +18,8 @@ MIN_SHARE: Final = 0.05
 CLEAR: Final = 2.0
 #: The profiles confirm a loss if they differ by at least this share of it.
 CONFIRMED: Final = 0.25
-#: Amounts are scaled to the loss by at most this factor, and by no less than its inverse.
+#: Amounts are scaled to the loss by at most this factor, and by no less than its inverse. A function whose calls did not
+#: change and that seems to have grown by more than so many losses was disturbed while it was profiled.
 MAX_SCALE: Final = 3.0
 #: Share of a function's growth above which it is attributed to the library code that the function calls.
 _MAJORITY: Final = 0.5
@@ -61,6 +62,7 @@ def _explain_time(base: Side, head: Side, metric: str, loss: float, use: str) ->
     net = sum(growth.values())
     candidates = _candidates(growth, before, now, changes)
     clear = [each for each in candidates if _is_clear(each, loss, net)]
+    clear = list(_reproduced(clear, base, head, loss, basis))
     if loss <= 0 or not clear or (net < CONFIRMED * loss and sum(each.amount for each in clear) < loss):
         return MetricExplanation(metric, "s", loss, rest=loss, basis=basis), False
     scale = _scale(loss, net, sum(each.amount for each in clear))
@@ -201,6 +203,18 @@ def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
     error = math.sqrt(candidate.variance)
     confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MAJORITY * loss
     return candidate.counted or candidate.amount > CLEAR * error or confirmed
+
+
+def _reproduced(
+    candidates: Sequence[_Candidate], base: Side, head: Side, loss: float, basis: str
+) -> Iterator[_Candidate]:
+    """Yield the candidates that more calls account for, or whose growth the profiled calls show without the measured loss."""
+    growth = reproduced_growth(base, head)
+    longer = head.samples.seconds - base.samples.seconds >= CONFIRMED * loss
+    for each in candidates:
+        grown = growth.get(each.function, 0.0)
+        if each.counted or (longer if basis == "samples" else CONFIRMED * each.amount <= grown <= MAX_SCALE * loss):
+            yield each
 
 
 def _scale(loss: float, net: float, blamed: float) -> float:

@@ -71,7 +71,8 @@ class ArmProfiles:
     def side(self, seconds: float) -> Side:
         """Return the profiles as one side of a comparison; `seconds` per call as measured."""
         settled = self.calls[1:] or self.calls
-        return Side(joined_calls(settled), joined_calls(settled, rank=1), joined_samples(self.samples), seconds)
+        halves = (joined_calls(settled[::2]), joined_calls(settled[1::2])) if len(settled) > 1 else ()
+        return Side(joined_calls(settled), joined_calls(settled, rank=1), joined_samples(self.samples), seconds, halves)
 
 
 #: A request to the arm of this index.

@@ -132,11 +132,13 @@ def _columns(entries: Sequence[ReportedTest]) -> list[Column]:
         Column(ColumnTitle("change", has_tone=True), lambda item: change_cell(_time(item))),
         Column(ColumnTitle("CPU", "CPU time"), _cpu),
         Column(ColumnTitle("memory"), _memory),
+        Column(ColumnTitle("instructions"), _instructions),
     ]
     used = [column for column in known if any(column.cell(entry.comparison) for entry in entries)]
     if any(column.head.name == "before" for column in used):
         return [column for column in used if column.head.name != "CPU"]
-    return [column._replace(head=ColumnTitle("time")) if column.head.name == "now" else column for column in used]
+    now = "time" if any(_is_timed(entry.comparison) for entry in entries) else "instructions"
+    return [column._replace(head=ColumnTitle(now)) if column.head.name == "now" else column for column in used]
 
 
 def _scale() -> str:
@@ -187,6 +189,16 @@ def _interval(comparison: Comparison) -> str:
 def _cpu(comparison: Comparison) -> str:
     finding = leading_finding(comparison, "cpu")
     return _amount(finding, now=True) if leading_finding(comparison, "time") is not None else ""
+
+
+def _is_timed(comparison: Comparison) -> bool:
+    return leading_finding(comparison, "time", "cpu") is not None
+
+
+def _instructions(comparison: Comparison) -> str:
+    """Return the counts of a test that was timed, too; of others, they are the main figure."""
+    finding = leading_finding(comparison, "instructions")
+    return (change_cell(finding) or _amount(finding, now=True)) if _is_timed(comparison) else ""
 
 
 def _memory(comparison: Comparison) -> str:

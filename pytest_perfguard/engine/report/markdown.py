@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from pytest_perfguard.core.model import FAILING, UNSETTLED, Finding, Outcome, Unjudged, Verdict
@@ -21,8 +21,6 @@ from pytest_perfguard.engine.report.text import (
 #: GitHub refuses comments of more than 65,536 characters.
 MAX_CHARACTERS: Final = 60_000
 _TABLE_START: Final = "| test |"
-_HEAD: Final = ["| test | before | now | change | memory | verdict |", "|---|--:|--:|--:|--:|---|"]
-_MEASURED_HEAD: Final = ["| test | time | ± | CPU | memory |", "|---|--:|--:|--:|--:|"]
 #: Modes that compare nothing: their figures are what the reader came for, so they are not folded.
 _MEASURING: Final = ("measure", "baseline")
 _SYMBOLS: Final[dict[Outcome, str]] = {
@@ -42,15 +40,13 @@ def markdown_report(report: Report, max_characters: int = MAX_CHARACTERS) -> str
     parts = [f"### perfguard: {counts_in_words(report.summary)}", _origin(report)]
     parts += [f"> {escaped(note)}" for note in report.notes]
     if loud:
-        parts.append("\n".join([*_HEAD, *map(_row, loud)]))
+        parts.append(_table(loud, _JUDGED_COLUMNS))
     parts += [_details(entry) for entry in loud if entry.lines]
     if quiet and report.mode in _MEASURING:
-        parts.append(
-            "\n".join([*_MEASURED_HEAD, *(_measured_row(entry) for entry in report.entries if not _is_loud(entry))])
-        )
+        parts.append(_table([entry for entry in report.entries if not _is_loud(entry)], _MEASURED_COLUMNS))
     elif quiet:
-        rows = "\n".join([*_HEAD, *map(_row, quiet)])
-        parts.append(_folded(f"{plural(len(quiet), 'test')} without findings", rows))
+        table = _table(quiet, _JUDGED_COLUMNS)
+        parts.append(_folded(f"{plural(len(quiet), 'test')} without findings", table))
     return _fitted(parts, len(entries), max_characters)
 
 
@@ -71,29 +67,50 @@ def _origin(report: Report) -> str:
     return " · ".join(parts)
 
 
-def _row(entry: ReportedTest) -> str:
-    time = leading_finding(entry.comparison, "time", "cpu", "instructions")
-    memory = leading_finding(entry.comparison, "memory")
+def _table(entries: Sequence[ReportedTest], columns: Mapping[str, Callable[[ReportedTest], str]]) -> str:
+    """Return the table with the columns in which any test has a value."""
+    shown = {title: cell for title, cell in columns.items() if any(map(cell, entries))}
+    rule = "|".join("---" if title in _TEXT_COLUMNS else "--:" for title in shown)
+    rows = [" | ".join(cell(entry) for cell in shown.values()) for entry in entries]
+    return "\n".join([f"| {' | '.join(shown)} |", f"|{rule}|", *(f"| {row} |" for row in rows)])
+
+
+def _name(entry: ReportedTest) -> str:
+    return code(entry.nodeid, in_table=True)
+
+
+def _main(entry: ReportedTest) -> Finding | None:
+    return leading_finding(entry.comparison, "time", "cpu", "instructions")
+
+
+def _before(entry: ReportedTest) -> str:
+    main = _main(entry)
+    return _amount(main, main.baseline if main else None)
+
+
+def _now(entry: ReportedTest) -> str:
+    main = _main(entry)
+    return _amount(main, main.candidate if main else None)
+
+
+def _measured(entry: ReportedTest, kind: str) -> str:
+    finding = leading_finding(entry.comparison, kind)
+    return _amount(finding, finding.candidate if finding else None)
+
+
+def _changed(entry: ReportedTest, kind: str) -> str:
+    """Return the change of a metric that is not the main one of the test."""
+    finding = leading_finding(entry.comparison, kind)
+    return "" if finding is _main(entry) else change_cell(finding)
+
+
+def _outcome(entry: ReportedTest) -> str:
     outcome = entry.comparison.outcome
-    cells = [
-        code(entry.nodeid, in_table=True),
-        _amount(time, time.baseline if time else None),
-        _amount(time, time.candidate if time else None),
-        change_cell(time),
-        change_cell(memory),
-        f"{_SYMBOLS.get(outcome, '')} {outcome}".strip(),
-    ]
-    return f"| {' | '.join(cells)} |"
+    return f"{_SYMBOLS.get(outcome, '')} {outcome}".strip()
 
 
-def _measured_row(entry: ReportedTest) -> str:
-    found = [leading_finding(entry.comparison, kind) for kind in ("time", "cpu", "memory")]
-    time, cpu, memory = (_amount(finding, finding.candidate if finding else None) for finding in found)
-    cells = [code(entry.nodeid, in_table=True), time, _spread(entry, found[0]), cpu, memory]
-    return f"| {' | '.join(cells)} |"
-
-
-def _spread(entry: ReportedTest, time: Finding | None) -> str:
+def _spread(entry: ReportedTest) -> str:
+    time = leading_finding(entry.comparison, "time")
     sides = entry.sides.get(time.name) if time is not None else None
     quantiles = dict(zip(QUANTILES, sides.candidate.quantiles, strict=False)) if sides is not None else {}
     return spread_in_percent(*(quantiles[share] for share in (0.25, 0.5, 0.75))) if quantiles else ""
@@ -101,6 +118,26 @@ def _spread(entry: ReportedTest, time: Finding | None) -> str:
 
 def _amount(finding: Finding | None, value: float | None) -> str:
     return "" if finding is None or value is None else format_amount(value, finding.unit)
+
+
+_JUDGED_COLUMNS: Final[Mapping[str, Callable[[ReportedTest], str]]] = {
+    "test": _name,
+    "before": _before,
+    "now": _now,
+    "change": lambda entry: change_cell(_main(entry)),
+    "memory": lambda entry: _changed(entry, "memory"),
+    "instructions": lambda entry: _changed(entry, "instructions"),
+    "verdict": _outcome,
+}
+_MEASURED_COLUMNS: Final[Mapping[str, Callable[[ReportedTest], str]]] = {
+    "test": _name,
+    "time": lambda entry: _measured(entry, "time"),
+    "±": _spread,
+    "CPU": lambda entry: _measured(entry, "cpu"),
+    "memory": lambda entry: _measured(entry, "memory"),
+    "instructions": lambda entry: _measured(entry, "instructions"),
+}
+_TEXT_COLUMNS: Final = ("test", "verdict")
 
 
 def _details(entry: ReportedTest) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
+from pytest_perfguard.core.metric_names import are_counts
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Outcome, Unjudged, Verdict
 from pytest_perfguard.core.text import plural, printable
@@ -205,8 +206,9 @@ def _busy_machine(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _quick_look(comparisons: Sequence[Comparison], style: TableStyle) -> Iterator[str]:
-    """Yield a legend, and the number of processes on which the figures rest."""
-    counts = Counter(item.measurement.processes for item in comparisons if item.measurement.processes)
+    """Yield a legend, and the number of processes on which the times rest; nothing if there are only counts."""
+    timed = [item.measurement for item in comparisons if not are_counts(item.measurement.samples)]
+    counts = Counter(measurement.processes for measurement in timed if measurement.processes)
     if not counts:
         return
     (usual, _tests), *others = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -58,6 +58,8 @@ class CountRunner(SingleProcessScheduler):
     ----------
     layout
         number of the memory layout and of the hash seed: equal numbers give equal counts for equal code.
+    summarize
+        reduces the test runner's report of a failure to one line.
     """
 
     unit = "count"
@@ -69,12 +71,14 @@ class CountRunner(SingleProcessScheduler):
         source: Source,
         *,
         layout: int,
+        summarize: Callable[[str], str],
         report_progress: Callable[[Progress], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tests, launch, report_progress=report_progress, max_passes=1, clock=clock)
         self._source = source
         self._layout = layout
+        self._summarize = summarize
         self._dumps = DumpFolder(Path())
         self.counts: dict[str, dict[str, PointCounts]] = {}
         self.problems: dict[str, str] = {}
@@ -156,7 +160,8 @@ class CountRunner(SingleProcessScheduler):
         return max(START_TIMEOUT, test.time_limit) + SLOWDOWN * test.functional_seconds
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
-        self.problems[test.nodeid] = str(error).strip().splitlines()[0]
+        text = self._summarize(str(error)) if isinstance(error, TestFailed) else str(error)
+        self.problems[test.nodeid] = text.strip().splitlines()[0]
         return Comparison(test.nodeid, None)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_perfguard.core.explanation import CallChange, Explanation, Flame
 from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
 from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile
 from tests.engine.profile.made import COMPILE, DUMPS, MATCH, PRICE, TEST, TOTAL, US, library, ours, side
+from tests.engine.profile.recorded import PLANTED, UNCHANGED
 
 BASE = side(
     {TEST: (1, 1, 103), TOTAL: (1, 20, 102), MATCH: (1, 1, 1), PRICE: (40, 40, 81), DUMPS: (40, 41, 41)},
@@ -122,6 +125,24 @@ def test_nothing_is_blamed_for_an_unchanged_pair_whatever_was_measured():
         (TEST, TOTAL): (1, 104), (TOTAL, MATCH): (1, 1), (TOTAL, PRICE): (40, 83), (PRICE, DUMPS): (40, 42)})  # fmt: skip
     explained = explain(BASE, noisy, loss=20 * US)
     assert (explained.blames, explained.rest) == ((), 20 * US)
+
+
+@pytest.mark.parametrize(("case", "base", "head"), UNCHANGED, ids=[case for case, *_sides in UNCHANGED])
+def test_identical_code_is_not_blamed_for_a_loss_that_its_profile_does_not_show(case, base, head):
+    assert names(explain(base, head)) == [], case
+
+
+@pytest.mark.parametrize(("guilty", "base", "head"), PLANTED, ids=[guilty for guilty, *_sides in PLANTED])
+def test_recorded_profiles_blame_the_function_that_became_slower(guilty, base, head):
+    assert names(explain(base, head))[:1] == [guilty]
+
+
+def test_a_coroutine_is_not_blamed_for_a_loss_that_sampled_calls_did_not_have():
+    poll = library("poll", "select.epoll")
+    costs = {TEST: (1, 1, 1000), poll: (10, 990, 990)}
+    base = side(costs, {(TEST, poll): (10, 990)}, seconds=1000, stacks={(TEST, TOTAL): 100})
+    head = replace(base, seconds=2 * base.seconds, samples=replace(base.samples, stacks={(TEST, TOTAL, MATCH): 100}))
+    assert names(explain(base, head)) == []
 
 
 SHORT = {"stacks": {(TEST, TOTAL): 99, (TEST,): 1}}

@@ -10,7 +10,7 @@ from itertools import accumulate
 import pytest
 from hypothesis import given, settings
 
-from pytest_perfguard.core.model import Acceptance, Verdict
+from pytest_perfguard.core.model import Acceptance, Finding, Verdict
 from pytest_perfguard.engine.history.drift import Drift
 from pytest_perfguard.engine.history.trends import HistoryPoint, LevelChange, Trend
 from pytest_perfguard.engine.report import html as page
@@ -205,6 +205,8 @@ def test_the_same_report_is_the_same_page():
 def test_columns_without_values_are_left_out():
     text = page.html_report(large_report(2, mode="measure"))
     assert titles_in(text) == ["verdict", "test", "time", "CPU time", "memory"]
+    panel = panel_in(text, names_in(text)[0])
+    assert re.findall(r"<th scope=col>([^<]*)", panel) == ["metric", "now"]
     assert titles_in(page.html_report(report_of(GREEN))) == [
         "verdict",
         "test",
@@ -213,8 +215,18 @@ def test_columns_without_values_are_left_out():
         "interval",
         "change",
     ]
-    panel = panel_in(text, names_in(text)[0])
-    assert re.findall(r"<th scope=col>([^<]*)", panel) == ["metric", "now"]
+
+
+def test_counts_have_a_column_beside_times_and_name_their_own():
+    finding = Finding("instructions", "instructions", None, 757_000.0)
+    counted = replace(GREEN, comparison=replace(GREEN.comparison, verdict=None, findings=(finding,)))
+    text = page.html_report(report_of(counted, mode="measure"))
+    assert titles_in(text) == ["verdict", "test", "instructions"]
+    both = replace(
+        counted, comparison=replace(counted.comparison, findings=(replace(TIME, verdict=None, baseline=None), finding))
+    )
+    text = page.html_report(report_of(both, mode="measure"))
+    assert titles_in(text) == ["verdict", "test", "time", "instructions"]
 
 
 def test_the_most_severe_tests_can_be_read_without_a_script():

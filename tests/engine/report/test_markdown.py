@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.model import Comparison, Verdict
+from pytest_perfguard.core.model import Comparison, Finding, Verdict
 from pytest_perfguard.engine.report.document import ReportedTest
 from pytest_perfguard.engine.report.github import MAX_ANNOTATIONS, error_commands
 from pytest_perfguard.engine.report.markdown import MAX_CHARACTERS, code, escaped, markdown_report
@@ -27,9 +27,29 @@ def test_a_run_that_only_measured_shows_its_figures_unfolded():
     found = (replace(TIME, verdict=None, baseline=None), replace(MEMORY, verdict=None, baseline=None))
     plain = replace(RED, comparison=replace(RED.comparison, verdict=None, findings=found), lines=())
     text = markdown_report(replace(report_of(plain), mode="measure"))
-    assert "| test | time | ± | CPU | memory |" in text
-    assert "| `tests/test_a.py::test_slow` | 2.00 us | 1.2 % |  | 1.00 KB |" in text
+    assert "| test | time | ± | memory |\n|---|--:|--:|--:|\n" in text
+    assert "| `tests/test_a.py::test_slow` | 2.00 us | 1.2 % | 1.00 KB |" in text
     assert "<details>" not in text
+
+
+COUNT = Finding("instructions", "instructions", Verdict.UNCHANGED, 757_000.0, 741_000.0)
+
+
+def test_a_run_of_counts_alone_has_no_empty_columns():
+    counted = replace(GREEN, comparison=replace(GREEN.comparison, findings=(COUNT,)))
+    text = markdown_report(report_of(counted))
+    assert "| test | before | now | change | verdict |" in text
+    assert "| `tests/test_a.py::test_same` | 741 k | 757 k | +2.2 % | unchanged |" in text
+    plain = replace(counted, comparison=replace(counted.comparison, verdict=None))
+    text = markdown_report(replace(report_of(plain), mode="measure"))
+    assert "| test | instructions |\n|---|--:|\n| `tests/test_a.py::test_same` | 757 k |\n" in text
+
+
+def test_counts_beside_times_have_a_column():
+    both = replace(GREEN, comparison=replace(GREEN.comparison, findings=(*GREEN.comparison.findings, COUNT)))
+    text = markdown_report(report_of(both))
+    assert "| test | before | now | change | instructions | verdict |" in text
+    assert "| 1.00 us | 2.00 us | 2.0x | +2.2 % | unchanged |" in text
 
 
 def test_what_grew_from_nothing_says_so():
@@ -39,7 +59,8 @@ def test_what_grew_from_nothing_says_so():
 
 
 def test_a_test_that_broke_is_in_the_open():
-    assert "| `tests/test_a.py::test_dead` |  |  |  |  | 🔴 broken |" in markdown_report(report_of(BROKEN))
+    assert "| `tests/test_a.py::test_dead` | 🔴 broken |" in markdown_report(report_of(BROKEN))
+    assert "| `tests/test_a.py::test_dead` |  |  |  |  | 🔴 broken |" in markdown_report(report_of(BROKEN, RED))
 
 
 def test_what_concerns_the_whole_run_stands_above_the_tests():

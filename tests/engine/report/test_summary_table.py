@@ -111,6 +111,15 @@ def test_a_quick_look_says_on_how_many_processes_it_rests():
     assert last == "a quick look: figures rest on 1 process; --perf-baseline takes 10"
 
 
+def test_counts_alone_have_no_legend_of_times():
+    finding = Finding("instructions", "instructions", None, 1e6)
+    samples = {"instructions": MetricStats.from_rounds("instructions", ((1e6,),))}
+    counted = Comparison("t", None, (finding,), Measurement(samples, {"": 5}, processes=2))
+    shown = [line.text for line in summary_lines([counted], MEASURE)]
+    assert any("1.00 M" in line for line in shown)
+    assert not any("time:" in line or "quick look" in line for line in shown)
+
+
 @pytest.mark.parametrize(
     ("values", "bars"),
     [((1.0, 2.0), ""), ((1.0,) * 5, "█▁▁▁▁▁▁▁▁▁▁▁"), ((1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 9.0), "█▁▁▁▁▁▁▁▁▁▁▄")],

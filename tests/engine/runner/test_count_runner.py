@@ -23,11 +23,15 @@ from pytest_perfguard.engine.runner.protocol import (
     ServeTest,
 )
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
+from pytest_perfguard.plugin.capture import error_summary
 
 SETTINGS = resolve(marker={"metrics": "instructions"}, command_line={}, ini={})
 SOURCE = Source(CALLGRIND, "valgrind-3.19.0", "/usr/bin/valgrind")
 PER_CALL = 1_000_000
 DUMP = "summary: {total}\nfn=(1) work\n0 {total}\n"
+
+
+PROBLEMS = {"fails": "call: boom", "fails at length": "call: def test_a():\n>   assert n < 3\nE   assert 3 < 3"}
 
 
 class Child:
@@ -55,7 +59,7 @@ class Child:
             first = FasterThanPoint("a<b", "a", "b", 1.0) if self.behaviour == "claims" else PointReached("")
             self.queue.append(first)
         elif isinstance(message, Resume):
-            self.queue.append(FinishedTest("call: boom" if self.behaviour == "fails" else None, {}, []))
+            self.queue.append(FinishedTest(PROBLEMS.get(self.behaviour), {}, []))
 
     def receive(self, *, doing, limit):
         return self.queue.pop(0)
@@ -88,7 +92,7 @@ def counted(monkeypatch):
         ticks = count()
         runner = CountRunner(
             tests, Launch([], Path(), WorkerProgram("", "")), SOURCE, layout=1,
-            report_progress=lambda _progress: None, clock=lambda: next(ticks) / 10,
+            summarize=error_summary, report_progress=lambda _progress: None, clock=lambda: next(ticks) / 10,
         )  # fmt: skip
         runner.run()
         return runner, child
@@ -121,6 +125,11 @@ def test_a_test_that_fails_has_a_problem_and_the_others_are_counted(counted):
     runner, _child = counted(a="fails", b="works")
     assert runner.problems == {"a": "call: boom"}
     assert list(runner.counts) == ["b"]
+
+
+def test_a_failure_is_reported_by_the_line_that_names_the_error(counted):
+    runner, _child = counted(a="fails at length")
+    assert runner.problems == {"a": "assert 3 < 3"}
 
 
 def test_a_process_that_dies_costs_the_test_that_it_counted(counted):

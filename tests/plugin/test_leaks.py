@@ -57,8 +57,8 @@ def test_a_leak_fails_its_test_and_is_explained(leaking, distribution):
             "*in each of 2 fresh processes, over * calls in 10 set-ups, each torn down",
             "*measure it again, alone: *pytest --perf --perf-leaks test_library.py::test_leaking",
             "test *time *leaks *verdict",
-            "*test_leaking *KB *leak",
             "*test_clean *none *measured",
+            "*test_leaking *KB *leak",
         ]
     )
     assert "FAILED test_library.py::test_leaking - leak: 1.0" in result.stdout.str()

@@ -178,6 +178,8 @@ def test_the_exact_form_of_the_json_report(recorded):
         "against",
         "complete",
         "notes",
+        "project",
+        "run",
         "machine",
         "settings",
         "summary",

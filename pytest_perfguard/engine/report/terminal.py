@@ -102,10 +102,15 @@ def _folded(text: str, style: TableStyle) -> list[str]:
 
 
 def count_line(comparisons: Sequence[Comparison], *, seconds: float, processes: int) -> str:
-    """Return `perf: 1 regression, 3 unchanged (4 tests, 12 processes, 6.20 s)`."""
-    tests = plural(len(comparisons), "test")
-    counts = counts_in_words(count_outcomes(comparisons))
-    return f"perf: {counts} ({tests}, {plural(processes, 'process')}, {format_duration(seconds)})"
+    """Return `perf: 1 regression, 3 unchanged (4 tests, 12 processes, 6.20 s)`; accepted regressions count there as well."""
+    accepted = sum(bool(comparison.accepted_by) for comparison in comparisons)
+    parts = [
+        plural(len(comparisons), "test"),
+        *([f"{plural(accepted, 'regression')} accepted"] if accepted else []),
+        plural(processes, "process"),
+        format_duration(seconds),
+    ]
+    return f"perf: {counts_in_words(count_outcomes(comparisons))} ({', '.join(parts)})"
 
 
 def every_metric(comparison: Comparison, *, samples: bool) -> Iterator[str]:

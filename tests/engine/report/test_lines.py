@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.core.metric_stats import MetricStats
-from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
+from pytest_perfguard.core.model import Acceptance, Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.report.explain import Context, explain, headline
 from pytest_perfguard.engine.report.progress import LogThrottle, ProgressState, progress_bar, progress_line
@@ -172,6 +172,10 @@ def test_the_last_line_counts_every_verdict():
     comparisons = [RED, Comparison("b", Verdict.UNCHANGED), Comparison("c", None, broken="x"), Comparison("d", None)]
     assert count_line(comparisons, seconds=6.2, processes=12) == (
         "perf: 1 broken, 1 regression, 1 unchanged, 1 measured (4 tests, 12 processes, 6.20 s)"
+    )
+    accepted = replace(RED, accepted_by=(Acceptance("tests", "time", 2.0, "Ada", "1a2b3c4"),))
+    assert count_line([RED, accepted], seconds=6.2, processes=12) == (
+        "perf: 2 regressions (2 tests, 1 regression accepted, 12 processes, 6.20 s)"
     )
     assert count_line([], seconds=0.0, processes=1) == "perf: nothing measured (0 tests, 1 process, 0 ns)"
 

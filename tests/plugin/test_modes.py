@@ -76,7 +76,7 @@ def test_slower_code_is_red_named_and_explained(recorded, distribution):
             "Slower than its baseline.",
             "  time * -> * per call, *x slower*  regression",
             "*allowed: up to *",
-            "  measured   * fresh process*, * rounds of * calls, *",
+            "  measured   * fresh process*, * rounds of * call*, *",
             "  baseline   perf-baseline.json*",
             "What to do next",
             "*pytest --perf-compare *::test_work",

@@ -150,8 +150,8 @@ def test_processes(copy):
 """
 
 # The same library on both sides, called through FRAMES more frames by the head: calls of 0.6 to 1 ms of nested Python
-# calls. 24 frames cost them less than 1 %: 1.2 us by themselves, and one more chunk of the interpreter's stack where they
-# reach its end. (A single parse of 70 to 200 us is truly slower by 1 to 4 % through 24 frames, measured at all offsets.)
+# calls. 24 frames cost them 0 to 2.5 % in truth (slices of both in turn at all offsets of the stack): they reach the end of
+# a chunk of the interpreter's stack more often, and an exception that passes them makes an object of each.
 FRAMES_LIBRARY = """
 FRAMES = 0
 

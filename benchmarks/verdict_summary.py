@@ -123,8 +123,8 @@ def _within(one: Judged) -> str:
     """Why the change need not be found: the documented floor and thresholds."""
     if one.baseline is not None and abs(one.true - 1) * one.baseline <= FLOOR_SECONDS:
         return "below the floor of 2 ns"
-    threshold = 1.03 if one.mode == "against" else 1.05
-    if one.pinned is False or (one.mode != "against" and one.baseline is not None and one.baseline > LONG_SECONDS):
+    threshold = 1.05 if one.mode == "file" else 1.03
+    if one.pinned is False or (one.mode == "file" and one.baseline is not None and one.baseline > LONG_SECONDS):
         threshold = 1.10
     return "within the threshold" if max(one.true, 1 / one.true) <= threshold + 1e-9 else ""
 

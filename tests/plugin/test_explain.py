@@ -82,7 +82,7 @@ def test_a_call_in_a_loop_is_named_with_its_calls_its_caller_and_the_diff(versio
     result.stdout.fnmatch_lines(
         [
             "where the time went",
-            "  +* of +* in rules.py:2 match, 1 -> 40 calls per iteration from prices.py:7 total; changed in this diff",
+            "  +* in rules.py:2 match, 1 -> 40 calls per iteration from prices.py:7 total; changed in this diff",
         ]
     )
     (explained,) = test["explanation"]["metrics"]

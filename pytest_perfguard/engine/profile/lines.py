@@ -11,6 +11,8 @@ from pytest_perfguard.core.units import format_amount
 MAX_LINES: Final = 5
 #: Lines on memory, where there are some on time as well.
 _MAX_MEMORY: Final = 2
+#: An amount above the loss by more than this factor is shown without it: other lines take less than before.
+_MAX_OF_LOSS: Final = 1.05
 
 
 def where_lines(explanation: Explanation) -> Iterator[str]:
@@ -50,14 +52,15 @@ def _metric_lines(explained: MetricExplanation, *, named: bool) -> Iterator[str]
 
 def blame_line(blame: Blame, explained: MetricExplanation) -> str:
     """Return the text of one function or line, with its part of the loss and the reason."""
-    loss = format_amount(explained.loss, explained.unit)
+    is_part = blame.amount <= _MAX_OF_LOSS * explained.loss
+    of_loss = f" of +{format_amount(explained.loss, explained.unit)}" if is_part else ""
     amount = format_amount(blame.amount, explained.unit)
     if explained.unit != "s":
-        text = f"+{amount} of +{loss} at {blame.location}"
+        text = f"+{amount}{of_loss} at {blame.location}"
     elif explained.basis == "counts":
         text = f"about {amount} in {blame.location}"
     else:
-        text = f"+{amount} of +{loss} in {blame.location}"
+        text = f"+{amount}{of_loss} in {blame.location}"
     if blame.calls is not None:
         noun = "resumptions" if blame.resumed else "calls"
         text += f", {blame.calls} {noun} per iteration"

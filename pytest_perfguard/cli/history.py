@@ -34,8 +34,8 @@ from pytest_perfguard.engine.history.snapshots import (
 from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
 from pytest_perfguard.engine.report.history_page import History
 from pytest_perfguard.engine.report.links import find_origin
+from pytest_perfguard.engine.report.text import BARS
 
-_BARS: Final = "▁▂▃▄▅▆▇█"
 _MAX_BARS: Final = 24
 DEFAULT_THRESHOLD: Final = "5%"
 
@@ -179,8 +179,8 @@ def sparkline(values: Sequence[float]) -> str:
     shown = values[-_MAX_BARS:]
     low, high = min(shown), max(shown)
     if high <= low * 1.02:  # so that noise is not magnified
-        return _BARS[3] * len(shown)
-    return "".join(_BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] for value in shown)
+        return BARS[3] * len(shown)
+    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1))] for value in shown)
 
 
 def trend_data(trend: Trend) -> dict[str, object]:

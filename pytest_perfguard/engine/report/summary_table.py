@@ -11,7 +11,7 @@ from pytest_perfguard.core.model import Comparison, Finding, Unjudged, Verdict
 from pytest_perfguard.core.stats.quantiles import quantile
 from pytest_perfguard.core.text import printable
 from pytest_perfguard.core.units import format_amount, format_factor
-from pytest_perfguard.engine.report.text import change_cell, leading_finding
+from pytest_perfguard.engine.report.text import BARS, change_cell, leading_finding
 
 _MIN_NAME_WIDTH: Final = 20
 #: Part of the width that names may take before columns are omitted for them. A longer name has a line of its own.
@@ -24,7 +24,6 @@ _OPTIONAL_COLUMNS: Final = (
 )  # fmt: skip
 #: Stands for a value that was not measured. A note below the table gives the reason.
 NOT_MEASURED: Final = "-"
-_BARS: Final = "▁▂▃▄▅▆▇█"
 _BINS: Final = 12
 #: Rounds beyond this many interquartile ranges above the upper quartile count in the last bin.
 _MAX_RANGES: Final = 3.0
@@ -218,12 +217,12 @@ def histogram(values: Sequence[float]) -> str:
     low, upper = ordered[0], quantile(ordered, 0.75)
     high = min(ordered[-1], upper + _MAX_RANGES * (upper - quantile(ordered, 0.25)))
     if high <= low:
-        return _BARS[-1] + _BARS[0] * (_BINS - 1)
+        return BARS[-1] + BARS[0] * (_BINS - 1)
     counts = [0] * _BINS
     for value in ordered:
         counts[min(_BINS - 1, int((value - low) / (high - low) * _BINS))] += 1
     top = max(counts)
-    return "".join(_BARS[-(-count * (len(_BARS) - 1) // top)] for count in counts)
+    return "".join(BARS[-(-count * (len(BARS) - 1) // top)] for count in counts)
 
 
 def _spread_cell(values: Sequence[float]) -> str:

@@ -20,6 +20,8 @@ from pytest_perfguard.core.units import (
 
 T = TypeVar("T")
 
+#: Blocks of rising height, of which plots in a line of text consist.
+BARS: Final = "▁▂▃▄▅▆▇█"
 #: C functions that a finding on instructions names, and the share of the growth from which on it names one.
 MAX_FUNCTIONS: Final = 5
 MIN_FUNCTION_SHARE: Final = 0.05

@@ -27,6 +27,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import pytest_perfguard as perfguard
@@ -80,13 +81,15 @@ class Lease:
             self.release(self.thing)
 
 
-def object_pool() -> Uses:
-    pool = perfguard.ObjectPool(Thing, initial=2, max_size=2000, destroy=Thing.close, timeout=20)
+def _leases(
+    pool: perfguard.ObjectPool | perfguard.ConnectionPool, block: Callable[[float], AbstractContextManager[object]]
+) -> Uses:
+    """Return a use that leaves leases to the collector; `block` lends an object to a `with` statement."""
 
     def use(number: int) -> None:
         with contextlib.suppress(perfguard.PoolTimeout):  # in a finalizer, in the middle of another call
             Lease(pool.acquire, pool.release)
-            with pool.item(0.01):
+            with block(0.01):
                 pool.stats()
             if number % 50 == 0:
                 pool.shrink(1)
@@ -94,6 +97,11 @@ def object_pool() -> Uses:
             pool.not_returned()
 
     return Uses(use, use)
+
+
+def object_pool() -> Uses:
+    pool = perfguard.ObjectPool(Thing, initial=2, max_size=2000, destroy=Thing.close, timeout=20)
+    return _leases(pool, pool.item)
 
 
 def small_object_pool() -> Uses:
@@ -115,18 +123,7 @@ def connection_pool() -> Uses:
     pool = perfguard.ConnectionPool(
         Thing, min_size=1, max_size=2000, check=lambda _thing: True, check_interval=0.01, timeout=20
     )
-
-    def use(number: int) -> None:
-        with contextlib.suppress(perfguard.PoolTimeout):
-            Lease(pool.acquire, pool.release)
-            with pool.connection(0.01):
-                pool.stats()
-            if number % 50 == 0:
-                pool.shrink(1)
-        if number % 50 == 1:
-            pool.not_returned()
-
-    return Uses(use, use)
+    return _leases(pool, pool.connection)
 
 
 def in_a_loop(work: Callable[[int], Coroutine[object, object, None]]) -> Uses:

@@ -134,6 +134,8 @@ class Record:
     """`Measurement.calls`; empty where they were not counted."""
     counting: str = ""
     """`Measurement.counting`: counts under other conditions are not compared."""
+    lost: float = 0.0
+    """`Measurement.lost` where the machine was busy; 0 where it was not, and in files that do not hold it."""
 
 
 @dataclass(frozen=True)

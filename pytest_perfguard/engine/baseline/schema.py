@@ -135,10 +135,12 @@ def record_data(record: Record) -> dict[str, object]:
     imports = {"imports": sorted(record.imports)} if record.imports else {}
     calls = {"calls": dict(record.calls)} if record.calls else {}
     counting = {"counting": record.counting} if record.counting else {}
+    lost = {"lost": record.lost} if record.lost else {}
     return {
         **imports,
         **calls,
         **counting,
+        **lost,
         "commit": record.commit,
         "conditions": dict(record.conditions),
         "iterations": dict(record.iterations),
@@ -175,6 +177,7 @@ def read_record(reader: json_reader.JsonReader, nodeid: str, data: JsonValue) ->
         imports=tuple(sorted(reader.texts(data, "imports", nodeid))),
         calls=_read_calls(reader, nodeid, data),
         counting=reader.text(data, "counting", nodeid) if "counting" in data else "",
+        lost=_read_lost(reader, nodeid, data),
     )
 
 
@@ -204,6 +207,14 @@ def _read_calls(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, 
             raise reader.wrong(nodeid, f"calls.{name} is {count!r:.60}, expected a number that is not negative")
         calls[name] = count
     return calls
+
+
+def _read_lost(reader: json_reader.JsonReader, nodeid: str, data: Mapping[str, JsonValue]) -> float:
+    """Read the share of time that other processes took, which quiet recordings lack."""
+    lost = reader.number(data, "lost", nodeid) if "lost" in data else 0.0
+    if not 0 <= lost <= 1:
+        raise reader.wrong(nodeid, f"lost is {lost!r:.60}, expected a share from 0 to 1")
+    return lost
 
 
 def _read_metric(reader: json_reader.JsonReader, nodeid: str, name: str, data: JsonValue) -> MetricStats:

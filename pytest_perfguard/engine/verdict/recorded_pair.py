@@ -33,6 +33,7 @@ def _measurement(record: Record) -> Measurement:
         kernel=record.kernel,
         paces=record.paces,
         busy=_busy(record),
+        lost=record.lost,
         processes=max((len(stats.minima) for stats in record.metrics.values()), default=0),
         conditions=record.conditions,
         imports=record.imports,

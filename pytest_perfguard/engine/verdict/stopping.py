@@ -91,6 +91,7 @@ def to_record(measurement: Measurement, *, source: str, commit: str) -> Record:
         tuple(measurement.imports),
         dict(measurement.calls),
         measurement.counting,
+        round(measurement.lost, 2) if measurement.lost > BUSY_SHARE else 0.0,
     )
 
 

@@ -178,7 +178,12 @@ class _TimeComparison:
         return self._finding(Verdict.INCONCLUSIVE, self._why_open, self._smallest)
 
     def screen(self) -> Finding | None:
-        """Return unchanged where that is clear, None while another process may show it, else inconclusive."""
+        """Return unchanged where that is clear, None while another process may show it, else inconclusive.
+
+        A baseline that was recorded on a busy machine may be too slow by more than a small slowdown, so it clears nothing.
+        """
+        if self.metric.record.lost:
+            return self._finding(Verdict.INCONCLUSIVE, "the machine was busy when the baseline was recorded")
         if self._is_cleared and not self._seems_faster:
             return self._finding(Verdict.UNCHANGED)
         return self._finding(Verdict.INCONCLUSIVE, "not clearly unchanged") if self.metric.final else None

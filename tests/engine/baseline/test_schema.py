@@ -47,6 +47,7 @@ records = st.builds(
     imports=st.lists(texts, max_size=3).map(lambda names: tuple(sorted(names))),
     calls=st.dictionaries(texts, st.floats(0, 1e9), max_size=3),
     counting=texts,
+    lost=st.floats(0, 1),
 )
 classes = st.builds(
     MachineClass,
@@ -114,6 +115,8 @@ def line_of(text, token):
         ('"conditions": {}', '"conditions": {"single": 1}', "conditions.single is 1"),
         ('"source": "h"', '"source": 5', "source is 5, expected text"),
         ('"commit": "c", ', "", "commit is None, expected text"),
+        ('"kernel": 0.5', '"kernel": 0.5, "lost": "much"', "lost is 'much', expected a number"),
+        ('"kernel": 0.5', '"kernel": 0.5, "lost": 1.5', "lost is 1.5, expected a share from 0 to 1"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_line(old, new, problem):

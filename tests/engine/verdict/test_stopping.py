@@ -56,7 +56,10 @@ def test_a_recording_on_a_busy_machine_says_so():
     busy = measured([1e-4] * RECORDED_PROCESSES, lost=0.42, kernel=2 * KERNEL)
     (note,) = recorded(busy).measurement.notes
     assert note.startswith("recorded while other processes had the CPU for up to 42% of the time: comparisons with it")
-    assert recorded(measured([1e-4] * RECORDED_PROCESSES, lost=0.10)).measurement.notes == ()
+    assert to_record(busy, source="", commit="").lost == 0.42
+    little = measured([1e-4] * RECORDED_PROCESSES, lost=0.10)
+    assert recorded(little).measurement.notes == ()
+    assert to_record(little, source="", commit="").lost == 0
 
 
 def test_a_recording_on_a_slow_machine_says_so():

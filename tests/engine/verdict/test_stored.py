@@ -477,6 +477,14 @@ def test_the_screen_calls_nothing_changed(factor):
     assert verdict(record(), now, final=False, screen=True) is Verdict.INCONCLUSIVE
 
 
+def test_the_screen_clears_nothing_that_was_recorded_on_a_busy_machine():
+    """A baseline that is too slow by 6 % would clear a slowdown of 6 %."""
+    base = replace(record(), lost=0.3)
+    comparison = judge(base, measured([100e-6]), final=False, screen=True)
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert comparison.findings[0].reason == "the machine was busy when the baseline was recorded"
+
+
 def test_a_value_is_rounded_as_the_file_keeps_it_on_both_sides():
     """`threshold="0%"`: 1.2345641 was recorded as 1.23456."""
     exact = resolve(marker={"threshold": "0%"}, command_line={}, ini={})

@@ -136,7 +136,7 @@ def inset(text):
     return "\n".join(line.removeprefix(" " * 8) for line in lines)
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 @pytest.mark.parametrize("hooks", ["marked last", "marked after the hook for items", "unmarked"])
 def test_a_marker_of_a_hook_crosses_xdist(project, hooks):
     pytest.importorskip("xdist", reason="needs pytest-xdist")

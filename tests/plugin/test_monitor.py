@@ -33,7 +33,7 @@ def metrics_of(report):
     return {item["name"]: item for test in report["tests"] for item in test["metrics"]}
 
 
-@pytest.mark.every_plugin("pytest_asyncio")
+@pytest.mark.plugins("asyncio")
 def test_an_alert_fails_its_test_with_value_limit_and_series(project, distribution):
     project.pytester.makepyfile(
         """
@@ -127,7 +127,7 @@ def test_budgets_of_tails_are_in_the_marker(project):
     assert "'100' is not a duration" in result.stderr.str()
 
 
-@pytest.mark.every_plugin("pytest_asyncio")
+@pytest.mark.plugins("asyncio")
 @pytest.mark.parametrize("mode", ["--perf", "--perf-baseline"])
 def test_claims_are_judged_in_every_measuring_mode(project, mode):
     project.pytester.makepyfile(

@@ -63,7 +63,7 @@ def test_a_wrong_marker_is_an_error_in_a_run_that_measures_nothing(project):
     assert "unknown keyword 'treshold' (valid: threshold, " in result.stderr.str()
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 def test_a_worker_of_xdist_fails_the_test_with_a_wrong_marker(project):
     project.pytester.makepyfile(
         "import pytest\n@pytest.mark.perf(max_time=5)\ndef test_it(): pass\ndef test_other(): pass\n"

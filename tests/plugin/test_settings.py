@@ -45,13 +45,21 @@ def test_a_wrong_ini_key_is_a_usage_error_that_names_it(project):
         ("perf(setup=coroutine)", "is a coroutine function and the test is not"),
     ],
 )
-def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, distribution, marker, text):
+def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, marker, text):
     project.pytester.makepyfile(
         test_x=f"import pytest\nasync def coroutine(): pass\n@pytest.mark.{marker}\ndef test_it(): pass\n"
     )
-    result = project.run("--perf", *distribution)
+    result = project.run("--perf")
     assert result.ret == 4
-    assert text in result.stderr.str() + result.stdout.str()
+    assert text in result.stderr.str()
+
+
+@pytest.mark.plugins("xdist")
+def test_a_wrong_marker_is_a_usage_error_of_a_run_with_workers(project):
+    project.pytester.makepyfile(test_x="import pytest\n@pytest.mark.perf(treshold='5%')\ndef test_it(): pass\n")
+    result = project.run("--perf", "-n2")
+    assert result.ret == 4
+    assert "unknown keyword 'treshold' (valid: threshold, " in result.stderr.str() + result.stdout.str()
 
 
 def test_a_wrong_marker_is_an_error_in_a_run_that_measures_nothing(project):

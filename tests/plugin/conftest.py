@@ -47,6 +47,12 @@ class Project:
         """pytest in a process of its own."""
         return self.pytester.runpytest_subprocess(*(SHORT if short else ()), *options)
 
+    def refusal(self, *options: str) -> str:
+        """What pytest, in this process, says of a usage error: such a run ends before anything is measured."""
+        result = self.pytester.runpytest_inprocess(*options)
+        assert result.ret == 4
+        return result.stderr.str()
+
     def report(self, *options: str, name: str = "report.json") -> tuple[pytest.RunResult, dict]:
         """The run and its JSON report."""
         result = self.run(f"--perf-report={name}", *options)

@@ -22,17 +22,14 @@ from tests.plugin.conftest import WORK
 )
 def test_a_wrong_option_is_a_usage_error_that_names_it(project, option, text):
     project.pytester.makepyfile(WORK)
-    result = project.run("--perf", option, short=False)
-    assert result.ret == 4
-    assert text in result.stderr.str()
-    assert "Traceback" not in result.stderr.str()
+    refusal = project.refusal("--perf", option)
+    assert text in refusal
+    assert "Traceback" not in refusal
 
 
 def test_a_wrong_ini_key_is_a_usage_error_that_names_it(project):
     project.pytester.makeini("[pytest]\nperf_budget = soon\n")
-    result = project.run("--perf", short=False)
-    assert result.ret == 4
-    assert "perf_budget in the ini file: 'soon' is not a duration" in result.stderr.str()
+    assert "perf_budget in the ini file: 'soon' is not a duration" in project.refusal("--perf")
 
 
 @pytest.mark.parametrize(
@@ -49,9 +46,7 @@ def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, ma
     project.pytester.makepyfile(
         test_x=f"import pytest\nasync def coroutine(): pass\n@pytest.mark.{marker}\ndef test_it(): pass\n"
     )
-    result = project.run("--perf")
-    assert result.ret == 4
-    assert text in result.stderr.str()
+    assert text in project.refusal("--perf")
 
 
 @pytest.mark.plugins("xdist")
@@ -66,9 +61,7 @@ def test_a_wrong_marker_is_an_error_in_a_run_that_measures_nothing(project):
     project.pytester.makepyfile(
         "import pytest\n@pytest.mark.perf(treshold='5%')\ndef test_it(): pass\ndef test_other(): pass\n"
     )
-    result = project.run(short=False)
-    assert result.ret == 4
-    assert "unknown keyword 'treshold' (valid: threshold, " in result.stderr.str()
+    assert "unknown keyword 'treshold' (valid: threshold, " in project.refusal()
 
 
 @pytest.mark.plugins("xdist")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,56 +30,80 @@ def wing_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Every node of a file's syntax tree. Each file is read once for all rules."""
+    return [*ast.walk(ast.parse(path.read_text()))]
+
+
+@cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """(imported module, at module level?) of every import statement."""
-    tree = ast.parse(path.read_text())
     inside = {
         id(node)
-        for function in ast.walk(tree)
+        for function in nodes_of(path)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         or (isinstance(function, ast.If) and "TYPE_CHECKING" in ast.dump(function.test))
         for node in ast.walk(function)
     }
-    for node in ast.walk(tree):
+    found = []
+    for node in nodes_of(path):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
-        for name in names:
-            yield name, id(node) not in inside
+        found += [(name, id(node) not in inside) for name in names]
+    return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_wing_imports_only_from_wings_below(path):
+def test_a_wing_imports_only_from_wings_below():
     """core <- {engine, tools} <- compat <- {plugin, cli}"""
-    own = wing_of(path)
-    for name, _top in imports(path):
-        if name.startswith("pytest_perfguard.") and own != "__init__":
-            other = name.split(".")[1]
-            assert other == own or other in LAW[own], f"{own} imports {name}"
+    assert [
+        f"{name_of(path)} imports {name}"
+        for path in FILES
+        if (own := wing_of(path)) != "__init__"
+        for name, _top in imports(path)
+        if name.startswith("pytest_perfguard.")
+        if name.split(".")[1] not in LAW[own] | {own}
+    ] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_tool_imports_no_other_tool(path):
+def test_a_tool_imports_no_other_tool():
     """Pools, caches, batches, streams, monitor and start-up are independent of one another."""
-    own = path.relative_to(PACKAGE).parts
-    if own[0] == "tools":
-        others = {name.split(".")[2] for name, _top in imports(path) if name.startswith("pytest_perfguard.tools.")}
-        assert others <= {own[1]}
+    assert [
+        f"{name_of(path)} imports {name}"
+        for path in FILES
+        if wing_of(path) == "tools"
+        for name, _top in imports(path)
+        if name.startswith("pytest_perfguard.tools.")
+        if name.split(".")[2] != path.relative_to(PACKAGE).parts[1]
+    ] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_pytest_is_known_only_to_the_plugin(path):
+def test_pytest_is_known_only_to_the_plugin():
     """Everything else is usable, and testable, without pytest."""
-    if wing_of(path) != "plugin":
-        assert not [name for name, _top in imports(path) if name.split(".")[0] in ("pytest", "_pytest")]
+    assert [
+        f"{name_of(path)} imports {name}"
+        for path in FILES
+        if wing_of(path) != "plugin"
+        for name, _top in imports(path)
+        if name.split(".")[0] in ("pytest", "_pytest")
+    ] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_heavy_packages_are_imported_where_they_are_used(path):
+def test_heavy_packages_are_imported_where_they_are_used():
     """Nothing heavy at module level."""
-    assert not [name for name, top in imports(path) if top and name.split(".")[0] in HEAVY]
+    assert [
+        f"{name_of(path)} imports {name}"
+        for path in FILES
+        for name, top in imports(path)
+        if top and name.split(".")[0] in HEAVY
+    ] == []
 
 
 #: How text gets to a terminal or to the user otherwise.
@@ -99,21 +123,24 @@ SHOWN_SAFELY = {
 }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_text_is_shown_in_one_way(path):
-    """What a test, a file or a worker wrote passes `text.printable` before anybody sees it."""
-    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+def shown_otherwise(path: Path) -> set[str]:
+    """The functions that show text and that a file calls without need."""
+    calls = (node.func for node in nodes_of(path) if isinstance(node, ast.Call))
     names = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
-    own = {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
-    imported = {"fail", "write_line"} if "from pytest_perfguard.plugin.output import" in path.read_text() else set()
-    allowed = SHOWN_SAFELY.get(path.relative_to(PACKAGE).as_posix(), set())
-    assert not (names & SHOWING) - own - imported - allowed
+    own = {node.name for node in nodes_of(path) if isinstance(node, ast.FunctionDef)}
+    imported = {"fail", "write_line"} if "pytest_perfguard.plugin.output" in dict(imports(path)) else set()
+    return (names & SHOWING) - own - imported - SHOWN_SAFELY.get(name_of(path), set())
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_hold_one_thought(path):
+def test_text_is_shown_in_one_way():
+    """What a test, a file or a worker wrote passes `text.printable` before anybody sees it."""
+    assert {name_of(path): shown for path in FILES if (shown := shown_otherwise(path))} == {}
+
+
+def test_files_hold_one_thought():
     """Most files have 100 to 400 lines; one that outgrows 500 holds more than one thought."""
-    assert len(path.read_text().splitlines()) <= 500
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: count for name, count in lines.items() if count > 500} == {}
 
 
 #: Mentions of `Any` in each wing: values of any type that users' code makes and gets back. The numbers may only go down.
@@ -123,8 +150,8 @@ MAX_ANY = {"core": 1, "engine": 0, "tools": 151, "compat": 4, "plugin": 3, "cli"
 @pytest.mark.parametrize("wing", MAX_ANY)
 def test_any_is_rare(wing):
     """`object`, type variables, protocols and `JsonValue` name what a value is; `Any` switches the type checker off."""
-    trees = (ast.parse(path.read_text()) for path in (PACKAGE / wing).rglob("*.py"))
-    found = sum(isinstance(node, ast.Name) and node.id == "Any" for tree in trees for node in ast.walk(tree))
+    files = (path for path in FILES if wing_of(path) == wing)
+    found = sum(isinstance(node, ast.Name) and node.id == "Any" for path in files for node in nodes_of(path))
     assert found <= MAX_ANY[wing], "use a type that fits"
     assert found == MAX_ANY[wing], f"fewer than before: lower the number in MAX_ANY to {found}"
 

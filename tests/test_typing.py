@@ -67,9 +67,9 @@ def test_pyright_knows_the_fixtures_and_rejects_wrong_names(files):
     assert found == EXPECTED, output
 
 
-def test_the_example_of_the_page_runs(pytester):
+def test_the_example_of_the_page_runs(pytester, plugins_of_runs):
     pytester.makepyfile(*blocks(PAGES["typing.md"], "python"))
-    pytester.runpytest_subprocess("-W", "ignore", "-p", "no:benchmark").assert_outcomes(passed=7)
+    pytester.runpytest_subprocess("-W", "ignore").assert_outcomes(passed=7)
 
 
 @pytest.mark.parametrize("module", ["pytest_perfguard", "pytest_perfguard.compat"])

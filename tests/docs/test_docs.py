@@ -90,6 +90,7 @@ def test_the_readmes_example_of_memory_watch_runs(pytester):
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@pytest.mark.plugins("asyncio")
 def test_the_examples_of_the_page_on_leaks_run(pytester):
     fixture, manager = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "leaks.md").read_text(), re.DOTALL)
     pytester.makepyfile(test_leaks_page=fixture)

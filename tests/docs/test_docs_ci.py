@@ -31,13 +31,6 @@ def scripts():
     return found
 
 
-@pytest.fixture(autouse=True)
-def _no_other_plugins(monkeypatch):
-    """Load no plugin but ours in the runs that these tests start, as in tests/plugin."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_perfguard.plugin")
-
-
 def test_there_are_three_workflows_and_a_file_for_gitlab():
     assert (len(WORKFLOWS), len(GITLAB)) == (3, 1)
 

@@ -57,5 +57,5 @@ def test_an_example_of_a_configuration_file_is_taken(name, language, block, pyte
         place = pytester.path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch() if place.suffix else place.mkdir(exist_ok=True)
-    done = pytester.runpytest_subprocess("--strict-config")
+    done = pytester.runpytest_inprocess("--strict-config")
     done.assert_outcomes(passed=1)

@@ -33,7 +33,7 @@ def test_the_problem_matcher_of_vs_code_finds_a_failed_test(failed):
 def test_the_examples_of_the_page_on_moving_run(pytester):
     first, second = blocks(PAGES["migration.md"], "python")
     pytester.makepyfile(test_first="parse, TEXT = len, 'text'\n" + first, test_second=second)
-    pytester.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_every_reason_that_a_page_explains_is_one_of_the_code():

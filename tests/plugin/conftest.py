@@ -29,18 +29,8 @@ def test_work():
 
 
 @pytest.fixture(autouse=True)
-def _plugins_of_runs(request, monkeypatch):
-    """Have the runs of a test load only perfguard, so that a run and each of its processes start three times as fast.
-
-    The marker `every_plugin` has them load all installed plugins; the test is skipped if one that the marker names is missing.
-    """
-    marker = request.node.get_closest_marker("every_plugin")
-    if marker is None:
-        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_perfguard.plugin")
-        return
-    for name in marker.args:
-        pytest.importorskip(name, reason=f"needs {name}")
+def _plugins_of_runs(plugins_of_runs):
+    """Runs load only the plugins that their test names."""
 
 
 class Project:
@@ -56,6 +46,12 @@ class Project:
     def run(self, *options: str, short: bool = True) -> pytest.RunResult:
         """pytest in a process of its own."""
         return self.pytester.runpytest_subprocess(*(SHORT if short else ()), *options)
+
+    def refusal(self, *options: str) -> str:
+        """What pytest, in this process, says of a usage error: such a run ends before anything is measured."""
+        result = self.pytester.runpytest_inprocess(*options)
+        assert result.ret == 4
+        return result.stderr.str()
 
     def report(self, *options: str, name: str = "report.json") -> tuple[pytest.RunResult, dict]:
         """The run and its JSON report."""
@@ -97,7 +93,7 @@ def recorded(project):
 @pytest.fixture(
     params=[
         pytest.param((), id="alone"),
-        pytest.param(("-n2",), id="xdist", marks=pytest.mark.every_plugin("xdist")),
+        pytest.param(("-n2",), id="xdist", marks=pytest.mark.plugins("xdist")),
     ]
 )
 def distribution(request):

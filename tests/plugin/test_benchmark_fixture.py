@@ -170,11 +170,9 @@ def test_never_awaited(benchmark):
     )  # fmt: skip
 
 
-@pytest.mark.every_plugin("anyio", "pytest_asyncio")
+@pytest.mark.plugins("anyio", "asyncio")
 def test_async_tests_of_other_plugins_await_it(pytester):
     """pytest-asyncio and anyio; a loop of another kind is known by the test's colour."""
-    pytest.importorskip("pytest_asyncio")
-    pytest.importorskip("anyio")
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(
         """

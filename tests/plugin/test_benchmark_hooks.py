@@ -198,9 +198,8 @@ def test_options_of_a_conftest_stay_its_own(others, monkeypatch):
     others.runpytest_subprocess("--benchmark-disable").assert_outcomes(passed=1)
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 def test_the_workers_of_xdist_know_what_addopts_block(others, monkeypatch):
-    pytest.importorskip("xdist")
     monkeypatch.setenv("WHO", "ours")
     others.makeini(f"[pytest]\naddopts = -p no:{ANOTHERS} -n 1\n")
     others.makeconftest(f"pytest_plugins = [{ANOTHERS!r}]\n")

@@ -218,10 +218,9 @@ def test_what_cannot_be_meant_is_a_usage_error(suite, options, message):
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 def test_beside_one_another_benchmarks_are_called_once(suite):
     """Under xdist; the controller says so."""
-    pytest.importorskip("xdist")
     result = suite.runpytest_subprocess("-n", "2", "--benchmark-json=x.json")
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(

@@ -65,9 +65,8 @@ async def test_computed_by_a_task(cache):
 """
 
 
-@pytest.mark.every_plugin
+@pytest.mark.plugins("asyncio")
 def test_the_fixture(pytester):
-    pytest.importorskip("pytest_asyncio", reason="one of its tests is a coroutine function")
     pytester.makepyfile(TEST)
     pytester.runpytest_subprocess("-q").assert_outcomes(passed=4)
     assert json.loads((pytester.path / ".pytest_cache/v/mine/answer").read_text()) == [42, {"1": None}]
@@ -145,7 +144,7 @@ def test_a_key_that_escapes_is_refused(pytester):
     pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 def test_workers_of_xdist_compute_once(pytester):
     pytester.makepyfile(
         """

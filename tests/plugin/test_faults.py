@@ -26,17 +26,27 @@ def children_of(marker):
     return [line for line in done.stdout.splitlines() if "--perf-child" in line and marker in line]
 
 
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        ("IN_CHILD and os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV while measuring *::test_bad"),
-        ("IN_CHILD and os._exit(3)", "exited with status 3 while measuring *::test_bad"),
-        ("assert not IN_CHILD, 'only alone'", "it passes on its own and fails in a measuring process:"),
-    ],
-)
-def test_a_test_that_breaks_down_fails_alone(project, distribution, body, text):
+#: Bodies of tests, and what is reported of them.
+BREAKDOWNS = [
+    ("IN_CHILD and os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV while measuring *::test_bad"),
+    ("IN_CHILD and os._exit(3)", "exited with status 3 while measuring *::test_bad"),
+    ("assert not IN_CHILD, 'only alone'", "it passes on its own and fails in a measuring process:"),
+]
+
+
+@pytest.mark.parametrize(("body", "text"), BREAKDOWNS)
+def test_a_test_that_breaks_down_fails_alone(project, body, text):
+    check_a_bad_test_fails_alone(project, body, text)
+
+
+@pytest.mark.plugins("xdist")
+def test_a_test_that_breaks_down_fails_alone_under_xdist_too(project):
+    check_a_bad_test_fails_alone(project, *BREAKDOWNS[0], "-n2")
+
+
+def check_a_bad_test_fails_alone(project, body, text, *options):
     project.pytester.makepyfile(perf_test(body))
-    result = project.run("--perf-baseline", *distribution)
+    result = project.run("--perf-baseline", *options)
     assert result.ret == 1
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(

@@ -136,10 +136,9 @@ def inset(text):
     return "\n".join(line.removeprefix(" " * 8) for line in lines)
 
 
-@pytest.mark.every_plugin("xdist")
-@pytest.mark.parametrize("hooks", ["marked last", "marked after the hook for items", "unmarked"])
+@pytest.mark.plugins("xdist")
+@pytest.mark.parametrize("hooks", ["marked after the hook for items", "unmarked"])
 def test_a_marker_of_a_hook_crosses_xdist(project, hooks):
-    pytest.importorskip("xdist", reason="needs pytest-xdist")
     project.pytester.makepyfile(test_a=PLAIN)
     project.pytester.makeconftest("import pytest\n" + inset(HOOKS[hooks][0]))
     _result, report = project.report(*QUICK, "-n2")

@@ -53,11 +53,11 @@ def test_functions_methods_parameters_fixtures_and_unittest(project, distributio
     assert metric(report, "AsyncCase::test_coroutine")["candidate"] < 50e-6, "timed inside the loop"
 
 
-@pytest.mark.every_plugin
-@pytest.mark.parametrize("plugin", ["asyncio", "anyio"])
+@pytest.mark.parametrize(
+    "plugin", [pytest.param(name, marks=pytest.mark.plugins(name)) for name in ("asyncio", "anyio")]
+)
 def test_an_awaited_no_op_reads_far_below_a_microsecond(project, plugin):
     """Timed inside the running loop; starting a loop costs a hundred microseconds."""
-    pytest.importorskip("pytest_asyncio" if plugin == "asyncio" else "anyio", reason=f"needs the {plugin} plugin")
     project.pytester.makepyfile(
         f"""
         import pytest

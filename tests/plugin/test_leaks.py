@@ -98,7 +98,7 @@ def test_leaks_are_judged_beside_a_revision(leaking):
     assert verdicts(report)["test_clean"] != "leak"
 
 
-@pytest.mark.every_plugin("anyio", "pytest_asyncio")
+@pytest.mark.plugins("anyio", "asyncio")
 def test_async_and_threaded_tests_and_measurement_points(project):
     project.pytester.makepyfile(
         library=LIBRARY,
@@ -271,7 +271,7 @@ def by_name(report, name):
     return next(test["metrics"] for test in report["tests"] if test["nodeid"].endswith(f"::{name}"))
 
 
-@pytest.mark.every_plugin("pytest_asyncio")
+@pytest.mark.plugins("asyncio")
 def test_what_an_async_fixture_closes_is_no_leak_and_what_the_loop_keeps_is(project):
     project.pytester.makepyfile(
         """
@@ -401,7 +401,7 @@ def test_a_wrong_budget_is_a_usage_error(project):
     )
 
 
-@pytest.mark.every_plugin("pytest_asyncio")
+@pytest.mark.plugins("asyncio")
 def test_the_fixture_needs_no_mode(project):
     project.pytester.makepyfile(
         library=LIBRARY,

@@ -13,7 +13,7 @@ connect = partial(sqlite3.connect, ":memory:", check_same_thread=False)
 """
 
 
-@pytest.mark.every_plugin("pytest_asyncio")
+@pytest.mark.plugins("asyncio")
 def test_what_is_not_given_back_fails_its_test_and_shows_who_took_it(project, distribution):
     project.pytester.makepyfile(
         CONNECT

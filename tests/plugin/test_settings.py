@@ -22,17 +22,14 @@ from tests.plugin.conftest import WORK
 )
 def test_a_wrong_option_is_a_usage_error_that_names_it(project, option, text):
     project.pytester.makepyfile(WORK)
-    result = project.run("--perf", option, short=False)
-    assert result.ret == 4
-    assert text in result.stderr.str()
-    assert "Traceback" not in result.stderr.str()
+    refusal = project.refusal("--perf", option)
+    assert text in refusal
+    assert "Traceback" not in refusal
 
 
 def test_a_wrong_ini_key_is_a_usage_error_that_names_it(project):
     project.pytester.makeini("[pytest]\nperf_budget = soon\n")
-    result = project.run("--perf", short=False)
-    assert result.ret == 4
-    assert "perf_budget in the ini file: 'soon' is not a duration" in result.stderr.str()
+    assert "perf_budget in the ini file: 'soon' is not a duration" in project.refusal("--perf")
 
 
 @pytest.mark.parametrize(
@@ -45,25 +42,29 @@ def test_a_wrong_ini_key_is_a_usage_error_that_names_it(project):
         ("perf(setup=coroutine)", "is a coroutine function and the test is not"),
     ],
 )
-def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, distribution, marker, text):
+def test_a_wrong_marker_is_a_usage_error_that_names_test_and_choices(project, marker, text):
     project.pytester.makepyfile(
         test_x=f"import pytest\nasync def coroutine(): pass\n@pytest.mark.{marker}\ndef test_it(): pass\n"
     )
-    result = project.run("--perf", *distribution)
+    assert text in project.refusal("--perf")
+
+
+@pytest.mark.plugins("xdist")
+def test_a_wrong_marker_is_a_usage_error_of_a_run_with_workers(project):
+    project.pytester.makepyfile(test_x="import pytest\n@pytest.mark.perf(treshold='5%')\ndef test_it(): pass\n")
+    result = project.run("--perf", "-n2")
     assert result.ret == 4
-    assert text in result.stderr.str() + result.stdout.str()
+    assert "unknown keyword 'treshold' (valid: threshold, " in result.stderr.str() + result.stdout.str()
 
 
 def test_a_wrong_marker_is_an_error_in_a_run_that_measures_nothing(project):
     project.pytester.makepyfile(
         "import pytest\n@pytest.mark.perf(treshold='5%')\ndef test_it(): pass\ndef test_other(): pass\n"
     )
-    result = project.run(short=False)
-    assert result.ret == 4
-    assert "unknown keyword 'treshold' (valid: threshold, " in result.stderr.str()
+    assert "unknown keyword 'treshold' (valid: threshold, " in project.refusal()
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 def test_a_worker_of_xdist_fails_the_test_with_a_wrong_marker(project):
     project.pytester.makepyfile(
         "import pytest\n@pytest.mark.perf(max_time=5)\ndef test_it(): pass\ndef test_other(): pass\n"

@@ -71,7 +71,7 @@ def test_beside_a_revision_new_modules_are_named(pytester):
     result.stdout.fnmatch_lines(["*imported by the head only: colorsys"])
 
 
-@pytest.mark.every_plugin("xdist")
+@pytest.mark.plugins("xdist")
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
 def test_the_slowest_fixtures_are_listed(pytester, workers):
     pytester.makepyfile(

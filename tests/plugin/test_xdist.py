@@ -14,9 +14,7 @@ import pytest
 
 from tests.plugin.conftest import last_perf_line
 
-pytest.importorskip("xdist", reason="needs pytest-xdist")
-
-pytestmark = pytest.mark.usefixtures("with_xdist")
+pytestmark = [pytest.mark.plugins("xdist"), pytest.mark.usefixtures("with_xdist")]
 
 #: Memory takes two calls, and one process is enough of it.
 QUICK = ("--perf-metrics=memory", "--perf-budget=1ms")
@@ -30,9 +28,7 @@ CRASH = "IN_WORKER and os._exit(7)"
 
 @pytest.fixture
 def with_xdist(project, monkeypatch):
-    """xdist and no other plugin; a run that hangs is a failure here, not the end of the suite."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_perfguard.plugin,xdist.plugin")
+    """A run that hangs is a failure here, not the end of the suite."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of the run that runs this test
     run = project.pytester.runpytest_subprocess
     monkeypatch.setattr(project.pytester, "runpytest_subprocess", functools.partial(run, timeout=120))
@@ -52,7 +48,6 @@ def names(project):
     return sorted(name.rpartition("_")[2] for part in data["classes"].values() for name in part["tests"])
 
 
-@pytest.mark.every_plugin("xdist")
 def test_a_worker_that_crashes_takes_only_its_test_with_it(project):
     """What it had run before is measured, what was to come runs on the worker that replaces it."""
     bodies = {"a": "pass", "b": "pass", "c": CRASH, "d": "pass"}
@@ -66,7 +61,6 @@ def test_a_worker_that_crashes_takes_only_its_test_with_it(project):
     assert names(project) == ["a", "b", "d"]
 
 
-@pytest.mark.every_plugin("xdist")
 def test_an_ordinary_test_that_crashes_its_worker_costs_no_verdict(project):
     crash = f"\ndef test_crash():\n    {CRASH}\n"
     project.pytester.makepyfile(IN_WORKER + PERF.format("a", "pass") + crash + PERF.format("z", "pass"))
@@ -76,7 +70,6 @@ def test_an_ordinary_test_that_crashes_its_worker_costs_no_verdict(project):
     assert [test["nodeid"].partition("::")[2] for test in report["tests"]] == ["test_a", "test_z"]
 
 
-@pytest.mark.every_plugin("xdist")
 def test_tests_that_never_ran_are_named_and_nothing_is_pruned(project):
     (project.path / "test_it.py").write_text(IN_WORKER + PERF.format("a", CRASH) + PERF.format("b", "pass"))
     project.run("--perf-baseline", *QUICK)
@@ -87,7 +80,6 @@ def test_tests_that_never_ran_are_named_and_nothing_is_pruned(project):
     assert project.baseline.read_bytes() == before
 
 
-@pytest.mark.every_plugin("xdist")
 @pytest.mark.parametrize("dist", ["loadscope", "loadfile", "loadgroup", "worksteal"])
 def test_every_way_to_distribute_tells_the_same(project, dist):
     group = "\n@pytest.mark.xdist_group('one')"
@@ -101,7 +93,6 @@ def test_every_way_to_distribute_tells_the_same(project, dist):
     assert len(cases(project)) == 7
 
 
-@pytest.mark.every_plugin("xdist")
 def test_dist_each_measures_once_and_tells_of_each_worker(project):
     project.pytester.makepyfile(IN_WORKER + PERF.format("a", "pass") + PERF.format("b", "pass"))
     result, report = project.report("--perf", *QUICK, "--dist=each", "--tx=2*popen", "--junitxml=junit.xml")
@@ -111,7 +102,6 @@ def test_dist_each_measures_once_and_tells_of_each_worker(project):
     assert len(cases(project)) == 4
 
 
-@pytest.mark.every_plugin("xdist")
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
 def test_stopping_early_measures_nothing_and_loses_no_result(project, option):
     project.pytester.makepyfile(IN_WORKER + PERF.format("a", "pass") + "\ndef test_fails():\n    assert 0\n")
@@ -122,7 +112,6 @@ def test_stopping_early_measures_nothing_and_loses_no_result(project, option):
     assert report["tests"] == []
 
 
-@pytest.mark.every_plugin("xdist")
 def test_keywords_of_the_marker_cross_whatever_their_type(project):
     """Numbers of numpy are of a subclass of float, and a table of budgets is a dictionary."""
     number = "type('number', (float,), {})"
@@ -133,7 +122,6 @@ def test_keywords_of_the_marker_cross_whatever_their_type(project):
     assert {metric["name"] for metric in report["tests"][0]["metrics"]} >= {"blocks", "max_p95:db"}
 
 
-@pytest.mark.every_plugin("xdist")
 def test_ctrl_c_loses_no_result_of_a_worker(project):
     slow = "\ndef test_slow():\n    open('running', 'w').close()\n    __import__('time').sleep(60)\n"
     project.pytester.makepyfile(IN_WORKER + PERF.format("a", "pass") + slow)
@@ -149,7 +137,6 @@ def test_ctrl_c_loses_no_result_of_a_worker(project):
     assert "perf: nothing was measured: the run stopped before its end" in told
 
 
-@pytest.mark.every_plugin("xdist")
 def test_a_worker_elsewhere_may_run_a_copy_of_the_tree(project):
     """As over ssh: the tests run where rsync put them, and are measured here."""
     elsewhere = project.path.with_name(f"{project.path.name}-elsewhere")

@@ -159,7 +159,7 @@ def disk(folder: Path) -> None:
 def pauses() -> None:
     """Show the longest single `set`, in CPU time of the thread, with the garbage collector off: the best of three fillings."""
     rows = []
-    for size in (1_000, 10_000, 100_000):
+    for size in (1_000, 8_192, 10_000, 100_000):
         longest, means = [], []
         for _ in range(3):
             cache = MemoryCache(size, None)

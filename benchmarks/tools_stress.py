@@ -28,7 +28,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import pytest_perfguard as perfguard
 
@@ -39,6 +40,9 @@ THREADS = 3
 MAX_PAUSE = 60.0
 #: Objects between two runs of the garbage collector, so that finalizers run anywhere.
 GC_THRESHOLD = 50
+#: Finalizers that are left to the collector at one time. It runs in one thread at a time, while the others leave more:
+#: without a limit each collection would take longer than the one before.
+MAX_GARBAGE = 50
 
 #: Uses a tool; the number varies the keys.
 Use = Callable[[int], object]
@@ -84,23 +88,26 @@ class Lease:
 def _leases(
     pool: perfguard.ObjectPool | perfguard.ConnectionPool, block: Callable[[float], AbstractContextManager[object]]
 ) -> Uses:
-    """Return a use that leaves leases to the collector; `block` lends an object to a `with` statement."""
+    """Return uses that leave leases to the collector; `block` lends an object to a `with` statement.
 
-    def use(number: int) -> None:
+    A finalizer waits for nothing: no other collection runs meanwhile, so that the garbage keeps its leases.
+    """
+
+    def use(number: int, timeout: float, block_timeout: float) -> None:
         with contextlib.suppress(perfguard.PoolTimeout):  # in a finalizer, in the middle of another call
-            Lease(pool.acquire, pool.release)
-            with block(0.01):
+            Lease(partial(pool.acquire, timeout), pool.release)
+            with block(block_timeout):
                 pool.stats()
             if number % 50 == 0:
                 pool.shrink(1)
         if number % 50 == 1:
             pool.not_returned()
 
-    return Uses(use, use)
+    return Uses(lambda number: use(number, 20, 0.01), lambda number: use(number, 0, 0))
 
 
 def object_pool() -> Uses:
-    pool = perfguard.ObjectPool(Thing, initial=2, max_size=2000, destroy=Thing.close, timeout=20)
+    pool = perfguard.ObjectPool(Thing, initial=2, max_size=2000, destroy=Thing.close)
     return _leases(pool, pool.item)
 
 
@@ -120,9 +127,7 @@ def small_object_pool() -> Uses:
 
 
 def connection_pool() -> Uses:
-    pool = perfguard.ConnectionPool(
-        Thing, min_size=1, max_size=2000, check=lambda _thing: True, check_interval=0.01, timeout=20
-    )
+    pool = perfguard.ConnectionPool(Thing, min_size=1, max_size=2000, check=lambda _thing: True, check_interval=0.01)
     return _leases(pool, pool.connection)
 
 
@@ -289,10 +294,14 @@ TOOLS: dict[str, Callable[[], Uses]] = {
 class Garbage:
     """A cycle whose finalizer uses the tool, in the thread in which the collector finds it."""
 
+    left: ClassVar[set[int]] = set()
+
     def __init__(self, use: Use, number: int) -> None:
         self.me, self.use, self.number = self, use, number
+        self.left.add(id(self))
 
     def __del__(self) -> None:
+        self.left.discard(id(self))
         self.use(self.number)
 
 
@@ -320,10 +329,9 @@ class Stress:
             if not seen or all(now > before for now, before in zip(self.uses, seen, strict=True)):
                 faulthandler.dump_traceback_later(2 * MAX_PAUSE, exit=True)
                 seen = list(self.uses)
+            gc.collect()  # the old garbage, too; where all threads wait for objects that it holds, none of them does so
             time.sleep(0.01)
             self.outcomes[self.fork()] += 1
-            if self.outcomes.total() % 10 == 0:
-                gc.collect()  # where all threads wait for objects that garbage holds, none of them runs the collector
         faulthandler.cancel_dump_traceback_later()
         failed = self.errors or set(self.outcomes) - {0}
         print(f"{sum(self.uses)} uses, status of children: {dict(self.outcomes)}", *self.errors[:5], sep="\n    ")
@@ -334,7 +342,8 @@ class Stress:
         while time.monotonic() < self.end:
             number += 1
             try:
-                Garbage(self.in_finalizer, number)
+                if len(Garbage.left) < MAX_GARBAGE:
+                    Garbage(self.in_finalizer, number)
                 self.use(number)
             except BaseException:
                 self.errors.append(traceback.format_exc())

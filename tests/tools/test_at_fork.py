@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from pytest_perfguard import RedisCache
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 PROGRAM = """
@@ -127,3 +129,13 @@ def test_a_child_works_whatever_threads_of_the_parent_were_doing(tmp_path, tool)
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.stdout == repr({0: attempts}), done.stderr[-3000:]
+
+
+def test_a_child_makes_a_redis_client_of_its_own():
+    """A thread of the parent may hold the lock of the client's pool at the fork."""
+    pytest.importorskip("redis", reason="needs redis-py")
+    cache = RedisCache("redis://127.0.0.1:1/0")
+    client = cache._client()
+    cache.begin_anew()
+    assert cache._client() is not client
+    assert sys.getrefcount(client) > 2  # it is kept: its finalizer would take the lock

@@ -15,7 +15,7 @@ from pytest_perfguard.tools.caches.sansio import run, run_async
 if TYPE_CHECKING:
     import asyncio
 
-#: Clients for asyncio that were open at a fork. They are kept: to close them would disturb the parent.
+#: Clients that were open at a fork. They are kept: to close them would disturb the parent.
 _inherited: Final[list[Client]] = []
 
 
@@ -114,6 +114,12 @@ class RedisCache(RedisBase, ComputingCache):
         made, self._made = self._made, None
         if made is not None:
             made.close()
+
+    def begin_anew(self) -> None:
+        """Reset in a forked child: a thread of the parent may hold the client's lock."""
+        super().begin_anew()
+        _inherited.append(self._made)
+        self._made = None
 
     def _client(self) -> Client:
         if self._given is not None:
@@ -230,8 +236,10 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
         return client
 
     def _drop_clients_of_ended_loops(self) -> None:
-        for loop in [loop for loop in self._clients if loop.is_closed()]:
-            self._clients.pop(loop, None)
+        for reference in self._clients.keyrefs():  # a copy: threads with loops of their own add to it
+            loop = reference()
+            if loop is not None and loop.is_closed():
+                self._clients.pop(loop, None)
 
     async def _release(self, name: bytes, token: str) -> None:
         await run_async(self.releasing(name, token))

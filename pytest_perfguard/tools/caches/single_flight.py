@@ -252,7 +252,7 @@ class AsyncSingleFlight:
     def _started(
         self, key: Hashable, compute: Callable[[], Coroutine[object, None, T]], loop: asyncio.AbstractEventLoop
     ) -> TaskFlight:
-        for known in [known for known in self._flights if known[0].is_closed()]:
+        for known in [known for known in list(self._flights) if known[0].is_closed()]:
             with contextlib.suppress(RuntimeError):  # it awaits something at its end, which is impossible by now
                 self._flights.pop(known).task.get_coro().close()  # releases its lease
         flight = self._flights[loop, key] = TaskFlight(key, compute(), loop)

@@ -184,7 +184,8 @@ class MemoryManager(Ticking):
     def samples(self) -> tuple[MemorySample, ...]:
         """The last 100 samples, the latest last."""
         with self._lock:
-            return tuple(self._samples)
+            samples = list(self._samples)  # `tuple` may run the collector, and a finalizer add a sample
+        return tuple(samples)
 
     @property
     def stats(self) -> MemoryStats:
@@ -199,7 +200,7 @@ class MemoryManager(Ticking):
             self._stats["samples"] += 1
             self._stats["highest_rss"] = max(self._stats["highest_rss"], sample.rss)
             self._unwarned += 1
-            wanted = actions([known.level for known in self._samples], self._limits)
+            wanted = actions([known.level for known in list(self._samples)], self._limits)
             if Action.WARN in wanted and self._unwarned < GROWTH_SAMPLES:  # the log has a warning of this growth
                 wanted.remove(Action.WARN)
             due = self._repetition.due(wanted, sample.level)
@@ -238,8 +239,11 @@ class MemoryManager(Ticking):
 
     def _free_all(self) -> None:
         with self._lock:
-            registered = list(self._registered.items())
-        for name, entry in registered:
+            names = list(self._registered)
+        for name in names:
+            entry = self._registered.get(name)
+            if entry is None:  # another thread has unregistered it
+                continue
             reference, free, loop = entry
             obj = reference()
             if obj is not None:

@@ -244,10 +244,11 @@ class MetricRecorder:
 
     def _pulled(self) -> list[Instrument]:
         """Return all series, with the current numbers of the sources."""
-        for name, source in list(self._sources.items()):
+        for name in list(self._sources):  # of `items`, the tuples may run the collector, and a finalizer add a source
+            source = self._sources.get(name)
             read = source() if isinstance(source, weakref.WeakMethod) else source
             if read is None:  # its object is gone
-                del self._sources[name]
+                self._sources.pop(name, None)
                 continue
             try:
                 for key, value in read().items():

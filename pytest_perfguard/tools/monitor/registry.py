@@ -81,7 +81,7 @@ class Registry:
     def all(self) -> list[Instrument]:
         """Return all instruments, sorted by their series."""
         with self._lock:
-            return [self._made[series] for series in sorted(self._made)]
+            return sorted(self._made.values(), key=lambda made: made.series)
 
     def describe(self, name: str, help_text: str, buckets: Iterable[float]) -> None:
         """Set the help text of a name, and the buckets of its histograms and timers.
@@ -110,12 +110,12 @@ class Registry:
         """Remove the series of a name that have these labels, and return their number."""
         wanted = series_of(name, labels)
         with self._lock:
-            gone = [series for series in self._made if series.matches(wanted.name, wanted.labels)]
-            for series in gone:
-                del self._made[series]
-            if not any(series.name == name for series in self._made):
+            # Of a copy: in the middle of the loop a finalizer may record or remove a series.
+            gone = [series for series in list(self._made) if series.matches(wanted.name, wanted.labels)]
+            number = sum(self._made.pop(series, None) is not None for series in gone)
+            if not any(series.name == name for series in list(self._made)):
                 self._forget_name(name)
-            return len(gone)
+            return number
 
     def clear(self) -> None:
         """Remove all series."""
@@ -169,14 +169,15 @@ class Registry:
             self._exposed.pop(exposed_name(name, kind), None)
 
     def _too_many(self) -> str:
-        name, count = Tally(series.name for series in self._made).most_common(1)[0]
+        made = list(self._made)
+        name, count = Tally(series.name for series in made).most_common(1)[0]
         values: dict[str, set[str]] = {}
-        for series in self._made:
+        for series in made:
             for label, value in series.labels if series.name == name else ():
                 values.setdefault(label, set()).add(value)
         label = max(values, key=lambda label: len(values[label]), default="")
         why = f", whose label {label} has {len(values[label])} values" if label else ""
         return (
-            f"there are {len(self._made)} series already, {count} of them of {name}{why}; labels are for a few values "
+            f"there are {len(made)} series already, {count} of them of {name}{why}; labels are for a few values "
             "each. Use fewer, or allow more: PerformanceMonitor(max_series=...)"
         )

@@ -45,12 +45,16 @@ class PooledItem(Generic[T]):
 class Waiter(Generic[T]):
     """A waiting borrower. `wake` is called once `item` is set, once the borrower may create, or when the pool closes."""
 
-    __slots__ = ("item", "may_create", "wake")
+    __slots__ = ("item", "may_create", "since", "wake", "woken")
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self.wake = wake
         self.item: PooledItem[T] | None = None
         self.may_create = False
+        self.since = 0.0
+        """Time on the pool's clock since which it waits, where the pool lets others pass."""
+        self.woken = False
+        """Whether `wake` was called since it began to wait, where the pool lets others pass."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ T = TypeVar("T")
 INITIAL: Final = 10
 MAX_SIZE: Final = 100
 TIMEOUT: Final = 10.0
+#: Seconds of waiting during which running threads may pass a waiting one.
+MAX_PASSING: Final = 0.005
 
 _log = logging.getLogger("perfguard.pool")
 
@@ -29,6 +31,7 @@ class ObjectPoolBase(PoolBase, Generic[T]):
     """Parameters and statistics of both object pools."""
 
     _state: ObjectState[T]
+    _max_passing = 0.0
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class ObjectPoolBase(PoolBase, Generic[T]):
         self._destroy = destroy
         self._timeout = wait_limit(timeout, timeout)
         self._trace = trace
-        self._state = ObjectState(str(name), max_size)
+        self._state = ObjectState(str(name), max_size, self._max_passing)
         super().__init__()
 
     def stats(self) -> ObjectPoolStats:
@@ -70,7 +73,8 @@ class ObjectPool(ObjectPoolBase[T]):
     """Lends objects and takes them back. Safe to use from several threads.
 
     `with pool.item() as obj:`, or `acquire()` and `release(obj)`. Where all `max_size` objects are in use, borrowers wait
-    and are served in the order of their arrival. A forked child creates objects of its own.
+    and are served in the order of their arrival, but that running threads may pass one that has waited for less than 5 ms.
+    In a finalizer, acquire with `timeout=0`. A forked child creates objects of its own.
 
     Parameters
     ----------
@@ -89,6 +93,8 @@ class ObjectPool(ObjectPoolBase[T]):
     trace
         record the stack of each borrower for `not_returned()`; costs some microseconds for each acquisition.
     """
+
+    _max_passing = MAX_PASSING
 
     def __init__(
         self,
@@ -210,19 +216,27 @@ class ObjectPool(ObjectPoolBase[T]):
         with self._work() as nested:
             self._step(self._state.request, waiter)
             try:
-                served = gate.acquire(timeout=0 if nested else lock_timeout(seconds))
+                served = self._served(waiter, gate, 0 if nested else seconds)
             except BaseException:  # Ctrl-C
                 dropped = self._step(self._state.cancel, waiter)
                 if dropped is not None:
                     self._end(dropped)
                 raise
-            if not served and self._step(self._state.time_out, waiter):
+            if not served:
                 raise self._nested_wait() if nested else self._timed_out(seconds)
             if waiter.may_create:
                 return self._made(waiter)
         if waiter.item is None:
             raise PoolClosed(self._state.name, "the pool was closed while it was waited for")
         return waiter.item
+
+    def _served(self, waiter: Waiter[T], gate: threading.Lock, seconds: float | None) -> bool:
+        """Wait until the waiter is served or the pool closed; False: the time is over."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while gate.acquire(timeout=lock_timeout(remaining(deadline))):
+            if waiter.item is not None or self._step(self._state.claim, waiter):
+                return True
+        return not self._step(self._state.time_out, waiter)
 
     def _timed_out(self, seconds: float | None) -> PoolTimeout:
         return PoolTimeout(self._state.name, self._read(lambda: self._state.timeout_text(seconds or 0.0)))

@@ -1,14 +1,18 @@
-"""State machine of an object pool: which borrower gets which object, may create one, or waits. No thread, loop or clock.
+"""State machine of an object pool: which borrower gets which object, may create one, or waits. No thread and no loop.
 
-Each call is one step under the shell's lock. Borrowers are served in the order of their arrival: a released object, or
-room for a new one, goes to the borrower that has waited for longest.
+Each call is one step under the shell's lock. A released object, or room for a new one, goes to the borrower that has
+waited for longest. A pool of threads may let others pass for some milliseconds: a released object is idle at once, the
+first borrower is woken, and a thread that runs already may be there before it. That saves a switch of threads for each
+acquisition. A borrower that has waited for `max_passing` seconds is passed by nobody.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 from pytest_perfguard.core.tool_errors import PoolClosed
@@ -38,9 +42,14 @@ class ObjectPoolStats:
 class ObjectState(Generic[T]):
     """The objects of one pool and its borrowers."""
 
-    def __init__(self, name: str, max_size: int) -> None:
+    def __init__(
+        self, name: str, max_size: int, max_passing: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.name = name
         self.max_size = max_size
+        self.max_passing = max_passing
+        """Seconds of waiting during which others may pass; 0: in the order of arrival always."""
+        self._clock = clock
         self.closed = False
         self.idle: list[PooledItem[T]] = []
         """The most recently used item is last."""
@@ -53,7 +62,7 @@ class ObjectState(Generic[T]):
 
     def empty(self) -> ObjectState[T]:
         """Return a state without objects and borrowers: that of a forked child, or of the next event loop."""
-        state: ObjectState[T] = ObjectState(self.name, self.max_size)
+        state: ObjectState[T] = ObjectState(self.name, self.max_size, self.max_passing, self._clock)
         state.closed = self.closed
         return state
 
@@ -62,7 +71,7 @@ class ObjectState(Generic[T]):
         return len(self.idle) + len(self.in_use) + self.making
 
     def checkout(self) -> PooledItem[T] | None:
-        """Lend an idle object, where there is one. No borrower waits then."""
+        """Lend an idle object, where there is one. Borrowers that wait then have been woken."""
         if not self.idle or self.closed:
             return None
         item = self.idle.pop()
@@ -85,11 +94,22 @@ class ObjectState(Generic[T]):
             raise PoolClosed(self.name, "the pool is closed")
         if (item := self.checkout()) is not None:
             waiter.item = item
-            waiter.wake()
+            self._wake(waiter)
         elif self.size < self.max_size and not self.waiting:
             self._permit(waiter)
         else:
+            waiter.since = self._clock()
             self.waiting.append(waiter)
+
+    def claim(self, waiter: Waiter[T]) -> bool:
+        """Serve a waiter that was woken; False: another borrower was faster, and it waits on in its place."""
+        if waiter.item is None and not waiter.may_create and not self.closed:
+            waiter.item = self.checkout()
+            if waiter.item is None:
+                waiter.woken = False
+                return False
+            self.waiting.remove(waiter)
+        return True
 
     def reserve(self) -> bool:
         """Take room for an object that no borrower has requested; False: there is none."""
@@ -145,14 +165,15 @@ class ObjectState(Generic[T]):
         if self.closed or self.size >= self.max_size:
             self._forget(item)
             return False
-        if self.waiting:
+        if self.waiting and self._clock() - self.waiting[0].since >= self.max_passing:
             waiter = self.waiting.popleft()
             self.reused += 1
             self._assign(item)
             waiter.item = item
-            waiter.wake()
+            self._wake(waiter)
             return True
         self.idle.append(item)
+        self._wake_for_idle()
         return True
 
     def release(self, obj: T) -> PooledItem[T] | None:
@@ -183,11 +204,12 @@ class ObjectState(Generic[T]):
             return self.release(waiter.item.obj)
         elif waiter in self.waiting:  # else the pool was closed
             self.waiting.remove(waiter)
+            self._wake_for_idle()
         return None
 
     def time_out(self, waiter: Waiter[T]) -> bool:
         """Remove a waiter whose time is over; False: it was served at the last moment."""
-        if waiter.item is not None or waiter.may_create or self.closed:
+        if waiter.woken and self.claim(waiter):
             return False
         self.cancel(waiter, timed_out=True)
         return True
@@ -198,13 +220,14 @@ class ObjectState(Generic[T]):
         removed, self.idle = self.idle[:cut], self.idle[cut:]
         for item in removed:
             self._forget(item)
+            self._use_room()
         return removed
 
     def close(self) -> list[PooledItem[T]]:
         """Stop lending and wake all waiters with nothing; return the idle objects, which must be destroyed."""
         self.closed = True
         for waiter in self.waiting:
-            waiter.wake()
+            self._wake(waiter)
         self.waiting.clear()
         return self.shrink(0)
 
@@ -254,7 +277,18 @@ class ObjectState(Generic[T]):
     def _permit(self, waiter: Waiter[T]) -> None:
         self.making += 1
         waiter.may_create = True
-        waiter.wake()
+        self._wake(waiter)
+
+    def _wake_for_idle(self) -> None:
+        """Wake a waiter for each idle object."""
+        for waiter in islice(self.waiting, len(self.idle)):
+            self._wake(waiter)
+
+    @staticmethod
+    def _wake(waiter: Waiter[T]) -> None:
+        if not waiter.woken:
+            waiter.woken = True
+            waiter.wake()
 
     def _use_room(self) -> None:
         if self.waiting and self.size < self.max_size:

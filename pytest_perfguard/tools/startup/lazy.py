@@ -182,7 +182,7 @@ class LazyModuleLoader:
         """Wait for the imports of other threads, but not for ever: they may need the calling thread."""
         own = threading.get_ident()
         with self._lock:
-            self._imported.wait_for(lambda: all(thread == own for thread in self._in_progress.values()), timeout)
+            self._imported.wait_for(lambda: all(thread == own for thread in list(self._in_progress.values())), timeout)
 
     def __repr__(self) -> str:
         return f"<LazyModuleLoader {len(self._modules)} loaded>"

@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from pytest_perfguard import PerformanceMonitor, SeriesError
+from pytest_perfguard.core.labels import Series
 
 needs_prometheus = pytest.mark.skipif(
     importlib.util.find_spec("prometheus_client") is None, reason="needs the extra prometheus"
@@ -98,6 +99,19 @@ def test_series_are_removed(monitor):
     monitor.clear()
     assert str(monitor.summary()) == "nothing was recorded"
     monitor.count("level")
+
+
+def test_series_are_removed_while_a_finalizer_records_another_one(monitor, monkeypatch):
+    matches = Series.matches
+
+    def interrupted(self, name, labels):
+        monitor.count("calls", route="of a finalizer")
+        return matches(self, name, labels)
+
+    monitor.count("calls", route="a")
+    monkeypatch.setattr(Series, "matches", interrupted)
+    assert monitor.remove("calls", route="a") == 1
+    assert list(monitor.summary().counters) == ['calls{route="of a finalizer"}']
 
 
 def test_refused_series_leave_nothing_in_memory():

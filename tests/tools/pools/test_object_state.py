@@ -23,13 +23,18 @@ class Borrower:
         self.woken += 1
 
 
-class Machine(RuleBasedStateMachine):
-    """Borrowers request, create, release and time out, in any order."""
+def served(borrower):
+    return borrower.waiter.item is not None or borrower.waiter.may_create
 
-    @initialize(max_size=st.integers(1, 4), initial=st.integers(0, 4))
-    def begin(self, max_size, initial):
-        self.max_size = max_size
-        self.state = ObjectState("pool", max_size)
+
+class Machine(RuleBasedStateMachine):
+    """Borrowers request, create, release and time out, in any order, in pools that let others pass and in those that do not."""
+
+    @initialize(max_size=st.integers(1, 4), initial=st.integers(0, 4), max_passing=st.sampled_from([0, 5]))
+    def begin(self, max_size, initial, max_passing):
+        self.max_size, self.max_passing = max_size, max_passing
+        self.now = 100
+        self.state = ObjectState("pool", max_size, max_passing, lambda: self.now)
         for _ in range(min(initial, max_size)):
             self.state.add([PooledItem(object())])
         self.holding = []
@@ -39,18 +44,40 @@ class Machine(RuleBasedStateMachine):
 
     def sort_out(self):
         """Whoever was served leaves the queue: the first in it, always."""
-        while self.queue and self.queue[0].woken:
-            borrower = self.queue.pop(0)
-            assert borrower.woken == 1
-            (self.making if borrower.waiter.may_create else self.holding).append(borrower)
-        assert not [borrower for borrower in self.queue if borrower.woken], "served out of turn"
+        while self.queue and served(self.queue[0]):
+            self.leave(self.queue.pop(0))
+        assert not [borrower for borrower in self.queue if served(borrower)], "served out of turn"
+
+    def leave(self, borrower):
+        assert borrower.woken == 1
+        (self.making if borrower.waiter.may_create else self.holding).append(borrower)
 
     @rule()
     def take(self):
-        borrower = Borrower()
-        self.queue.append(borrower)
+        borrower, idle = Borrower(), len(self.state.idle)
         self.state.request(borrower.waiter)
-        self.sort_out()
+        if served(borrower):
+            assert idle or not self.queue
+            self.leave(borrower)
+        else:
+            self.queue.append(borrower)
+
+    @rule(seconds=st.integers(1, 6))
+    def wait(self, seconds):
+        self.now += seconds
+
+    @precondition(lambda self: any(borrower.woken for borrower in self.queue))
+    @rule(data=st.data())
+    def claim(self, data):
+        """A woken borrower takes an idle object, or waits on where others were faster."""
+        borrower = data.draw(st.sampled_from([borrower for borrower in self.queue if borrower.woken]))
+        idle = len(self.state.idle)
+        assert self.state.claim(borrower.waiter) == bool(idle)
+        if idle:
+            self.queue.remove(borrower)
+            self.leave(borrower)
+        else:
+            borrower.woken -= 1
 
     @precondition(lambda self: self.making)
     @rule(data=st.data(), works=st.booleans())
@@ -69,8 +96,11 @@ class Machine(RuleBasedStateMachine):
     def release(self, data, fit):
         borrower = data.draw(st.sampled_from(self.holding))
         self.holding.remove(borrower)
+        next_one = self.queue[0] if self.queue else None
         item = self.state.begin_release(borrower.waiter.item.obj)
         self.state.end_release(item) if fit else self.state.discard(item)
+        if next_one and self.now - next_one.waiter.since >= self.max_passing:
+            assert served(next_one)
         with pytest.raises(NotInUse):
             if not any(other.waiter.item is item for other in (*self.holding, *self.queue)):
                 self.state.begin_release(item.obj)
@@ -83,7 +113,18 @@ class Machine(RuleBasedStateMachine):
     def time_out(self, data):
         borrower = data.draw(st.sampled_from(self.queue))
         self.queue.remove(borrower)
-        assert self.state.cancel(borrower.waiter, timed_out=True) is None
+        in_time = bool(borrower.woken and self.state.idle)
+        assert self.state.time_out(borrower.waiter) == (not in_time)
+        if in_time:
+            self.leave(borrower)
+        self.sort_out()
+
+    @precondition(lambda self: self.queue)
+    @rule(data=st.data())
+    def cancelled_while_waiting(self, data):
+        borrower = data.draw(st.sampled_from(self.queue))
+        self.queue.remove(borrower)
+        assert self.state.cancel(borrower.waiter) is None
         self.sort_out()
 
     @precondition(lambda self: self.holding or self.making)
@@ -99,6 +140,7 @@ class Machine(RuleBasedStateMachine):
     def shrink(self, size):
         self.state.shrink(size)
         assert len(self.state.idle) <= max(size, 0)
+        self.sort_out()
 
     @invariant()
     def never_more_than_max_size(self):
@@ -113,10 +155,12 @@ class Machine(RuleBasedStateMachine):
         assert not set(lent) & {id(item.obj) for item in self.state.idle}
 
     @invariant()
-    def no_borrower_waits_for_an_idle_item(self):
+    def no_borrower_sleeps_beside_an_idle_item(self):
         if self.queue:
-            assert not self.state.idle
             assert self.state.size == self.max_size
+            assert self.max_passing or not self.state.idle
+            assert all(borrower.woken == 1 for borrower in self.queue[: len(self.state.idle)])
+        assert all(borrower.woken <= 1 for borrower in self.queue), "a second wake-up of a thread that is awake"
 
     @invariant()
     def the_numbers_add_up(self):
@@ -127,6 +171,21 @@ class Machine(RuleBasedStateMachine):
 
 Machine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestObjectState = Machine.TestCase
+
+
+def test_a_woken_borrower_that_leaves_wakes_the_next_one():
+    state = ObjectState("pool", 1, max_passing=5, clock=lambda: 0)
+    state.add([PooledItem("thing")])
+    state.checkout()
+    first, second = Borrower(), Borrower()
+    state.request(first.waiter)
+    state.request(second.waiter)
+    state.release("thing")
+    assert (first.woken, second.woken) == (1, 0)
+    state.cancel(first.waiter)
+    assert second.woken == 1
+    assert not state.time_out(second.waiter)
+    assert second.waiter.item.obj == "thing"
 
 
 def test_a_closed_pool_wakes_waiters_and_lends_nothing():

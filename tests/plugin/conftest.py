@@ -12,6 +12,9 @@ import re
 
 import pytest
 
+# pytester unloads what a run in this process loads; a second copy of the error classes would be caught nowhere.
+import pytest_perfguard.core.errors  # noqa: F401
+
 #: Profiles and call counts take longer than the rest; the tests of explanations ask for them.
 SHORT = ("--perf-budget=400ms", "--perf-explain=off")
 

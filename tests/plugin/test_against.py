@@ -236,7 +236,7 @@ def test_a_program_that_a_test_starts_is_the_bases_own(versioned):
 )
 def test_a_revision_that_is_of_no_use_is_refused_before_anything_runs(versioned, options, message):
     versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
-    assert message in versioned.refused(*options)
+    assert message in versioned.project.refusal(*options)
 
 
 def test_outside_git_there_is_nothing_to_measure_against(project, monkeypatch):
@@ -410,7 +410,7 @@ def test_a_repository_that_git_refuses_is_an_error_before_anything_runs(suspecte
     """As in containers and on mounted volumes; an empty commit in the baseline could never be measured beside."""
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     before = suspected.project.baseline.read_bytes()
-    told = suspected.refused(mode)
+    told = suspected.project.refusal(mode)
     assert "detected dubious ownership in repository" in told
     assert "git config --global --add safe.directory" in told
     assert "not in a git repository" not in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -110,11 +111,7 @@ def test_file(bad_tree: Path, folder: PurePosixPath, test: str, bad: str) -> Pur
         raise CommandError(f"{name} is outside of the repository")
     if not path.is_file():
         files = git_or_empty(bad_tree / folder, "ls-files", "--", "*.py").splitlines()
-        near = get_close_matches(name, files, n=3)
-        here = Path(name).is_file()
-        remedy = (
-            "commit it" if here else f"did you mean {' or '.join(near)}?" if near else "name a file of that revision"
-        )
+        remedy = "commit it" if Path(name).is_file() else _did_you_mean(name, files) or "name a file of that revision"
         raise CommandError(f"there is no file {name} at bad, {bad}; {remedy}")
     return PurePosixPath(path.relative_to(bad_tree.resolve()).as_posix())
 
@@ -124,8 +121,14 @@ def similar_tests(bad_tree: Path, folder: PurePosixPath, test: str) -> str:
     file, _colons, names = test.partition("::")
     name = re.sub(r"\[.*", "", names, flags=re.DOTALL).rpartition("::")[2]
     known = re.findall(r"\bdef (test\w*)", read_text(bad_tree / folder / file, missing=""))
-    near = [other for other in get_close_matches(name, known, n=3) if other != name]
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    similar = _did_you_mean(name, [other for other in known if other != name])
+    return f"; {similar}" if similar else ""
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return `did you mean a or b?` with the most similar names, or an empty string if none is similar."""
+    near = get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def pytest_settings(tree: Path, file: PurePosixPath) -> PurePosixPath | None:

@@ -1,14 +1,14 @@
 """Specification of every option: its names, parser, default and help.
 
 The command line options, the ini keys, the marker keywords and docs/options.md all derive from `OPTION_SPECS`. Every pytest
-run loads this module, hence named tuples (the definition of a dataclass takes four times as long), and parsers that are
-imported when a value is given.
+run loads this module, hence a plain class (the definition of a named tuple or a dataclass compiles code), and parsers that
+are imported when a value is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 #: Metric -> unit. Times come from the timed rounds, the other metrics from extra calls.
 METRICS: Final[Mapping[str, str]] = {
@@ -55,22 +55,38 @@ parse_tails = _parser("parse_tails")
 parse_url = _parser("parse_url")
 
 
-class OptionSpec(NamedTuple):
-    """One setting. `parse` converts the user's value, and raises `SettingError` if it is not valid."""
+class OptionSpec:
+    """One setting.
 
-    name: str
-    parse: Callable[[object], object]
-    default: object
-    help: str
-    metavar: str | None = None
-    """None: a flag."""
-    option: bool = True
-    """There is an option `--perf-NAME` and an ini key `perf_NAME`."""
-    marker: bool = True
-    """There is a marker keyword."""
-    repeatable: bool = False
-    needs_mode: bool = True
-    """It has no effect in a run that measures nothing."""
+    `parse` converts the user's value, and raises `SettingError` if it is not valid. Without a `metavar` it is a flag. `option`:
+    there is an option `--perf-NAME` and an ini key `perf_NAME`. `marker`: there is a marker keyword. `needs_mode`: it has no
+    effect in a run that measures nothing.
+    """
+
+    __slots__ = ("default", "help", "marker", "metavar", "name", "needs_mode", "option", "parse", "repeatable")
+
+    def __init__(
+        self,
+        name: str,
+        parse: Callable[[object], object],
+        default: object,
+        help: str,  # noqa: A002  # the word of argparse
+        metavar: str | None = None,
+        *,
+        option: bool = True,
+        marker: bool = True,
+        repeatable: bool = False,
+        needs_mode: bool = True,
+    ) -> None:
+        self.name: Final = name
+        self.parse: Final = parse
+        self.default: Final = default
+        self.help: Final = help
+        self.metavar: Final = metavar
+        self.option: Final = option
+        self.marker: Final = marker
+        self.repeatable: Final = repeatable
+        self.needs_mode: Final = needs_mode
 
     @property
     def flag(self) -> str:

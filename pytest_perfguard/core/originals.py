@@ -23,18 +23,17 @@ else:
     import sys as _sys
     import threading as _threading
 
+    _STREAMS = ("stdin", "stdout", "stderr")
+
     def _captured(module: ModuleType) -> SimpleNamespace:
         """Return the functions and constants of a module, unaffected by later changes of the module."""
         return SimpleNamespace(
             **{
                 name: value
                 for name, value in vars(module).items()
-                if not name.startswith("__") and not _is_stream(value)
+                if not name.startswith("__") and name not in _STREAMS
             }
         )
-
-    def _is_stream(value: object) -> bool:
-        return hasattr(value, "fileno")
 
     gc, os, sys, threading = map(_captured, (_gc, _os, _sys, _threading))
 

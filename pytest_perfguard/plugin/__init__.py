@@ -5,7 +5,7 @@ A run without a perf mode pays for this module and the few that it imports; ever
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +24,9 @@ from pytest_perfguard.plugin.fixtures import (
     perf_object_pool,
 )
 from pytest_perfguard.plugin.stash import record_environment
+
+if TYPE_CHECKING:  # pytest examines every attribute of a plugin
+    from collections.abc import Generator
 
 __all__ = [
     "cache",

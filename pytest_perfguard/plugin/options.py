@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
@@ -25,12 +25,15 @@ MARKER_HELP: Final = (
 )
 
 
-class ModeOption(NamedTuple):
+class ModeOption:
     """An option that selects a mode."""
 
-    flag: str
-    help: str
-    metavar: str | None = None
+    __slots__ = ("flag", "help", "metavar")
+
+    def __init__(self, flag: str, help: str, metavar: str | None = None) -> None:  # noqa: A002  # the word of argparse
+        self.flag: Final = flag
+        self.help: Final = help
+        self.metavar: Final = metavar
 
 
 MODES: Final[Mapping[str, ModeOption]] = {
@@ -65,11 +68,12 @@ SETUP: Final = ModeOption(
 def add_options(parser: pytest.Parser) -> None:
     """Declare all options and ini keys."""
     group = parser.getgroup("perfguard", "performance regression tests (perfguard)")
-    for mode, (flag, text, metavar) in MODES.items():
-        if metavar is None:
-            group.addoption(flag, action="store_true", dest=_mode_dest(mode), default=False, help=text)
+    for mode, option in MODES.items():
+        dest, text = _mode_dest(mode), option.help
+        if option.metavar is None:
+            group.addoption(option.flag, action="store_true", dest=dest, default=False, help=text)
         else:
-            group.addoption(flag, dest=_mode_dest(mode), default=None, metavar=metavar, help=text)
+            group.addoption(option.flag, dest=dest, default=None, metavar=option.metavar, help=text)
     for spec in OPTION_SPECS:
         if spec.option:
             _add_option(group, parser, spec)
@@ -119,6 +123,22 @@ def options_without_effect(config: pytest.Config) -> list[str]:
         for spec in OPTION_SPECS
         if spec.option and spec.needs_mode and config.getoption(_dest(spec)) not in (None, [])
     ]
+
+
+def ini_problems(unknown: Iterable[str]) -> Iterator[str]:
+    """Yield a remark for each key that was meant for perfguard, of the ini file's `unknown` keys, and the likely correction."""
+    from difflib import get_close_matches
+
+    known = [spec.ini for spec in OPTION_SPECS if spec.option]
+    for key in unknown:
+        name = key.removeprefix("perf_")
+        if name == key:
+            continue
+        similar = get_close_matches(key, known, n=1)
+        remedy = f"; did you mean {similar[0]}?" if similar else ""
+        if name in MARKER_KEYWORDS:
+            remedy = f": {name} is a keyword of the marker perf only"
+        yield f"unknown ini key {key}{remedy}"
 
 
 def revision_name(config: pytest.Config) -> str:

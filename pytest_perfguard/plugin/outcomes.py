@@ -19,14 +19,20 @@ class _Writer(Protocol):
 
 
 class Explanation:
-    """Text of a failed test: pytest prints all of it in the failures section, and one line in the short summary."""
+    """Text of a failed test: pytest prints all of it in the failures section, and one line in the short summary.
 
-    def __init__(self, headline: str, lines: Sequence[str], location: tuple[str, int | None, str]) -> None:
+    `brief`: the run prints one line per failure (`--tb=line`), which pytest makes of `reprcrash`.
+    """
+
+    def __init__(
+        self, headline: str, lines: Sequence[str], location: tuple[str, int | None, str], *, brief: bool = False
+    ) -> None:
         self.reprcrash = _Crash(location[0], (location[1] or 0) + 1, printable(headline))
         self.lines = printable_lines("\n".join(lines))
+        self._brief = brief
 
     def toterminal(self, writer: _Writer) -> None:
-        for index, line in enumerate(self.lines):
+        for index, line in enumerate(() if self._brief else self.lines):
             writer.line(line, red=index == 0, bold=index == 0)
 
     def __str__(self) -> str:

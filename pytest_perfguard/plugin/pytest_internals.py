@@ -38,6 +38,24 @@ def ini_value(config: pytest.Config, name: str) -> object:
     return value if is_typed else config.getini(name)
 
 
+def unknown_ini_keys(config: pytest.Config) -> list[str]:
+    """Return the keys of the ini file that no plugin has declared. Fallback: none."""
+    given = getattr(config, "_inicfg", None)  # pytest 9; the public name warns there
+    return [
+        key for key in (vars(config).get("inicfg", ()) if given is None else given) if not _is_declared(config, key)
+    ]
+
+
+def _is_declared(config: pytest.Config, key: str) -> bool:
+    try:
+        config.getini(key)
+    except (KeyError, ValueError):
+        return False
+    except Exception:  # a wrong value, or a type that pytest refuses
+        return True
+    return True
+
+
 def worker_input(config: pytest.Config) -> dict[str, object]:
     """Return what xdist's controller passed to this worker. Only workers have it."""
     passed: dict[str, object] = config.workerinput  # type: ignore[attr-defined]  # set by xdist

@@ -21,7 +21,7 @@ from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.history.snapshots import from_git
 from pytest_perfguard.engine.history.trends import HistoryQuery, Trend, find_trends
 from pytest_perfguard.engine.report.document import Report, ReportedTest, sides_of
-from pytest_perfguard.engine.report.github import error_commands
+from pytest_perfguard.engine.report.github import annotation_commands
 from pytest_perfguard.engine.report.links import find_origin
 from pytest_perfguard.engine.report.markdown import markdown_report
 from pytest_perfguard.engine.report.render import rendered
@@ -114,7 +114,7 @@ class ReportWriter:
         """Under GitHub Actions: yield the commands that annotate failed tests at their lines."""
         if _on_github():
             workspace = os.environ.get("GITHUB_WORKSPACE", "")
-            yield from error_commands(self._report(), _below(self._config.rootpath, workspace))
+            yield from annotation_commands(self._report(), _below(self._config.rootpath, workspace))
 
     def _report(self) -> Report:
         settings = run_settings(self._config)

@@ -22,9 +22,17 @@ from pytest_perfguard.plugin.functional_run import DeferredTest, FunctionalRun, 
 from pytest_perfguard.plugin.modes import open_mode
 from pytest_perfguard.plugin.modes.base import Mode
 from pytest_perfguard.plugin.modes.baseline import BaselineMode
-from pytest_perfguard.plugin.options import MODES, PAIRING_MODES, run_settings, settings_for_test, unnamed_plugins
+from pytest_perfguard.plugin.options import (
+    MODES,
+    PAIRING_MODES,
+    ini_problems,
+    run_settings,
+    settings_for_test,
+    unnamed_plugins,
+)
 from pytest_perfguard.plugin.outcomes import apply_verdict, missing_report, status_of
 from pytest_perfguard.plugin.output import usage_error, write_command, write_text
+from pytest_perfguard.plugin.pytest_internals import unknown_ini_keys
 from pytest_perfguard.plugin.reports import ReportWriter, check_reports
 from pytest_perfguard.plugin.result_watchers import ResultWatchers
 from pytest_perfguard.plugin.schedule import Schedule
@@ -103,7 +111,7 @@ class MeasuringPhase:
         self._seconds = 0.0
         self._nothing_judged: str | None = None
         """Reason why the run has no verdicts."""
-        self._remarks: list[str] = []
+        self._remarks: list[str] = list(ini_problems(unknown_ini_keys(config)))
         self._interrupted = False
         """Whether the measuring was interrupted."""
         self._problems: list[str] = []
@@ -194,7 +202,7 @@ class MeasuringPhase:
         finally:
             progress.close()
             self._processes, self._seconds = schedule.processes, monotonic() - start
-            self._remarks = [*left, *self._unloaded(), *schedule.remarks, *_unmeasured(self._state.unmeasurable)]
+            self._remarks += [*left, *self._unloaded(), *schedule.remarks, *_unmeasured(self._state.unmeasurable)]
             if self._interrupted:
                 self._remarks.append(self._mode.kept(len(schedule.comparisons), len(tests)))
             try:

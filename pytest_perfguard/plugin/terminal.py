@@ -82,7 +82,8 @@ def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | N
         place=partial(argument_of, mode.config), options=location_options(mode.config), prune_options=_prune_options(mode),
         behind=partial(commits_behind, mode.config.rootpath),
     )  # fmt: skip
-    return Explanation(headline(comparison), list(explain(comparison, context)), location)
+    brief = mode.config.getoption("tbstyle", "auto") == "line"
+    return Explanation(headline(comparison), list(explain(comparison, context)), location, brief=brief)
 
 
 def _prune_options(mode: Mode) -> str:

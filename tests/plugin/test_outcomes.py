@@ -6,7 +6,22 @@ import shlex
 
 import pytest
 
+from pytest_perfguard.plugin.outcomes import Explanation
 from tests.plugin.conftest import WORK
+
+
+class Writer(list):
+    """Collects the lines that would be printed."""
+
+    def line(self, line, **_markup):
+        self.append(line)
+
+
+@pytest.mark.parametrize(("brief", "printed"), [(False, ["Slower.", "time 2x"]), (True, [])])
+def test_a_run_with_a_line_per_failure_prints_no_explanation(brief, printed):
+    failure, writer = Explanation("time 2x slower", ["Slower.", "time 2x"], ("t.py", 4, "t"), brief=brief), Writer()
+    failure.toterminal(writer)
+    assert (writer, str(failure), str(failure.reprcrash)) == (printed, "Slower.\ntime 2x", "t.py:5: time 2x slower")
 
 
 @pytest.mark.parametrize("strict", [False, True])

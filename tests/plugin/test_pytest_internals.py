@@ -108,6 +108,7 @@ def test_a_hook_is_removed_by_a_caller_without_the_plugin():
     [
         (internals.is_loaded_by_conftest, False),
         (internals.declared_flags, set()),
+        (internals.unknown_ini_keys, []),
         (internals.fixture_value, None),
         (internals.fixture_finalizers, []),
         (internals.plugins_left_out, ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_perfguard.plugin.options import ini_problems
 from tests.plugin.conftest import WORK
 
 
@@ -30,6 +31,14 @@ def test_a_wrong_option_is_a_usage_error_that_names_it(project, option, text):
 def test_a_wrong_ini_key_is_a_usage_error_that_names_it(project):
     project.pytester.makeini("[pytest]\nperf_budget = soon\n")
     assert "perf_budget in the ini file: 'soon' is not a duration" in project.refusal("--perf")
+
+
+def test_an_unknown_ini_key_is_answered_with_the_similar_one():
+    assert list(ini_problems(["perf_treshold", "perf_max_time", "perf_zzz", "asyncio_mood"])) == [
+        "unknown ini key perf_treshold; did you mean perf_threshold?",
+        "unknown ini key perf_max_time: max_time is a keyword of the marker perf only",
+        "unknown ini key perf_zzz",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -186,11 +195,13 @@ def test_every_option_is_also_an_ini_key(project):
         perf_threshold = 900%
         perf_floor = 1ms,1MB
         perf_strict = false
+        perf_treshold = 1%
         """
     )
     (project.path / "perf").mkdir()
     result = project.run("--perf-baseline", short=False)
     assert result.ret == 0
+    assert "perf: unknown ini key perf_treshold; did you mean perf_threshold?" in result.outlines
     assert (project.path / "perf" / "base.json").exists()
     assert (project.path / "one.json").read_text() == (project.path / "two.json").read_text()
     assert project.run("--perf-compare", short=False).ret == 0

@@ -14,7 +14,7 @@ from pytest_perfguard.engine.report.document import Report, ReportedTest
 
 COLUMNS: Final = (
     "test", "outcome", "metric", "unit", "value", "min", "median", "max", "rounds", "calls", "processes", "baseline",
-    "ratio", "ratio_low", "ratio_high", "verdict", "commit", "against", "at",
+    "ratio", "ratio_low", "ratio_high", "verdict", "accepted", "commit", "against", "at",
 )  # fmt: skip
 
 
@@ -31,10 +31,11 @@ def csv_report(report: Report) -> str:
 
 def _rows(entry: ReportedTest) -> Iterator[list[object]]:
     head = [entry.nodeid, str(entry.comparison.outcome)]
+    accepted = "; ".join(map(str, entry.comparison.accepted_by))
     for finding in entry.comparison.findings:
-        yield [*head, *_cells(entry, finding)]
+        yield [*head, *_cells(entry, finding), accepted]
     if not entry.comparison.findings:
-        yield [*head, *[None] * (len(COLUMNS) - len(head) - 3)]
+        yield [*head, *[None] * (len(COLUMNS) - len(head) - 4), accepted]
 
 
 def _cells(entry: ReportedTest, finding: Finding) -> list[object]:

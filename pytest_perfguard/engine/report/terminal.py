@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, Literal, NamedTuple
 
 from pytest_perfguard.core.metric_names import are_counts
@@ -24,6 +24,7 @@ from pytest_perfguard.engine.report.text import (
     most_severe_first,
     smallest_in_words,
 )
+from pytest_perfguard.engine.runner.accumulator import BUSY_NOTE
 from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 Tone = Literal["", "red", "yellow", "green"]
@@ -84,8 +85,10 @@ def _remarks(comparisons: Sequence[Comparison], measured: Sequence[Comparison], 
     yield from (Line(text, "yellow") for text in _reasons(comparisons))
     if style.mode == "compare":
         yield from map(Line, _paired(comparisons))
-    yield from map(Line, _notes(comparisons, missing_values(comparisons, style)))
-    yield from (Line(text, "yellow") for text in _busy_machine(comparisons))
+    busy = list(_busy_machine(comparisons))
+    left_out = {BUSY_NOTE} if busy else set()  # says the same, and less
+    yield from map(Line, _notes(comparisons, missing_values(comparisons, style), left_out))
+    yield from (Line(text, "yellow") for text in busy)
     if style.mode == "measure":
         yield from map(Line, _quick_look(measured, style))
 
@@ -191,11 +194,11 @@ def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:
             yield f"paired: {comparison.nodeid}: {comparison.verdict} beside {pairing.revision} ({pairing.why or ''})"
 
 
-def _notes(comparisons: Sequence[Comparison], missing: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield the notes on the measurements, each once: with its test, or with the number of tests."""
+def _notes(comparisons: Sequence[Comparison], missing: Iterable[tuple[str, str]], left_out: Set[str]) -> Iterator[str]:
+    """Yield the other notes on the measurements, each once: with its test, or with the number of tests."""
     tests: dict[str, list[str]] = {}
     for comparison in comparisons:
-        for note in comparison.measurement.notes:
+        for note in (note for note in comparison.measurement.notes if note not in left_out):
             tests.setdefault(note, []).append(comparison.nodeid)
     for note, nodeid in missing:
         tests.setdefault(note, []).append(nodeid)
@@ -207,7 +210,10 @@ def _busy_machine(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """Yield a remark if other processes kept a test that computes from its CPU for a large part of the time."""
     lost = max((item.measurement.lost for item in comparisons if item.measurement.busy >= _COMPUTES), default=0.0)
     if lost >= _BUSY_FROM:
-        yield f"wall is {1 / (1 - lost):.1f}x its CPU time: the machine is busy; measure again when it is quiet"
+        yield (
+            f"wall is up to {1 / (1 - lost):.1f}x its CPU time: the machine is busy, which is left out of the figures; "
+            "measure again when it is quiet"
+        )
 
 
 def _quick_look(comparisons: Sequence[Comparison], style: TableStyle) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pytest examines every attribute of a plugin
+    from collections.abc import Callable, Iterator
+
     from pytest_perfguard.compat.fixture import BenchmarkFixture
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pytest_perfguard.compat.grouping import Group, Row
     from pytest_perfguard.compat.result import BenchmarkResult
     from pytest_perfguard.plugin.benchmark.session import BenchmarkSession

@@ -5,7 +5,7 @@ Loaded in every run, hence small. `compat/parsed_options.py` interprets the valu
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import pytest
 
@@ -15,13 +15,16 @@ from pytest_perfguard.plugin.pytest_internals import declared_flags
 BENCHMARK_FIXTURES: Final = ("benchmark", "benchmark_weave", "codspeed_benchmark")
 
 
-class Option(NamedTuple):
+class Option:
     """One option. `kind` is flag, value, optional (the value may be omitted), listed (likewise, repeatable) or several."""
 
-    name: str
-    kind: str = "value"
-    default: object = None
-    help: str = ""
+    __slots__ = ("default", "help", "kind", "name")
+
+    def __init__(self, name: str, kind: str = "value", default: object = None, help: str = "") -> None:  # noqa: A002
+        self.name: Final = name
+        self.kind: Final = kind
+        self.default: Final = False if kind == "flag" else default
+        self.help: Final = help
 
 
 #: In pytest-benchmark's order, with its defaults.
@@ -98,17 +101,17 @@ def flag_of(option: Option) -> str:
 def option_values(config: pytest.Config) -> dict[str, object]:
     """Return the values of both tables' options by name; an option that perfguard did not declare has its default."""
     options = (*BENCHMARK_OPTIONS, *CODSPEED_OPTIONS)
-    return {option.name: config.getoption(_dest(option), _default(option)) for option in options}
+    return {option.name: config.getoption(_dest(option), option.default) for option in options}
 
 
 def given_options(config: pytest.Config) -> list[Option]:
     """Return the options whose values differ from their defaults."""
     values = option_values(config)
-    return [option for option in (*BENCHMARK_OPTIONS, *CODSPEED_OPTIONS) if values[option.name] != _default(option)]
+    return [option for option in (*BENCHMARK_OPTIONS, *CODSPEED_OPTIONS) if values[option.name] != option.default]
 
 
 def _add(group: pytest.OptionGroup, flag: str, option: Option) -> None:
-    dest, default, text = _dest(option), _default(option), option.help
+    dest, default, text = _dest(option), option.default, option.help
     if option.kind == "flag":
         group.addoption(flag, action="store_true", dest=dest, default=default, help=text)
     elif option.kind == "value":
@@ -125,7 +128,3 @@ def _add(group: pytest.OptionGroup, flag: str, option: Option) -> None:
 
 def _dest(option: Option) -> str:
     return flag_of(option)[2:].replace("-", "_")
-
-
-def _default(option: Option) -> object:
-    return False if option.kind == "flag" else option.default

@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_perfguard.core.model import Comparison, Finding, Verdict
+from pytest_perfguard.core.model import Acceptance, Comparison, Finding, Verdict
 from pytest_perfguard.engine.report.document import ReportedTest
-from pytest_perfguard.engine.report.github import MAX_ANNOTATIONS, error_commands
+from pytest_perfguard.engine.report.github import MAX_ANNOTATIONS, annotation_commands
 from pytest_perfguard.engine.report.markdown import MAX_CHARACTERS, code, escaped, markdown_report
 from tests.engine.report.conftest import BROKEN, GREEN, MEMORY, RED, TIME, names, report_of, reports
 
@@ -106,20 +106,29 @@ def test_nobody_is_mentioned_and_nothing_is_markup():
 
 
 def test_an_annotation_stands_at_the_tests_line():
-    assert list(error_commands(report_of(GREEN, RED))) == [
+    assert list(annotation_commands(report_of(GREEN, RED))) == [
         "::error file=tests/test_a.py,line=12,title=perfguard%3A tests/test_a.py%3A%3Atest_slow::"
         "regression: time 2.0x slower (1.00 us -> 2.00 us)"
     ]
-    (percent,) = error_commands(report_of(replace(RED, headline="time 12 % slower")))
+    (percent,) = annotation_commands(report_of(replace(RED, headline="time 12 % slower")))
     assert percent.endswith("::time 12 %25 slower")
-    below = list(error_commands(report_of(RED), "packages/a"))
+    below = list(annotation_commands(report_of(RED), "packages/a"))
     assert below[0].startswith("::error file=packages/a/tests/test_a.py,")
+
+
+def test_an_accepted_regression_is_a_notice():
+    ada = Acceptance("tests", "time", 0.2, "Ada", "1a2b3c4")
+    accepted = replace(RED, comparison=replace(RED.comparison, accepted_by=(ada,)), headline="")
+    assert list(annotation_commands(report_of(accepted))) == [
+        "::notice file=tests/test_a.py,line=12,title=perfguard%3A tests/test_a.py%3A%3Atest_slow::"
+        "regression accepted: time up to 20%25, by Ada in 1a2b3c4"
+    ]
 
 
 @given(names, names)
 def test_an_annotation_is_one_command_whatever_the_names(name, headline):
     entry = replace(RED, comparison=replace(RED.comparison, nodeid=name), headline=headline, file=name)
-    (line,) = error_commands(report_of(entry))
+    (line,) = annotation_commands(report_of(entry))
     assert len(line.splitlines()) == 1 or not set(line) & set("\r\n")
     assert line.count("::error ") >= 1
     assert not set(line) & {"\r", "\n"}
@@ -127,6 +136,6 @@ def test_an_annotation_is_one_command_whatever_the_names(name, headline):
 
 def test_github_shows_ten_the_most_severe_first():
     many = [ReportedTest(Comparison(f"t{index}", Verdict.OVER_LIMIT)) for index in range(20)]
-    lines = list(error_commands(report_of(*many, RED)))
+    lines = list(annotation_commands(report_of(*many, RED)))
     assert len(lines) == MAX_ANNOTATIONS
     assert "test_slow" in lines[0]

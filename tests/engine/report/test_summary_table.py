@@ -10,6 +10,7 @@ from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.engine.report.summary_table import TableGroup, TableStyle, by_file, histogram, table_rows
 from pytest_perfguard.engine.report.terminal import summary_lines
+from pytest_perfguard.engine.runner.accumulator import BUSY_NOTE
 
 MEASURE = TableStyle("measure", 80)
 
@@ -100,8 +101,10 @@ def test_a_cell_without_memory_says_why():
 
 
 def test_a_busy_machine_is_remarked():
-    busy = measured("t", 5.0, busy=0.99, lost=0.7)
-    assert any(line.text.startswith("wall is 3.3x its CPU time") for line in summary_lines([busy], MEASURE))
+    busy = measured("t", 5.0, busy=0.99, lost=0.7, notes=(BUSY_NOTE, "another note"))
+    lines = [line.text for line in summary_lines([busy], MEASURE)]
+    assert any(line.startswith("wall is up to 3.3x its CPU time") for line in lines)
+    assert [line for line in lines if line.startswith("note:")] == ["note: t: another note"]
     waits = measured("t", 5.0, busy=0.1, lost=0.7)
     assert not any("wall is" in line.text for line in summary_lines([waits], MEASURE))
 

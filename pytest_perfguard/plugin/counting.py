@@ -107,6 +107,7 @@ class Counting:
         known: Mapping[str, Comparison],
         record_of: Callable[[MeasuredTest], Record | None],
         *,
+        passes: int,
         judges: bool,
         unjudged: Callable[[MeasuredTest], tuple[Verdict, str]],
     ) -> dict[str, Comparison]:
@@ -116,6 +117,8 @@ class Counting:
         ----------
         known
             the comparisons so far; a test that is in none was not timed.
+        passes
+            the number of processes, at most.
         judges
             whether a count that is within its limit, or has none, needs no second process.
         unjudged
@@ -135,7 +138,7 @@ class Counting:
                 comparison = replace(comparison, verdict=verdict, reason=reason)
             return _settle(comparison, record)
 
-        return self._passes(tests, [(launch, heads)], judged, _accept_modules)
+        return self._passes(tests, [(launch, heads)], judged, _accept_modules, passes)
 
     def count_arms(
         self,
@@ -175,7 +178,7 @@ class Counting:
             return _with_base(comparison, base)
 
         sides = list(zip(launches, (bases, heads), strict=True))
-        return self._passes(tests, sides, judged, check_modules)
+        return self._passes(tests, sides, judged, check_modules, COUNT_PROCESSES)
 
     def _passes(
         self,
@@ -183,11 +186,12 @@ class Counting:
         sides: Sequence[tuple[Launch, Mapping[str, _Side]]],
         judged: Callable[..., Comparison | None],
         check_modules: Callable[[_Modules], None],
+        passes: int,
     ) -> dict[str, Comparison]:
         undecided, decided = list(tests), dict[str, Comparison]()
-        for index in range(COUNT_PROCESSES):
+        for index in range(passes):
             check_modules([self._one_pass(undecided, launch, found, index) for launch, found in sides])
-            final = index + 1 == COUNT_PROCESSES
+            final = index + 1 == passes
             for test in undecided:
                 failed = any(test.nodeid in found and found[test.nodeid].measurement.notes for _launch, found in sides)
                 comparison = judged(test, final=final or failed)

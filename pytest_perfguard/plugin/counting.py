@@ -29,6 +29,7 @@ _Counts = Mapping[str, PointCounts]
 #: Files of the modules of each side, by module name.
 _Modules = Sequence[Mapping[str, str]]
 _NO_COUNTS: Final[_Counts] = {}
+_IN_BASE: Final = "in the base: "
 
 
 def is_counted(test: MeasuredTest) -> bool:
@@ -135,7 +136,7 @@ class Counting:
             if comparison.verdict is None and judges:
                 problem = next(iter(head.notes), "")
                 verdict, reason = (Verdict.INCONCLUSIVE, problem) if problem else unjudged(test)
-                comparison = replace(comparison, verdict=verdict, reason=reason)
+                comparison = _with_reason(comparison, verdict, reason)
             return _settle(comparison, record)
 
         return self._passes(tests, [(launch, heads)], judged, _accept_modules, passes)
@@ -174,7 +175,7 @@ class Counting:
             comparison = with_counts(comparison, findings, head.measurement, details)
             if comparison.verdict is None:
                 verdict, reason = _uncounted(base, head, exists=exists_at_base(test.nodeid, test.path))
-                comparison = replace(comparison, verdict=verdict, reason=reason)
+                return _with_reason(_with_base(comparison, base), verdict, reason)
             return _with_base(comparison, base)
 
         sides = list(zip(launches, (bases, heads), strict=True))
@@ -236,6 +237,13 @@ def _uncounted(base: _Side, head: _Side, *, exists: bool) -> tuple[Verdict, str]
     return (Verdict.INCOMPARABLE if exists else Verdict.NEW), f"with the base, {reason}"
 
 
+def _with_reason(comparison: Comparison, verdict: Verdict, reason: str) -> Comparison:
+    """Return the comparison with this verdict for this reason, which is then no note as well."""
+    measurement = comparison.measurement
+    notes = tuple(note for note in measurement.notes if note.removeprefix(_IN_BASE) not in reason)
+    return replace(comparison, verdict=verdict, reason=reason, measurement=replace(measurement, notes=notes))
+
+
 def _settle(comparison: Comparison, record: Record | None) -> Comparison:
     return comparison if record is None else settled_by_counts(comparison, record)
 
@@ -251,7 +259,7 @@ def _with_base(comparison: Comparison, base: _Side) -> Comparison:
         return comparison
     other, counted, mine = pairing.measurement, base.measurement, comparison.measurement
     joined = replace(other, samples={**other.samples, **counted.samples}, counting=counted.counting)
-    notes = tuple(f"in the base: {note}" for note in counted.notes)
+    notes = tuple(f"{_IN_BASE}{note}" for note in counted.notes)
     return replace(
         comparison,
         measurement=replace(mine, notes=(*mine.notes, *notes)),

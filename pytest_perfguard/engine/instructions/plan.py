@@ -15,8 +15,6 @@ from pytest_perfguard.engine.measure.plan import FirstCallRaised, RepeatedCallRa
 
 #: Instructions of a call from which on it is long: what the instrument adds is below a thousandth of it.
 LONG_CALL: Final = 20_000_000
-#: Instructions of a call from which on fewer calls and rounds are enough: no garbage collection more or less shows in it.
-MEDIUM_CALL: Final = 5_000_000
 #: Instructions of a call, about 20 seconds under valgrind, from which it is counted once.
 ENDLESS_CALL: Final = 2_000_000_000
 #: Untimed calls until the interpreter has specialized the code: instructions that they take together, and limits.
@@ -24,7 +22,6 @@ WARM_UP_INSTRUCTIONS: Final = 15_000_000
 WARM_UP_CALLS: Final = range(2, 21)
 ROUNDS: Final = 3
 LONG_ROUNDS: Final = 2
-MEDIUM_ROUND_CALLS: Final = 2
 #: Calls of a round: the first of these numbers whose calls execute at least `ROUND_INSTRUCTIONS` together.
 ROUND_CALLS: Final = (5, 20, 80, 320, 1280, 5120)
 ROUND_INSTRUCTIONS: Final = 500_000
@@ -73,8 +70,7 @@ def _repeated(instrument: str, count: int) -> CountPlan:
         return (yield from _single_calls(instrument, warm_up, ROUNDS))
     if per_call > LONG_CALL:
         return (yield from _single_calls(instrument, 0, LONG_ROUNDS))
-    rounds = LONG_ROUNDS if per_call > MEDIUM_CALL else ROUNDS
-    return (yield from _many_calls(instrument, round_calls(per_call), rounds))
+    return (yield from _many_calls(instrument, round_calls(per_call)))
 
 
 def _single_calls(instrument: str, warm_up: int, rounds: int) -> CountPlan:
@@ -85,17 +81,15 @@ def _single_calls(instrument: str, warm_up: int, rounds: int) -> CountPlan:
     return CountResult(tuple(map(float, _counts(result))))
 
 
-def _many_calls(instrument: str, calls: int, rounds: int) -> CountPlan:
-    one = result_of((yield MeasureRequest(instrument, 1, rounds)))
-    more = result_of((yield MeasureRequest(instrument, 1 + calls, rounds)))
+def _many_calls(instrument: str, calls: int) -> CountPlan:
+    one = result_of((yield MeasureRequest(instrument, 1, ROUNDS)))
+    more = result_of((yield MeasureRequest(instrument, 1 + calls, ROUNDS)))
     values = tuple(max(0.0, (b - a) / calls) for a, b in zip(_counts(one), _counts(more), strict=True))
     return CountResult(values, calls, subtracted=True)
 
 
 def round_calls(per_call: int) -> int:
     """Return the calls of a round for a call of this number of instructions."""
-    if per_call > MEDIUM_CALL:
-        return MEDIUM_ROUND_CALLS
     return next((calls for calls in ROUND_CALLS if calls * per_call >= ROUND_INSTRUCTIONS), ROUND_CALLS[-1])
 
 

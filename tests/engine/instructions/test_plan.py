@@ -10,8 +10,6 @@ from pytest_perfguard.engine.instructions.plan import (
     ENDLESS_CALL,
     LONG_CALL,
     LONG_ROUNDS,
-    MEDIUM_CALL,
-    MEDIUM_ROUND_CALLS,
     ROUND_CALLS,
     ROUND_INSTRUCTIONS,
     ROUNDS,
@@ -43,18 +41,12 @@ def run(plan, answer):
 def test_the_cost_of_the_instrument_is_subtracted_exactly(per_call):
     result, _requests = run(plan_counts("callgrind"), lambda request: OVERHEAD + request.iterations * per_call)
     assert set(result.values) == {float(per_call)}
-    assert (len(result.values), result.subtracted) in ((ROUNDS, True), (LONG_ROUNDS, True))
+    assert (len(result.values), result.subtracted) == (ROUNDS, True)
 
 
 def test_a_call_is_warmed_up_before_it_counts():
     _result, requests = run(plan_counts("callgrind"), lambda request: request.iterations * 1_000_000)
     assert requests == [(1, 1), (15, 1), (1, ROUNDS), (6, ROUNDS)]
-
-
-def test_a_call_of_some_length_needs_few_rounds_and_calls():
-    result, requests = run(plan_counts("callgrind"), lambda request: request.iterations * (MEDIUM_CALL + 1))
-    assert requests == [(1, 1), (2, 1), (1, LONG_ROUNDS), (1 + MEDIUM_ROUND_CALLS, LONG_ROUNDS)]
-    assert result.values == (MEDIUM_CALL + 1.0,) * LONG_ROUNDS
 
 
 def test_a_long_call_is_counted_in_few_rounds_of_one_call():
@@ -93,7 +85,7 @@ def test_a_first_call_that_raises_ends_the_plan():
         run(plan_counts("callgrind"), lambda _request: CallRaised("ValueError"))
 
 
-@given(st.integers(0, MEDIUM_CALL))
+@given(st.integers(0, 10**9))
 def test_a_round_has_as_few_calls_as_suffice(per_call):
     calls = round_calls(per_call)
     assert calls in ROUND_CALLS

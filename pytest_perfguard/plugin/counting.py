@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pytest_perfguard.core.metric_names import MetricName
+from pytest_perfguard.core.metric_names import MetricName, metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.text import plural
-from pytest_perfguard.engine.instructions.sources import NoSource, Source, find_source
+from pytest_perfguard.engine.instructions.python_names import has_names
+from pytest_perfguard.engine.instructions.sources import CALLGRIND, NoSource, Source, find_source
 from pytest_perfguard.engine.report.text import function_changes
 from pytest_perfguard.engine.runner.count_runner import CountRunner, PointCounts
 from pytest_perfguard.engine.runner.process import Launch
@@ -99,6 +100,8 @@ class Counting:
         self._source = source
         self._on_progress = on_progress
         self._announce = announce
+        self._pythons: dict[str, str] = {}
+        """Version of the interpreter of each arm."""
         self.processes = 0
 
     def count(
@@ -179,7 +182,23 @@ class Counting:
             return _with_base(comparison, base)
 
         sides = list(zip(launches, (bases, heads), strict=True))
-        return self._passes(tests, sides, judged, check_modules, COUNT_PROCESSES)
+        decided = self._passes(tests, sides, judged, check_modules, COUNT_PROCESSES)
+        return decided | self._with_python_functions(tests, launches, decided)
+
+    def _with_python_functions(
+        self, tests: Sequence[MeasuredTest], launches: tuple[Launch, Launch], decided: Mapping[str, Comparison]
+    ) -> dict[str, Comparison]:
+        """Return the comparisons of tests whose counts regressed, with the Python functions that execute more."""
+        worse = [test for test in tests if test.nodeid in decided and _regressed(decided[test.nodeid])]
+        if not worse or self._source.name != CALLGRIND or not all(map(has_names, self._pythons.values())):
+            return {}
+        base, head = (self._run(worse, launch, 0, names_python=True).counts for launch in launches)
+        found = {}
+        for test in worse:
+            comparison = decided[test.nodeid]
+            details = _details(comparison.findings, base.get(test.nodeid, {}), head.get(test.nodeid, {}))
+            found[test.nodeid] = _with_details(comparison, details)
+        return found
 
     def _passes(
         self,
@@ -207,15 +226,7 @@ class Counting:
         self, tests: Sequence[MeasuredTest], launch: Launch, found: Mapping[str, _Side], index: int
     ) -> Mapping[str, str]:
         """Count tests in one process; return the files of its modules, by module name."""
-        arm = f" ({launch.arm})" if launch.arm else ""
-        self._announce(f"perf: counting the instructions of {plural(len(tests), 'test')}{arm}")
-        runner = CountRunner(
-            tests, launch, self._source, layout=index, summarize=error_summary, report_progress=self._on_progress
-        )
-        try:
-            runner.run()
-        finally:
-            self.processes += runner.processes
+        runner = self._run(tests, launch, index)
         for test in tests:
             side = found[test.nodeid]
             if problem := runner.problems.get(test.nodeid):
@@ -223,6 +234,24 @@ class Counting:
             else:
                 side.add(runner.counts.get(test.nodeid, _NO_COUNTS), runner.seconds.get(test.nodeid, 0.0), self._source)
         return runner.modules
+
+    def _run(
+        self, tests: Sequence[MeasuredTest], launch: Launch, layout: int, *, names_python: bool = False
+    ) -> CountRunner:
+        """Count tests in one process; return the runner with the counts."""
+        what = "naming the Python functions" if names_python else "counting the instructions"
+        arm = f" ({launch.arm})" if launch.arm else ""
+        self._announce(f"perf: {what} of {plural(len(tests), 'test')}{arm}")
+        runner = CountRunner(
+            tests, launch, self._source, layout=layout, summarize=error_summary, report_progress=self._on_progress,
+            names_python=names_python,
+        )  # fmt: skip
+        try:
+            runner.run()
+        finally:
+            self.processes += runner.processes
+        self._pythons[launch.arm] = runner.python
+        return runner
 
 
 def _accept_modules(_modules: _Modules) -> None:
@@ -275,3 +304,18 @@ def _details(findings: Sequence[Finding], base: _Counts, head: _Counts) -> dict[
         if finding.verdict is Verdict.REGRESSION and label in base and label in head:
             details[finding.name] = tuple(function_changes(base[label].functions, head[label].functions))
     return details
+
+
+def _regressed(comparison: Comparison) -> bool:
+    return any(
+        finding.verdict is Verdict.REGRESSION and metric_kind(finding.name) == KIND for finding in comparison.findings
+    )
+
+
+def _with_details(comparison: Comparison, details: Mapping[str, Sequence[str]]) -> Comparison:
+    """Return the comparison with more lines on its findings, by metric."""
+    findings = [
+        replace(finding, details=(*finding.details, *(f"in Python: {line}" for line in details.get(finding.name, ()))))
+        for finding in comparison.findings
+    ]
+    return replace(comparison, findings=tuple(findings))

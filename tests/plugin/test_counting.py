@@ -24,13 +24,17 @@ class Runner:
     """Counts a million instructions in the head, or has a problem in the arms that fail."""
 
     fails: tuple[str, ...] = ()
+    slower = False
+    python = "3.12.1"
     processes = 1
 
-    def __init__(self, tests, launch, source, **_options):
+    def __init__(self, tests, launch, source, *, names_python, **_options):
         self.modules: dict[str, str] = {}
+        count = 1.1e6 if self.slower and launch.arm == "head" else 1e6
+        functions = {"work (lib.py)" if names_python else "_PyEval_EvalFrameDefault": count}
         failed = launch.arm in self.fails
         self.problems = {test.nodeid: "boom" for test in tests if failed}
-        self.counts = {test.nodeid: {"": PointCounts((1e6,) * 3, 5, {})} for test in tests if not failed}
+        self.counts = {test.nodeid: {"": PointCounts((count,) * 3, 5, functions)} for test in tests if not failed}
         self.seconds: dict[str, float] = {}
 
     def run(self):
@@ -105,3 +109,16 @@ def test_a_clear_count_needs_one_process(counting):
         [TEST], launch(), {}, lambda _test: record, passes=2, judges=True, unjudged=lambda _test: (Verdict.NEW, "")
     )
     assert (found[TEST.nodeid].verdict, counting.processes) == (Verdict.UNCHANGED, 1)
+
+
+@pytest.mark.parametrize(("python", "processes"), [("3.12.1", 6), ("3.11.7", 4)])
+def test_a_regression_names_the_python_functions_where_the_interpreter_can(counting, monkeypatch, python, processes):
+    monkeypatch.setattr(Runner, "slower", True)
+    monkeypatch.setattr(Runner, "python", python)
+    (finding,) = count_arms(counting).findings
+    assert finding.verdict is Verdict.REGRESSION
+    assert finding.candidate == 1.1e6, "counts with names are used for nothing else"
+    loop, *named = finding.details
+    assert loop.startswith("_PyEval_EvalFrameDefault: 1.00 M -> 1.10 M")
+    assert named == (["in Python: work (lib.py): 1.00 M -> 1.10 M instructions"] if processes == 6 else [])
+    assert counting.processes == processes

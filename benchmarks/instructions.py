@@ -261,11 +261,12 @@ def _variants(folder: Path) -> dict[str, dict[str, Any]]:
         "another address layout (setarch -R)": {"prefix": ("setarch", "-R")},
     }
     if os.geteuid() == 0 and shutil.which("setpriv"):
-        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
         variants["another user, with the copy of the interpreter"] = {
-            "prefix": nobody,
+            "prefix": ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
             "open_to_all": True,
             "python": python,
+            # This user may not be able to read the library of the original.
+            "environment": {"LD_LIBRARY_PATH": str(folder / ".python" / "lib")},
         }
     return variants
 

@@ -1,9 +1,11 @@
 """How exact are counts of instructions? Twenty tests of eight kinds, counted many times.
 
-    python benchmarks/instructions.py same [RUNS]      largest difference and verdicts of identical code, per kind
-    python benchmarks/instructions.py planted          detection of 1, 2 and 5 % more work
-    python benchmarks/instructions.py places           the same baseline in other environments
-    python benchmarks/instructions.py by-hand          against `valgrind --tool=callgrind` started by hand
+    python benchmarks/instructions.py same [RUNS [AT_ONCE]]  largest difference and verdicts of identical code, per kind:
+                                                             each run judged against each other one
+    python benchmarks/instructions.py judge FILE...          the same of baseline files that such runs have recorded
+    python benchmarks/instructions.py planted                detection of 1, 2 and 5 % more work
+    python benchmarks/instructions.py places                 the same baseline in other environments
+    python benchmarks/instructions.py by-hand                against `valgrind --tool=callgrind` started by hand
 
 Run it on a quiet machine, and again while other processes compute: the counts must not differ. The tests are written to a
 temporary folder. `places` needs root for the run as another user.
@@ -21,10 +23,19 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pytest_perfguard.core.metric_stats import MetricStats  # noqa: E402
+from pytest_perfguard.core.model import Finding, Measurement, Record  # noqa: E402
+from pytest_perfguard.core.settings import resolve  # noqa: E402
+from pytest_perfguard.engine.baseline.store import Store  # noqa: E402
+from pytest_perfguard.engine.verdict.instructions import COUNT_PROCESSES, judge_counts  # noqa: E402
 
 LIBRARY: Final = """
 import asyncio, json, re, sqlite3, tempfile, threading
@@ -158,23 +169,60 @@ KIND_OF: Final = {name: kind for kind, names in KINDS.items() for name in names}
 
 def main(arguments: Sequence[str]) -> None:
     """Run one of the experiments."""
-    experiments = {"same": _same, "planted": _planted, "places": _places, "by-hand": _by_hand}
+    experiments = {"same": _same, "judge": _judge_files, "planted": _planted, "places": _places, "by-hand": _by_hand}
     if not arguments or arguments[0] not in experiments:
         raise SystemExit(__doc__)
     with tempfile.TemporaryDirectory(prefix="perfguard-counts-") as folder:
         experiments[arguments[0]](Path(folder), *arguments[1:])
 
 
-def _same(folder: Path, runs: str = "10") -> None:
-    seconds = _record(folder)
-    print(f"recorded in {seconds:.1f} s (two processes), load {os.getloadavg()[0]:.1f}")
+def _same(folder: Path, runs: str = "8", at_once: str = "1") -> None:
+    """Record identical code several times, each time in a folder of its own, and judge the runs."""
+
+    def record(number: int) -> Path:
+        place = folder / f"run{number:03}"
+        place.mkdir()
+        seconds = _record(place)
+        print(f"run {number}: {seconds:.1f} s (two processes), load {os.getloadavg()[0]:.1f}", flush=True)
+        return place / "perf-baseline.json"
+
+    with ThreadPoolExecutor(int(at_once)) as pool:
+        _judge_files(folder, *pool.map(record, range(1, int(runs) + 1)))
+
+
+def _judge_files(_folder: Path, *files: Path | str) -> None:
+    """Judge each recorded run of identical code against each other one as its baseline."""
+    runs = [next(iter(Store(Path(file)).read().classes.values())).tests for file in files]
     verdicts: Counter[str] = Counter()
     changes: defaultdict[str, list[float]] = defaultdict(list)
-    for number in range(int(runs)):
-        report, seconds = _compare(folder)
-        print(f"run {number + 1}: {seconds:.1f} s, load {os.getloadavg()[0]:.1f}")
-        _tally(report, verdicts, changes)
+    for base, head in permutations(runs, 2):
+        _judge(base, head, verdicts, changes)
+    print(f"{len(runs)} runs, each judged against each other one")
     _print_changes(changes, verdicts)
+
+
+def _judge(
+    base: Mapping[str, Record],
+    head: Mapping[str, Record],
+    verdicts: Counter[str],
+    changes: defaultdict[str, list[float]],
+) -> None:
+    """Add the verdicts of `--perf-compare` on a run with these counts, by the code that judges there."""
+    for nodeid, record in head.items():
+        findings = _findings(base[nodeid], record, processes=1) or _findings(base[nodeid], record, processes=2) or ()
+        for finding in findings:
+            verdicts[finding.verdict.value if finding.verdict else "none"] += 1
+            changes[KIND_OF[nodeid.partition("::test_")[2]]].append(finding.ratio or 0.0)
+
+
+def _findings(base: Record, head: Record, *, processes: int) -> Sequence[Finding] | None:
+    samples = {
+        name: MetricStats(stats.unit, stats.minima[:processes], stats.medians[:processes], stats.rounds)
+        for name, stats in head.metrics.items()
+    }
+    measurement = Measurement(samples=samples, processes=processes, counting=head.counting)
+    settings = resolve(marker={}, command_line={}, ini={})
+    return judge_counts(base, measurement, settings, final=processes == COUNT_PROCESSES)
 
 
 def _planted(folder: Path) -> None:
@@ -202,18 +250,33 @@ def _places(folder: Path) -> None:
 
 def _variants(folder: Path) -> dict[str, dict[str, Any]]:
     elsewhere = folder / "a" / "much" / "longer" / "path"
+    python = _copied_python(folder / ".python")  # pytest collects nothing in a folder with such a name
     variants: dict[str, dict[str, Any]] = {
         "the same place": {},
         "4 KB more in the environment": {"environment": {"PADDING": "x" * 4096}},
         "another hash seed": {"environment": {"PYTHONHASHSEED": "7"}},
         "another locale": {"environment": {"LC_ALL": "C"}},
         "a longer path of the project": {"moved": elsewhere},
+        "a copy of the interpreter in another folder": {"python": python},
         "another address layout (setarch -R)": {"prefix": ("setarch", "-R")},
     }
     if os.geteuid() == 0 and shutil.which("setpriv"):
-        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-        variants["another user"] = {"prefix": nobody, "open_to_all": True}
+        variants["another user, with the copy of the interpreter"] = {
+            "prefix": ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+            "open_to_all": True,
+            "python": python,
+            # This user may not be able to read the library of the original.
+            "environment": {"LD_LIBRARY_PATH": str(folder / ".python" / "lib")},
+        }
     return variants
+
+
+def _copied_python(folder: Path) -> str:
+    """Copy the interpreter and its library; return the copied program."""
+    shutil.copytree(
+        sys.base_prefix, folder, symlinks=True, ignore=shutil.ignore_patterns("test", "tests", "site-packages")
+    )
+    return str(folder / "bin" / Path(_interpreter()).name)
 
 
 def _by_hand(folder: Path) -> None:
@@ -238,6 +301,11 @@ def _callgrind(folder: Path, name: str, calls: int) -> int:
     if found is None:
         raise SystemExit(f"valgrind printed no count:\n{done.stderr}")
     return int(found[1])
+
+
+def _packages() -> list[str]:
+    """Return the folders of installed packages, which a copied interpreter lacks."""
+    return [path for path in sys.path if path.endswith("site-packages")]
 
 
 def _interpreter() -> str:
@@ -266,7 +334,7 @@ def _write(folder: Path, units: int) -> None:
 def _record(folder: Path) -> float:
     _write(folder, 100)
     start = time.monotonic()
-    _pytest(folder, "--perf-baseline")
+    _pytest(folder, "--perf-baseline", "--perf-explain=off")
     return time.monotonic() - start
 
 
@@ -277,27 +345,39 @@ def _compare(
     prefix: Sequence[str] = (),
     moved: Path | None = None,
     open_to_all: bool = False,
+    python: str = sys.executable,
 ) -> tuple[dict[str, Any], float]:
     start = time.monotonic()
     if moved is not None:
         shutil.rmtree(moved, ignore_errors=True)
-        shutil.copytree(folder, moved, ignore=shutil.ignore_patterns("a", ".pytest_cache", "__pycache__"))
+        shutil.copytree(folder, moved, ignore=shutil.ignore_patterns("a", ".python", ".pytest_cache", "__pycache__"))
         folder = moved
     if open_to_all:
         for path in (folder, *folder.iterdir()):
             path.chmod(0o777)
-    _pytest(folder, "--perf-compare", "--perf-report=report.json", environment=environment, prefix=prefix)
+    _pytest(
+        folder, "--perf-compare", "--perf-report=report.json", environment=environment, prefix=prefix, python=python
+    )
     return json.loads((folder / "report.json").read_text()), time.monotonic() - start
 
 
 def _pytest(
-    folder: Path, *options: str, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> None:
-    command = [*prefix, sys.executable, "-m", "pytest", "-q", "--perf-metrics=instructions", *options]
+    command = [*prefix, python, "-m", "pytest", "-q", "--perf-metrics=instructions", *options]
     plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_perfguard.plugin"}
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **plugins, **(environment or {})}
+    variables = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(ROOT), *_packages())),
+        **plugins,
+        **(environment or {}),
+    }
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 5):  # 5: nothing was judged, such as counts under other conditions
         raise SystemExit(f"{' '.join(command)} exited with status {done.returncode}:\n{done.stdout}{done.stderr}")
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pytest_perfguard.core.metric_names import MetricName
+from pytest_perfguard.core.metric_names import MetricName, metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.text import plural
-from pytest_perfguard.engine.instructions.sources import NoSource, Source, find_source
+from pytest_perfguard.engine.instructions.python_names import has_names
+from pytest_perfguard.engine.instructions.sources import CALLGRIND, NoSource, Source, find_source
 from pytest_perfguard.engine.report.text import function_changes
 from pytest_perfguard.engine.runner.count_runner import CountRunner, PointCounts
 from pytest_perfguard.engine.runner.process import Launch
@@ -29,6 +30,7 @@ _Counts = Mapping[str, PointCounts]
 #: Files of the modules of each side, by module name.
 _Modules = Sequence[Mapping[str, str]]
 _NO_COUNTS: Final[_Counts] = {}
+_IN_BASE: Final = "in the base: "
 
 
 def is_counted(test: MeasuredTest) -> bool:
@@ -98,6 +100,8 @@ class Counting:
         self._source = source
         self._on_progress = on_progress
         self._announce = announce
+        self._pythons: dict[str, str] = {}
+        """Version of the interpreter of each arm."""
         self.processes = 0
 
     def count(
@@ -107,6 +111,7 @@ class Counting:
         known: Mapping[str, Comparison],
         record_of: Callable[[MeasuredTest], Record | None],
         *,
+        passes: int,
         judges: bool,
         unjudged: Callable[[MeasuredTest], tuple[Verdict, str]],
     ) -> dict[str, Comparison]:
@@ -116,6 +121,8 @@ class Counting:
         ----------
         known
             the comparisons so far; a test that is in none was not timed.
+        passes
+            the number of processes, at most.
         judges
             whether a count that is within its limit, or has none, needs no second process.
         unjudged
@@ -132,10 +139,10 @@ class Counting:
             if comparison.verdict is None and judges:
                 problem = next(iter(head.notes), "")
                 verdict, reason = (Verdict.INCONCLUSIVE, problem) if problem else unjudged(test)
-                comparison = replace(comparison, verdict=verdict, reason=reason)
+                comparison = _with_reason(comparison, verdict, reason)
             return _settle(comparison, record)
 
-        return self._passes(tests, [(launch, heads)], judged, _accept_modules)
+        return self._passes(tests, [(launch, heads)], judged, _accept_modules, passes)
 
     def count_arms(
         self,
@@ -171,11 +178,27 @@ class Counting:
             comparison = with_counts(comparison, findings, head.measurement, details)
             if comparison.verdict is None:
                 verdict, reason = _uncounted(base, head, exists=exists_at_base(test.nodeid, test.path))
-                comparison = replace(comparison, verdict=verdict, reason=reason)
+                return _with_reason(_with_base(comparison, base), verdict, reason)
             return _with_base(comparison, base)
 
         sides = list(zip(launches, (bases, heads), strict=True))
-        return self._passes(tests, sides, judged, check_modules)
+        decided = self._passes(tests, sides, judged, check_modules, COUNT_PROCESSES)
+        return decided | self._with_python_functions(tests, launches, decided)
+
+    def _with_python_functions(
+        self, tests: Sequence[MeasuredTest], launches: tuple[Launch, Launch], decided: Mapping[str, Comparison]
+    ) -> dict[str, Comparison]:
+        """Return the comparisons of tests whose counts regressed, with the Python functions that execute more."""
+        worse = [test for test in tests if test.nodeid in decided and _regressed(decided[test.nodeid])]
+        if not worse or self._source.name != CALLGRIND or not all(map(has_names, self._pythons.values())):
+            return {}
+        base, head = (self._run(worse, launch, 0, names_python=True).counts for launch in launches)
+        found = {}
+        for test in worse:
+            comparison = decided[test.nodeid]
+            details = _details(comparison.findings, base.get(test.nodeid, {}), head.get(test.nodeid, {}))
+            found[test.nodeid] = _with_details(comparison, details)
+        return found
 
     def _passes(
         self,
@@ -183,11 +206,12 @@ class Counting:
         sides: Sequence[tuple[Launch, Mapping[str, _Side]]],
         judged: Callable[..., Comparison | None],
         check_modules: Callable[[_Modules], None],
+        passes: int,
     ) -> dict[str, Comparison]:
         undecided, decided = list(tests), dict[str, Comparison]()
-        for index in range(COUNT_PROCESSES):
+        for index in range(passes):
             check_modules([self._one_pass(undecided, launch, found, index) for launch, found in sides])
-            final = index + 1 == COUNT_PROCESSES
+            final = index + 1 == passes
             for test in undecided:
                 failed = any(test.nodeid in found and found[test.nodeid].measurement.notes for _launch, found in sides)
                 comparison = judged(test, final=final or failed)
@@ -202,15 +226,7 @@ class Counting:
         self, tests: Sequence[MeasuredTest], launch: Launch, found: Mapping[str, _Side], index: int
     ) -> Mapping[str, str]:
         """Count tests in one process; return the files of its modules, by module name."""
-        arm = f" ({launch.arm})" if launch.arm else ""
-        self._announce(f"perf: counting the instructions of {plural(len(tests), 'test')}{arm}")
-        runner = CountRunner(
-            tests, launch, self._source, layout=index, summarize=error_summary, report_progress=self._on_progress
-        )
-        try:
-            runner.run()
-        finally:
-            self.processes += runner.processes
+        runner = self._run(tests, launch, index)
         for test in tests:
             side = found[test.nodeid]
             if problem := runner.problems.get(test.nodeid):
@@ -218,6 +234,24 @@ class Counting:
             else:
                 side.add(runner.counts.get(test.nodeid, _NO_COUNTS), runner.seconds.get(test.nodeid, 0.0), self._source)
         return runner.modules
+
+    def _run(
+        self, tests: Sequence[MeasuredTest], launch: Launch, layout: int, *, names_python: bool = False
+    ) -> CountRunner:
+        """Count tests in one process; return the runner with the counts."""
+        what = "naming the Python functions" if names_python else "counting the instructions"
+        arm = f" ({launch.arm})" if launch.arm else ""
+        self._announce(f"perf: {what} of {plural(len(tests), 'test')}{arm}")
+        runner = CountRunner(
+            tests, launch, self._source, layout=layout, summarize=error_summary, report_progress=self._on_progress,
+            names_python=names_python,
+        )  # fmt: skip
+        try:
+            runner.run()
+        finally:
+            self.processes += runner.processes
+        self._pythons[launch.arm] = runner.python
+        return runner
 
 
 def _accept_modules(_modules: _Modules) -> None:
@@ -230,6 +264,13 @@ def _uncounted(base: _Side, head: _Side, *, exists: bool) -> tuple[Verdict, str]
         return Verdict.INCONCLUSIVE, head.measurement.notes[0]
     reason = next(iter(base.measurement.notes), "the base has no count of it")
     return (Verdict.INCOMPARABLE if exists else Verdict.NEW), f"with the base, {reason}"
+
+
+def _with_reason(comparison: Comparison, verdict: Verdict, reason: str) -> Comparison:
+    """Return the comparison with this verdict for this reason, which is then no note as well."""
+    measurement = comparison.measurement
+    notes = tuple(note for note in measurement.notes if note.removeprefix(_IN_BASE) not in reason)
+    return replace(comparison, verdict=verdict, reason=reason, measurement=replace(measurement, notes=notes))
 
 
 def _settle(comparison: Comparison, record: Record | None) -> Comparison:
@@ -247,7 +288,7 @@ def _with_base(comparison: Comparison, base: _Side) -> Comparison:
         return comparison
     other, counted, mine = pairing.measurement, base.measurement, comparison.measurement
     joined = replace(other, samples={**other.samples, **counted.samples}, counting=counted.counting)
-    notes = tuple(f"in the base: {note}" for note in counted.notes)
+    notes = tuple(f"{_IN_BASE}{note}" for note in counted.notes)
     return replace(
         comparison,
         measurement=replace(mine, notes=(*mine.notes, *notes)),
@@ -263,3 +304,18 @@ def _details(findings: Sequence[Finding], base: _Counts, head: _Counts) -> dict[
         if finding.verdict is Verdict.REGRESSION and label in base and label in head:
             details[finding.name] = tuple(function_changes(base[label].functions, head[label].functions))
     return details
+
+
+def _regressed(comparison: Comparison) -> bool:
+    return any(
+        finding.verdict is Verdict.REGRESSION and metric_kind(finding.name) == KIND for finding in comparison.findings
+    )
+
+
+def _with_details(comparison: Comparison, details: Mapping[str, Sequence[str]]) -> Comparison:
+    """Return the comparison with more lines on its findings, by metric."""
+    findings = [
+        replace(finding, details=(*finding.details, *(f"in Python: {line}" for line in details.get(finding.name, ()))))
+        for finding in comparison.findings
+    ]
+    return replace(comparison, findings=tuple(findings))

@@ -232,7 +232,8 @@ class Schedule:
             with self._counting() as counting:
                 self.comparisons |= counting.count(
                     counted, self._launch, self.comparisons, self._count_record,
-                    judges=self._mode.name == "compare", unjudged=self._mode.unjudged_count,
+                    passes=self._mode.count_processes, judges=self._mode.name == "compare",
+                    unjudged=self._mode.unjudged_count,
                 )  # fmt: skip
 
     @contextlib.contextmanager

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.measurement_points import CallOnce, PointServer, SpeedClaim
+from pytest_perfguard.engine.instructions.instrument import stop_callgrind
 from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.measure.isolation import isolate, stop_with_parent, unfreeze_heap, unusual_conditions
@@ -173,6 +174,7 @@ class MeasuringSession:
             files = {name: origin for name, origin in freshly.items() if Path(origin).is_absolute()}
             self._link.send(FinishedTest(problem, self._new_modules() | files, sorted(freshly), self._interferences))
             freshly.clear()
+        stop_callgrind()
         return True
 
     def _new_modules(self) -> dict[str, str]:

@@ -37,6 +37,7 @@ MACHINE_CODE: Final[Mapping[str, bytes]] = {
 _TOOL: Final = (ord("C") << 24) + (ord("T") << 16)
 DUMP_STATS: Final = _TOOL
 START_INSTRUMENTATION: Final = _TOOL + 4
+STOP_INSTRUMENTATION: Final = _TOOL + 5
 #: A request of valgrind's core: whether the process runs under it.
 RUNNING_ON_VALGRIND: Final = 0x1001
 
@@ -73,6 +74,10 @@ class CallgrindCounter:
         self._request(DUMP_STATS)
         self._dumps += 1
         return self._dumps
+
+    def close(self) -> None:
+        """End the counting: what is left of the process runs several times as fast."""
+        self._request(STOP_INSTRUMENTATION)
 
 
 @functools.cache

@@ -31,6 +31,7 @@ ALLOCATOR_FUNCTIONS: Final = frozenset(
     )
 )  # fmt: skip
 _SUMMARY: Final = re.compile(r"^summary: (\d+)", re.MULTILINE)
+_PROCESS: Final = re.compile(r"^pid: (\d+)", re.MULTILINE)
 #: `fn=(12) name` defines a number, `fn=(12)` refers to it; without compression it is `fn=name`.
 _FUNCTION: Final = re.compile(r"fn=(?:\((\d+)\))?\s*(.*)")
 #: A line of costs: a position (absolute, relative or the same as before), and the count.
@@ -81,6 +82,8 @@ class Dump:
     total: int
     functions: dict[str, int] = field(default_factory=dict)
     """Instructions of each function itself, without its callees."""
+    process: int = 0
+    """The process that has written it."""
 
 
 def read_dump(text: str, path: str = "callgrind.out") -> Dump:
@@ -101,7 +104,8 @@ def read_dump(text: str, path: str = "callgrind.out") -> Dump:
     flat = ALLOCATOR_RATE * reading.allocator_calls
     if flat:
         functions[ALLOCATOR] = flat
-    return Dump(int(found[1]) - variable + flat, functions)
+    process = _PROCESS.search(text)
+    return Dump(int(found[1]) - variable + flat, functions, int(process[1]) if process else 0)
 
 
 class _Reading:

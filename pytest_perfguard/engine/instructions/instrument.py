@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Protocol
 
-from pytest_perfguard.core.originals import gc
+from pytest_perfguard.core.originals import gc, sys
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep
 from pytest_perfguard.engine.measure.stack_offset import stack_offset
@@ -25,6 +25,13 @@ def read_callgrind(iterations: int, rounds: int, user_metrics: UserMetrics, firs
     from pytest_perfguard.engine.instructions.callgrind import callgrind_counter
 
     return {"dumps": (yield from _read(callgrind_counter(), iterations, rounds, user_metrics, first_round))}
+
+
+def stop_callgrind() -> None:
+    """End callgrind's counting if this process has counted."""
+    module = sys.modules.get("pytest_perfguard.engine.instructions.callgrind")
+    if module is not None and module.callgrind_counter.cache_info().currsize:
+        module.callgrind_counter().close()
 
 
 def read_hardware(iterations: int, rounds: int, user_metrics: UserMetrics, first_round: int = 0) -> _Instrument:

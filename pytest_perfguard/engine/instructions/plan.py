@@ -18,7 +18,7 @@ LONG_CALL: Final = 20_000_000
 #: Instructions of a call, about 20 seconds under valgrind, from which it is counted once.
 ENDLESS_CALL: Final = 2_000_000_000
 #: Untimed calls until the interpreter has specialized the code: instructions that they take together, and limits.
-WARM_UP_INSTRUCTIONS: Final = 30_000_000
+WARM_UP_INSTRUCTIONS: Final = 15_000_000
 WARM_UP_CALLS: Final = range(2, 21)
 ROUNDS: Final = 3
 LONG_ROUNDS: Final = 2

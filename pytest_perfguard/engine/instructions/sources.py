@@ -36,7 +36,8 @@ class NoSource(PerfguardError):
         return (
             f"the metric instructions cannot be measured here: {'; '.join(self.problems)}. Install valgrind "
             "(apt install valgrind, dnf install valgrind, brew install valgrind, conda install -c conda-forge valgrind), "
-            "or leave out the metric: --perf-metrics=time,cpu,memory,blocks"
+            "or leave the metric out of --perf-metrics, of the ini key perf_metrics or of the marker's metrics, whichever "
+            "names it"
         )
 
 

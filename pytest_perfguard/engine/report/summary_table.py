@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from pytest_perfguard.core.metric_names import are_counts
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Unjudged, Verdict
 from pytest_perfguard.core.stats.quantiles import quantile
@@ -128,10 +129,13 @@ def table_rows(groups: Sequence[TableGroup], style: TableStyle) -> list[Row]:
 
 
 def missing_values(comparisons: Iterable[Comparison], style: TableStyle) -> Iterator[tuple[str, str]]:
-    """Yield (reason, node id) for each test whose memory was to be measured and was not."""
-    for comparison in () if style.judges else comparisons:
+    """Yield (reason, node id) for each test whose memory was to be measured and was not, or without a count beside counts."""
+    shown = list(comparisons)
+    for comparison in () if style.judges else shown:
         if reason := _no_memory(comparison, style):
             yield reason, comparison.nodeid
+    if any(map(_count, shown)):
+        yield from ((reason, test.nodeid) for test in shown if (reason := _no_count(test, style)))
 
 
 def _body(groups: Sequence[TableGroup], columns: Sequence[_Column], room: int, width: int | None) -> Iterator[Row]:
@@ -178,7 +182,7 @@ def _judged_columns(tests: Sequence[Comparison], style: TableStyle) -> dict[str,
         "now": _Column("now", [_amount(_main(test)) for test in tests]),
         "change": _Column("change", [change_cell(_main(test)) for test in tests]),
         "memory": _Column("memory", [change_cell(leading_finding(test, "memory")) for test in tests]),
-        "instructions": _Column("instructions", [change_cell(_count(test)) for test in tests]),
+        "instructions": _Column("instructions", _count_cells(tests, style)),
         "leaks": _Column("leaks", list(map(_leak_cell, tests))),
     }
 
@@ -200,7 +204,7 @@ def _measured_columns(
         "relative": _Column("relative", [cell for group in groups for cell in _relative(group)]),
         "cpu": _Column("cpu", [_amount(leading_finding(test, "cpu")) for test in tests]),
         "memory": _Column("memory", [_memory_cell(test, style) for test in tests]),
-        "instructions": _Column("instructions", [_amount(_count(test)) for test in tests]),
+        "instructions": _Column("instructions", _count_cells(tests, style)),
         "leaks": _Column("leaks", list(map(_leak_cell, tests))),
         "distribution": _Column("distribution", plots, left=True),
     }
@@ -319,6 +323,31 @@ def _no_memory(comparison: Comparison, style: TableStyle) -> str:
         return "memory not traced: one call per set-up"
     return (
         "memory not traced: call above 1 s" if time.candidate >= 1 else "memory not traced: it times its calls itself"
+    )
+
+
+def _count_cells(tests: Sequence[Comparison], style: TableStyle) -> list[str]:
+    """Return the counts, or their changes where tests are judged; empty cells if no test has a count."""
+    if not any(map(_count, tests)):
+        return [""] * len(tests)
+    shown = change_cell if style.judges else _amount
+    return [NOT_MEASURED if _no_count(test, style) else shown(_count(test)) for test in tests]
+
+
+def _no_count(comparison: Comparison, style: TableStyle) -> str:
+    """Return why a test with figures has no count, or none that can be compared; empty if it has one, or no figures."""
+    finding = _count(comparison)
+    if comparison.broken or not comparison.findings or comparison.verdict in (Verdict.NEW, Verdict.INCOMPARABLE):
+        return ""
+    if style.judges and finding is not None and finding.verdict is None:
+        return f"instructions not compared: {finding.reason or 'the other side has no count of it'}"
+    if finding is not None:
+        return ""
+    counted = any(are_counts([name]) for name in comparison.measurement.samples)
+    return (
+        "instructions not compared: the other side was only timed"
+        if counted
+        else "only timed: instructions not counted"
     )
 
 

@@ -17,6 +17,13 @@ from pytest_perfguard.core.errors import ProtocolError
 from pytest_perfguard.core.model import Comparison
 from pytest_perfguard.engine.instructions.dumps import Dump, DumpFolder, DumpUnreadable, difference
 from pytest_perfguard.engine.instructions.plan import CountResult, plan_counts
+from pytest_perfguard.engine.instructions.python_names import (
+    ENVIRONMENT,
+    OPTION,
+    python_functions,
+    remove_names,
+    take_names,
+)
 from pytest_perfguard.engine.instructions.sources import CALLGRIND, Source, real_interpreter
 from pytest_perfguard.engine.measure.messages import CallRaised, MeasureRequest, MeasureResult
 from pytest_perfguard.engine.measure.plan import FirstCallRaised
@@ -60,6 +67,8 @@ class CountRunner(SingleProcessScheduler):
         number of the memory layout and of the hash seed: equal numbers give equal counts for equal code.
     summarize
         reduces the test runner's report of a failure to one line.
+    names_python
+        the `functions` of the counts are Python's instead of C's; the totals are larger, and mean nothing.
     """
 
     unit = "count"
@@ -73,18 +82,23 @@ class CountRunner(SingleProcessScheduler):
         layout: int,
         summarize: Callable[[str], str],
         report_progress: Callable[[Progress], None],
+        names_python: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tests, launch, report_progress=report_progress, max_passes=1, clock=clock)
+        self._names_python = names_python
         self._source = source
         self._layout = layout
         self._summarize = summarize
         self._dumps = DumpFolder(Path())
+        self._process = 0
         self.counts: dict[str, dict[str, PointCounts]] = {}
         self.problems: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.modules: dict[str, str] = {}
         """Files of all modules that the process has imported, by module name."""
+        self.python = ""
+        """Version of the interpreter that ran the tests."""
 
     @contextlib.contextmanager
     def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[WorkerProcess]:
@@ -92,12 +106,19 @@ class CountRunner(SingleProcessScheduler):
             self._dumps = DumpFolder(Path(folder))
             self.processes += 1
             launch = counting_launch(self._launch, self._source, self._dumps.out_file, self._layout)
-            with WorkerProcess(launch, [test.nodeid for test in tests], [test.path for test in tests]) as worker:
-                yield worker
+            if self._names_python:
+                launch = naming_launch(launch)
+            try:
+                with WorkerProcess(launch, [test.nodeid for test in tests], [test.path for test in tests]) as worker:
+                    yield worker
+            finally:
+                if self._process:
+                    remove_names(self._process)
 
     def _measure(self, workers: WorkerProcess, test: MeasuredTest, following: str, index: int) -> None:
         start = self._clock()
         self.modules |= workers.ready.modules
+        self.python = workers.ready.python
         counts = self._run_test(workers, test, following, single_call_setup=False)
         if any(result is None for result in counts.values()):  # a second call raised: once more, with one call
             counts = self._run_test(workers, test, following, single_call_setup=True)
@@ -151,9 +172,14 @@ class CountRunner(SingleProcessScheduler):
 
     def _read(self, numbers: Sequence[int]) -> list[Dump]:
         try:
-            return [self._dumps.take(number) for number in numbers]
+            dumps = [self._dumps.take(number) for number in numbers]
         except DumpUnreadable as error:  # such as a full disk: the process cannot be asked for another count
             raise ProtocolError(str(error)) from None
+        if self._names_python:
+            self._process = dumps[-1].process
+            names = take_names(self._process)
+            dumps = [replace(dump, functions=python_functions(dump.functions, names)) for dump in dumps]
+        return dumps
 
     def _limit(self, test: MeasuredTest) -> float:
         """Return the seconds to wait for one response."""
@@ -170,6 +196,12 @@ def counting_launch(launch: Launch, source: Source, out_file: Path, layout: int)
     python = real_interpreter(launch.python) if source.name == CALLGRIND else launch.python
     environment = {**launch.environment, "PYTHONHASHSEED": str(layout)}
     return replace(launch, python=python, prefix=source.command(out_file), environment=environment, layout=layout)
+
+
+def naming_launch(launch: Launch) -> Launch:
+    """Return the launch of a process under callgrind whose counts are separated by Python function."""
+    *words, out_file = launch.prefix
+    return replace(launch, prefix=[*words, OPTION, out_file], environment={**launch.environment, **ENVIRONMENT})
 
 
 def _functions(result: CountResult, rounds: Sequence[Dump]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from pytest_perfguard.engine.measure.machine import current_machine
 from pytest_perfguard.engine.runner.revision import Revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import stopping, stored
+from pytest_perfguard.engine.verdict.instructions import COUNT_PROCESSES
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import PAIR_PRIOR, Pairs, judge_paired, spread_of
 from pytest_perfguard.plugin.functional_run import RunState
@@ -53,6 +54,8 @@ class Mode:
     max_processes = stored.MAX_PROCESSES
     usual_processes = stopping.QUICK_PROCESSES
     """Number of processes after which most tests are measured, or cleared by their baseline."""
+    count_processes = 1
+    """Number of processes that count the instructions of a test, at most: one shows the figure, two show how much it varies."""
     judges = False
     """Whether tests are compared with something."""
     unchanged = "--perf keeps nothing"
@@ -145,6 +148,7 @@ class PairingMode(Mode, ABC):
     """A mode that measures tests side by side with a revision."""
 
     usual_processes = stopping.LOOK_PROCESSES
+    count_processes = COUNT_PROCESSES
     judges = True
     unchanged = "the tests without a verdict passed their ordinary run, and the baseline file is unchanged"
     may_fall_back = True

@@ -13,6 +13,7 @@ from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.commit import current_commit
 from pytest_perfguard.engine.baseline.store import with_records
 from pytest_perfguard.engine.verdict import stopping
+from pytest_perfguard.engine.verdict.instructions import COUNT_PROCESSES
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.plugin.functional_run import RunState
 from pytest_perfguard.plugin.modes.base import Mode, baseline_name, without_git
@@ -25,6 +26,7 @@ class BaselineMode(Mode):
 
     name = "baseline"
     usual_processes = stopping.RECORDED_PROCESSES
+    count_processes = COUNT_PROCESSES
     empty_result = "nothing was recorded: no test marked perf ran and passed"
 
     def __init__(self, config: pytest.Config) -> None:

@@ -12,6 +12,7 @@ from pytest_perfguard.engine.instructions.callgrind import (
     MACHINE_CODE,
     RUNNING_ON_VALGRIND,
     START_INSTRUMENTATION,
+    STOP_INSTRUMENTATION,
     CallgrindCounter,
     NotUnderCallgrind,
 )
@@ -24,7 +25,8 @@ def test_a_counter_starts_the_instrumentation_and_numbers_its_dumps():
     assert counter.stop() == 2  # the first dump sets the counters to zero
     counter.start()
     assert counter.stop() == 4
-    assert requests == [RUNNING_ON_VALGRIND, START_INSTRUMENTATION, *[DUMP_STATS] * 4]
+    counter.close()
+    assert requests == [RUNNING_ON_VALGRIND, START_INSTRUMENTATION, *[DUMP_STATS] * 4, STOP_INSTRUMENTATION]
 
 
 def test_a_process_outside_of_valgrind_is_refused():

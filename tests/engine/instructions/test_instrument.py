@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 from pytest_perfguard.core.timing import Timing
+from pytest_perfguard.engine.instructions import callgrind
 from pytest_perfguard.engine.instructions import instrument as module
 from pytest_perfguard.engine.measure.executor import execute
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
@@ -43,3 +46,14 @@ def test_the_rounds_have_different_offsets_of_the_stack():
         step = steps.send(Timing(0, 0))
     offsets = [each.offset for each in (*made, step) if each.iterations]
     assert len(set(offsets)) == 3
+
+
+def test_only_a_process_that_has_counted_ends_its_counting(monkeypatch):
+    requests = []
+    counter = functools.cache(lambda: callgrind.CallgrindCounter(lambda number: requests.append(number) or 1))
+    monkeypatch.setattr(callgrind, "callgrind_counter", counter)
+    module.stop_callgrind()
+    assert requests == []
+    counter()
+    module.stop_callgrind()
+    assert requests[-1] == callgrind.STOP_INSTRUMENTATION

@@ -131,3 +131,33 @@ def test_a_histogram_has_a_bar_for_each_part_of_the_range(values, bars):
     shown = histogram(values)
     assert shown[:1] == bars[:1]
     assert len(shown) == len(bars)
+
+
+def _counted(nodeid, verdict, *findings):
+    return Comparison(nodeid, verdict, findings, Measurement({}, {"": 5}, processes=2))
+
+
+COUNT = Finding("instructions", "instructions", Verdict.UNCHANGED, 1e6, 1e6)
+
+
+@pytest.mark.parametrize(
+    ("count", "note"),
+    [
+        ((), "only timed: instructions not counted"),
+        ((Finding("instructions", "instructions", None, 1e6, 1e6, reason="counted under other conditions: x, now y"),),
+         "instructions not compared: counted under other conditions: x, now y"),
+        ((Finding("instructions", "instructions", None, 1e6),),
+         "instructions not compared: the other side has no count of it"),
+    ],
+)  # fmt: skip
+def test_a_judged_test_without_a_count_has_a_note_that_says_why(count, note):
+    time = Finding("time", "s", Verdict.UNCHANGED, 1e-3, 1e-3)
+    with_count, without = _counted("a", Verdict.UNCHANGED, time, COUNT), _counted("b", Verdict.UNCHANGED, time, *count)
+    style = TableStyle("compare", 100)
+    shown = [line.text for line in summary_lines([with_count, without], style)]
+    assert f"note: b: {note}" in shown
+    assert any(line.split() == ["b", "1.00", "ms", "1.00", "ms", "+0.0", "%", "-", "unchanged"] for line in shown)
+    new = _counted("b", Verdict.NEW, *count)
+    assert not any("note:" in line.text for line in summary_lines([with_count, new], style)), "its row says why"
+    timed = [_counted("b", Verdict.UNCHANGED, time)]
+    assert not any("note:" in line.text for line in summary_lines(timed, style)), "no test was counted"

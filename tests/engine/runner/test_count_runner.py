@@ -159,3 +159,11 @@ def test_the_launch_fixes_hash_seed_and_layout_and_is_watched():
 def test_the_hardware_counter_needs_no_other_interpreter():
     launch = Launch([], Path(), WorkerProgram("", "--pipe"), python="/shim/python")
     assert counting_launch(launch, Source(HARDWARE, "", ""), Path("x"), 0).python == "/shim/python"
+
+
+def test_the_pass_that_names_python_functions_separates_the_loop_by_its_callers():
+    launch = counting_launch(Launch([], Path(), WorkerProgram("", "--pipe")), SOURCE, Path("/tmp/out"), 0)
+    naming = module.naming_launch(launch)
+    assert naming.environment["PYTHONPERFSUPPORT"] == "1"
+    assert naming.prefix == [*launch.prefix[:-1], module.OPTION, launch.prefix[-1]]
+    assert "PYTHONPERFSUPPORT" not in launch.environment

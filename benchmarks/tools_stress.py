@@ -42,7 +42,7 @@ MAX_PAUSE = 60.0
 GC_THRESHOLD = 50
 #: Finalizers that are left to the collector at one time. It runs in one thread at a time, while the others leave more:
 #: without a limit each collection would take longer than the one before.
-MAX_GARBAGE = 50
+MAX_GARBAGE = 10
 
 #: Uses a tool; the number varies the keys.
 Use = Callable[[int], object]
@@ -311,7 +311,8 @@ class Stress:
     def __init__(self, uses: Uses, seconds: float) -> None:
         self.use, self.in_finalizer = uses
         self.end = time.monotonic() + seconds
-        self.uses = [0] * THREADS
+        self.uses: Counter[int] = Counter()
+        """By thread, those of finalizers included: one thread may run the finalizers of all."""
         self.outcomes: Counter[int] = Counter()
         self.errors: list[str] = []
 
@@ -324,17 +325,18 @@ class Stress:
         threads = [threading.Thread(target=self.keep_using, args=(place,), daemon=True) for place in range(THREADS)]
         for thread in threads:
             thread.start()
-        seen: list[int] = []
+        seen: dict[int, int] = {}
         while any(thread.is_alive() for thread in threads):
-            if not seen or all(now > before for now, before in zip(self.uses, seen, strict=True)):
+            now = {ident: self.uses[ident] for thread in threads if (ident := thread.ident)}
+            if not seen or all(now[ident] != seen[ident] for ident in now):
                 faulthandler.dump_traceback_later(2 * MAX_PAUSE, exit=True)
-                seen = list(self.uses)
+                seen = now
             gc.collect()  # the old garbage, too; where all threads wait for objects that it holds, none of them does so
             time.sleep(0.01)
             self.outcomes[self.fork()] += 1
         faulthandler.cancel_dump_traceback_later()
         failed = self.errors or set(self.outcomes) - {0}
-        print(f"{sum(self.uses)} uses, status of children: {dict(self.outcomes)}", *self.errors[:5], sep="\n    ")
+        print(f"{self.uses.total()} uses, status of children: {dict(self.outcomes)}", *self.errors[:5], sep="\n    ")
         return 1 if failed else 0
 
     def keep_using(self, place: int) -> None:
@@ -343,11 +345,15 @@ class Stress:
             number += 1
             try:
                 if len(Garbage.left) < MAX_GARBAGE:
-                    Garbage(self.in_finalizer, number)
+                    Garbage(self.finalize, number)
                 self.use(number)
             except BaseException:
                 self.errors.append(traceback.format_exc())
-            self.uses[place] += 1
+            self.uses[threading.get_ident()] += 1
+
+    def finalize(self, number: int) -> None:
+        self.in_finalizer(number)
+        self.uses[threading.get_ident()] += 1
 
     def fork(self) -> int:
         """Return the exit status of a child that uses the tool."""

@@ -16,7 +16,7 @@ from pytest_perfguard.tools.caches.invalidation import ReadToken, ReadTracker
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, Missing, Release, checked_ttl
 from pytest_perfguard.tools.caches.rate_limited_log import RateLimitedLog
 from pytest_perfguard.tools.caches.sansio import Calls, run, run_async
-from pytest_perfguard.tools.caches.single_flight import AsyncSingleFlight, SingleFlight, ThreadFlight
+from pytest_perfguard.tools.caches.single_flight import AsyncSingleFlight, NotBegun, SingleFlight, ThreadFlight
 
 T = TypeVar("T")
 
@@ -186,14 +186,18 @@ class ThreadComputation(Computation):
             if the computation in progress waits for this one.
         """
         flight, is_own = self._flights.join(self._key)
-        if not is_own:
-            self.value = self._flights.wait(flight)
-            return False
+        while not is_own:
+            try:
+                self.value = self._flights.wait(flight)
+            except NotBegun:
+                flight, is_own = self._flights.join(self._key)
+            else:
+                return False
         self._flight = flight
         try:
             self.value = run(self.prepare(time.sleep))
         except BaseException as error:
-            self.set_error(error)
+            self.set_error(NotBegun() if isinstance(error, Exception) else error)
             raise
         if self.value is MISSING:
             return True

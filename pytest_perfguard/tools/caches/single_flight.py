@@ -58,6 +58,10 @@ def circular_wait(flight: Flight) -> CacheError:
     return CacheError("get_or_compute", f"computing {flight.key!r} asks for {flight.key!r} itself")
 
 
+class NotBegun(Exception):
+    """Internal: the thread that was to compute could not begin, such as within its own computation. Another one may."""
+
+
 class ThreadFlight(Flight):
     """A computation by a thread, for whose result other threads wait."""
 

@@ -11,6 +11,7 @@ import pytest
 from pytest_perfguard import CacheError, DiskCache, MemoryCache, MultiLevelCache
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.tools.caches import database
+from pytest_perfguard.tools.caches.single_flight import SingleFlight
 
 #: Garbage in cycles, collected at any moment, whose finalizers use the same cache; in several threads.
 PROGRAM = """
@@ -216,3 +217,28 @@ def test_a_computation_that_waits_for_another_one_lets_it_go_on_without_the_leas
     in_time(lambda: results.append(disk.get_or_compute("key", lambda: "anew")))
     thread.join(30)
     assert results == ["anew", "anew"]
+
+
+def test_a_computation_that_cannot_begin_fails_its_caller_only(tmp_path, monkeypatch):
+    """Such as a finalizer within the computation of the same key, after another thread has changed the key."""
+    cache, results, joined = DiskCache(tmp_path), [], threading.Event()
+    lease, wait, own = DiskCache.lease, SingleFlight.wait, threading.get_ident()
+    other = threading.Thread(target=lambda: results.append(cache.get_or_compute("a", lambda: 5)))
+
+    def refused(self, key):
+        if threading.get_ident() != own:
+            return lease(self, key)
+        other.start()
+        assert joined.wait(20)
+        raise CacheError("get_or_compute", "computing 'a' asks for 'a' itself")
+
+    def announced(self, flight):
+        joined.set()
+        return wait(self, flight)
+
+    monkeypatch.setattr(DiskCache, "lease", refused)
+    monkeypatch.setattr(SingleFlight, "wait", announced)
+    with pytest.raises(CacheError, match="asks for 'a' itself"):
+        cache.get_or_compute("a", lambda: 1)
+    other.join(20)
+    assert results == [5]

@@ -172,13 +172,15 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         " '-p', 'no:hypothesispytest', '-p', 'no:cacheprovider']);"
         "print('LOADED', sorted(m for m in sys.modules if m.split('.')[0] in"
         " ('scipy', 'numpy', 'psutil', 'asyncio', 'multiprocessing', 'filelock', 'tabulate', 'pytest_perfguard')));"
+        "print('REWRITTEN', sorted(name for name, module in sys.modules.items() if name.startswith('pytest_perfguard')"
+        " and type(module.__loader__).__module__.startswith('_pytest.')));"
         "sys.exit(status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=pytester.path, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    loaded = done.stdout.partition("LOADED ")[2]
+    loaded, _, rewritten = done.stdout.partition("LOADED ")[2].partition("REWRITTEN ")
     modules = {
         "core",
         "core.option_specs",
@@ -191,6 +193,10 @@ def test_a_run_that_measures_nothing_loads_nothing_heavy(pytester):
         "plugin.fixtures",
         "plugin.stash",
         "plugin.options",
+        "plugin.plain_imports",
         "plugin.pytest_internals",
     }
     assert ast.literal_eval(loaded) == sorted(["pytest_perfguard", *(f"pytest_perfguard.{name}" for name in modules)])
+    # pytest's import hook would double the cost of the others.
+    at_the_door = {"pytest_perfguard", "pytest_perfguard.plugin", "pytest_perfguard.plugin.plain_imports"}
+    assert at_the_door.issuperset(ast.literal_eval(rewritten))

@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_perfguard.core import originals  # noqa: F401  # captured before any test runs
-from pytest_perfguard.plugin import benchmark, options
-from pytest_perfguard.plugin.fixtures import (
-    cache,
-    conn_pool,
-    memory_watch,
-    object_pool,
-    perf_cache,
-    perf_conn_pool,
-    perf_imports,
-    perf_memory_watch,
-    perf_monitor,
-    perf_object_pool,
-)
-from pytest_perfguard.plugin.stash import record_environment
+from pytest_perfguard.plugin.plain_imports import plain_imports
+
+with plain_imports():
+    from pytest_perfguard.core import originals  # noqa: F401  # captured before any test runs
+    from pytest_perfguard.plugin import benchmark, options
+    from pytest_perfguard.plugin.fixtures import (
+        cache,
+        conn_pool,
+        memory_watch,
+        object_pool,
+        perf_cache,
+        perf_conn_pool,
+        perf_imports,
+        perf_memory_watch,
+        perf_monitor,
+        perf_object_pool,
+    )
+    from pytest_perfguard.plugin.stash import record_environment
 
 if TYPE_CHECKING:  # pytest examines every attribute of a plugin
     from collections.abc import Generator

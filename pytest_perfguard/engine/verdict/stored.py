@@ -181,10 +181,11 @@ class _TimeComparison:
         """Return unchanged where that is clear, None while another process may show it, else inconclusive.
 
         A baseline that was recorded on a busy machine may be too slow by more than a small slowdown, so it clears nothing.
+        On a slow machine, reaching the baseline is an improvement, whose size pairs measure.
         """
         if self.metric.record.lost:
             return self._finding(Verdict.INCONCLUSIVE, "the machine was busy when the baseline was recorded")
-        if self._is_cleared and not self._seems_faster:
+        if self._is_cleared and not (self._seems_faster or self._outruns_the_machine):
             return self._finding(Verdict.UNCHANGED)
         return self._finding(Verdict.INCONCLUSIVE, "not clearly unchanged") if self.metric.final else None
 
@@ -262,7 +263,19 @@ class _TimeComparison:
 
     @property
     def _seems_faster(self) -> bool:
-        return self._gain > self._limit / self.metric.base.minimum
+        return self._gain * self.metric.base.minimum > self._limit
+
+    @property
+    def _outruns_the_machine(self) -> bool:
+        """True if a process was faster than identical code is at the machine's speed beside it."""
+        metric = self.metric
+        if metric.base.minimum >= PACED_CALL:
+            return False
+        return any(
+            speed > NEAR_FULL_SPEED
+            and low * self._limit < metric.base.minimum**2 * expected_range(speed, metric.busy)[0]
+            for low, speed in zip(metric.now.minima, self._speeds, strict=False)
+        )
 
     @property
     def _gain(self) -> float:

@@ -485,6 +485,28 @@ def test_the_screen_clears_nothing_that_was_recorded_on_a_busy_machine():
     assert comparison.findings[0].reason == "the machine was busy when the baseline was recorded"
 
 
+@pytest.mark.parametrize(
+    ("base", "factor", "speed", "expected"),
+    [
+        (100e-6, 1.0, 1.05, Verdict.UNCHANGED),
+        (100e-6, 1.0, 1.68, Verdict.INCONCLUSIVE),  # identical code takes 1.30 times as long there, or longer
+        (100e-6, 1.04, 1.15, Verdict.UNCHANGED),
+        (100e-6, 1.0, 0.9, Verdict.INCONCLUSIVE),  # the machine is faster: a slowdown
+        (30e-3, 1.0, 1.68, Verdict.UNCHANGED),  # a long call runs at many speeds
+    ],
+)
+def test_the_screen_clears_no_improvement_that_a_slow_machine_hides(base, factor, speed, expected):
+    now = replace(measured([base * factor] * SCREENED), paces=(speed * KERNEL,) * SCREENED)
+    assert verdict(record(time=base), now, screen=True) is expected
+
+
+@pytest.mark.parametrize("screen", [True, False])
+def test_two_times_below_the_clocks_resolution_are_unchanged(screen):
+    nothing = recorded([0.0] * len(TIGHT), "s")
+    base = replace(record(), metrics={"time": nothing})
+    assert verdict(base, measured([0.0] * SCREENED), screen=screen) is Verdict.UNCHANGED
+
+
 def test_a_value_is_rounded_as_the_file_keeps_it_on_both_sides():
     """`threshold="0%"`: 1.2345641 was recorded as 1.23456."""
     exact = resolve(marker={"threshold": "0%"}, command_line={}, ini={})

@@ -45,13 +45,20 @@ class JsonSerializer:
 
     def loads(self, data: bytes, /) -> Any:
         """Return the value; raise ValueError if the bytes are not JSON."""
-        return json.loads(data.decode())
+        text = data.decode()
+        try:
+            value, end = _decode(text)
+        except ValueError:  # white space comes first, or it is not JSON
+            return json.loads(text)
+        return value if end == len(text) else json.loads(text)
 
 
 JSON: Final = JsonSerializer()
 MAX_SHOWN: Final = 60
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+#: Without the search for white space around the text, which takes as long as the decoding of a small value.
+_decode: Final = json.JSONDecoder().raw_decode
 _SCALARS: Final = frozenset({str, int, float, bool, NoneType})
 
 

@@ -49,7 +49,7 @@ TABLE = """
 def page() -> str:
     """Return the whole page."""
     modes = "".join(
-        f"| `{flag}{f'={metavar}' if metavar else ''}` | {text} |\n" for flag, text, metavar in MODES.values()
+        f"| `{mode.flag}{f'={mode.metavar}' if mode.metavar else ''}` | {mode.help} |\n" for mode in MODES.values()
     )
     modes += f"\nWith any mode, or without one:\n`{SETUP.flag}`, {SETUP.help.partition(';')[0]}.\n"
     return HEAD + modes + TABLE + "".join(map(_row, OPTION_SPECS))

@@ -316,6 +316,7 @@ def test_few_recordings_show_no_step_and_the_error_states_how_many_it_takes(proj
     assert "no step up in 2 recordings (it takes 6 to see one) of time" in err
 
 
+@pytest.mark.thorough
 def test_it_measures_for_real(tmp_path):
     """A broken commit between, a renamed test file, uncommitted changes: 2 comparisons, and one commit that is skipped."""
     repository = Repository(tmp_path / "project")

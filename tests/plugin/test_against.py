@@ -118,6 +118,7 @@ def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(v
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("place", ["src", "site-packages"])
 def test_an_installed_head_is_measured_against_the_tree_of_the_base(versioned, monkeypatch, tmp_path_factory, place):
     """A path entry is what an editable install leaves; a copy is what a plain one does."""
@@ -145,6 +146,7 @@ def test_a_stale_installed_copy_is_refused(versioned, monkeypatch, tmp_path_fact
     assert "that is not what this tree has" in text
 
 
+@pytest.mark.thorough
 def test_a_change_of_tests_alone_is_remarked(versioned):
     versioned.commit({"lib.py": FAST, "tests/test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
     versioned.write({"tests/test_lib.py": TEST + "# a remark\n"})
@@ -164,6 +166,7 @@ def test_a_base_that_would_run_this_tree_is_refused(versioned):
     assert "this tree's, and not the revision's; set perf_base_command" in text
 
 
+@pytest.mark.thorough
 def test_a_base_can_be_built(versioned):
     """Here the library is generated, and no checkout holds it."""
     build = "import sys, shutil\nshutil.copy('lib.txt', sys.argv[1] + '/lib.py')\n"
@@ -177,6 +180,7 @@ def test_a_base_can_be_built(versioned):
     assert tests["tests/test_lib.py::test_work"]["verdict"] == "regression"
 
 
+@pytest.mark.thorough
 def test_another_interpreter_can_hold_the_base(versioned):
     versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
     versioned.write({"lib.py": SLOW})
@@ -203,6 +207,7 @@ def test_tests_that_the_base_cannot_run_say_why(versioned):
     )
 
 
+@pytest.mark.thorough
 def test_an_absolute_budget_needs_no_base(versioned):
     versioned.commit({"lib.py": FAST, "pytest.ini": INI.format(root=".")})
     versioned.write({"lib.py": FAST + "def new():\n    return work()\n"})
@@ -212,6 +217,7 @@ def test_an_absolute_budget_needs_no_base(versioned):
     assert tests["test_new.py::test_work"]["verdict"] == "over-limit"
 
 
+@pytest.mark.thorough
 def test_a_program_that_a_test_starts_is_the_bases_own(versioned):
     """The installed copy is the head's; the base's process hands its own tree on."""
     program = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import lib; lib.work()'], check=True)"
@@ -250,6 +256,7 @@ def test_outside_git_there_is_nothing_to_measure_against(project, monkeypatch):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_leaves_no_worktree_for_long(versioned, how):
     versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "pytest.ini": INI.format(root=".")})
@@ -339,6 +346,7 @@ def test_without_a_pair_the_baseline_file_has_the_last_word(suspected, why):
     assert tests["test_lib.py::test_work"]["paired"] is None
 
 
+@pytest.mark.thorough
 def test_a_baseline_from_elsewhere_is_worth_a_pair(suspected):
     text = suspected.project.baseline.read_text()
     name = next(iter(json.loads(text)["classes"]))
@@ -377,6 +385,7 @@ def test_work({fixture}):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("fixture", "told"),
     [("server", "Address already in use"), ("locked", "one arm was not ready after 1 s more than the ")],
@@ -451,6 +460,7 @@ def generated(versioned):
     return versioned
 
 
+@pytest.mark.thorough
 def test_a_version_file_that_the_build_wrote_is_copied_to_the_base(generated):
     generated.write({"src/lib/__init__.py": PACKAGE.replace(FAST, SLOW)})
     result, tests = generated.report("--perf-against=HEAD", "--perf-strict")
@@ -474,6 +484,7 @@ def test_a_generated_module_that_holds_code_is_not_copied_and_its_tests_are_inco
     result.stdout.fnmatch_lines(["FAILED tests/test_lib.py::test_work*"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("where", ["conftest", "skip", "call"])
 def test_wherever_a_base_that_was_not_built_fails_it_is_incomparable(versioned, where):
     generated = "from generated import FACTOR"
@@ -518,6 +529,7 @@ def test_new_tests_and_new_parameters_are_new(versioned):
     }
 
 
+@pytest.mark.thorough
 def test_both_arms_measure_what_an_id_means_in_the_run(versioned):
     """Parameters in another order in each process: a pair of different tests would be told as a change."""
     test = (
@@ -533,6 +545,7 @@ def test_both_arms_measure_what_an_id_means_in_the_run(versioned):
     assert [test["verdict"] for test in tests.values()] == ["unchanged", "unchanged"]
 
 
+@pytest.mark.thorough
 def test_the_same_in_a_hooked_suite(versioned):
     """A marker of a hook is one in both arms."""
     hook = "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n        item.add_marker('perf')\n"

@@ -88,6 +88,7 @@ def test_benchmarks_are_recorded_and_compared(suite):
     assert by_name(report)["test_call"]["verdict"] == "regression"
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_benchmark_is_judged_beside_a_revision(project):
     """A benchmark test that became slower fails, one that did not passes."""

@@ -28,7 +28,8 @@ def test_an_example_passes_and_can_be_measured(name, tmp_path):
     assert plain.returncode == 0, plain.stdout
     measured = run(folder, "--perf", "--perf-budget=400ms")
     assert measured.returncode == 0, measured.stdout
-    assert " measured (" in measured.stdout
+    # A leak check that a busy machine does not let end within this budget is inconclusive.
+    assert any(f" {word} (" in measured.stdout for word in ("measured", "inconclusive")), measured.stdout
 
 
 def test_the_demo_shows_green_and_red():

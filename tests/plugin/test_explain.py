@@ -99,6 +99,7 @@ def test_a_call_in_a_loop_is_named_with_its_calls_its_caller_and_the_diff(versio
     assert [profile["name"] for profile in speedscope["profiles"]] == [f"{NODEID} (base)", f"{NODEID} (head)"]
 
 
+@pytest.mark.thorough
 def test_memory_is_explained_by_line(versioned):
     versioned.start(metrics="memory")
     versioned.write(
@@ -150,6 +151,7 @@ def test_a_baseline_keeps_numbers_of_calls_and_explains_without_git(project):
     assert report["tests"][0]["explanation"]["metrics"][0]["basis"] == "counts"
 
 
+@pytest.mark.thorough
 def test_an_explanation_that_fails_leaves_the_verdict(versioned):
     """Its process ends under the profiler."""
     versioned.start()

@@ -48,6 +48,7 @@ def write(project, units):
     project.pytester.makepyfile(lib=LIBRARY.format(units=units), test_it=TESTS)
 
 
+@pytest.mark.thorough
 @needs_source
 def test_a_change_of_five_percent_is_found_on_another_class_of_machines(project):
     write(project, 100)

@@ -72,6 +72,7 @@ def test_a_leak_fails_its_test_and_is_explained(leaking, distribution):
     assert (clean["verdict"], clean["candidate"]) == (None, 0)
 
 
+@pytest.mark.thorough
 def test_the_marker_asks_for_one_test_and_no_baseline_is_needed_for_it(leaking):
     source = TESTS.replace("@pytest.mark.perf\ndef test_leaking", "@pytest.mark.perf(leaks=True)\ndef test_leaking")
     leaking.pytester.makepyfile(test_library=source.replace("def test_clean", "def test_old"))
@@ -83,6 +84,7 @@ def test_the_marker_asks_for_one_test_and_no_baseline_is_needed_for_it(leaking):
     assert verdicts(report) == {"test_old": "unchanged", "test_leaking": "leak"}
 
 
+@pytest.mark.thorough
 def test_leaks_are_judged_beside_a_revision(leaking):
     repository = Repository(leaking.path)
     repository.commit()
@@ -98,6 +100,7 @@ def test_leaks_are_judged_beside_a_revision(leaking):
     assert verdicts(report)["test_clean"] != "leak"
 
 
+@pytest.mark.thorough
 @pytest.mark.plugins("anyio", "asyncio")
 def test_async_and_threaded_tests_and_measurement_points(project):
     project.pytester.makepyfile(
@@ -243,6 +246,7 @@ class TestCase(unittest.TestCase):
 """
 
 
+@pytest.mark.thorough
 def test_what_a_teardown_frees_is_no_leak_and_hides_none(project):
     project.pytester.makepyfile(FIXTURES)
     result, report = project.report("--perf", "--perf-leaks", "--perf-metrics=time", "--perf-budget=8s")
@@ -271,6 +275,7 @@ def by_name(report, name):
     return next(test["metrics"] for test in report["tests"] if test["nodeid"].endswith(f"::{name}"))
 
 
+@pytest.mark.thorough
 @pytest.mark.plugins("asyncio")
 def test_what_an_async_fixture_closes_is_no_leak_and_what_the_loop_keeps_is(project):
     project.pytester.makepyfile(

@@ -243,4 +243,5 @@ def test_the_baseline_is_one_line_per_test_and_sorted(project):
     tests = [line for line in lines if "::test_it" in line]
     assert [line.split('"')[1][-3:] for line in tests] == ["[a]", "[m]", "[z]"]
     record = json.loads("{" + tests[0].rstrip(",") + "}").popitem()[1]
-    assert set(record) == {"calls", "commit", "conditions", "iterations", "kernel", "metrics", "paces", "source"}
+    fields = {"calls", "commit", "conditions", "iterations", "kernel", "metrics", "paces", "source"}
+    assert set(record) - {"lost"} == fields, "lost: the machine was busy"

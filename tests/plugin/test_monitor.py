@@ -73,6 +73,7 @@ def test_a_wrong_expression_shows_its_place(project):
     result.stdout.fnmatch_lines(["E *ExpressionError: alert, column 15: expected a number*", "E *db.query.p95 >> 5"])
 
 
+@pytest.mark.thorough
 def test_timers_and_histograms_are_metrics_of_their_own(project, monkeypatch):
     project.pytester.makepyfile(TIMERS)
     assert project.run("--perf-baseline", *QUICK).ret == 0
@@ -90,6 +91,7 @@ def test_timers_and_histograms_are_metrics_of_their_own(project, monkeypatch):
     assert found["value:rows"]["verdict"] == "unchanged"
 
 
+@pytest.mark.thorough
 def test_a_timer_that_only_one_side_has_makes_nothing_incomparable(project):
     project.pytester.makepyfile(library="def work(monitor):\n    return sum(range(2000))\n")
     project.pytester.makepyfile(
@@ -111,6 +113,7 @@ def test_a_timer_that_only_one_side_has_makes_nothing_incomparable(project):
     assert [test["verdict"] for test in report["tests"]] == ["unchanged"]
 
 
+@pytest.mark.thorough
 def test_budgets_of_tails_are_in_the_marker(project):
     source = TIMERS.replace("@pytest.mark.perf", "@pytest.mark.perf(max_p95={'db.query': LIMIT, 'none': '1s'})")
     project.pytester.makepyfile(source.replace("LIMIT", "'10s'"))
@@ -165,6 +168,7 @@ def test_claims_are_judged_where_nothing_is_compared(project):
     assert "claim: many should take less time than few" in result.stdout.str()
 
 
+@pytest.mark.thorough
 def test_a_test_that_only_makes_claims_is_judged_against_anything(project):
     project.pytester.makepyfile(
         """

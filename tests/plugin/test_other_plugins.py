@@ -117,6 +117,7 @@ def test_the_real_randomly(real):
     check_seeded(real(pytest_randomly="pytest-randomly"))
 
 
+@pytest.mark.thorough
 def test_the_real_timeout_limits_the_ordinary_run_only(real):
     project = real(pytest_timeout="pytest-timeout")
     hangs = "\n@pytest.mark.perf\ndef test_hangs():\n    time.sleep(0 if IN_CHILD else 9)\n"

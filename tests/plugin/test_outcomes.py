@@ -67,6 +67,7 @@ def test_stopping_at_the_first_failure_measures_nothing_and_says_so(project):
     assert report["complete"] is False
 
 
+@pytest.mark.thorough
 def test_last_failed_reruns_the_regressions(recorded):
     recorded.pytester.makepyfile(test_other="import pytest\n@pytest.mark.perf\ndef test_other(): pass\n")
     recorded.run("--perf-baseline")
@@ -106,6 +107,7 @@ def test_a_call_that_raises_as_expected_cannot_be_timed_and_the_failure_says_so(
     )
 
 
+@pytest.mark.thorough
 def test_the_command_to_measure_again_can_be_run(project, monkeypatch):
     """From a folder below the rootdir, and with a configuration file and a rootdir of the command line."""
     (project.path / "sub").mkdir()

@@ -72,6 +72,7 @@ def test_junit_has_the_ratio_of_each_metric(red):
     assert 'name="perf.memory.ratio" value="1"' in text
 
 
+@pytest.mark.thorough
 def test_verbosity_from_one_line_to_every_sample(red):
     quiet, plain, verbose, samples = (
         red.run("--perf-compare", *more) for more in (("-q", "-q"), (), ("-v",), ("-vv",))
@@ -84,6 +85,7 @@ def test_verbosity_from_one_line_to_every_sample(red):
     assert [line for line in samples.outlines if line.startswith("        minima   ")]
 
 
+@pytest.mark.thorough
 def test_colours_only_where_they_are_wanted(red, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     red_row = "\x1b[31m  test_"

@@ -43,6 +43,7 @@ def test_a_part_of_the_suite_keeps_the_rest_of_the_baseline(two, selection):
     assert len(names(two)) == 4
 
 
+@pytest.mark.thorough
 def test_only_a_full_clean_run_prunes(two):
     (two.path / "test_b.py").write_text(ONE + "def test_fails(): assert 0\n")
     two.run("--perf-baseline", "--perf-metrics=memory")
@@ -76,6 +77,7 @@ def test_strict_makes_a_missing_test_a_failed_test(two):
     assert "missing" in (two.path / "junit.xml").read_text()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("selection", [["-k", "one"], ["test_a.py"], ["test_b.py::test_one"]])
 def test_what_was_not_selected_is_not_missing(two, selection):
     (two.path / "test_b.py").write_text(ONE)
@@ -111,6 +113,7 @@ def test_another_machine_class_is_incomparable_and_not_green(two, distribution):
     )
 
 
+@pytest.mark.thorough
 def test_machine_classes_are_recorded_side_by_side(two):
     two.baseline.write_text(two.baseline.read_text().replace("linux-", "vax-").replace("darwin-", "vax-"))
     assert two.run("--perf-baseline", "--perf-metrics=memory").ret == 0
@@ -124,6 +127,7 @@ def test_strict_fails_what_is_not_settled(two):
     result.stdout.fnmatch_lines(["FAILED test_b.py::test_one - incomparable: the source of the test changed*"])
 
 
+@pytest.mark.thorough
 def test_a_record_without_changes_leaves_the_file_as_it_was(two):
     """Memory is deterministic, so a second recording has no news."""
     before = two.baseline.read_text().splitlines()

@@ -61,6 +61,7 @@ def test_imports_are_recorded_and_compared(pytester):
     result.stdout.fnmatch_lines(["*import of mypkg, heaviest branches*", "* mypkg", "*   mypkg.core"])
 
 
+@pytest.mark.thorough
 def test_beside_a_revision_new_modules_are_named(pytester):
     repository = Repository(pytester.path)
     write(pytester.path, {**PACKAGE, "pytest.ini": "[pytest]\npythonpath = .\n"})

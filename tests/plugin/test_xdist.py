@@ -80,6 +80,7 @@ def test_tests_that_never_ran_are_named_and_nothing_is_pruned(project):
     assert project.baseline.read_bytes() == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dist", ["loadscope", "loadfile", "loadgroup", "worksteal"])
 def test_every_way_to_distribute_tells_the_same(project, dist):
     group = "\n@pytest.mark.xdist_group('one')"
@@ -137,6 +138,7 @@ def test_ctrl_c_loses_no_result_of_a_worker(project):
     assert "perf: nothing was measured: the run stopped before its end" in told
 
 
+@pytest.mark.thorough
 def test_a_worker_elsewhere_may_run_a_copy_of_the_tree(project):
     """As over ssh: the tests run where rsync put them, and are measured here."""
     elsewhere = project.path.with_name(f"{project.path.name}-elsewhere")

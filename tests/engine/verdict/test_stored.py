@@ -414,32 +414,32 @@ def unseen(dice, base, seconds):
 
 @pytest.fixture(scope="module")
 def found_unseen():
-    """2,000 verdicts each on identical code, and on code that is 10 % slower."""
+    """500 verdicts each on identical code, and on code that is 10 % slower."""
     dice = random.Random(7)
     bases = [
         replace(record(spread=sorted(unseen_minima(dice, 1.0, PROCESSES))), paces=(KERNEL,) * PROCESSES)
         for _ in range(50)
     ]
-    return [[unseen(dice, dice.choice(bases), seconds) for _ in range(2000)] for seconds in (100e-6, 110e-6)]
+    return [[unseen(dice, dice.choice(bases), seconds) for _ in range(500)] for seconds in (100e-6, 110e-6)]
 
 
 def test_identical_code_raises_no_alarm_where_no_kernel_shows_the_speed(found_unseen):
-    """2,000 made-up tests; the level allows 0.1 % of them."""
-    assert found_unseen[0].count(Verdict.REGRESSION) <= 4
+    """500 made-up tests; the level allows 0.1 % of them."""
+    assert found_unseen[0].count(Verdict.REGRESSION) <= 2
 
 
 def test_a_slowdown_is_hardly_ever_called_unchanged_where_no_kernel_shows_the_speed(found_unseen):
     """Processes that differ by 60 % for no reason that is seen leave 10 % open."""
-    assert found_unseen[1].count(Verdict.UNCHANGED) <= 20, "one in a hundred"
+    assert found_unseen[1].count(Verdict.UNCHANGED) <= 5, "one in a hundred"
 
 
 def test_identical_code_raises_no_alarm():
-    """2,000 made-up tests; the level allows 0.1 % of them."""
+    """500 made-up tests; the level allows 0.1 % of them."""
     dice = random.Random(7)
-    found = [sequential(dice, 100e-6) for _ in range(2000)]
-    assert found.count(Verdict.REGRESSION) <= 2
-    assert found.count(Verdict.IMPROVEMENT) <= 2
-    assert found.count(Verdict.INCONCLUSIVE) <= 40
+    found = [sequential(dice, 100e-6) for _ in range(500)]
+    assert found.count(Verdict.REGRESSION) <= 1
+    assert found.count(Verdict.IMPROVEMENT) <= 1
+    assert found.count(Verdict.INCONCLUSIVE) <= 10
 
 
 @pytest.mark.parametrize(("factor", "least"), [(1.1, 185), (1.3, 198), (1.5, 200), (2.0, 200)])

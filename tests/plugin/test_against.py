@@ -101,6 +101,7 @@ def test_unchanged_code_is_not_red(versioned, distribution):
     assert last_perf_line(result).startswith("perf: 1 unchanged (1 test, ")
 
 
+@pytest.mark.thorough
 def test_where_nothing_can_be_pinned_the_header_and_a_note_say_what_that_costs(versioned):
     conftest = "from pytest_perfguard.core.originals import os\nif hasattr(os, 'sched_setaffinity'):\n    del os.sched_setaffinity\n"
     versioned.commit({"lib.py": FAST, "test_lib.py": TEST, "conftest.py": conftest, "pytest.ini": INI.format(root=".")})
@@ -313,6 +314,7 @@ def test_a_suspect_that_is_slower_is_red_by_the_pair(suspected):
     result.stdout.fnmatch_lines(["  because    the baseline file did not clear it: time *"])
 
 
+@pytest.mark.thorough
 def test_a_pair_that_cannot_be_measured_acquits_nobody(suspected):
     """The test needs what the baseline's commit does not have."""
     suspected.write({"lib.py": SLOW + "def new():\n    return 1\n"})
@@ -432,6 +434,7 @@ def test_a_look_needs_no_repository(suspected, monkeypatch):
     assert suspected.project.run("--perf-compare", "-o", "perf_confirm=off", "--collect-only").ret == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["--perf-baseline", "--perf-compare"])
 def test_where_git_is_not_installed_the_top_of_the_run_says_what_that_costs(suspected, monkeypatch, mode):
     monkeypatch.setenv("PATH", "")
@@ -506,6 +509,7 @@ def test_wherever_a_base_that_was_not_built_fails_it_is_incomparable(versioned, 
     assert "perf_base_command" in tests["test_lib.py::test_work"]["reason"]
 
 
+@pytest.mark.thorough
 def test_new_tests_and_new_parameters_are_new(versioned):
     """Of a module that is there and cannot be imported, because its new tests need something new, the old are incomparable."""
     versioned.commit(

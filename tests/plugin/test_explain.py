@@ -112,6 +112,7 @@ def test_memory_is_explained_by_line(versioned):
     )
 
 
+@pytest.mark.thorough
 def test_off_profiles_nothing(versioned):
     versioned.start()
     versioned.write({"prices.py": LOOPED})
@@ -121,6 +122,7 @@ def test_off_profiles_nothing(versioned):
     assert "metrics" not in test["explanation"]
 
 
+@pytest.mark.thorough
 def test_a_green_run_loads_no_profiler(versioned):
     versioned.start()
     conftest = (
@@ -136,6 +138,7 @@ def test_a_green_run_loads_no_profiler(versioned):
     assert "perf: profiling" not in result.stdout.str()
 
 
+@pytest.mark.thorough
 def test_a_baseline_keeps_numbers_of_calls_and_explains_without_git(project):
     """No revision can be had: the head beside the calls that were recorded."""
     files = {"rules": RULES, "prices": PRICES, "test_prices": TEST}

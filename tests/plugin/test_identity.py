@@ -136,6 +136,7 @@ def inset(text):
     return "\n".join(line.removeprefix(" " * 8) for line in lines)
 
 
+@pytest.mark.thorough
 @pytest.mark.plugins("xdist")
 @pytest.mark.parametrize("hooks", ["marked after the hook for items", "unmarked"])
 def test_a_marker_of_a_hook_crosses_xdist(project, hooks):
@@ -308,6 +309,7 @@ def test_the_user_s_hash_seed_is_kept_and_none_is_drawn_anew(project, monkeypatc
     assert len(hashes) == 1 if seed is not None else len(hashes) > 1
 
 
+@pytest.mark.thorough
 def test_two_tests_of_one_node_id_are_refused_with_both_files(project, distribution):
     for folder in ("config", "a", "b"):
         (project.path / folder).mkdir()
@@ -345,6 +347,7 @@ def test_encode(codec):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ids", ["str", "lambda codec: hex(id(codec))", "lambda codec: str(codec.encode)"])
 def test_ids_with_addresses_are_found_again_in_processes_and_later_runs(project, ids):
     project.pytester.makepyfile(ADDRESSES.format(ids=ids))

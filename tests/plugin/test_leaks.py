@@ -350,6 +350,7 @@ def test_what_a_test_counts_itself_is_checked_in_a_mode_too(project):
     )
 
 
+@pytest.mark.thorough
 def test_a_test_that_cannot_be_called_again_is_inconclusive_and_says_so(project):
     project.pytester.makepyfile(
         """
@@ -368,6 +369,7 @@ def test_a_test_that_cannot_be_called_again_is_inconclusive_and_says_so(project)
     assert project.run("--perf", "--perf-strict", *QUICK).ret == 1
 
 
+@pytest.mark.thorough
 def test_budgets_of_allocations_and_of_resident_memory(project):
     project.pytester.makepyfile(
         library=LIBRARY,

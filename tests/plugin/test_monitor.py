@@ -130,6 +130,7 @@ def test_budgets_of_tails_are_in_the_marker(project):
     assert "'100' is not a duration" in result.stderr.str()
 
 
+@pytest.mark.thorough
 @pytest.mark.plugins("asyncio")
 def test_claims_are_judged_where_nothing_is_compared(project):
     project.pytester.makepyfile(

@@ -36,6 +36,7 @@ def test_an_expected_regression_is_an_expected_failure(project, strict):
     result.stdout.fnmatch_lines(["XFAIL *known to be slow*"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("strict", "outcome"), [(False, {"xpassed": 1}), (True, {"failed": 1})])
 def test_an_expected_regression_that_stays_away_is_an_unexpected_pass(project, strict, outcome):
     marker = f"@pytest.mark.xfail(strict={strict})"

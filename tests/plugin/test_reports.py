@@ -32,6 +32,7 @@ def test_all_reports_of_one_run(red, distribution):
     assert ": 1 regression</title>" in (red.path / "r.html").read_text()
 
 
+@pytest.mark.thorough
 def test_what_a_run_reports_can_be_accepted(red):
     from pytest_perfguard.cli import main
 
@@ -97,6 +98,7 @@ def test_colours_only_where_they_are_wanted(red, monkeypatch):
         assert "\x1b" not in str(result.outlines)
 
 
+@pytest.mark.thorough
 def test_eighty_columns_are_enough(red, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = red.run("--perf-compare", "--perf-leaks", "-p", "no:cacheprovider")

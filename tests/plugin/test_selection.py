@@ -35,6 +35,7 @@ def names(project):
     return sorted(name for part in data["classes"].values() for name in part["tests"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "selection", [["-k", "one"], ["test_a.py"], ["test_a.py::test_one"], ["--deselect", "test_b.py"]]
 )
@@ -61,6 +62,7 @@ def test_a_test_that_is_gone_is_missing(two, distribution):
     result.stdout.fnmatch_lines(["missing: test_b.py::test_two: in the baseline, and no longer among the tests*"])
 
 
+@pytest.mark.thorough
 def test_a_test_that_was_skipped_is_missing(two):
     (two.path / "test_b.py").write_text(TWO.replace("def test_two():\n    pass", "def test_two():\n    pytest.skip()"))
     _result, report = two.report("--perf-compare", "--perf-metrics=memory")
@@ -102,6 +104,7 @@ def test_a_test_whose_source_changed_is_incomparable(two):
     )
 
 
+@pytest.mark.thorough
 def test_another_machine_class_is_incomparable_and_not_green(two, distribution):
     text = two.baseline.read_text()
     two.baseline.write_text(text.replace("linux-", "vax-").replace("darwin-", "vax-"))
@@ -137,6 +140,7 @@ def test_a_record_without_changes_leaves_the_file_as_it_was(two):
     assert all('"kernel"' in line or '"stamp"' in line for line in changed)
 
 
+@pytest.mark.thorough
 def test_a_run_in_a_subfolder_prunes_only_there(project, monkeypatch):
     project.pytester.makeini("[pytest]\n")
     for folder in ("one", "two"):
@@ -149,6 +153,7 @@ def test_a_run_in_a_subfolder_prunes_only_there(project, monkeypatch):
     assert names(project) == ["one/test_one.py::test_one", "two/test_two.py::test_one", "two/test_two.py::test_two"]
 
 
+@pytest.mark.thorough
 def test_dash_m_perf_is_no_filter(two):
     (two.path / "test_b.py").write_text(ONE)
     _result, report = two.report("--perf-compare", "--perf-metrics=memory", "-m", "perf")

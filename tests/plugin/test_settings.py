@@ -230,6 +230,7 @@ def test_the_marker_of_a_function_beats_that_of_its_module_keyword_by_keyword(pr
     assert all({metric["name"] for metric in test["metrics"]} <= {"time", "max_time"} for test in report["tests"])
 
 
+@pytest.mark.thorough
 def test_an_absolute_budget_fails_in_every_mode(project):
     project.pytester.makepyfile(
         """

@@ -123,6 +123,7 @@ def test_keywords_of_the_marker_cross_whatever_their_type(project):
     assert {metric["name"] for metric in report["tests"][0]["metrics"]} >= {"blocks", "max_p95:db"}
 
 
+@pytest.mark.thorough
 def test_ctrl_c_loses_no_result_of_a_worker(project):
     slow = "\ndef test_slow():\n    open('running', 'w').close()\n    __import__('time').sleep(60)\n"
     project.pytester.makepyfile(IN_WORKER + PERF.format("a", "pass") + slow)

@@ -60,7 +60,10 @@ for step in count(1):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
-@pytest.mark.parametrize("first", [True, False], ids=["first write", "a later write"])
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param(True, id="first write", marks=pytest.mark.thorough), pytest.param(False, id="a later write")],
+)
 def test_a_writer_that_is_killed_at_any_line_leaves_a_whole_file_and_no_lock(tmp_path, first):
     path, root = tmp_path / "perf-baseline.json", str(Path(__file__).parents[3])
     if not first:

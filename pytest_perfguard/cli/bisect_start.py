@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -15,7 +13,7 @@ from pytest_perfguard.core.git import git_or_empty
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.parsers import METRICS
 from pytest_perfguard.core.stats.change_points import MIN_LEVEL_LENGTH
-from pytest_perfguard.core.text import plural
+from pytest_perfguard.core.text import did_you_mean, plural
 from pytest_perfguard.core.units import format_change
 from pytest_perfguard.engine.baseline.commit import is_commit
 from pytest_perfguard.engine.history.snapshots import from_git
@@ -111,7 +109,7 @@ def test_file(bad_tree: Path, folder: PurePosixPath, test: str, bad: str) -> Pur
         raise CommandError(f"{name} is outside of the repository")
     if not path.is_file():
         files = git_or_empty(bad_tree / folder, "ls-files", "--", "*.py").splitlines()
-        remedy = "commit it" if Path(name).is_file() else _did_you_mean(name, files) or "name a file of that revision"
+        remedy = "commit it" if Path(name).is_file() else did_you_mean(name, files, 3) or "name a file of that revision"
         raise CommandError(f"there is no file {name} at bad, {bad}; {remedy}")
     return PurePosixPath(path.relative_to(bad_tree.resolve()).as_posix())
 
@@ -121,14 +119,8 @@ def similar_tests(bad_tree: Path, folder: PurePosixPath, test: str) -> str:
     file, _colons, names = test.partition("::")
     name = re.sub(r"\[.*", "", names, flags=re.DOTALL).rpartition("::")[2]
     known = re.findall(r"\bdef (test\w*)", read_text(bad_tree / folder / file, missing=""))
-    similar = _did_you_mean(name, [other for other in known if other != name])
+    similar = did_you_mean(name, [other for other in known if other != name], 3)
     return f"; {similar}" if similar else ""
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Return `did you mean a or b?` with the most similar names, or an empty string if none is similar."""
-    near = get_close_matches(name, known, n=3)
-    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def pytest_settings(tree: Path, file: PurePosixPath) -> PurePosixPath | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 #: Commands of CI systems: GitHub's `::name::` at the start of a line, also after blanks; GitHub's older `##[name]`, Azure's
@@ -66,3 +66,11 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def did_you_mean(name: str, known: Sequence[str], most: int) -> str:
+    """Return `did you mean a or b?` with at most so many similar names, or an empty string if none is similar."""
+    from difflib import get_close_matches
+
+    similar = get_close_matches(name, known, n=most)
+    return f"did you mean {' or '.join(similar)}?" if similar else ""

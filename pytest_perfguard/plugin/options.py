@@ -127,15 +127,15 @@ def options_without_effect(config: pytest.Config) -> list[str]:
 
 def ini_problems(unknown: Iterable[str]) -> Iterator[str]:
     """Yield a remark for each key that was meant for perfguard, of the ini file's `unknown` keys, and the likely correction."""
-    from difflib import get_close_matches
+    from pytest_perfguard.core.text import did_you_mean
 
     known = [spec.ini for spec in OPTION_SPECS if spec.option]
     for key in unknown:
         name = key.removeprefix("perf_")
         if name == key:
             continue
-        similar = get_close_matches(key, known, n=1)
-        remedy = f"; did you mean {similar[0]}?" if similar else ""
+        similar = did_you_mean(key, known, 1)
+        remedy = f"; {similar}" if similar else ""
         if name in MARKER_KEYWORDS:
             remedy = f": {name} is a keyword of the marker perf only"
         yield f"unknown ini key {key}{remedy}"

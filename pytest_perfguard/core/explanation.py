@@ -61,6 +61,16 @@ class Blame:
     """Calls of `via` by the function, if their number differs."""
     changed: bool = False
     """True: the diff touches the function, or the function that calls it more often."""
+    at_least: bool = False
+    """True: the amount is the least that the function must have lost, since no other function takes long enough."""
+
+
+@dataclass(frozen=True)
+class FunctionTime:
+    """A function and its seconds per iteration in this tree."""
+
+    location: Location
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,9 @@ class MetricExplanation:
     rest: float = 0.0
     """The part that no function accounts for."""
     basis: str = ""
-    """Source of the amounts: `calls` (deterministic profile), `samples`, `both`, or `counts` if nothing was timed."""
+    """Source of the amounts: `calls` (deterministic profile), `samples`, `both`, or `counts` if the base was not timed."""
+    longest: tuple[FunctionTime, ...] = ()
+    """This tree's functions with most time, where the base was not timed and none can be blamed."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +133,13 @@ def _metric(value: object) -> MetricExplanation:
     data = as_object(value)
     return MetricExplanation(
         str(data["metric"]), str(data["unit"]), as_number(data["loss"]), tuple(map(_blame, as_list(data["blames"]))),
-        as_number(data["rest"]), str(data["basis"]),
+        as_number(data["rest"]), str(data["basis"]), tuple(map(_function_time, as_list(data.get("longest", [])))),
     )  # fmt: skip
+
+
+def _function_time(value: object) -> FunctionTime:
+    data = as_object(value)
+    return FunctionTime(_known_location(data["location"]), as_number(data["seconds"]))
 
 
 def _flame(value: object) -> Flame:
@@ -132,13 +149,18 @@ def _flame(value: object) -> Flame:
 
 def _blame(value: object) -> Blame:
     data = as_object(value)
-    location = _location(data["location"])
+    return Blame(
+        _known_location(data["location"]), as_number(data["amount"]), _calls(data["calls"]), data["resumed"] is True,
+        _location(data["caller"]), _location(data["via"]), _calls(data["via_calls"]), data["changed"] is True,
+        data.get("at_least") is True,
+    )  # fmt: skip
+
+
+def _known_location(value: object) -> Location:
+    location = _location(value)
     if location is None:
         raise ValueError("location is null, expected an object")
-    return Blame(
-        location, as_number(data["amount"]), _calls(data["calls"]), data["resumed"] is True, _location(data["caller"]),
-        _location(data["via"]), _calls(data["via_calls"]), data["changed"] is True,
-    )  # fmt: skip
+    return location
 
 
 def _location(value: object) -> Location | None:

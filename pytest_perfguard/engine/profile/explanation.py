@@ -10,7 +10,7 @@ from typing import Final
 from pytest_perfguard.core.explanation import Blame, Location, MetricExplanation
 from pytest_perfguard.engine.profile.call_changes import CallChanges, is_called_more
 from pytest_perfguard.engine.profile.charges import Charges, Side, charges_of, reproduced_growth
-from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile, CallProfile, Function
+from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile, Function
 
 #: A function is blamed for at least this share of the loss.
 MIN_SHARE: Final = 0.05
@@ -22,14 +22,14 @@ CONFIRMED: Final = 0.25
 #: change and that seems to have grown by more than so many losses was disturbed while it was profiled.
 MAX_SCALE: Final = 3.0
 #: Share of a function's growth above which it is attributed to the library code that the function calls.
-_MAJORITY: Final = 0.5
+MAJORITY: Final = 0.5
 #: Bytes, and blocks, that a line may allocate more without being blamed.
 _MIN_BYTES: Final = 256.0
 _MIN_BLOCKS: Final = 0.5
 
 
 @dataclass
-class _Candidate:
+class Candidate:
     """A function that may account for the loss, and the amount."""
 
     function: Function
@@ -51,7 +51,7 @@ def explain_time(base: Side, head: Side, *, metric: str, loss: float, use: str =
     if explained.blames or use != "both":
         return explained
     sampled, counted = _explain_time(base, head, metric, loss, "samples")
-    return sampled if counted and sampled.blames[0].amount >= _MAJORITY * loss else explained
+    return sampled if counted and sampled.blames[0].amount >= MAJORITY * loss else explained
 
 
 def _explain_time(base: Side, head: Side, metric: str, loss: float, use: str) -> tuple[MetricExplanation, bool]:
@@ -67,51 +67,9 @@ def _explain_time(base: Side, head: Side, metric: str, loss: float, use: str) ->
         return MetricExplanation(metric, "s", loss, rest=loss, basis=basis), False
     scale = _scale(loss, net, sum(each.amount for each in clear))
     clear = sorted((each for each in clear if each.amount * scale >= MIN_SHARE * loss), key=lambda each: -each.amount)
-    blames = tuple(_blame(each, each.amount * scale, changes) for each in clear)
+    blames = tuple(blame_of(each, each.amount * scale, changes) for each in clear)
     rest = loss - sum(blame.amount for blame in blames)
     return MetricExplanation(metric, "s", loss, blames, rest, basis), bool(clear) and clear[0].counted
-
-
-def explain_counts(
-    counts: Mapping[Function, float], head: Side, *, metric: str, loss: float, complete: bool = True
-) -> MetricExplanation:
-    """Blame functions that are called more often than the baseline recorded; their times before are not known.
-
-    `complete`: whether the baseline holds all functions. If it does not, functions that it lacks count as unchanged.
-    """
-    before = _with_recorded_calls(head.calls, counts, complete=complete)
-    changes = CallChanges(before, head.calls)
-    _before, now, _basis = charges_of(head, head)
-    found: dict[tuple[Function | None, Function], _Candidate] = {}
-
-    def add(caller: Function | None, callee: Function, amount: float) -> None:
-        found.setdefault((caller, callee), _Candidate(callee, caller, counted=True)).amount += amount
-
-    for function, seconds in now.seconds.items():
-        was, calls = changes.base_calls(function), changes.head_calls(function)
-        if is_called_more(was, calls):
-            add(*changes.responsible(function), seconds * (calls - was) / calls)
-    for (caller, callee), edge in head.calls.edges.items():
-        was, calls = changes.base_calls(callee), changes.head_calls(callee)
-        if caller.ours and not callee.ours and is_called_more(was, calls):
-            add(None, caller, edge.seconds * (1 - was / calls))
-    chosen = sorted((each for each in found.values() if each.amount >= MIN_SHARE * loss), key=lambda each: -each.amount)
-    total = sum(each.amount for each in chosen)
-    scale = loss / total if total > loss else 1.0
-    blames = tuple(_blame(each, each.amount * scale, changes) for each in chosen)
-    return MetricExplanation(metric, "s", loss, blames, loss - sum(blame.amount for blame in blames), "counts")
-
-
-def _with_recorded_calls(head: CallProfile, counts: Mapping[Function, float], *, complete: bool) -> CallProfile:
-    """Return the head's profile with the recorded numbers of calls; each caller is taken to have made its share of them."""
-    recorded = {
-        function: counts.get(function, 0.0 if complete else cost.calls) for function, cost in head.costs.items()
-    }
-    shares = {function: recorded[function] / cost.calls if cost.calls else 0.0 for function, cost in head.costs.items()}
-    return CallProfile(
-        {function: cost._replace(calls=recorded[function]) for function, cost in head.costs.items()},
-        {pair: edge._replace(calls=edge.calls * shares.get(pair[1], 0.0)) for pair, edge in head.edges.items()},
-    )
 
 
 def explain_memory(
@@ -147,11 +105,11 @@ def explain_memory(
 
 def _candidates(
     growth: Mapping[Function, float], before: Charges, now: Charges, changes: CallChanges
-) -> list[_Candidate]:
-    found: dict[tuple[Function | None, Function], _Candidate] = {}
+) -> list[Candidate]:
+    found: dict[tuple[Function | None, Function], Candidate] = {}
 
     def add(caller: Function | None, callee: Function, amount: float, variance: float, *, counted: bool) -> None:
-        entry = found.setdefault((caller, callee), _Candidate(callee, caller, counted))
+        entry = found.setdefault((caller, callee), Candidate(callee, caller, counted))
         entry.amount += amount
         entry.variance += variance
         entry.counted |= counted
@@ -181,7 +139,7 @@ def _candidates(
     return candidates
 
 
-def _subtract_replaced(growth: Mapping[Function, float], candidates: list[_Candidate], changes: CallChanges) -> None:
+def _subtract_replaced(growth: Mapping[Function, float], candidates: list[Candidate], changes: CallChanges) -> None:
     """Subtract the time that a function saves from the candidate that took its work over: moved code is no extra cost."""
     for function, amount in growth.items():
         if amount >= 0:
@@ -193,7 +151,7 @@ def _subtract_replaced(growth: Mapping[Function, float], candidates: list[_Candi
             taker.amount = max(0.0, taker.amount + amount)
 
 
-def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
+def _is_clear(candidate: Candidate, loss: float, net: float) -> bool:
     """Return whether the growth is certain: it results from additional calls, which are counted exactly, or exceeds the error.
 
     A function with most of the loss needs no such evidence if the profiles together confirm the measured loss.
@@ -201,13 +159,13 @@ def _is_clear(candidate: _Candidate, loss: float, net: float) -> bool:
     if candidate.amount < MIN_SHARE * loss:
         return False
     error = math.sqrt(candidate.variance)
-    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= _MAJORITY * loss
+    confirmed = loss / 2 <= net <= 2 * loss and candidate.amount >= MAJORITY * loss
     return candidate.counted or candidate.amount > CLEAR * error or confirmed
 
 
 def _reproduced(
-    candidates: Sequence[_Candidate], base: Side, head: Side, loss: float, basis: str
-) -> Iterator[_Candidate]:
+    candidates: Sequence[Candidate], base: Side, head: Side, loss: float, basis: str
+) -> Iterator[Candidate]:
     """Yield the candidates that more calls account for, or whose growth the profiled calls show without the measured loss."""
     growth = reproduced_growth(base, head)
     longer = head.samples.seconds - base.samples.seconds >= CONFIRMED * loss
@@ -224,11 +182,11 @@ def _scale(loss: float, net: float, blamed: float) -> float:
     return loss / blamed
 
 
-def _blame(candidate: _Candidate, amount: float, changes: CallChanges) -> Blame:
+def blame_of(candidate: Candidate, amount: float, changes: CallChanges) -> Blame:
     function = candidate.function
     calls = changes.change(function)
     more_calls = calls is not None and calls.now > calls.before
-    via = changes.library_call(function, _MAJORITY) if not more_calls else None
+    via = changes.library_call(function, MAJORITY) if not more_calls else None
     if calls is None and candidate.caller is not None:
         calls = changes.change_between(candidate.caller, function)
     return Blame(

@@ -44,10 +44,19 @@ def _section(heading: str, explained: list[MetricExplanation], limit: int) -> It
 
 def _metric_lines(explained: MetricExplanation, *, named: bool) -> Iterator[str]:
     prefix = f"{explained.metric}: " if named else ""
-    if not explained.blames:
+    if not explained.blames and explained.basis == "counts":
+        yield f"{prefix}no function is called more often than at the recording, which holds no times of functions"
+        yield from (f"{prefix}{line}" for line in _longest_lines(explained))
+    elif not explained.blames:
         yield f"{prefix}no function stands out: the profiles of both sides differ by less than their error"
     for blame in explained.blames:
         yield prefix + blame_line(blame, explained)
+
+
+def _longest_lines(explained: MetricExplanation) -> Iterator[str]:
+    if explained.longest:
+        times = (f"{format_amount(each.seconds, explained.unit)} in {each.location}" for each in explained.longest)
+        yield "most of this tree's time: " + ", ".join(times)
 
 
 def blame_line(blame: Blame, explained: MetricExplanation) -> str:
@@ -57,6 +66,8 @@ def blame_line(blame: Blame, explained: MetricExplanation) -> str:
     amount = format_amount(blame.amount, explained.unit)
     if explained.unit != "s":
         text = f"+{amount}{of_loss} at {blame.location}"
+    elif blame.at_least:
+        text = f"at least {amount}{of_loss} in {blame.location}, called as often as before"
     elif explained.basis == "counts":
         text = f"about {amount} in {blame.location}"
     else:

@@ -14,7 +14,8 @@ from pytest_perfguard.core.model import Comparison, Finding, Verdict
 from pytest_perfguard.engine.measure.messages import CallRaised
 from pytest_perfguard.engine.profile.charges import Side
 from pytest_perfguard.engine.profile.counts import MAX_FUNCTIONS, counts_for_record, counts_from_record
-from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
+from pytest_perfguard.engine.profile.explanation import explain_memory, explain_time
+from pytest_perfguard.engine.profile.explanation_by_counts import explain_counts
 from pytest_perfguard.engine.profile.messages import ProfileRequest, ProfileResult
 from pytest_perfguard.engine.profile.model import StackSamples
 from pytest_perfguard.engine.profile.plan import ArmProfiles, PointPlan, plan_point

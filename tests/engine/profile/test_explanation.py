@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_perfguard.core.explanation import CallChange, Explanation, Flame
-from pytest_perfguard.engine.profile.explanation import explain_counts, explain_memory, explain_time
+from pytest_perfguard.engine.profile.explanation import explain_memory, explain_time
 from pytest_perfguard.engine.profile.model import AllocatingLine, AllocationProfile
 from tests.engine.profile.made import COMPILE, DUMPS, MATCH, PRICE, TEST, TOTAL, US, library, ours, side
 from tests.engine.profile.recorded import PLANTED, UNCHANGED
@@ -223,28 +223,6 @@ def test_a_new_caller_is_named_where_the_calls_are_as_many_as_before():
     head = side(costs, {(TOTAL, fetch): (10, 5)}, seconds=9000, stacks={(TOTAL, fetch): 100})
     (blame,) = explain(base, head).blames
     assert (blame.location.name, blame.caller.name, blame.calls) == ("fetch", "total", CallChange(0, 10))
-
-
-def test_counts_of_a_baseline_name_what_is_called_more_often():
-    head = side(
-        {TEST: (1, 1, 142), TOTAL: (1, 20, 141), MATCH: (40, 40, 40), PRICE: (40, 40, 81), DUMPS: (40, 41, 41)},
-        {(TEST, TOTAL): (1, 141), (TOTAL, MATCH): (40, 40), (TOTAL, PRICE): (40, 81), (PRICE, DUMPS): (40, 41)},
-    )
-    counts = {TEST: 1.0, TOTAL: 1.0, MATCH: 1.0, PRICE: 40.0, DUMPS: 40.0}
-    explained = explain_counts(counts, head, metric="time", loss=45 * US)
-    (blame,) = explained.blames
-    assert explained.basis == "counts"
-    assert (blame.location.name, blame.calls, blame.caller.name) == ("match", CallChange(1, 40), "total")
-    assert blame.amount == pytest.approx(39 * US)
-    same = {function: cost.calls for function, cost in head.calls.costs.items()}
-    assert explain_counts(same, head, metric="time", loss=45 * US).blames == ()
-
-
-def test_of_a_function_that_the_baseline_did_not_keep_nothing_is_known():
-    head = side({TOTAL: (1, 20, 141), PRICE: (40, 121, 121)}, {(TOTAL, PRICE): (40, 121)})
-    assert explain_counts({TOTAL: 1.0}, head, metric="time", loss=45 * US, complete=False).blames == ()
-    (blame,) = explain_counts({TOTAL: 1.0}, head, metric="time", loss=45 * US).blames
-    assert (blame.location.name, blame.calls) == ("price", CallChange(0, 40))
 
 
 def allocations(**sizes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_perfguard.core.explanation import Blame, CallChange, Explanation, Location, MetricExplanation
+from pytest_perfguard.core.explanation import Blame, CallChange, Explanation, FunctionTime, Location, MetricExplanation
 from pytest_perfguard.engine.profile.diff_lines import changed_lines, mark_changed
 from pytest_perfguard.engine.profile.lines import MAX_LINES, where_lines
 
@@ -41,6 +41,19 @@ def test_library_code_is_told_behind_its_caller():
 def test_resumptions_of_a_generator_are_no_calls():
     blame = Blame(MATCH, 41e-6, CallChange(1, 2.5), resumed=True)
     assert lines(time(blame))[2].endswith("match, 1 -> 2.5 resumptions per iteration")
+
+
+def test_what_a_function_must_have_lost_is_a_lower_limit():
+    told = "  at least 41.0 us of +45.0 us in rules.py:41 match, called as often as before"
+    assert lines(time(Blame(MATCH, 41e-6, at_least=True), basis="counts"))[2] == told
+
+
+def test_without_times_of_the_base_this_trees_longest_functions_are_told():
+    longest = (FunctionTime(MATCH, 60e-6), FunctionTime(TOTAL, 30e-6))
+    assert lines(time(basis="counts", longest=longest))[2:] == [
+        "  no function is called more often than at the recording, which holds no times of functions",
+        "  most of this tree's time: 60.0 us in rules.py:41 match, 30.0 us in prices.py:9 total",
+    ]
 
 
 def test_memory_is_told_by_line():

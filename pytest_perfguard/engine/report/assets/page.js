@@ -36,6 +36,8 @@
     filter.value = state.q;
     sort.value = state.sort;
     for (const test of tests) if (test.name === state.open) open(test, true);
+    // Without a selection the reason of the most severe failure is shown at once.
+    if (!location.hash && tests[0]?.details) open(tests[0], true);
     show();
   }
 

@@ -235,6 +235,8 @@ def _planted(folder: Path) -> None:
         _tally(report, verdicts, changes)
         print(f"{units - 100} % more work")
         _print_changes(changes, verdicts)
+        missed = [test["nodeid"].partition("::")[2] for test in report["tests"] if test["verdict"] != "regression"]
+        print(f"  not told: {', '.join(missed) or 'none'}", flush=True)
 
 
 def _places(folder: Path) -> None:
@@ -245,7 +247,7 @@ def _places(folder: Path) -> None:
         changes: defaultdict[str, list[float]] = defaultdict(list)
         _tally(report, verdicts, changes)
         largest = max((abs(ratio - 1) for ratios in changes.values() for ratio in ratios), default=0.0)
-        print(f"{name}: largest difference {largest:.3%}; {dict(verdicts)}")
+        print(f"{name}: largest difference {largest:.3%}; {dict(verdicts)}", flush=True)
 
 
 def _variants(folder: Path) -> dict[str, dict[str, Any]]:

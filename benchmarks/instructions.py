@@ -251,8 +251,8 @@ def _places(folder: Path) -> None:
 
 
 def _variants(folder: Path) -> dict[str, dict[str, Any]]:
-    elsewhere = folder / "a" / "much" / "longer" / "path"
-    python = _copied_python(folder / ".python")  # pytest collects nothing in a folder with such a name
+    elsewhere = folder / ".elsewhere" / "much" / "longer" / "path"  # pytest collects nothing below such a name
+    python = _copied_python(folder / ".python")
     variants: dict[str, dict[str, Any]] = {
         "the same place": {},
         "4 KB more in the environment": {"environment": {"PADDING": "x" * 4096}},
@@ -352,7 +352,9 @@ def _compare(
     start = time.monotonic()
     if moved is not None:
         shutil.rmtree(moved, ignore_errors=True)
-        shutil.copytree(folder, moved, ignore=shutil.ignore_patterns("a", ".python", ".pytest_cache", "__pycache__"))
+        shutil.copytree(
+            folder, moved, ignore=shutil.ignore_patterns(".elsewhere", ".python", ".pytest_cache", "__pycache__")
+        )
         folder = moved
     if open_to_all:
         for path in (folder, *folder.iterdir()):

@@ -10,10 +10,10 @@ from typing import Any, Final, Generic, TypeVar
 from pytest_perfguard.core.tool_errors import BatchClosed, BatchError, BatchSizeError
 from pytest_perfguard.tools.batches.state import (
     MAX_BATCHES_WAITING,
+    Batch,
     BatchLimits,
     BatchQueue,
     BatchStats,
-    QueuedItem,
     WrongResultCount,
     checked_results,
     merge_equal,
@@ -27,10 +27,10 @@ INSIDE: Final[ContextVar[bool]] = ContextVar("perfguard_inside_a_batch", default
 class BatchWorker:
     """Base class of the queue and the processor of one kind."""
 
-    def __init__(self, kind: str, processor: Callable[[list[Any]], object], limits: BatchLimits) -> None:
+    def __init__(self, kind: str, processor: Callable[[list[Any]], object], queue: BatchQueue) -> None:
         self.kind = kind
         self.processor = processor
-        self.queue = BatchQueue(limits)
+        self.queue = queue
         self.closed = False
 
     def check_open(self) -> None:
@@ -51,20 +51,21 @@ class BatchWorker:
         """Return the statistics of this moment."""
         return self.queue.stats()
 
-    def items_of(self, batch: list[QueuedItem]) -> tuple[list[object], list[int] | None]:
+    def items_of(self, batch: Batch) -> tuple[list[object], list[int] | None]:
         """Return the items for the processor, and where equal ones were merged the place of each caller's item."""
-        items = [queued.item for queued in batch]
-        return merge_equal(items) if self.queue.limits.merge else (items, None)
+        return merge_equal(batch.items) if self.queue.limits.merge else (list(batch.items), None)
 
-    def results_of(self, returned: object, items: list[object], places: list[int] | None) -> list[object]:
+    def results_of(self, returned: object, batch: Batch, places: list[int] | None) -> list[object]:
         """Return one result for each caller.
 
         Raises
         ------
         WrongResultCount
         """
-        results = checked_results(returned, len(items))
-        return results if places is None else [results[place] for place in places]
+        if places is None:
+            return checked_results(returned, len(batch.items))
+        results = checked_results(returned, max(places) + 1)
+        return [results[place] for place in places]
 
     def full_text(self, timeout: float | None) -> str:
         """Return the problem of a caller that found no room."""

@@ -17,9 +17,9 @@ from pytest_perfguard.tools.batches.result_group import ResultGroup
 from pytest_perfguard.tools.batches.state import (
     MAX_DELAY,
     MAX_SIZE,
+    Batch,
     BatchLimits,
     BatchQueue,
-    QueuedItem,
     Settable,
     set_results,
 )
@@ -63,10 +63,9 @@ class AsyncBatchProcessor(BatchBase["TaskWorker"]):
         BatchTimeout, BatchClosed
         """
         worker = self._worker(kind)
-        queued, accepted = worker.offer(item)
-        if not accepted:
-            await worker.wait_for_room(queued, timeout)
-        future: asyncio.Future[Any] = queued.future
+        future = worker.new_future()
+        if not worker.offer(item, future):
+            await worker.wait_for_room(item, future, timeout)
         return future
 
     async def process(self, kind: str, item: object, timeout: float | None = None) -> Any:
@@ -82,10 +81,13 @@ class AsyncBatchProcessor(BatchBase["TaskWorker"]):
         """
         worker = self._workers.get(kind) or self._worker(kind)
         if timeout is None:
-            queued, accepted = worker.offer(item)
-            if not accepted:
-                await worker.wait_for_room(queued, None)
-            return await queued.future
+            # `new_future`, in place: a call would take a hundredth of the time of an item.
+            future = worker.future_type()
+            if future.get_loop() is not worker.loop:
+                worker.enter_loop()
+            if not worker.offer(item, future):
+                await worker.wait_for_room(item, future, None)
+            return await future
         return await self._process_in_time(worker, item, timeout)
 
     async def process_many(
@@ -104,9 +106,9 @@ class AsyncBatchProcessor(BatchBase["TaskWorker"]):
         group = ResultGroup(worker.new_future(), return_exceptions=return_exceptions)
         try:
             for item in items:
-                queued, accepted = worker.offer(item, group.place())
-                if not accepted:
-                    await worker.wait_for_room(queued, _left(end))
+                place = group.place()
+                if not worker.offer(item, place):
+                    await worker.wait_for_room(item, place, _left(end))
                 if group.over:  # an item has failed
                     break
             return await group.gathered(kind, _left(end), timeout)
@@ -141,10 +143,9 @@ class AsyncBatchProcessor(BatchBase["TaskWorker"]):
 
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        queued, accepted = worker.offer(item)
-        if not accepted:
-            await worker.wait_for_room(queued, timeout)
-        future: asyncio.Future[Any] = queued.future
+        future = worker.new_future()
+        if not worker.offer(item, future):
+            await worker.wait_for_room(item, future, timeout)
         try:
             done, _ = await asyncio.wait([future], timeout=max(0.0, timeout - (loop.time() - begun)))
         except asyncio.CancelledError:
@@ -160,36 +161,34 @@ class TaskWorker(BatchWorker):
     """The queue of one kind, a timer for its oldest item, and a task for each batch in progress."""
 
     def __init__(self, kind: str, processor: AsyncProcessor, limits: BatchLimits) -> None:
-        from asyncio import get_running_loop
+        from asyncio import Future, get_running_loop
 
-        super().__init__(kind, processor, limits)
+        super().__init__(kind, processor, BatchQueue(limits))
         self._running_loop = get_running_loop
-        self._renew(None)
+        self.future_type: type[Future[Any]] = Future
+        self._renew()
         register_at_fork(self)
 
     def new_future(self) -> asyncio.Future[Any]:
-        """Return a future of the running event loop."""
-        return self._running_loop().create_future()
+        """Return a future of the running event loop, which is the processor's from now on."""
+        future = self.future_type()  # to ask for the running loop first would take longer
+        if future.get_loop() is not self.loop:
+            self.enter_loop()
+        return future
 
-    def offer(self, item: object, result: Settable | None = None) -> tuple[QueuedItem, bool]:
-        """Take an item, whose result goes to `result` or a new future.
-
-        False: there is no room, and `wait_for_room` must be awaited at once.
-        """
-        loop = self._running_loop()
-        if loop is not self._loop:
-            self._enter_loop()
+    def offer(self, item: object, future: Settable) -> bool:
+        """Take an item for a future that belongs to `new_future`; False: there is no room."""
         queue = self.queue
         if queue.closed:
             self.check_open()
-        queued = QueuedItem(item, loop.create_future() if result is None else result)
-        accepted = queue.offer(queued, loop.time())
+        if not queue.offer(item, future, self._time()):
+            return False
         if queue.running < self._concurrency and (self._timer is None or queue.queued >= self._full):
             self._pump()  # else the end of a running batch begins the next
-        return queued, accepted
+        return True
 
-    async def wait_for_room(self, queued: QueuedItem, timeout: float | None) -> None:
-        """Wait until an item is admitted to the queue.
+    async def wait_for_room(self, item: object, future: Settable, timeout: float | None) -> None:
+        """Wait until an item is admitted to the queue, in the order of arrival.
 
         Raises
         ------
@@ -197,34 +196,34 @@ class TaskWorker(BatchWorker):
         """
         import asyncio
 
-        room: asyncio.Future[None] = self._running_loop().create_future()
-        queued.admit = lambda: None if room.done() else room.set_result(None)
+        room: asyncio.Future[None] = self.new_future()
+        waiting = self.queue.wait(item, future, lambda: None if room.done() else room.set_result(None))
         try:
             await asyncio.wait([room], timeout=timeout)
         except asyncio.CancelledError:
-            if not self.queue.withdraw(queued, "cancelled"):
-                queued.future.cancel()
+            if not self.queue.withdraw(waiting, "cancelled"):
+                future.cancel()
             raise
-        if not room.done() and self.queue.withdraw(queued):
+        if not room.done() and self.queue.withdraw(waiting):
             raise BatchTimeout(self.kind, self.full_text(timeout))
 
     def flush(self) -> None:
         """Process the queued items now. Safe to call from any thread."""
         self.queue.flush()
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._pump)
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._pump)
 
     def close(self) -> None:
         """Accept items of running processors only, and wait for no full batch."""
         self.queue.closed = True
-        if self._loop is not None:
-            self._enter_loop()
+        if self.loop is not None:
+            self.enter_loop()
             self._pump()
 
     async def wait_until_idle(self) -> None:
         """Wait until all batches are done."""
         while not self.queue.idle:
-            done = self._running_loop().create_future()
+            done = self.new_future()
             self._idle.append(done)
             await done
 
@@ -237,35 +236,44 @@ class TaskWorker(BatchWorker):
     def begin_anew(self) -> None:
         """Forget items and tasks, in a forked child: they belong to the parent process."""
         keep_unclosed([self.queue])
-        self._renew(None)
+        self._renew()
 
-    def _renew(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        closed = self.queue.closed
-        self.queue = BatchQueue(self.queue.limits)
-        self.queue.closed = closed
+    def _renew(self) -> None:
+        self.queue = self.queue.empty()
         self._full, self._concurrency = self.queue.limits.full, self.queue.limits.concurrency
-        self._loop = loop
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._time: Callable[[], float] = time.monotonic
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
 
-    def _enter_loop(self) -> None:
+    def enter_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop, which is the processor's from now on.
+
+        Raises
+        ------
+        BatchError
+            the processor belongs to another event loop.
+        """
         loop = self._running_loop()
-        if self._loop is not loop:
-            if self._loop is not None and not self._loop.is_closed():
-                raise BatchError(self.kind, "the processor belongs to another event loop: make one for each")
-            self._renew(loop)  # no caller waits for the items of a closed loop
+        if self.loop is not loop:
+            if self.loop is not None:
+                if not self.loop.is_closed():
+                    raise BatchError(self.kind, "the processor belongs to another event loop: make one for each")
+                self._renew()  # no caller waits for the items of a closed loop
+            self.loop, self._time = loop, loop.time
+        return loop
 
     def _pump(self) -> None:
         """Begin the batches that are due, and set a timer for the others."""
-        self._enter_loop()
-        loop = self._running_loop()
-        while (wait := self.queue.due(loop.time())) is not None:
+        loop = self.enter_loop()
+        now = self._time()
+        while (wait := self.queue.due(now)) is not None:
             if wait > 0:
                 if self._timer is None:  # an earlier timer looks again
                     self._timer = loop.call_later(min(wait, MAX_TIMER), self._on_time)
                 break
-            batch = self.queue.take(loop.time())
+            batch = self.queue.take(now)
             if batch:
                 # In an empty context: which caller fills a batch or starts its timer is a matter of chance.
                 task = Context().run(loop.create_task, self._run(batch))
@@ -281,9 +289,7 @@ class TaskWorker(BatchWorker):
         self._timer = None
         self._pump()
 
-    async def _run(self, batch: list[QueuedItem]) -> None:
-        import asyncio
-
+    async def _run(self, batch: Batch) -> None:
         INSIDE.set(True)
         failed, errors = False, 0
         try:
@@ -291,11 +297,13 @@ class TaskWorker(BatchWorker):
             returned = self.processor(items)
             if inspect.isawaitable(returned):
                 returned = await returned
-            results = self.results_of(returned, items, places)
+            results = self.results_of(returned, batch, places)
         except BaseException as error:
             failed = True
-            set_results(batch, [self.batch_error(error)] * len(batch))
-            if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
+            set_results(batch, [self.batch_error(error)] * len(batch.items))
+            from asyncio import CancelledError
+
+            if isinstance(error, CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise
         else:
             errors = set_results(batch, results)

@@ -76,10 +76,6 @@ class BatchStats:
         return BatchStats(**{**total, "largest": max(self.largest, other.largest)})
 
 
-def _nothing() -> None:
-    pass
-
-
 class Settable(Protocol):
     """The methods of a future that a batch uses."""
 
@@ -90,46 +86,71 @@ class Settable(Protocol):
     def set_exception(self, error: BaseException, /) -> None: ...
 
 
-class QueuedItem:
-    """A submitted item. `future` is the caller's, of threads or of asyncio; `admit` is called when room becomes free."""
+def still_wanted(future: Settable) -> bool:
+    """Return whether the caller of an item still waits."""
+    return not future.cancelled()
 
-    __slots__ = ("admit", "future", "item", "since")
 
-    def __init__(self, item: object, future: Any, admit: Callable[[], object] = _nothing) -> None:
-        self.item = item
-        self.future = future
-        self.admit = admit
-        self.since = 0.0
+#: (item, future, time since which it waits). An object of a class would take longer to make than all of `offer`.
+QueuedItem = tuple[object, Settable, float]
 
-    def begin(self) -> bool:
-        """Return whether the caller still waits. Called once, when the batch begins."""
-        return not self.future.cancelled()
+
+@dataclass(frozen=True, eq=False)
+class WaitingItem:
+    """An item that waits for room; `admit` is called when there is."""
+
+    item: object
+    future: Settable
+    admit: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Items, and the futures of their callers in the same order."""
+
+    items: list[object]
+    futures: list[Settable]
 
 
 class BatchQueue:
-    """Items of one kind that wait for their batch, and behind them those that wait for room, in the order of arrival."""
+    """Items of one kind that wait for their batch, and behind them those that wait for room, in the order of arrival.
 
-    def __init__(self, limits: BatchLimits) -> None:
+    The futures are those of threads or of asyncio. `begin` tells, once for each item when its batch begins, whether its
+    caller still waits.
+    """
+
+    def __init__(self, limits: BatchLimits, begin: Callable[[Any], bool] = still_wanted) -> None:
         self.limits = limits
         self.closed = False
         self.running = 0
+        self._begin = begin
         self._queue: deque[QueuedItem] = deque()
-        self._waiting: deque[QueuedItem] = deque()
+        self._waiting: deque[WaitingItem] = deque()
         self._flush_count = 0
         self._counts = dict.fromkeys(
             ("items", "batches", "failures", "item_errors", "cancelled", "refused", "largest"), 0
         )
 
-    def offer(self, item: QueuedItem, now: float, *, force: bool = False) -> bool:
-        """Take an item; False: there is no room, and `item.admit` is called once there is. `force`: take it in any case."""
+    def empty(self) -> BatchQueue:
+        """Return a queue without items: that of a forked child, or of the next event loop."""
+        queue = BatchQueue(self.limits, self._begin)
+        queue.closed = self.closed
+        return queue
+
+    def offer(self, item: object, future: Settable, now: float, *, force: bool = False) -> bool:
+        """Take an item; False: there is no room, and `wait` may follow. `force`: take it in any case."""
         if force or (len(self._queue) < self.limits.max_queue and not self._waiting):
-            item.since = now
-            self._queue.append(item)
+            self._queue.append((item, future, now))
             return True
-        self._waiting.append(item)
         return False
 
-    def withdraw(self, item: QueuedItem, why: Literal["refused", "cancelled"] = "refused") -> bool:
+    def wait(self, item: object, future: Settable, admit: Callable[[], object]) -> WaitingItem:
+        """Let an item wait for room, in the order of arrival."""
+        waiting = WaitingItem(item, future, admit)
+        self._waiting.append(waiting)
+        return waiting
+
+    def withdraw(self, item: WaitingItem, why: Literal["refused", "cancelled"] = "refused") -> bool:
         """Remove an item that waits for room; False: it has been admitted."""
         try:
             self._waiting.remove(item)
@@ -138,11 +159,10 @@ class BatchQueue:
         self._counts[why] += 1
         return True
 
-    def take_back(self, item: QueuedItem) -> None:
-        """Remove the item that was offered last, since no thread can process it."""
-        for items in (self._queue, self._waiting):
-            if item in items:
-                items.remove(item)
+    def take_back(self, future: Settable) -> None:
+        """Remove the item of a future, since no thread can process it."""
+        self._queue = deque(queued for queued in self._queue if queued[1] is not future)
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.future is not future)
 
     def due(self, now: float) -> float | None:
         """Return the seconds until a batch is due, 0 for now; None: no item waits, or `concurrency` batches run."""
@@ -150,26 +170,30 @@ class BatchQueue:
             return None
         if len(self._queue) >= self.limits.full or self._flush_count or self.closed:
             return 0.0
-        return max(0.0, self._queue[0].since + self.limits.max_delay - now)
+        _, _, since = self._queue[0]
+        return max(0.0, since + self.limits.max_delay - now)
 
-    def take(self, now: float) -> list[QueuedItem]:
-        """Return the next batch, without cancelled items. `done` must follow unless it is empty."""
-        batch: list[QueuedItem] = []
-        queue, before = self._queue, len(self._queue)
-        while queue and len(batch) < self.limits.max_size:
-            item = queue.popleft()
-            if item.begin():
-                batch.append(item)
+    def take(self, now: float) -> Batch | None:
+        """Return the next batch, without cancelled items; None: all were cancelled. `done` must follow a batch."""
+        items: list[object] = []
+        futures: list[Settable] = []
+        queue, begin, max_size, before = self._queue, self._begin, self.limits.max_size, len(self._queue)
+        while queue and len(items) < max_size:
+            item, future, _ = queue.popleft()
+            if begin(future):
+                items.append(item)
+                futures.append(future)
             else:
                 self._counts["cancelled"] += 1
         self._flush_count = max(0, self._flush_count - before + len(queue))
         self._admit_waiting(now)
-        if batch:
-            self.running += 1
-            self._counts["batches"] += 1
-            self._counts["items"] += len(batch)
-            self._counts["largest"] = max(self._counts["largest"], len(batch))
-        return batch
+        if not items:
+            return None
+        self.running += 1
+        self._counts["batches"] += 1
+        self._counts["items"] += len(items)
+        self._counts["largest"] = max(self._counts["largest"], len(items))
+        return Batch(items, futures)
 
     def done(self, *, failed: bool = False, item_errors: int = 0) -> None:
         """Record the end of a batch."""
@@ -197,10 +221,9 @@ class BatchQueue:
 
     def _admit_waiting(self, now: float) -> None:
         while self._waiting and len(self._queue) < self.limits.max_queue:
-            item = self._waiting.popleft()
-            item.since = now
-            self._queue.append(item)
-            item.admit()
+            waiting = self._waiting.popleft()
+            self._queue.append((waiting.item, waiting.future, now))
+            waiting.admit()
 
 
 class WrongResultCount(ValueError):
@@ -233,7 +256,10 @@ def checked_results(results: object, expected: int) -> list[object]:
     ------
     WrongResultCount
     """
-    if isinstance(results, str | bytes | Mapping | Set) or not isinstance(results, Iterable):
+    # A list first: the checks of the abstract classes take longer than the rest.
+    if not isinstance(results, list) and (
+        isinstance(results, str | bytes | Mapping | Set) or not isinstance(results, Iterable)
+    ):
         raise WrongResultCount(
             f"the processor returned a {type(results).__name__}, not a list with one result for each item"
         )
@@ -244,11 +270,10 @@ def checked_results(results: object, expected: int) -> list[object]:
     return listed
 
 
-def set_results(batch: list[QueuedItem], results: list[object]) -> int:
+def set_results(batch: Batch, results: list[object]) -> int:
     """Set each caller's result, unless the caller has left; return the number of results that are errors."""
     errors = 0
-    for item, result in zip(batch, results, strict=True):
-        future = item.future
+    for item, future, result in zip(batch.items, batch.futures, results, strict=True):
         try:
             if isinstance(result, BaseException):
                 errors += 1
@@ -257,7 +282,7 @@ def set_results(batch: list[QueuedItem], results: list[object]) -> int:
             elif not future.done():
                 future.set_result(result)
         except BaseException:  # of a callback: it must not affect the other callers
-            _log.exception("a callback of the result of %r failed", item.item)
+            _log.exception("a callback of the result of %r failed", item)
     return errors
 
 

@@ -15,10 +15,12 @@ from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchWorker
 from pytest_perfguard.tools.batches.state import (
+    Batch,
     BatchLimits,
     BatchQueue,
     BatchStats,
-    QueuedItem,
+    Settable,
+    WaitingItem,
     set_results,
 )
 
@@ -40,17 +42,6 @@ class Deadline:
         return None if self._end == math.inf else max(0.0, self._end - time.monotonic())
 
 
-class ThreadItem(QueuedItem):
-    """A submitted item of a thread."""
-
-    __slots__ = ()
-
-    def begin(self) -> bool:
-        """Return whether the caller still waits. From now on the future cannot be cancelled."""
-        here: bool = self.future.set_running_or_notify_cancel()
-        return here
-
-
 class ThreadWorker(BatchWorker):
     """The queue of one kind, and its threads, which start with work and end without.
 
@@ -65,7 +56,8 @@ class ThreadWorker(BatchWorker):
         limits: BatchLimits,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(kind, processor, limits)
+        # A future whose batch has begun cannot be cancelled any more.
+        super().__init__(kind, processor, BatchQueue(limits, Future.set_running_or_notify_cancel))
         if inspect.iscoroutinefunction(processor):
             raise TypeError(f"{processor!r} is a coroutine function: use AsyncBatchProcessor")
         self._clock = clock
@@ -74,16 +66,14 @@ class ThreadWorker(BatchWorker):
 
     def begin_anew(self) -> None:
         """Forget items and threads, in a forked child: they belong to the parent process."""
-        closed = self.queue.closed
         keep_unclosed([self.queue])  # finalizers of its items may use objects that are not reset yet
-        self.queue = BatchQueue(self.queue.limits)
-        self.queue.closed = closed
+        self.queue = self.queue.empty()
         self._renew()
 
     def _renew(self) -> None:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._deferred: deque[QueuedItem] = deque()
+        self._deferred: deque[tuple[object, Settable]] = deque()
         self._threads: set[threading.Thread] = set()
         self._unstarted: list[threading.Thread] = []
         self._sleepers: list[threading.Lock] = []
@@ -100,21 +90,21 @@ class ThreadWorker(BatchWorker):
     def submit(self, item: object, timeout: float | None) -> Future[Any]:
         """Take an item as soon as there is room."""
         future: Future[Any] = Future()
-        queued, gate = ThreadItem(item, future), threading.Lock()
+        gate = threading.Lock()
         gate.acquire()
         if self.in_step():
             self.check_open()
-            self._deferred.append(queued)
+            self._deferred.append((item, future))
             return future
         with self._changed:
             self.check_open()
-            queued.admit = gate.release
             # A thread of this worker would wait for itself.
-            accepted = self._offer(queued, force=self.works_here())
-        self._start_threads(queued)
+            accepted = self._offer(item, future, force=self.works_here())
+            waiting = None if accepted else self.queue.wait(item, future, gate.release)
+        self._start_threads(future)
         self._take_deferred()
-        if not accepted:
-            self._wait_for_room(queued, gate, timeout)
+        if waiting is not None:
+            self._wait_for_room(waiting, gate, timeout)
         return future
 
     def flush(self) -> None:
@@ -164,8 +154,8 @@ class ThreadWorker(BatchWorker):
             if thread.is_alive():
                 thread.join(deadline.left())
 
-    def _offer(self, queued: QueuedItem, *, force: bool = False) -> bool:
-        accepted = self.queue.offer(queued, self._clock(), force=force)
+    def _offer(self, item: object, future: Settable, *, force: bool = False) -> bool:
+        accepted = self.queue.offer(item, future, self._clock(), force=force)
         if self.queue.queued in (1, self.queue.limits.full) or not self._threads:
             self._wake()
         return accepted
@@ -175,23 +165,23 @@ class ThreadWorker(BatchWorker):
         while self._deferred and not self.in_step():
             with self._changed:
                 try:
-                    queued = self._deferred.popleft()
+                    item, future = self._deferred.popleft()
                 except IndexError:  # another thread was faster
                     return
-                self._offer(queued, force=True)
+                self._offer(item, future, force=True)
             self._start_threads()
 
-    def _wait_for_room(self, queued: QueuedItem, gate: threading.Lock, timeout: float | None) -> None:
+    def _wait_for_room(self, waiting: WaitingItem, gate: threading.Lock, timeout: float | None) -> None:
         try:
             admitted = gate.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX))
         except BaseException:  # Ctrl-C
             with self._changed:
-                if not self.queue.withdraw(queued, "cancelled"):
-                    queued.future.cancel()
+                if not self.queue.withdraw(waiting, "cancelled"):
+                    waiting.future.cancel()
             raise
         if not admitted:
             with self._changed:
-                if self.queue.withdraw(queued):
+                if self.queue.withdraw(waiting):
                     raise BatchTimeout(self.kind, self.full_text(timeout))
 
     def _wake(self) -> None:
@@ -202,8 +192,8 @@ class ThreadWorker(BatchWorker):
             self._threads.add(thread)
             self._unstarted.append(thread)
 
-    def _start_threads(self, queued: QueuedItem | None = None) -> None:
-        """Start the threads that a step has requested; where none can be started, `queued` is not taken.
+    def _start_threads(self, future: Settable | None = None) -> None:
+        """Start the threads that a step has requested; where none can be started, the item of `future` is not taken.
 
         Not under the lock: a new thread may run a finalizer that submits before `start` returns.
         """
@@ -216,8 +206,8 @@ class ThreadWorker(BatchWorker):
                     self._threads.discard(thread)
                     if self._threads:
                         return  # it takes longer
-                    if queued is not None:
-                        self.queue.take_back(queued)
+                    if future is not None:
+                        self.queue.take_back(future)
                 raise
 
     def _open_gate(self) -> bool:
@@ -257,7 +247,7 @@ class ThreadWorker(BatchWorker):
             self._run(batch)
         return batch is not None
 
-    def _next(self) -> list[QueuedItem] | None:
+    def _next(self) -> Batch | None:
         """Return the next batch once it is due; None: the thread is not needed any more."""
         while True:
             gate = threading.Lock()
@@ -286,7 +276,7 @@ class ThreadWorker(BatchWorker):
         if gate in self._sleepers:
             self._sleepers.remove(gate)
 
-    def _take(self) -> list[QueuedItem]:
+    def _take(self) -> Batch | None:
         batch = self.queue.take(self._clock())
         if self.queue.queued:
             self._wake()  # the other items may be due for another thread
@@ -295,14 +285,14 @@ class ThreadWorker(BatchWorker):
     def _over(self) -> bool:
         return self.queue.closed and self.queue.idle
 
-    def _run(self, batch: list[QueuedItem]) -> None:
+    def _run(self, batch: Batch) -> None:
         failed, errors = False, 0
         try:
             items, places = self.items_of(batch)
-            results = self.results_of(self.processor(items), items, places)
+            results = self.results_of(self.processor(items), batch, places)
         except BaseException as error:
             failed = True
-            set_results(batch, [self.batch_error(error)] * len(batch))
+            set_results(batch, [self.batch_error(error)] * len(batch.items))
         else:
             errors = set_results(batch, results)
         finally:

@@ -72,12 +72,12 @@ def test_within_a_step_of_its_own_thread_an_item_waits_and_its_result_cannot():
         worker = batch._workers["double"]
         offer = worker._offer
 
-        def interrupted(queued, **options):
+        def interrupted(item, future, **options):
             worker._offer = offer
             seen.append(batch.submit("double", 1))  # as a finalizer would
             with pytest.raises(BatchTimeout, match="finalizer or a signal handler"):
                 batch.process("double", 2)
-            return offer(queued, **options)
+            return offer(item, future, **options)
 
         worker._offer = interrupted
         assert batch.process("double", 3, timeout=20) == 6

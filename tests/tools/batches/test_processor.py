@@ -271,6 +271,8 @@ def test_a_processor_of_another_event_loop_is_refused():
         assert first.run_until_complete(batch.process("double", 2)) == 4
         with pytest.raises(BatchError, match="belongs to another event loop"):
             second.run_until_complete(batch.process("double", 2))
+        with pytest.raises(BatchError, match="belongs to another event loop"):
+            second.run_until_complete(batch.process_many("double", [2]))
         first.close()
         assert second.run_until_complete(batch.process("double", 2)) == 4  # the other one has ended
     finally:
@@ -418,7 +420,23 @@ def test_a_second_event_loop_has_timers_of_its_own():
     assert asyncio.run(batch.process("double", 3)) == 6
     asyncio.run(leave_one())
     assert asyncio.run(batch.process("double", 4)) == 8
+    asyncio.run(leave_one())
+    assert asyncio.run(batch.process_many("double", [5, 6, 7])) == [10, 12, 14]
     asyncio.run(batch.close())
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_processor_may_change_the_list_that_it_gets(merge):
+    def empty(items):
+        return [2 * items.pop(0) for _ in range(len(items))]
+
+    async def main():
+        async with AsyncBatchProcessor({"empty": empty}, max_size=3, merge=merge) as batch:
+            return await batch.process_many("empty", [1, 2, 1])
+
+    with BatchProcessor({"empty": empty}, max_size=3, merge=merge) as batch:
+        assert batch.process_many("empty", [1, 2, 1], timeout=20) == [2, 4, 2]
+    assert asyncio.run(main()) == [2, 4, 2]
 
 
 def test_outcomes_that_end_a_test_go_to_the_callers_only():

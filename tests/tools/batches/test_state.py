@@ -14,10 +14,13 @@ from pytest_perfguard.tools.batches.state import (
     BatchLimits,
     BatchQueue,
     BatchStats,
-    QueuedItem,
     WrongResultCount,
     checked_results,
 )
+
+
+def pairs(batch):
+    return [] if batch is None else list(zip(batch.items, batch.futures, strict=True))
 
 
 class Queueing(RuleBasedStateMachine):
@@ -33,31 +36,31 @@ class Queueing(RuleBasedStateMachine):
 
     @rule()
     def offer(self):
-        entry = QueuedItem(self.came, Future())
-        entry.admit = lambda: self.admitted(entry)
+        number, future = self.came, Future()
         self.came += 1
-        if self.queue.offer(entry, self.now):
+        if self.queue.offer(number, future, self.now):
             assert not self.outside
-            self.inside.append(entry)
+            self.inside.append((number, future))
         else:
             assert len(self.inside) == self.queue.limits.max_queue
-            self.outside.append(entry)
+            self.outside.append(self.queue.wait(number, future, lambda: self.admitted(number)))
 
-    def admitted(self, entry):
-        assert self.outside.pop(0) is entry  # in their turn
-        self.admitted_now.append(entry)
+    def admitted(self, number):
+        waiting = self.outside.pop(0)
+        assert waiting.item == number  # in their turn
+        self.admitted_now.append((number, waiting.future))
 
     @rule(which=st.integers(0, 20))
     def cancel(self, which):
         if self.inside:
-            self.inside[which % len(self.inside)].future.cancel()
+            self.inside[which % len(self.inside)][1].cancel()
 
     @rule(which=st.integers(0, 20))
     def give_up(self, which):
         if self.outside:
-            entry = self.outside.pop(which % len(self.outside))
-            assert self.queue.withdraw(entry)
-            assert not self.queue.withdraw(entry)
+            waiting = self.outside.pop(which % len(self.outside))
+            assert self.queue.withdraw(waiting)
+            assert not self.queue.withdraw(waiting)
             self.refused += 1
 
     @rule(seconds=st.sampled_from([1.0, 6.0]))
@@ -75,13 +78,13 @@ class Queueing(RuleBasedStateMachine):
         self.admitted_now = []
         expected, seen = [], list(self.inside)
         while seen and len(expected) < limits.max_size:
-            entry = seen.pop(0)
-            if entry.future.cancelled():
+            number, future = seen.pop(0)
+            if future.cancelled():
                 self.cancelled += 1
             else:
-                expected.append(entry)
+                expected.append((number, future))
         batch = self.queue.take(self.now)
-        assert batch == expected
+        assert pairs(batch) == expected
         self.inside = seen + self.admitted_now
         if batch:
             self.running.append(batch)
@@ -122,7 +125,7 @@ TestQueueing = Queueing.TestCase
 def queued(*items, limits=None):
     queue = BatchQueue(limits or BatchLimits(3, 10.0))
     for now, item in enumerate(items):
-        queue.offer(QueuedItem(item, Future()), float(now))
+        queue.offer(item, Future(), float(now))
     return queue
 
 
@@ -138,9 +141,9 @@ def test_a_flush_does_not_affect_later_items():
     queue = queued("a", limits=BatchLimits(2, 10.0))
     queue.flush()
     assert queue.due(1.0) == 0.0
-    assert [entry.item for entry in queue.take(1.0)] == ["a"]
+    assert queue.take(1.0).items == ["a"]
     queue.done()
-    queue.offer(QueuedItem("b", Future()), 2.0)
+    queue.offer("b", Future(), 2.0)
     assert queue.due(2.0) == 10.0
 
 

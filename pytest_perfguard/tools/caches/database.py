@@ -365,6 +365,21 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def absolute(folder: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a folder: the program may change its working directory.
+
+    Raises
+    ------
+    CacheError
+        if the path is relative, and there is no working directory any more.
+    """
+    path = Path(os.fsdecode(folder))
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise CacheError(str(path), f"there is no working directory: {error.strerror or error}") from error
+
+
 def close_all(connections: deque[_Connection], pid: int) -> None:
     """Close connections, unless they belong to the parent of a forked child."""
     while connections and pid == os.getpid():

@@ -82,6 +82,7 @@ class RedisBase:
         self._timeout = timeout
         self._lease = lease
         self._clock = clock
+        self._in_child = False
         self._made: Client = None
         self._breaker = CircuitBreaker()
         self._lock = SHARED_LOCK
@@ -100,6 +101,7 @@ class RedisBase:
         """Reset in a forked child, where another thread may have held the lock."""
         super().begin_anew()  # type: ignore[misc]  # both classes derive from InvalidatingCache, too
         self._lock = SHARED_LOCK
+        self._in_child = True
 
     def __repr__(self) -> str:
         place = urlsplit(self._url or "")
@@ -115,8 +117,10 @@ class RedisBase:
         """Return the values of several keys, MISSING for those without one."""
         names = [self._name(key) for key in keys]
         answers = yield from self._request(lambda client: client.mget(names), None) if names else _nothing()
+        if answers is None or answers is MISSING:
+            answers = [None] * len(names)
         values: list[object] = []
-        for name, data in zip(names, answers or [None] * len(names), strict=True):
+        for name, data in zip(names, answers, strict=True):
             found = None if data is None else (yield from self._decoded(name, data, _NO_LIMIT))
             self._count("misses" if found is None else "hits")
             values.append(MISSING if found is None else found.value)
@@ -150,6 +154,8 @@ class RedisBase:
 
     def incrementing(self, key: Hashable, delta: int) -> Calls[int | None]:
         """Add to a whole number on the server."""
+        if not isinstance(delta, int):
+            raise TypeError(f"delta is {delta!r}: the server adds whole numbers")
         if self._serializer is not JSON:
             raise CacheValueError(
                 repr(self), "increment needs the default serializer, whose numbers the server can read"
@@ -249,6 +255,9 @@ class RedisBase:
         raise NotImplementedError
 
     def _new_client(self, package: Package) -> Client:
+        """Return a client made from the url, or a copy of the given one."""
+        if self._given is not None:
+            return _copied(self._given, package)
         limits = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         return package.Redis.from_url(self._url, **limits)
 
@@ -282,6 +291,21 @@ def redis_package(asynchronous: bool = False) -> Package:
     except ImportError:
         raise MissingExtra("RedisCache", "redis", "redis") from None
     return redis.asyncio if asynchronous else redis
+
+
+def can_be_copied(client: Client, package: Package) -> bool:
+    """Return whether a client is one whose settings are known: a plain one with a pool of redis-py."""
+    pools = (package.ConnectionPool, package.BlockingConnectionPool)
+    return type(client) is package.Redis and type(client.connection_pool) in pools
+
+
+def _copied(client: Client, package: Package) -> Client:
+    """Return a client with the same settings and connections of its own."""
+    pool = client.connection_pool
+    settings = {"connection_class": pool.connection_class, "max_connections": pool.max_connections}
+    if isinstance(pool, package.BlockingConnectionPool):
+        settings["timeout"] = pool.timeout
+    return package.Redis(connection_pool=type(pool)(**settings, **pool.connection_kwargs))
 
 
 def _get_with_ttl(name: bytes, client: Client) -> Answer:

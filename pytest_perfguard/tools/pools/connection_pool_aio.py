@@ -198,10 +198,10 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
     async def _checked_item(self, item: PooledItem[C] | None, seconds: float | None) -> PooledItem[C]:
         self._start()
         deadline = None if seconds is None else time.monotonic() + seconds
-        again = False
+        failed = 0
         while True:
             if item is None:
-                item = await self._wait(deadline, seconds, first=again)
+                item = await self._wait(deadline, seconds, first=failed > 0)
             if self._check is None or not self._must_check(item, self._clock()):
                 return item
             passed = False
@@ -212,7 +212,9 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
                     self._checkin(self._step(self._state.begin_release, item.obj), broken=True)
             if passed:
                 return item
-            item, again = None, True
+            item, failed = None, failed + 1
+            if remaining(deadline) == 0.0:
+                raise self._none_passed(seconds, failed)
 
     async def _passes_in_time(
         self, check: Callable[[C], object], connection: C, deadline: float | None, seconds: float | None

@@ -60,7 +60,7 @@ class LazyModuleLoader:
     """
 
     def __init__(self, critical: Iterable[str] = (), *, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.critical = tuple(critical)
+        self.critical = _names("critical", critical)
         self._clock = clock
         self._lock = threading.RLock()  # reentrant: a finalizer may load a module
         self._modules: dict[str, ModuleType] = {}
@@ -122,8 +122,8 @@ class LazyModuleLoader:
         attributes
             names that the package offers, by the submodule that defines them.
         """
-        modules = set(submodules)
-        homes = {name: module for module, names in (attributes or {}).items() for name in names}
+        modules = set(_names("submodules", submodules))
+        homes = {name: module for module, names in (attributes or {}).items() for name in _names(module, names)}
         public = sorted(modules | homes.keys())
 
         def get_attribute(name: str) -> Any:
@@ -219,6 +219,13 @@ class LazyModuleLoader:
                     self._loaded(name, preloaded=True)
             except BaseException as error:  # also SystemExit: the other modules must be loaded
                 _log.warning("%s could not be preloaded: %r", name, error)
+
+
+def _names(parameter: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return names; raise TypeError for a text, which is an iterable of its letters."""
+    if isinstance(names, str):
+        raise TypeError(f"{parameter} is {names!r}: give a list of names")
+    return tuple(names)
 
 
 class LazyModule(ModuleType):

@@ -307,3 +307,58 @@ def test_blocks_may_be_nested_and_left_by_any_error():
         with contextlib.suppress(error), pool.item():
             raise error
     assert pool.stats().in_use == 0
+
+
+def test_a_check_that_always_fails_ends_with_the_time_limit(server):
+    with threaded(server, min_size=2, check=lambda _connection: False) as pool:
+        pool.wait(LONG)
+        with pytest.raises(PoolTimeout, match="no connection passed the check within 0 s: 1 failed it"):
+            pool.acquire(timeout=0)
+        assert pool.stats().timeouts == 1
+
+
+def test_a_check_of_the_asynchronous_pool_that_always_fails_ends_with_the_time_limit(server):
+    async def main():
+        async with AsyncConnectionPool(server.connect_async, check=lambda _connection: False) as pool:
+            with pytest.raises(
+                PoolTimeout, match=r"no connection passed the check|the check of a connection did not end"
+            ):
+                await pool.acquire(timeout=0.05)
+
+    asyncio.run(main())
+
+
+class Asynchronous:
+    async def __call__(self, *_arguments):
+        return False
+
+
+@pytest.mark.parametrize("parameter", ["configure", "check", "reset", "commit", "close"])
+def test_objects_whose_calls_must_be_awaited_are_refused_by_the_pool_for_threads(server, parameter):
+    with pytest.raises(TypeError, match="is a coroutine function: use AsyncConnectionPool"):
+        ConnectionPool(server.connect, **{parameter: Asynchronous()})
+    with pytest.raises(TypeError, match="is a coroutine function: use AsyncConnectionPool"):
+        ConnectionPool(Asynchronous())
+
+
+def test_a_coroutine_is_no_connection_and_no_passed_check(server):
+    with ConnectionPool(lambda: Asynchronous()(), min_size=0) as pool:
+        with pytest.raises(PoolTimeout, match="returned a coroutine: use AsyncConnectionPool"):
+            pool.acquire(timeout=0.05)
+    with threaded(server, check=lambda _connection: Asynchronous()(), min_size=1) as pool:
+        pool.wait(LONG)
+        with pytest.raises(PoolTimeout, match="1 failed it"):
+            pool.acquire(timeout=0)
+
+
+def test_a_commit_that_returns_a_coroutine_is_an_error(server):
+    with threaded(server, commit=lambda _connection: Asynchronous()(), min_size=1) as pool:
+        with pytest.raises(TypeError, match="returned a coroutine: use AsyncConnectionPool"), pool.connection():
+            pass
+        assert pool.not_returned() == []
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_an_idle_time_before_checks_is_a_number_of_seconds(server, seconds):
+    with pytest.raises(ValueError, match="check_after is .*: it must be at least 0 seconds"):
+        ConnectionPool(server.connect, check_after=seconds)

@@ -70,6 +70,9 @@ def cached(
 
     if not isinstance(cache, ComputingCache | AsyncComputingCache):
         raise TypeError(f"{cache!r} is not a cache of this package: write @cached(MemoryCache()), for example")
+    if callable(ttl):
+        raise TypeError(f"ttl is {ttl!r}: the decorator needs parentheses")
+    checked_ttl(ttl, None)
     if must_be_awaited(key):
         raise TypeError(f"key is the coroutine function {key!r}: give a plain function")
 
@@ -82,7 +85,6 @@ def cached(
             raise TypeError(
                 f"{function!r} is not a coroutine function, but {cache!r} is for those: use MultiLevelCache"
             )
-        checked_ttl(ttl, None)
         make_key = key or _key_maker(cache, function)
         hits, misses = AtomicCounter(), AtomicCounter()
         wrap = _async_wrapper if is_async else _thread_wrapper

@@ -164,6 +164,12 @@ class RedisBase:
         total = yield from self._request(partial(_increment, name, delta, milliseconds), None)
         return None if total is None or total is MISSING else int(total)
 
+    def touching(self, key: Hashable, ttl: float | None) -> Calls[bool]:
+        """Give a key a new time to live, and return whether it was there."""
+        name, milliseconds = self._name(key), self._milliseconds(ttl)
+        answers = yield from self._request(partial(_touch, name, milliseconds), None)
+        return answers is not None and answers is not MISSING and bool(answers[-1])
+
     def removal(self, key: Hashable) -> Calls[bool]:
         """Remove a key and return whether it was there."""
         name = self._name(key)
@@ -327,6 +333,16 @@ def _increment(name: bytes, delta: int, milliseconds: int | None, client: Client
     if milliseconds is not None:
         script += "if redis.call('pttl', KEYS[1]) < 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end "
     return client.eval(script + "return n", 1, name, delta, milliseconds or 0)
+
+
+def _touch(name: bytes, milliseconds: int | None, client: Client) -> Answer:
+    pipeline = client.pipeline(transaction=False)
+    if milliseconds is None:
+        pipeline.persist(name)
+    else:
+        pipeline.pexpire(name, milliseconds)
+    pipeline.exists(name)  # `persist` does not report a key that had no limit
+    return pipeline.execute()
 
 
 def _scan(pattern: bytes, cursor: int, client: Client) -> Answer:

@@ -88,6 +88,10 @@ class RedisCache(RedisBase, ComputingCache):
         with self._changing(key):
             return run(self.incrementing(key, delta))
 
+    def touch(self, key: Hashable, ttl: float | None = DEFAULT) -> bool:
+        """Give a key a new time to live, and return whether it was there."""
+        return run(self.touching(key, ttl))
+
     def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order, with one request."""
         return [default if value is MISSING else value for value in run(self.looking_up_many(list(keys)))]
@@ -187,6 +191,10 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
         """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
         with self._changing(key):
             return await run_async(self.incrementing(key, delta))
+
+    async def touch(self, key: Hashable, ttl: float | None = DEFAULT) -> bool:
+        """Give a key a new time to live, and return whether it was there."""
+        return await run_async(self.touching(key, ttl))
 
     async def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order, with one request."""

@@ -442,6 +442,13 @@ def test_a_decorator_without_a_cache_is_refused_at_once():
             cached(not_a_cache)
 
 
+def test_a_time_to_live_is_checked_at_once(tmp_path):
+    with pytest.raises(TypeError, match="the decorator needs parentheses"):
+        DiskCache(tmp_path).memoize(repr)
+    with pytest.raises(ValueError, match="ttl is 0"):
+        cached(MemoryCache(), 0)
+
+
 def test_a_coroutine_function_as_key_is_refused():
     async def key(number):
         return number

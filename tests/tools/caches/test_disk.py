@@ -424,3 +424,20 @@ def test_deep_keys_are_kept_or_refused(disk):
     if hasattr(sys, "set_int_max_str_digits"):
         with pytest.raises(CacheValueError, match="the key cannot be written"):
             disk.get(10**5000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_of_a_computation_that_requests_its_key_gets_an_error(disk):
+    def compute():
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        signal.alarm(20)
+        try:
+            disk.get_or_compute("a", lambda: 1)
+        except CacheError as error:
+            os._exit(7 if "asks for 'a' itself" in str(error) else 1)
+        os._exit(0)
+
+    assert disk.get_or_compute("a", compute) == 7
+    assert disk.get_or_compute("a", lambda: 8) == 7

@@ -138,7 +138,10 @@ class MultiLevelBase(InvalidatingCache):
         for slot in self._slots:
             free_memory = getattr(slot.level, "free_memory", None) or getattr(slot.level, "relieve", None)
             if free_memory is not None:
-                free_memory()
+                try:
+                    free_memory()
+                except Exception as error:
+                    slot.failed("free_memory", error)
 
     relieve = free_memory  # the former name
 

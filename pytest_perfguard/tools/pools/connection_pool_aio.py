@@ -310,6 +310,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         task.add_done_callback(tasks.discard)
 
     async def _connect(self, target: str) -> None:
+        report = False
         try:
             actions = self._connected(target, await self._new_connection(target))
         except BaseException as error:
@@ -319,10 +320,10 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
             if not isinstance(error, Exception):
                 self._do(actions)
                 raise
-            if report and self._reconnect_failed is not None:
-                await self._report(self._reconnect_failed)
         self._do(actions)
         self._notify()
+        if report and self._reconnect_failed is not None:  # last: it may take long
+            await self._report(self._reconnect_failed)
 
     async def _new_connection(self, target: str) -> C:
         connection = cast(C, await awaited(self._connects[target]()))

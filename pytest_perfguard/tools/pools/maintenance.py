@@ -121,15 +121,16 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         threading.Thread(target=work, args=(argument,), name=name, daemon=True).start()
 
     def _connect(self, target: str) -> None:
+        report = False
         try:
             actions = self._connected(target, self._new_connection(target))
         except BaseException as error:
             actions, report = self._connect_failed(target, error)
             self._wake.set()  # to try again
-            if report and self._reconnect_failed is not None:
-                self._report(self._reconnect_failed)
         self._do(actions)
         self._notify()
+        if report and self._reconnect_failed is not None:  # last: it may take long, and end this thread
+            self._report(self._reconnect_failed)
 
     def _new_connection(self, target: str) -> C:
         with self._work():

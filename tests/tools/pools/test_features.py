@@ -20,6 +20,7 @@ from pytest_perfguard import (
     PoolTimeout,
     TooManyWaiting,
 )
+from pytest_perfguard.tools.pools.items import Actions
 from tests.tools.pools.test_connection_pools import LONG, Connection, Server, eventually, threaded
 
 
@@ -362,3 +363,19 @@ def test_a_commit_that_returns_a_coroutine_is_an_error(server):
 def test_an_idle_time_before_checks_is_a_number_of_seconds(server, seconds):
     with pytest.raises(ValueError, match="check_after is .*: it must be at least 0 seconds"):
         ConnectionPool(server.connect, check_after=seconds)
+
+
+@pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
+def test_other_attempts_do_not_wait_for_the_report_of_an_outage(monkeypatch, kind):
+    calls = []
+
+    def connect():
+        raise ConnectionRefusedError
+
+    pool = kind(connect, reconnect_failed=lambda _pool: calls.append("report"))
+    monkeypatch.setattr(pool, "_connect_failed", lambda _target, _error: (Actions(), True))
+    monkeypatch.setattr(pool, "_do", lambda _actions: calls.append("further attempts"))
+    attempt = pool._connect("the server")
+    if attempt is not None:
+        asyncio.run(attempt)
+    assert calls == ["further attempts", "report"]

@@ -240,7 +240,9 @@ class LazyModule(ModuleType):
     def __getattribute__(self, name: str) -> Any:
         if name in ("__class__", "_perfguard_load"):
             return object.__getattribute__(self, name)
-        if name in PROBED and not object.__getattribute__(self, "_perfguard_is_loaded")():
+        if (name == "__name__" or name in PROBED) and not object.__getattribute__(self, "_perfguard_is_loaded")():
+            if name == "__name__":  # pytest makes the id of a parameter of it
+                return object.__getattribute__(self, "_perfguard_name")
             raise AttributeError(f"the stand-in for a module has no attribute {name!r}")
         return getattr(object.__getattribute__(self, "_perfguard_load")(), name)
 

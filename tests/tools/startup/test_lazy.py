@@ -178,3 +178,13 @@ def test_a_text_in_place_of_a_list_of_names_is_refused():
     ):
         with pytest.raises(TypeError, match="give a list of names"):
             make()
+
+
+def test_the_name_of_a_stand_in_does_not_import_its_module(package):
+    """Pytest makes the id of a parameter of it."""
+    package("lazy_named", "number = 1")
+    stand_in = LazyModuleLoader().module("lazy_named")
+    assert stand_in.__name__ == "lazy_named"
+    assert "lazy_named" not in sys.modules
+    assert stand_in.number == 1
+    assert stand_in.__name__ == "lazy_named"

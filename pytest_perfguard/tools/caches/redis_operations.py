@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheValueError
@@ -59,6 +60,8 @@ _log = logging.getLogger("perfguard.cache")
 class RedisBase:
     """The operations of both classes, as generators of calls on a client of redis-py."""
 
+    _for_tasks = False
+
     def __init__(
         self,
         url: str | None = None,
@@ -88,8 +91,20 @@ class RedisBase:
         self._lock = SHARED_LOCK
         self._counts = dict.fromkeys(("hits", "misses", "refusals", "corrupt", "errors"), 0)
         self._refused_log, self._unreadable_log = RateLimitedLog(), RateLimitedLog()
-        redis_package()  # reports a missing package now
-        if client is not None and client.get_encoder().decode_responses:
+        if not timeout > 0:
+            raise ValueError(f"timeout is {timeout!r}: it must be more than 0 seconds")
+        package = redis_package()  # reports a missing package now
+        if client is None:
+            package.connection.parse_url(url)  # reports a wrong url now
+        else:
+            self._check_client(client)
+
+    def _check_client(self, client: Client) -> None:
+        for_tasks = must_be_awaited(getattr(client, "execute_command", None))
+        if for_tasks != self._for_tasks:
+            kind, use = ("asyncio", "AsyncRedisCache") if for_tasks else ("threads", "RedisCache")
+            raise TypeError(f"{client!r} is a client for {kind}: use {use}")
+        if client.get_encoder().decode_responses:
             raise ValueError("the client decodes its responses: give one with decode_responses=False")
 
     def stats(self) -> LevelStats:

@@ -54,6 +54,8 @@ class RedisCache(RedisBase, ComputingCache):
     ------
     MissingExtra
         if redis-py is not installed.
+    ValueError, TypeError
+        for a url that redis-py does not accept, a client of the other kind, or one that decodes its responses.
     """
 
     blocking = True
@@ -155,6 +157,8 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
     Each event loop has a client of its own; close it there. The client of a loop that has ended is dropped. A given client belongs
     to the first loop in which it is used; further loops, like a forked child, use copies of it.
     """
+
+    _for_tasks = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

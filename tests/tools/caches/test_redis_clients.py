@@ -89,3 +89,19 @@ def test_only_whole_numbers_are_added_on_the_server():
     cache = RedisCache(client=redis.Redis())
     with pytest.raises(TypeError, match=r"delta is 1\.5: the server adds whole numbers"):
         cache.increment("n", 1.5)
+
+
+def test_a_client_of_the_other_kind_is_refused():
+    with pytest.raises(TypeError, match="is a client for asyncio: use AsyncRedisCache"):
+        RedisCache(client=redis.asyncio.Redis())
+    with pytest.raises(TypeError, match="is a client for threads: use RedisCache"):
+        AsyncRedisCache(client=redis.Redis())
+
+
+@pytest.mark.parametrize("kind", [RedisCache, AsyncRedisCache])
+def test_a_wrong_place_is_reported_at_once(kind):
+    for url in ("http://127.0.0.1", "", "redis://127.0.0.1:99999"):
+        with pytest.raises(ValueError, match="(?i)scheme|port"):
+            kind(url)
+    with pytest.raises(ValueError, match="timeout is 0"):
+        kind("redis://127.0.0.1", timeout=0)

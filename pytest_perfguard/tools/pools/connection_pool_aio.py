@@ -204,6 +204,11 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
                 item = await self._wait(deadline, seconds, first=failed > 0)
             if self._check is None or not self._must_check(item, self._clock()):
                 return item
+            if remaining(deadline) == 0.0:
+                self._put_back_unchecked(item)
+                self._step(self._count_timeout)
+                problem = f"a connection is idle, but no time is left to check it within {seconds or 0.0:g} s"
+                raise PoolTimeout(self._state.name, problem)
             passed = False
             try:
                 passed = await self._passes_in_time(self._check, item.obj, deadline, seconds)
@@ -215,6 +220,11 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
             item, failed = None, failed + 1
             if remaining(deadline) == 0.0:
                 raise self._none_passed(seconds, failed)
+
+    def _put_back_unchecked(self, item: PooledItem[C]) -> None:
+        """Put a lent connection back; its idle time goes on, so that the next borrower has it checked."""
+        self._step(self._state.begin_release, item.obj)
+        self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=False)))
 
     async def _passes_in_time(
         self, check: Callable[[C], object], connection: C, deadline: float | None, seconds: float | None

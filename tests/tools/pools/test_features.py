@@ -379,3 +379,20 @@ def test_other_attempts_do_not_wait_for_the_report_of_an_outage(monkeypatch, kin
     if attempt is not None:
         asyncio.run(attempt)
     assert calls == ["further attempts", "report"]
+
+
+def test_a_connection_stays_in_the_pool_where_no_time_is_left_to_check_it(server):
+    async def main():
+        async def check(_connection):
+            await asyncio.sleep(0)
+
+        async with AsyncConnectionPool(server.connect_async, check=check, min_size=1) as pool:
+            await pool.wait(LONG)
+            for _ in range(3):
+                with pytest.raises(PoolTimeout, match="no time is left to check it within 0 s"):
+                    await pool.acquire(timeout=0)
+            stats = pool.stats()
+            assert (stats.created, stats.destroyed, stats.available, stats.timeouts) == (1, 0, 1, 3)
+            await pool.release(await pool.acquire(timeout=LONG))
+
+    asyncio.run(main())

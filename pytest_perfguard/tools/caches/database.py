@@ -74,6 +74,9 @@ class Database:
 
     def fetch(self, sql: str, arguments: tuple[object, ...]) -> Any:
         """Return the first row of a query, or None."""
+        writing = self._transaction()
+        if writing is not None:  # other connections do not see its changes
+            return writing.execute(sql, arguments).fetchone()
         _gate.enter()
         borrowed: _Connection | None = None
         try:
@@ -102,8 +105,8 @@ class Database:
         CacheError
             if the disk is full, another process writes for too long, or the folder is read-only.
         """
-        writing = getattr(self._writing, "connection", None)
-        if write and writing is not None and writing.in_transaction:  # a finalizer in the middle of it
+        writing = self._transaction()
+        if write and writing is not None:
             return action(writing)
         attempt = self._written if write else self._done
         deadline = None
@@ -117,7 +120,12 @@ class Database:
                 if deadline is None:
                     deadline = now + (STEP_TIMEOUT if holds_shared_lock() else BUSY_TIMEOUT)
                 if now >= deadline:
-                    raise CacheError(self._path, str(error)) from error
+                    raise CacheError(self._path, error.problem) from error
+
+    def _transaction(self) -> sqlite3.Connection | None:
+        """Return the connection on which this thread has begun a transaction: a finalizer is in the middle of it."""
+        writing: sqlite3.Connection | None = getattr(self._writing, "connection", None)
+        return writing if writing is not None and writing.in_transaction else None
 
     def try_lock(self, key: bytes) -> Callable[[], None] | Missing | None:
         """Lock a key among all processes. Return its release function, or None if another thread or process holds it.
@@ -363,6 +371,21 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_gate.before_fork, after_in_parent=_gate.after_in_parent, after_in_child=_gate.after_in_child
     )
+
+
+def absolute(folder: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a folder: the program may change its working directory.
+
+    Raises
+    ------
+    CacheError
+        if the path is relative, and there is no working directory any more.
+    """
+    path = Path(os.fsdecode(folder))
+    try:
+        return path.absolute()
+    except OSError as error:
+        raise CacheError(str(path), f"there is no working directory: {error.strerror or error}") from error
 
 
 def close_all(connections: deque[_Connection], pid: int) -> None:

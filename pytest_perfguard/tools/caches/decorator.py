@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from types import NoneType
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.tool_errors import CacheValueError
 from pytest_perfguard.tools.caches.async_adapter import async_view
 from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache, ThreadComputation
@@ -56,9 +57,9 @@ def cached(
     ------
     TypeError
         for a generator function, whose result could be used only once; for an object that cannot be called; for a cache for asyncio
-        and a function that is not a coroutine function.
+        and a function that is not a coroutine function; if `cache` is not a cache, or `key` a coroutine function.
     CacheValueError
-        if the function has no name of its own, and the cache needs one.
+        if the function has no name of its own, and the cache needs one. A method that is bound to an object has none.
 
     Notes
     -----
@@ -66,6 +67,14 @@ def cached(
     which clears the whole cache, and `cache`. For coroutine functions `forget` and `cache_clear` are to be awaited. For a method
     `self` is an argument: give a `key` that identifies the object.
     """
+
+    if not isinstance(cache, ComputingCache | AsyncComputingCache):
+        raise TypeError(f"{cache!r} is not a cache of this package: write @cached(MemoryCache()), for example")
+    if callable(ttl):
+        raise TypeError(f"ttl is {ttl!r}: the decorator needs parentheses")
+    checked_ttl(ttl, None)
+    if must_be_awaited(key):
+        raise TypeError(f"key is the coroutine function {key!r}: give a plain function")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         is_async = _is_async(function)
@@ -76,7 +85,6 @@ def cached(
             raise TypeError(
                 f"{function!r} is not a coroutine function, but {cache!r} is for those: use MultiLevelCache"
             )
-        checked_ttl(ttl, None)
         make_key = key or _key_maker(cache, function)
         hits, misses = AtomicCounter(), AtomicCounter()
         wrap = _async_wrapper if is_async else _thread_wrapper
@@ -157,21 +165,33 @@ def _is_async(function: Function) -> bool:
     kinds = [called] if inspect.isroutine(called) or inspect.isclass(called) else [called, type(called).__call__]
     if any(inspect.isgeneratorfunction(kind) or inspect.isasyncgenfunction(kind) for kind in kinds):
         raise TypeError(f"{function!r} is a generator function, whose result can be used only once: return a list")
-    return any(map(inspect.iscoroutinefunction, kinds))
+    return must_be_awaited(function)
 
 
 def _key_maker(cache: object, function: Function) -> MakeKey:
     if isinstance(cache, MemoryCache):
         return functools.partial(_hashable_key, _FunctionMark(function))
     called, arguments, keywords = _unbound(function)
-    if not hasattr(called, "__qualname__"):
+    name = _name_of(called)
+    if name is None:
         raise CacheValueError(
             repr(called), "it has no name that identifies it in another process; give cached() a key="
         )
-    name = f"{called.__module__}.{called.__qualname__}"
     if "<" in name:
         raise CacheValueError(name, "other functions have this name, too; give cached() a key=")
     return functools.partial(_text_key, name, *arguments, **keywords)
+
+
+def _name_of(called: Function) -> str | None:
+    """Return the name of a function in all processes, or None, as for a method of an object: objects have no names."""
+    owner = getattr(called, "__self__", None)
+    if owner is None or inspect.ismodule(owner):
+        module, name = getattr(called, "__module__", None), getattr(called, "__qualname__", None)
+    elif inspect.isclass(owner):  # the class it is called with, which may be derived from the one that defines it
+        module, name = owner.__module__, f"{owner.__qualname__}.{called.__name__}"
+    else:
+        return None
+    return f"{module}.{name}" if module and name else None
 
 
 class _FunctionMark:
@@ -209,12 +229,14 @@ def _kinds(values: tuple[object, ...]) -> tuple[object, ...]:
 def _kind(value: Any) -> object:
     """Return the type of a value, also inside of tuples: 1, 1.0 and True compare equal, and so do 0.0 and -0.0."""
     kind = type(value)
-    if kind is tuple:
-        return tuple(map(_kind, value))
-    if kind is frozenset:
-        return frozenset((element, _kind(element)) for element in value)
     if kind is float:
         return kind, math.copysign(1, value)
+    if issubclass(kind, tuple):
+        return kind, *map(_kind, value)
+    if issubclass(kind, frozenset):
+        return kind, frozenset((element, _kind(element)) for element in value)
+    if kind is complex:
+        return kind, _kind(value.real), _kind(value.imag)
     return kind
 
 

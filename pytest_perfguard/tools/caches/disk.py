@@ -7,14 +7,13 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Final, ParamSpec, TypeVar
 
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches import entries_table as table
-from pytest_perfguard.tools.caches.database import Database, UnwritableDisk
+from pytest_perfguard.tools.caches.database import Database, UnwritableDisk, absolute
 from pytest_perfguard.tools.caches.get_or_compute import LocalCache
 from pytest_perfguard.tools.caches.keys import decode_key, encode_key
 from pytest_perfguard.tools.caches.level import (  # fmt: skip
@@ -60,7 +59,8 @@ class DiskCache(LocalCache):
     Parameters
     ----------
     folder
-        created if necessary. Nobody else may write there if the serializer trusts its input, as pickle does.
+        created if necessary; a relative path is resolved now. Nobody else may write there if the serializer trusts its input, as
+        pickle does.
     maxsize, max_bytes
         the maximum number of entries, and of bytes that they take on the disk. The log adds up to some megabytes.
     ttl
@@ -92,7 +92,7 @@ class DiskCache(LocalCache):
         self.maxsize = checked_bound("maxsize", maxsize)
         self.max_bytes = checked_bound("max_bytes", max_bytes)
         self.ttl = checked_ttl(ttl, None)
-        self.folder = Path(os.fsdecode(folder))
+        self.folder = absolute(folder)
         self._place = str(self.folder)
         self._serializer = serializer
         self._clock = clock
@@ -161,8 +161,9 @@ class DiskCache(LocalCache):
             while True:
                 found, row = self._read(name)
                 if found is None:
-                    if self.add(key, default + delta):
-                        return default + delta
+                    total = default + delta
+                    if self.add(key, total) or self._is_too_large(name, total):
+                        return total
                     continue  # another process was faster
                 total = found.value + delta
                 data = encoded(self._serializer, total, self._place)
@@ -302,6 +303,9 @@ class DiskCache(LocalCache):
         """Return a value with its row (value, crc, expires, used)."""
         row = self._database.fetch(table.GET, (name,))
         return (None if row is None else self._decoded(name, row, self._clock())), row
+
+    def _is_too_large(self, name: bytes, value: object) -> bool:
+        return table.cost_of(name, encoded(self._serializer, value, self._place)) > self.max_bytes
 
     def _decoded(self, name: bytes, row: table.Row, now: float) -> CachedValue | None:
         """Return the value of a row, or None if it has expired or cannot be read, in which case it is removed."""

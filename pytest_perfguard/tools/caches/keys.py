@@ -9,10 +9,13 @@ from types import NoneType
 from typing import Any, Final
 
 from pytest_perfguard.core.tool_errors import CacheValueError
+from pytest_perfguard.tools.caches.serializers import shortened
 
 #: Begins a key that is not text, and text that itself begins with this character.
 _LITERAL: Final = b"\0"
 _SCALARS: Final = frozenset({str, bytes, int, bool, NoneType})
+#: Tuples in one another. Python's parser reads 200 levels.
+_MAX_DEPTH: Final = 100
 
 
 def encode_key(key: Hashable, cache: str) -> bytes:
@@ -21,7 +24,7 @@ def encode_key(key: Hashable, cache: str) -> bytes:
     Raises
     ------
     CacheValueError
-        if the key is not plain data: text, bytes, finite numbers, True, False, None, and tuples of these.
+        if the key is not plain data: text, bytes, finite numbers, True, False, None, and tuples of these, up to 100 levels deep.
     """
     if type(key) is str:
         try:
@@ -31,10 +34,13 @@ def encode_key(key: Hashable, cache: str) -> bytes:
         return name if not name.startswith(_LITERAL) else _literal(key)
     if isinstance(key, str):  # of a subclass, such as a member of an enumeration
         return encode_key(str.__str__(key), cache)
-    if not _is_plain(key):
-        problem = f"the key {key!r} is not plain data; give text, bytes, numbers, or tuples of these"
+    if not _is_plain(key, _MAX_DEPTH):
+        problem = f"the key {shortened(key)} is not plain data; give text, bytes, numbers, or tuples of these"
         raise CacheValueError(cache, problem)
-    return _literal(key)
+    try:
+        return _literal(key)
+    except ValueError as error:  # Python refuses to write integers of more than 4,300 digits
+        raise CacheValueError(cache, f"the key cannot be written: {error}") from None
 
 
 def decode_key(name: bytes) -> Any:
@@ -48,8 +54,8 @@ def _literal(key: Hashable) -> bytes:
     return _LITERAL + repr(key).encode(errors="surrogatepass")
 
 
-def _is_plain(key: Any) -> bool:
+def _is_plain(key: Any, depth: int) -> bool:
     kind = type(key)
     if kind is tuple:
-        return all(map(_is_plain, key))
+        return depth > 0 and all(_is_plain(part, depth - 1) for part in key)
     return kind in _SCALARS or (kind is float and math.isfinite(key))

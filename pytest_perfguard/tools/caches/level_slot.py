@@ -37,10 +37,14 @@ class LevelSlot:
         try:
             result = yield partial(self._adapter(getattr(self.level, method)), *arguments)
         except Exception as error:
-            self.errors += 1
-            self._log.warning("cache level %s: %s failed, the others go on: %s", self.name, method, error)
+            self.failed(method, error)
             return otherwise
         return result
+
+    def failed(self, method: str, error: Exception) -> None:
+        """Count and log that a method of the level has failed."""
+        self.errors += 1
+        self._log.warning("cache level %s: %s failed, the others go on: %s", self.name, method, error)
 
     def find(self, key: Hashable) -> Calls[CachedValue | None]:
         """Return the value, with its remaining time to live if the level reports it."""

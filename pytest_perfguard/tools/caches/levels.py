@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.tools.caches.get_or_compute import (
     AsyncComputingCache,
@@ -138,7 +138,10 @@ class MultiLevelBase(InvalidatingCache):
         for slot in self._slots:
             free_memory = getattr(slot.level, "free_memory", None) or getattr(slot.level, "relieve", None)
             if free_memory is not None:
-                free_memory()
+                try:
+                    free_memory()
+                except Exception as error:
+                    slot.failed("free_memory", error)
 
     relieve = free_memory  # the former name
 
@@ -351,13 +354,13 @@ def _levels(
 
 
 def _direct(level: object, method: Method) -> Method:
-    if inspect.iscoroutinefunction(method):
+    if must_be_awaited(method):
         raise TypeError(f"{level!r} is for asyncio: use AsyncMultiLevelCache")
     return method
 
 
 def _in_thread(level: object, method: Method) -> Method:
-    if inspect.iscoroutinefunction(method) or not getattr(level, "blocking", True):
+    if must_be_awaited(method) or not getattr(level, "blocking", True):
         return method
     if getattr(method, "__name__", "") == "lease" and isinstance(level, LocalCache):
         return method  # does not block; a cancelled task would lose the lease that a thread returned

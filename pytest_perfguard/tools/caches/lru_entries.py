@@ -23,7 +23,7 @@ MAX_SINGLE: Final = 8_192
 #: Entries per dictionary of a larger cache, on average.
 SEGMENT_SIZE: Final = 512
 MAX_SEGMENTS: Final = 4_096
-#: Dictionaries of a cache whose bound is a weight, and that may hold any number of entries.
+#: Dictionaries of a cache whose bound is a weight or infinite, and that may hold any number of entries.
 WEIGHED_SEGMENTS: Final = 128
 #: Entries whose expiry is checked each time room is made: all of a small cache, a few of a larger one.
 _ALL_CHECKED: Final = 48
@@ -101,7 +101,8 @@ class LruEntries:
         self._is_weighed = getsizeof is not None or maxsize > MAX_SINGLE
         """Whether changes take the lock and keep the sum of the weights."""
         self._weight = 0.0
-        number = _number_of_segments(maxsize) if getsizeof is None else WEIGHED_SEGMENTS
+        is_counted = getsizeof is None and maxsize < math.inf
+        number = _number_of_segments(maxsize) if is_counted else WEIGHED_SEGMENTS
         self._segments: list[OrderedDict[Hashable, CacheEntry]] = [
             OrderedDict() for _ in range(number if self._is_weighed else 1)
         ]

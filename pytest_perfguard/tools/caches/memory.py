@@ -134,10 +134,17 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
         """Add `delta` to the number of a key, by default to `default`, and return the sum. The time to live stays."""
         with self._lock:
             entry = self._find(key)
-            if entry is None or entry.expires <= self._clock():
-                self.set(key, default + delta)
-                return default + delta
-            entry.value = total = entry.value + delta
+            if entry is None:
+                return self._begun(key, default + delta)
+            value = entry.value  # before `expires`: a removed entry has lost its value
+            if entry.expires <= self._clock():
+                return self._begun(key, default + delta)
+            total = value + delta
+            if self._getsizeof is None:
+                entry.value = total
+            else:
+                self._written()
+                self._store_weighed(new_entry(key, total, entry.expires, next(self._stamp)), self._clock())
         self._invalidate(key)
         return total
 
@@ -306,6 +313,11 @@ class MemoryCache(LruEntries, LocalCache, MutableMapping[Hashable, Any]):
                 evicted.empty()
         if len(self._to_check) > 2 * len(entries) + 16:
             self._limit_checks(len(entries))
+
+    def _begun(self, key: Hashable, value: float) -> float:
+        """Set the first number of a key, and return it."""
+        self.set(key, value)
+        return value
 
     def _replace(self, old: CacheEntry, key: Hashable, value: object, expires: float, stamp: int) -> bool:
         """Give an entry a new value, and return whether it is still in its place."""

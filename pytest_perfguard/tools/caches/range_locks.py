@@ -50,6 +50,8 @@ class RangeLocks:
         self._lock = SHARED_LOCK
         self._held: dict[int, Flight | None] = {}
         """By offset: the computation that holds the lock."""
+        self._parents: dict[int, Flight | None] = {}
+        """The locks that the parent held at the fork."""
         self._pid = 0
         self._files: list[int] = []  # the last one is open in this process, the others are inherited
         weakref.finalize(self, _close, self._files)
@@ -58,7 +60,7 @@ class RangeLocks:
     def begin_anew(self) -> None:
         """Reset in a forked child: held locks belong to the parent."""
         self._lock = SHARED_LOCK
-        self._held = {}
+        self._parents, self._held = self._held, {}
 
     def try_lock(self, key: bytes) -> Callable[[], None] | Missing | None:
         """Take the lock of a key. Return its release function, or None if another process or thread holds it.
@@ -77,6 +79,9 @@ class RangeLocks:
             holder = self._held.get(offset)
             if not is_held:
                 if not self._lock_file(offset):
+                    holder = self._parents.get(offset)
+                    if holder is not None and holder in running_flights():  # the parent may wait for this child
+                        raise circular_wait(holder)
                     return None
                 self._held[offset] = CURRENT.get()
             pid = self._pid

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.errors import MissingExtra
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheValueError
@@ -59,6 +60,8 @@ _log = logging.getLogger("perfguard.cache")
 class RedisBase:
     """The operations of both classes, as generators of calls on a client of redis-py."""
 
+    _for_tasks = False
+
     def __init__(
         self,
         url: str | None = None,
@@ -82,13 +85,26 @@ class RedisBase:
         self._timeout = timeout
         self._lease = lease
         self._clock = clock
+        self._in_child = False
         self._made: Client = None
         self._breaker = CircuitBreaker()
         self._lock = SHARED_LOCK
         self._counts = dict.fromkeys(("hits", "misses", "refusals", "corrupt", "errors"), 0)
         self._refused_log, self._unreadable_log = RateLimitedLog(), RateLimitedLog()
-        redis_package()  # reports a missing package now
-        if client is not None and client.get_encoder().decode_responses:
+        if not timeout > 0:
+            raise ValueError(f"timeout is {timeout!r}: it must be more than 0 seconds")
+        package = redis_package()  # reports a missing package now
+        if client is None:
+            package.connection.parse_url(url)  # reports a wrong url now
+        else:
+            self._check_client(client)
+
+    def _check_client(self, client: Client) -> None:
+        for_tasks = must_be_awaited(getattr(client, "execute_command", None))
+        if for_tasks != self._for_tasks:
+            kind, use = ("asyncio", "AsyncRedisCache") if for_tasks else ("threads", "RedisCache")
+            raise TypeError(f"{client!r} is a client for {kind}: use {use}")
+        if client.get_encoder().decode_responses:
             raise ValueError("the client decodes its responses: give one with decode_responses=False")
 
     def stats(self) -> LevelStats:
@@ -100,6 +116,7 @@ class RedisBase:
         """Reset in a forked child, where another thread may have held the lock."""
         super().begin_anew()  # type: ignore[misc]  # both classes derive from InvalidatingCache, too
         self._lock = SHARED_LOCK
+        self._in_child = True
 
     def __repr__(self) -> str:
         place = urlsplit(self._url or "")
@@ -115,8 +132,10 @@ class RedisBase:
         """Return the values of several keys, MISSING for those without one."""
         names = [self._name(key) for key in keys]
         answers = yield from self._request(lambda client: client.mget(names), None) if names else _nothing()
+        if answers is None or answers is MISSING:
+            answers = [None] * len(names)
         values: list[object] = []
-        for name, data in zip(names, answers or [None] * len(names), strict=True):
+        for name, data in zip(names, answers, strict=True):
             found = None if data is None else (yield from self._decoded(name, data, _NO_LIMIT))
             self._count("misses" if found is None else "hits")
             values.append(MISSING if found is None else found.value)
@@ -150,6 +169,8 @@ class RedisBase:
 
     def incrementing(self, key: Hashable, delta: int) -> Calls[int | None]:
         """Add to a whole number on the server."""
+        if not isinstance(delta, int):
+            raise TypeError(f"delta is {delta!r}: the server adds whole numbers")
         if self._serializer is not JSON:
             raise CacheValueError(
                 repr(self), "increment needs the default serializer, whose numbers the server can read"
@@ -157,6 +178,12 @@ class RedisBase:
         name, milliseconds = self._name(key), self._milliseconds(DEFAULT)
         total = yield from self._request(partial(_increment, name, delta, milliseconds), None)
         return None if total is None or total is MISSING else int(total)
+
+    def touching(self, key: Hashable, ttl: float | None) -> Calls[bool]:
+        """Give a key a new time to live, and return whether it was there."""
+        name, milliseconds = self._name(key), self._milliseconds(ttl)
+        answers = yield from self._request(partial(_touch, name, milliseconds), None)
+        return answers is not None and answers is not MISSING and bool(answers[-1])
 
     def removal(self, key: Hashable) -> Calls[bool]:
         """Remove a key and return whether it was there."""
@@ -249,6 +276,9 @@ class RedisBase:
         raise NotImplementedError
 
     def _new_client(self, package: Package) -> Client:
+        """Return a client made from the url, or a copy of the given one."""
+        if self._given is not None:
+            return _copied(self._given, package)
         limits = {"socket_timeout": self._timeout, "socket_connect_timeout": self._timeout}
         return package.Redis.from_url(self._url, **limits)
 
@@ -284,6 +314,21 @@ def redis_package(asynchronous: bool = False) -> Package:
     return redis.asyncio if asynchronous else redis
 
 
+def can_be_copied(client: Client, package: Package) -> bool:
+    """Return whether a client is one whose settings are known: a plain one with a pool of redis-py."""
+    pools = (package.ConnectionPool, package.BlockingConnectionPool)
+    return type(client) is package.Redis and type(client.connection_pool) in pools
+
+
+def _copied(client: Client, package: Package) -> Client:
+    """Return a client with the same settings and connections of its own."""
+    pool = client.connection_pool
+    settings = {"connection_class": pool.connection_class, "max_connections": pool.max_connections}
+    if isinstance(pool, package.BlockingConnectionPool):
+        settings["timeout"] = pool.timeout
+    return package.Redis(connection_pool=type(pool)(**settings, **pool.connection_kwargs))
+
+
 def _get_with_ttl(name: bytes, client: Client) -> Answer:
     pipeline = client.pipeline(transaction=False)
     pipeline.get(name)
@@ -303,6 +348,16 @@ def _increment(name: bytes, delta: int, milliseconds: int | None, client: Client
     if milliseconds is not None:
         script += "if redis.call('pttl', KEYS[1]) < 0 then redis.call('pexpire', KEYS[1], ARGV[2]) end "
     return client.eval(script + "return n", 1, name, delta, milliseconds or 0)
+
+
+def _touch(name: bytes, milliseconds: int | None, client: Client) -> Answer:
+    pipeline = client.pipeline(transaction=False)
+    if milliseconds is None:
+        pipeline.persist(name)
+    else:
+        pipeline.pexpire(name, milliseconds)
+    pipeline.exists(name)  # `persist` does not report a key that had no limit
+    return pipeline.execute()
 
 
 def _scan(pattern: bytes, cursor: int, client: Client) -> Answer:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, CachedValue, Missing, Release
-from pytest_perfguard.tools.caches.redis_operations import Answer, Client, RedisBase, redis_package
+from pytest_perfguard.tools.caches.redis_operations import (
+    Answer,
+    Client,
+    Package,
+    RedisBase,
+    can_be_copied,
+    redis_package,
+)
 from pytest_perfguard.tools.caches.sansio import run, run_async
 
 if TYPE_CHECKING:
@@ -29,7 +36,8 @@ class RedisCache(RedisBase, ComputingCache):
     Parameters
     ----------
     url, client
-        such as "redis://127.0.0.1:6379/0"; or a client of redis-py, which the caller closes.
+        such as "redis://127.0.0.1:6379/0"; or a client of redis-py, which the caller closes. In a forked child a copy of the client
+        with connections of its own is used, unless it is of a subclass or has a pool of another kind.
     ttl
         seconds that an entry lives unless `set` gives another time; None: no limit.
     prefix
@@ -46,6 +54,8 @@ class RedisCache(RedisBase, ComputingCache):
     ------
     MissingExtra
         if redis-py is not installed.
+    ValueError, TypeError
+        for a url that redis-py does not accept, a client of the other kind, or one that decodes its responses.
     """
 
     blocking = True
@@ -79,6 +89,10 @@ class RedisCache(RedisBase, ComputingCache):
         """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
         with self._changing(key):
             return run(self.incrementing(key, delta))
+
+    def touch(self, key: Hashable, ttl: float | None = DEFAULT) -> bool:
+        """Give a key a new time to live, and return whether it was there."""
+        return run(self.touching(key, ttl))
 
     def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order, with one request."""
@@ -122,10 +136,11 @@ class RedisCache(RedisBase, ComputingCache):
         self._made = None
 
     def _client(self) -> Client:
-        if self._given is not None:
+        package = redis_package()
+        if self._given is not None and not (self._in_child and can_be_copied(self._given, package)):
             return self._given
         if self._made is None:
-            self._made = self._new_client(redis_package())
+            self._made = self._new_client(package)
         return self._made
 
     def _release(self, name: bytes, token: str) -> None:
@@ -139,12 +154,16 @@ class RedisCache(RedisBase, ComputingCache):
 class AsyncRedisCache(RedisBase, AsyncComputingCache):
     """`RedisCache` for asyncio: the same methods, awaited.
 
-    Each event loop has a client of its own; close it there. The client of a loop that has ended is dropped.
+    Each event loop has a client of its own; close it there. The client of a loop that has ended is dropped. A given client belongs
+    to the first loop in which it is used; further loops, like a forked child, use copies of it.
     """
+
+    _for_tasks = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Client] = weakref.WeakKeyDictionary()
+        self._loop_of_given: weakref.ref[asyncio.AbstractEventLoop] | None = None
         self._releasing: set[object] = set()
 
     async def get(self, key: Hashable, default: object = None) -> Any:
@@ -176,6 +195,10 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
         """Add `delta` to a whole number, by default to 0, and return the sum; None if the server is away or refuses."""
         with self._changing(key):
             return await run_async(self.incrementing(key, delta))
+
+    async def touch(self, key: Hashable, ttl: float | None = DEFAULT) -> bool:
+        """Give a key a new time to live, and return whether it was there."""
+        return await run_async(self.touching(key, ttl))
 
     async def multi_get(self, keys: Iterable[Hashable], default: object = None) -> list[Any]:
         """Return the values of several keys, in their order, with one request."""
@@ -226,14 +249,21 @@ class AsyncRedisCache(RedisBase, AsyncComputingCache):
     def _client(self) -> Client:
         import asyncio
 
-        if self._given is not None:
+        package, loop = redis_package(asynchronous=True), asyncio.get_running_loop()
+        if self._given is not None and self._may_use_given(package, loop):
             return self._given
-        loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
             self._drop_clients_of_ended_loops()
-            client = self._clients[loop] = self._new_client(redis_package(asynchronous=True))
+            client = self._clients[loop] = self._new_client(package)
         return client
+
+    def _may_use_given(self, package: Package, loop: asyncio.AbstractEventLoop) -> bool:
+        if not can_be_copied(self._given, package):
+            return True
+        if self._loop_of_given is None:
+            self._loop_of_given = weakref.ref(loop)
+        return not self._in_child and self._loop_of_given() is loop
 
     def _drop_clients_of_ended_loops(self) -> None:
         for reference in self._clients.keyrefs():  # a copy: threads with loops of their own add to it

@@ -38,7 +38,7 @@ class JsonSerializer:
         if not unchanged:
             raise CacheValueError(
                 "JSON",
-                f"{_shortened(value)} would come back as {_shortened(json.loads(text))}; "
+                f"{shortened(value)} would come back as {shortened(json.loads(text))}; "
                 "give the cache a serializer, such as pickle",
             )
         return text.encode()
@@ -75,13 +75,13 @@ def encoded(serializer: Serializer, value: object, cache: str) -> bytes:
     except CacheValueError:
         raise
     except Exception as error:  # pickle alone raises PicklingError, TypeError, AttributeError, RecursionError
-        problem = f"the serializer cannot convert {_shortened(value)}: {type(error).__name__}: {error}"
+        problem = f"the serializer cannot convert {shortened(value)}: {type(error).__name__}: {error}"
         raise CacheValueError(cache, problem) from error
     if isinstance(data, str):
         return data.encode(errors="surrogatepass")
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
-    raise CacheValueError(cache, f"the serializer returned {_shortened(data)}, expected bytes")
+    raise CacheValueError(cache, f"the serializer returned {shortened(data)}, expected bytes")
 
 
 def _is_plain(value: Any) -> bool:
@@ -96,7 +96,8 @@ def _is_plain(value: Any) -> bool:
     return _SCALARS.issuperset(map(type, value)) or all(map(_is_plain, value))
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
+    """Return the beginning of a value's repr, or its type if that fails."""
     try:
         text = repr(value)
     except Exception as error:  # a message about a value must not fail because of the value

@@ -7,6 +7,7 @@ lock: records are appended, and added up under a lock when there are many of the
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
@@ -100,7 +101,7 @@ class Counter(BufferedInstrument):
 
     def checked(self, n: float) -> float:
         """Return the number; raise ValueError if a counter cannot grow by it."""
-        if not 0 <= n < math.inf:
+        if not 0 <= n <= sys.float_info.max:  # a larger integer would make every export an error
             raise ValueError(f"{self.series}: a counter only grows; {n!r} is not a finite number of at least 0")
         return n if isinstance(n, int) else float(n)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import inspect
 import logging
+import math
 import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.fork import register_at_fork
 from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.units import format_size
@@ -107,6 +109,10 @@ class MemoryManager(Ticking):
         clear_above: float = CLEAR_ABOVE,
         read: Callable[[], MemorySample] = read_memory,
     ) -> None:
+        limits = {"growth_limit": growth_limit, "collect_above": collect_above, "clear_above": clear_above}
+        for limit, size in limits.items():
+            if math.isnan(size):
+                raise ValueError(f"{limit} is {size!r}: give a number of bytes")
         if collect_above > clear_above:
             raise ValueError(
                 f"collect_above ({collect_above!r}) is above clear_above ({clear_above!r}): collecting comes first"
@@ -137,7 +143,7 @@ class MemoryManager(Ticking):
         """
         from pytest_perfguard import AsyncObjectPool, ObjectPool
 
-        kind: Any = AsyncObjectPool if inspect.iscoroutinefunction(create) else ObjectPool
+        kind: Any = AsyncObjectPool if must_be_awaited(create) else ObjectPool
         pool = kind(create, name=name, **options)
         self.register_pool(name, pool)
         self._created[name] = pool

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.measurement_points import CallOnce, NamedCall, PointServer, name_of
 from pytest_perfguard.core.originals import CLOCKS
 from pytest_perfguard.tools.monitor.histogram import WINDOW
@@ -74,7 +74,7 @@ class PerformanceMonitor(MetricRecorder, Ticking):
         TypeError
             for a coroutine function, whose call only makes a coroutine.
         """
-        if inspect.iscoroutinefunction(function):
+        if must_be_awaited(function):
             raise TypeError(
                 f"perf_monitor.measure cannot time the coroutine function {name_of(function)}: "
                 "await perf_monitor.measure_async(...)"

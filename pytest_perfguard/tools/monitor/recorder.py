@@ -47,6 +47,8 @@ class MetricRecorder:
         self.alerting = True
         """False in a measuring process: alerts are checked for mistakes and not evaluated."""
         self._sources: dict[str, Source | weakref.WeakMethod[Source]] = {}
+        self._unreadable: set[str] = set()
+        """Sources that could not be read the last time."""
         register_at_fork(self)
 
     def timer(self, name: str, /, **labels: Label) -> Timer:
@@ -133,8 +135,16 @@ class MetricRecorder:
     def watch(self, name: str, source: Source, /) -> None:
         """Call `source()` for a mapping of numbers whenever they are needed, as gauges `name.KEY`.
 
-        Example: `monitor.watch("db.pool", pool.statistics)`. The object of a bound method is not kept alive.
+        Example: `monitor.watch("db.pool", pool.statistics)`. The object of a bound method is not kept alive. A source that raises an
+        error is logged, again only after it could be read.
+
+        Raises
+        ------
+        TypeError
+            if the source cannot be called.
         """
+        if not callable(source):
+            raise TypeError(f"source is {source!r}: give a function without arguments that returns a mapping")
         self._sources[name] = weakref.WeakMethod(source) if isinstance(source, MethodType) else source
 
     def alert(self, expression: str, /, *, action: Action = "fail", on_record: bool = False) -> Alert:
@@ -255,7 +265,11 @@ class MetricRecorder:
                     if math.isfinite(value):
                         self.gauge(f"{name}.{key}", value)
             except Exception:  # its object may be closed
-                _log.exception("%s: %r could not be read", name, read)
+                if name not in self._unreadable:  # reported once, not at every reading
+                    self._unreadable.add(name)
+                    _log.exception("%s: %r could not be read", name, read)
+            else:
+                self._unreadable.discard(name)
         return self._registry.all()
 
     def _watch_new(self, made: Instrument) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.tools.monitor.registry import TimerSeries
 
 P = ParamSpec("P")
@@ -64,8 +65,10 @@ class Timer:
                 f"{function!r} is a generator function, whose call only makes a generator: "
                 "time inside it, or where it is used"
             )
+        if not callable(function):
+            raise TypeError(f"{function!r} cannot be called: give a function")
         timings = self._timings
-        if inspect.iscoroutinefunction(function):
+        if must_be_awaited(function):
             awaited = cast("Callable[P, Awaitable[Any]]", function)
 
             @functools.wraps(function)

@@ -104,6 +104,8 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
         for parameter, seconds in durations.items():
             if not seconds > 0:
                 raise ValueError(f"{parameter} is {seconds!r}: it must be more than 0 seconds")
+        if not check_after >= 0:
+            raise ValueError(f"check_after is {check_after!r}: it must be at least 0 seconds")
         if max_connecting < 1 or max_waiting < 0:
             raise ValueError(
                 f"max_connecting is {max_connecting!r} and max_waiting {max_waiting!r}: they must be at least 1 and 0"
@@ -237,6 +239,12 @@ class ConnectionPoolBase(PoolBase, Generic[C]):
             return self._step(self._state.connected, target, connection, self._clock())
         except AlreadyPooled:
             raise self._already_pooled(self._connects[target], "connect") from None
+
+    def _none_passed(self, seconds: float | None, failed: int) -> PoolTimeout:
+        """Count a timeout and return the error of a borrower for whom no connection passed the check in time."""
+        self._step(self._count_timeout)
+        problem = f"no connection passed the check within {seconds or 0.0:g} s: {failed} failed it"
+        return PoolTimeout(self._state.name, problem)
 
     def _count_timeout(self) -> None:
         self._state.timeouts += 1

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import check_sizes, lock_timeout, wait_limit
 from pytest_perfguard.tools.pools.items import NotInUse, PooledItem, Waiter, caller_stack
-from pytest_perfguard.tools.pools.maintenance import MAX_JOIN, ThreadedMaintenance
+from pytest_perfguard.tools.pools.maintenance import MAX_JOIN, ThreadedMaintenance, not_awaitable
 from pytest_perfguard.tools.pools.object_pool import remaining
 
 C = TypeVar("C")
@@ -205,10 +205,10 @@ class ConnectionPool(ThreadedMaintenance[C]):
         """Return this item if it passes the check; else, or without an item, wait for another."""
         self.open()
         deadline = None if seconds is None else time.monotonic() + seconds
-        again = False
+        failed = 0
         while True:
             if item is None:
-                item = self._wait(deadline, seconds, first=again)
+                item = self._wait(deadline, seconds, first=failed > 0)
             if self._check is None or not self._must_check(item, self._clock()):
                 return item
             passed = False
@@ -219,7 +219,9 @@ class ConnectionPool(ThreadedMaintenance[C]):
                     self._checkin(self._step(self._state.begin_release, item.obj), broken=True)
             if passed:
                 return item
-            item, again = None, True
+            item, failed = None, failed + 1
+            if remaining(deadline) == 0.0:
+                raise self._none_passed(seconds, failed)
 
     def _wait(self, deadline: float | None, seconds: float | None, *, first: bool) -> PooledItem[C]:
         gate = threading.Lock()
@@ -262,7 +264,7 @@ class ConnectionPool(ThreadedMaintenance[C]):
         if not failed:
             try:
                 if self._commit is not None:
-                    self._commit(connection)
+                    not_awaitable(self._commit(connection), self._commit)
             except BaseException:
                 self._release_checked(connection)
                 raise

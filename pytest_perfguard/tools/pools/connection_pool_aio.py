@@ -198,12 +198,17 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
     async def _checked_item(self, item: PooledItem[C] | None, seconds: float | None) -> PooledItem[C]:
         self._start()
         deadline = None if seconds is None else time.monotonic() + seconds
-        again = False
+        failed = 0
         while True:
             if item is None:
-                item = await self._wait(deadline, seconds, first=again)
+                item = await self._wait(deadline, seconds, first=failed > 0)
             if self._check is None or not self._must_check(item, self._clock()):
                 return item
+            if remaining(deadline) == 0.0:
+                self._put_back_unchecked(item)
+                self._step(self._count_timeout)
+                problem = f"a connection is idle, but no time is left to check it within {seconds or 0.0:g} s"
+                raise PoolTimeout(self._state.name, problem)
             passed = False
             try:
                 passed = await self._passes_in_time(self._check, item.obj, deadline, seconds)
@@ -212,7 +217,14 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
                     self._checkin(self._step(self._state.begin_release, item.obj), broken=True)
             if passed:
                 return item
-            item, again = None, True
+            item, failed = None, failed + 1
+            if remaining(deadline) == 0.0:
+                raise self._none_passed(seconds, failed)
+
+    def _put_back_unchecked(self, item: PooledItem[C]) -> None:
+        """Put a lent connection back; its idle time goes on, so that the next borrower has it checked."""
+        self._step(self._state.begin_release, item.obj)
+        self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=False)))
 
     async def _passes_in_time(
         self, check: Callable[[C], object], connection: C, deadline: float | None, seconds: float | None
@@ -308,6 +320,7 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
         task.add_done_callback(tasks.discard)
 
     async def _connect(self, target: str) -> None:
+        report = False
         try:
             actions = self._connected(target, await self._new_connection(target))
         except BaseException as error:
@@ -317,10 +330,10 @@ class AsyncConnectionPool(ConnectionPoolBase[C], LoopBound):
             if not isinstance(error, Exception):
                 self._do(actions)
                 raise
-            if report and self._reconnect_failed is not None:
-                await self._report(self._reconnect_failed)
         self._do(actions)
         self._notify()
+        if report and self._reconnect_failed is not None:  # last: it may take long
+            await self._report(self._reconnect_failed)
 
     async def _new_connection(self, target: str) -> C:
         connection = cast(C, await awaited(self._connects[target]()))

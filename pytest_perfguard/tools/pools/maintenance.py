@@ -12,12 +12,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.event import ReentrantEvent
 from pytest_perfguard.tools.pools.base import end_all, wait_limit
 from pytest_perfguard.tools.pools.connection_base import ConnectionPoolBase
 from pytest_perfguard.tools.pools.items import Actions, PooledItem
 
 C = TypeVar("C")
+R = TypeVar("R")
 
 #: Seconds that `close` waits for the maintenance thread.
 MAX_JOIN: Final = 5.0
@@ -34,7 +36,7 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         for call in (
             *self._connects.values(), self._configure, self._check, self._reset, self._commit, self._close,
         ):  # fmt: skip
-            if inspect.iscoroutinefunction(call):
+            if must_be_awaited(call):
                 raise TypeError(f"{call!r} is a coroutine function: use AsyncConnectionPool")
         self._renew_threads()
 
@@ -119,25 +121,27 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
         threading.Thread(target=work, args=(argument,), name=name, daemon=True).start()
 
     def _connect(self, target: str) -> None:
+        report = False
         try:
             actions = self._connected(target, self._new_connection(target))
         except BaseException as error:
             actions, report = self._connect_failed(target, error)
             self._wake.set()  # to try again
-            if report and self._reconnect_failed is not None:
-                self._report(self._reconnect_failed)
         self._do(actions)
         self._notify()
+        if report and self._reconnect_failed is not None:  # last: it may take long, and end this thread
+            self._report(self._reconnect_failed)
 
     def _new_connection(self, target: str) -> C:
         with self._work():
             return self._configured(target)
 
     def _configured(self, target: str) -> C:
-        connection = cast("Callable[[], C]", self._connects[target])()
+        connect = cast("Callable[[], C]", self._connects[target])
+        connection = not_awaitable(connect(), connect)
         if self._configure is not None:
             try:
-                self._configure(connection)
+                not_awaitable(self._configure(connection), self._configure)
             except BaseException:
                 self._passes(self._close, connection, "could not be closed")
                 raise
@@ -155,7 +159,7 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
     def _passes(self, call: Callable[[C], object], connection: C, problem: str) -> bool:
         """Return whether the call succeeds and does not return False."""
         try:
-            return call(connection) is not False
+            return not_awaitable(call(connection), call) is not False
         except Exception as error:
             self._log_failed(problem, error)
             return False
@@ -184,6 +188,20 @@ class ThreadedMaintenance(ConnectionPoolBase[C]):
             passed = self._passes(check, item.obj, "is broken")
         finally:
             self._returned(self._step(partial(self._state.checked, item, self._clock(), broken=not passed)))
+
+
+def not_awaitable(result: R, call: object) -> R:
+    """Return the result of a call.
+
+    Raises
+    ------
+    TypeError
+        the result is a coroutine: nothing has been done yet, and no thread would ever do it.
+    """
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"{call!r} returned a coroutine: use AsyncConnectionPool")
+    return result
 
 
 def _maintain(reference: weakref.ref[ThreadedMaintenance[Any]], wake: ReentrantEvent) -> None:

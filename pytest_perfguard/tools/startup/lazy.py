@@ -60,7 +60,7 @@ class LazyModuleLoader:
     """
 
     def __init__(self, critical: Iterable[str] = (), *, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.critical = tuple(critical)
+        self.critical = _names("critical", critical)
         self._clock = clock
         self._lock = threading.RLock()  # reentrant: a finalizer may load a module
         self._modules: dict[str, ModuleType] = {}
@@ -122,8 +122,8 @@ class LazyModuleLoader:
         attributes
             names that the package offers, by the submodule that defines them.
         """
-        modules = set(submodules)
-        homes = {name: module for module, names in (attributes or {}).items() for name in names}
+        modules = set(_names("submodules", submodules))
+        homes = {name: module for module, names in (attributes or {}).items() for name in _names(module, names)}
         public = sorted(modules | homes.keys())
 
         def get_attribute(name: str) -> Any:
@@ -221,6 +221,13 @@ class LazyModuleLoader:
                 _log.warning("%s could not be preloaded: %r", name, error)
 
 
+def _names(parameter: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return names; raise TypeError for a text, which is an iterable of its letters."""
+    if isinstance(names, str):
+        raise TypeError(f"{parameter} is {names!r}: give a list of names")
+    return tuple(names)
+
+
 class LazyModule(ModuleType):
     """Stands in for a module until one of its names is used. Made by `LazyModuleLoader.module`."""
 
@@ -233,7 +240,9 @@ class LazyModule(ModuleType):
     def __getattribute__(self, name: str) -> Any:
         if name in ("__class__", "_perfguard_load"):
             return object.__getattribute__(self, name)
-        if name in PROBED and not object.__getattribute__(self, "_perfguard_is_loaded")():
+        if (name == "__name__" or name in PROBED) and not object.__getattribute__(self, "_perfguard_is_loaded")():
+            if name == "__name__":  # pytest makes the id of a parameter of it
+                return object.__getattribute__(self, "_perfguard_name")
             raise AttributeError(f"the stand-in for a module has no attribute {name!r}")
         return getattr(object.__getattribute__(self, "_perfguard_load")(), name)
 

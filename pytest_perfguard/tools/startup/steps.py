@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.tool_errors import StartupError
 from pytest_perfguard.tools.startup.order import in_order
 from pytest_perfguard.tools.startup.report import Outcome, StartupReport, StepRecord
@@ -67,9 +68,11 @@ class StartupSequence:
             raise TypeError(f"a step is a text and a function, not {name!r} and {action!r}")
         if name in self._steps:
             raise ValueError(f"there is a step {name!r} already")
+        if inspect.isgeneratorfunction(action) or inspect.isasyncgenfunction(action):
+            raise TypeError(f"{action!r} is a generator function, whose call runs none of it: give a plain function")
         if isinstance(after, str):
             raise TypeError(f"after is {after!r}: give a list of names")
-        asynchronous = any(map(inspect.iscoroutinefunction, (action, type(action).__call__)))
+        asynchronous = must_be_awaited(action)
         self._steps[name] = StartupStep(name, action, tuple(after), asynchronous, _takes_results(action))
 
     def step(self, name: str, *, after: Iterable[str] = ()) -> Callable[[F], F]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import StreamError
 from pytest_perfguard.tools.streams.chunks import Chunker, size_of
@@ -62,6 +63,8 @@ class StreamRun:
 class StreamBase:
     """Base class of the stream processors."""
 
+    _for_tasks = False
+
     def __init__(
         self,
         process: Callable[[Any], object],
@@ -87,6 +90,8 @@ class StreamBase:
             raise ValueError(f"on_error is {on_error!r}: it must be 'stop' or 'collect'")
         if not callable(process):
             raise TypeError(f"process is {process!r}: give a function that takes a chunk")
+        if must_be_awaited(process) and not self._for_tasks:
+            raise TypeError(f"{process!r} is a coroutine function: use AsyncStreamProcessor")
         # Loaded here, not by the threads that run streams: a fork during an import leaves its lock held in the child.
         import concurrent.futures.thread  # noqa: F401
 

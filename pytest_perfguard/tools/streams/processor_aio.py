@@ -19,6 +19,8 @@ class AsyncStreamProcessor(StreamBase):
     are those of `StreamProcessor`.
     """
 
+    _for_tasks = True
+
     async def run(self, source: object) -> AsyncGenerator[Any, None]:
         """Yield the results.
 

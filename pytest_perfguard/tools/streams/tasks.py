@@ -6,6 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.tools.streams.state import Chunk, process_one
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class ChunkTasks:
 
         self._process = process
         self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix="perfguard-stream")
-        self._in_loop = inspect.iscoroutinefunction(process) or inspect.iscoroutinefunction(type(process).__call__)
+        self._in_loop = must_be_awaited(process)
         self.tasks: dict[asyncio.Task[object], Chunk] = {}
 
     def begin(self, chunk: Chunk) -> None:

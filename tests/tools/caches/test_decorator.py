@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 import gc
 import json
@@ -26,12 +27,15 @@ from pytest_perfguard import (
     cached,
 )
 
+Pair = collections.namedtuple("Pair", "first second")
+
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
         (1, True), (1, 1.0), (0, False), ((1, 2), (True, 2)), (0.0, -0.0), (((1,),), ((1.0,),)),
-        (frozenset({1}), frozenset({1.0})), (1, "1"),
+        (frozenset({1}), frozenset({1.0})), (1, "1"), (Pair(1, 2), Pair(True, 2)), (Pair(1, 2), (1, 2)),
+        (0j, complex(-0.0, 0)),
     ],
 )  # fmt: skip
 def test_arguments_that_compare_equal_are_different_calls(tmp_path, first, second):
@@ -39,7 +43,7 @@ def test_arguments_that_compare_equal_are_different_calls(tmp_path, first, secon
         function = cached(cache, key=None)(repr) if isinstance(cache, MemoryCache) else None
         if function is not None:
             assert [function(first), function(second)] == [repr(first), repr(second)]
-    if not isinstance(first, tuple | frozenset):
+    if not isinstance(first, tuple | frozenset | complex):
         function = cached(DiskCache(tmp_path))(repr)
         assert [function(first), function(second), function(first)] == [repr(first), repr(second), repr(first)]
 
@@ -398,3 +402,56 @@ def test_attributes_of_a_function_are_kept_and_fields_of_an_object_are_not():
     function.mark = "slow"
     assert cached(MemoryCache())(function).mark == "slow"
     assert not hasattr(cached(MemoryCache())(Adder(1)), "amount")
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def method(self, number):
+        return [self.name, number]
+
+    @classmethod
+    def of_class(cls, number):
+        return [cls.__name__, number]
+
+
+class Derived(Named):
+    pass
+
+
+def test_a_method_of_an_object_has_no_name_outside_of_the_process(tmp_path):
+    """Two objects would share their results."""
+    cache = DiskCache(tmp_path)
+    for method in (Named("a").method, functools.partial(Named("a").method), ", ".join, str.upper):
+        with pytest.raises(CacheValueError, match="no name that identifies it.*key="):
+            cached(cache)(method)
+    with_key = [cached(cache, key=lambda number, name=name: f"{name} {number}")(Named(name).method) for name in "ab"]
+    assert [function(1) for function in with_key] == [["a", 1], ["b", 1]]
+
+
+def test_class_methods_of_derived_classes_are_different_functions(tmp_path):
+    cache = DiskCache(tmp_path)
+    assert cached(cache)(Named.of_class)(1) == ["Named", 1]
+    assert cached(cache)(Derived.of_class)(1) == ["Derived", 1]
+
+
+def test_a_decorator_without_a_cache_is_refused_at_once():
+    for not_a_cache in (repr, None, {}, MemoryCache):
+        with pytest.raises(TypeError, match=r"is not a cache of this package: write @cached\(MemoryCache\(\)\)"):
+            cached(not_a_cache)
+
+
+def test_a_time_to_live_is_checked_at_once(tmp_path):
+    with pytest.raises(TypeError, match="the decorator needs parentheses"):
+        DiskCache(tmp_path).memoize(repr)
+    with pytest.raises(ValueError, match="ttl is 0"):
+        cached(MemoryCache(), 0)
+
+
+def test_a_coroutine_function_as_key_is_refused():
+    async def key(number):
+        return number
+
+    with pytest.raises(TypeError, match="key is the coroutine function"):
+        cached(MemoryCache(), key=key)

@@ -387,3 +387,57 @@ def test_two_caches_on_one_folder_do_not_wait_for_one_another_for_ever(tmp_path)
             outer.get_or_compute("key", lambda: inner.get_or_compute("key", lambda: 1))
         assert outer.get_or_compute("key", lambda: inner.get_or_compute("other", lambda: 1) + 1) == 2
         assert inner.get("key") == 2
+
+
+def test_a_relative_folder_is_that_of_the_time_when_the_cache_is_made(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    cache = DiskCache("cache")
+    cache.set("a", 1)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    cache.close()
+    assert cache.get("a") == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert cache.folder == tmp_path / "cache"
+
+
+def test_a_number_that_exceeds_the_bound_is_not_kept_and_does_not_block(tmp_path):
+    cache = DiskCache(tmp_path, max_bytes=50)
+    assert cache.incr("a") == 1
+    assert cache.get("a") is None
+    assert cache.stats().refusals == 1
+
+
+def nested(depth):
+    key = ()
+    for _ in range(depth):
+        key = (key,)
+    return key
+
+
+def test_deep_keys_are_kept_or_refused(disk):
+    disk.set(nested(99), 1)
+    assert list(disk) == [nested(99)]
+    for depth in (101, 250, 100_000):
+        with pytest.raises(CacheValueError, match="is not plain data"):
+            disk.set(nested(depth), 1)
+    if hasattr(sys, "set_int_max_str_digits"):
+        with pytest.raises(CacheValueError, match="the key cannot be written"):
+            disk.get(10**5000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_of_a_computation_that_requests_its_key_gets_an_error(disk):
+    def compute():
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        signal.alarm(20)
+        try:
+            disk.get_or_compute("a", lambda: 1)
+        except CacheError as error:
+            os._exit(7 if "asks for 'a' itself" in str(error) else 1)
+        os._exit(0)
+
+    assert disk.get_or_compute("a", compute) == 7
+    assert disk.get_or_compute("a", lambda: 8) == 7

@@ -242,3 +242,15 @@ def test_a_computation_that_cannot_begin_fails_its_caller_only(tmp_path, monkeyp
         cache.get_or_compute("a", lambda: 1)
     other.join(20)
     assert results == [5]
+
+
+def test_a_finalizer_sees_what_its_own_thread_is_writing(tmp_path):
+    """Otherwise an increment would compare with the former value again and again."""
+    cache = DiskCache(tmp_path)
+
+    def interrupted(_connection):
+        assert [cache.incr("n"), cache.incr("n")] == [1, 2]  # as finalizers call it, in the middle of a transaction
+        assert cache.get("n") == 2
+
+    cache._database.do(interrupted, write=True)
+    assert cache.get("n") == 2

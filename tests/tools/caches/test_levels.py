@@ -634,3 +634,16 @@ def test_an_object_that_can_be_called_needs_a_key_on_disk(memory, tmp_path):
 def _to_int(calls, text, base):
     calls.append(text)
     return int(text, base)
+
+
+def test_a_level_that_cannot_free_memory_does_not_keep_the_others_from_it():
+    class Failing(Plain):
+        def free_memory(self):
+            raise RuntimeError("not now")
+
+    memory = MemoryCache()
+    cache = MultiLevelCache([Failing(), memory])
+    cache.set("a", 1)
+    cache.free_memory()
+    assert len(memory) == 0
+    assert cache.stats().errors == 1

@@ -262,3 +262,36 @@ def test_expired_entries_leave_first_when_room_is_needed_whatever_set_their_time
     for number in range(3 * maxsize):
         cache.set(("later", number), number)
     assert len(cache._to_check) <= 2 * maxsize + 16
+
+
+def test_an_incremented_value_has_its_new_weight():
+    cache = MemoryCache(10, getsizeof=lambda value: value)
+    cache["a"], cache["b"] = 2, 3
+    assert cache.increment("a", 4) == 6
+    assert cache.currsize == 9
+    assert cache.increment("b", 4) == 7  # "a" must go
+    assert dict(cache) == {"b": 7}
+    assert cache.increment("b", 100) == 107  # too large to be kept
+    assert cache.currsize == 0
+
+
+def test_an_entry_that_another_thread_removes_during_an_increment_counts_as_before():
+    during = []
+
+    def clock():
+        for call in during:
+            call()
+        return 100.0
+
+    cache = MemoryCache(clock=clock)
+    cache.set("n", 5)
+    during.append(lambda: cache.delete("n"))
+    assert cache.increment("n") == 6
+
+
+def test_a_bound_may_be_infinite():
+    cache = MemoryCache(math.inf, None)
+    for number in range(2_000):
+        cache.set(number, number)
+    assert len(cache) == 2_000
+    assert cache.get(0) == 0

@@ -261,3 +261,9 @@ def test_a_ticker_can_stop_itself_and_start_again():
 def test_only_a_bound_method_can_tick():
     with pytest.raises(TypeError, match="is not a bound method"):
         Ticker(lambda: None, 1, "x")
+
+
+@pytest.mark.parametrize("limit", ["growth_limit", "collect_above", "clear_above"])
+def test_limits_are_numbers(limit):
+    with pytest.raises(ValueError, match=f"{limit} is nan: give a number of bytes"):
+        MemoryManager(**{limit: float("nan")})

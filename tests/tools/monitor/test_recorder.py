@@ -358,3 +358,42 @@ def test_a_source_that_raises_spoils_nothing(monitor, caplog):
     monitor.count("hits")
     assert monitor.summary().counters == {"hits": 1}
     assert "could not be read" in caplog.text
+
+
+def test_an_object_whose_call_is_awaited_is_timed_until_its_end(monitor, clock):
+    class Query:
+        async def __call__(self):
+            await asyncio.sleep(0)
+            clock.now += 2
+
+    asyncio.run(monitor.timer("query")(Query())())
+    assert monitor.summary().timers["query"].sum == 2
+    with pytest.raises(TypeError, match="5 cannot be called"):
+        monitor.timer("query")(5)
+
+
+def test_a_count_that_no_export_can_show_is_refused(monitor):
+    with pytest.raises(ValueError, match="is not a finite number"):
+        monitor.count("rows", 10**400)
+    monitor.count("rows", 1)
+    assert '"rows"' in monitor.export("json")
+
+
+def test_a_source_that_cannot_be_read_is_logged_once_until_it_can(monitor, caplog):
+    numbers = {}
+    monitor.watch("pool", lambda: {"idle": numbers["idle"]})
+    for _ in range(3):
+        monitor.summary()
+    assert len(caplog.records) == 1
+    numbers["idle"] = 4
+    assert monitor.summary().gauges["pool.idle"] == 4
+    numbers.clear()
+    monitor.summary()
+    assert len(caplog.records) == 2
+    with pytest.raises(TypeError, match="source is 5: give a function"):
+        monitor.watch("other", 5)
+
+
+def test_buckets_are_numbers(monitor):
+    with pytest.raises(ValueError, match="give upper bounds that grow"):
+        monitor.describe("rows", buckets=[float("nan")])

@@ -20,6 +20,7 @@ from pytest_perfguard import (
     PoolTimeout,
     TooManyWaiting,
 )
+from pytest_perfguard.tools.pools.items import Actions
 from tests.tools.pools.test_connection_pools import LONG, Connection, Server, eventually, threaded
 
 
@@ -307,3 +308,91 @@ def test_blocks_may_be_nested_and_left_by_any_error():
         with contextlib.suppress(error), pool.item():
             raise error
     assert pool.stats().in_use == 0
+
+
+def test_a_check_that_always_fails_ends_with_the_time_limit(server):
+    with threaded(server, min_size=2, check=lambda _connection: False) as pool:
+        pool.wait(LONG)
+        with pytest.raises(PoolTimeout, match="no connection passed the check within 0 s: 1 failed it"):
+            pool.acquire(timeout=0)
+        assert pool.stats().timeouts == 1
+
+
+def test_a_check_of_the_asynchronous_pool_that_always_fails_ends_with_the_time_limit(server):
+    async def main():
+        async with AsyncConnectionPool(server.connect_async, check=lambda _connection: False) as pool:
+            with pytest.raises(
+                PoolTimeout, match=r"no connection passed the check|the check of a connection did not end"
+            ):
+                await pool.acquire(timeout=0.05)
+
+    asyncio.run(main())
+
+
+class Asynchronous:
+    async def __call__(self, *_arguments):
+        return False
+
+
+@pytest.mark.parametrize("parameter", ["configure", "check", "reset", "commit", "close"])
+def test_objects_whose_calls_must_be_awaited_are_refused_by_the_pool_for_threads(server, parameter):
+    with pytest.raises(TypeError, match="is a coroutine function: use AsyncConnectionPool"):
+        ConnectionPool(server.connect, **{parameter: Asynchronous()})
+    with pytest.raises(TypeError, match="is a coroutine function: use AsyncConnectionPool"):
+        ConnectionPool(Asynchronous())
+
+
+def test_a_coroutine_is_no_connection_and_no_passed_check(server):
+    with ConnectionPool(lambda: Asynchronous()(), min_size=0) as pool:
+        with pytest.raises(PoolTimeout, match="returned a coroutine: use AsyncConnectionPool"):
+            pool.acquire(timeout=0.05)
+    with threaded(server, check=lambda _connection: Asynchronous()(), min_size=1) as pool:
+        pool.wait(LONG)
+        with pytest.raises(PoolTimeout, match="1 failed it"):
+            pool.acquire(timeout=0)
+
+
+def test_a_commit_that_returns_a_coroutine_is_an_error(server):
+    with threaded(server, commit=lambda _connection: Asynchronous()(), min_size=1) as pool:
+        with pytest.raises(TypeError, match="returned a coroutine: use AsyncConnectionPool"), pool.connection():
+            pass
+        assert pool.not_returned() == []
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_an_idle_time_before_checks_is_a_number_of_seconds(server, seconds):
+    with pytest.raises(ValueError, match="check_after is .*: it must be at least 0 seconds"):
+        ConnectionPool(server.connect, check_after=seconds)
+
+
+@pytest.mark.parametrize("kind", [ConnectionPool, AsyncConnectionPool])
+def test_other_attempts_do_not_wait_for_the_report_of_an_outage(monkeypatch, kind):
+    calls = []
+
+    def connect():
+        raise ConnectionRefusedError
+
+    pool = kind(connect, reconnect_failed=lambda _pool: calls.append("report"))
+    monkeypatch.setattr(pool, "_connect_failed", lambda _target, _error: (Actions(), True))
+    monkeypatch.setattr(pool, "_do", lambda _actions: calls.append("further attempts"))
+    attempt = pool._connect("the server")
+    if attempt is not None:
+        asyncio.run(attempt)
+    assert calls == ["further attempts", "report"]
+
+
+def test_a_connection_stays_in_the_pool_where_no_time_is_left_to_check_it(server):
+    async def main():
+        async def check(_connection):
+            await asyncio.sleep(0)
+
+        async with AsyncConnectionPool(server.connect_async, check=check, min_size=1) as pool:
+            await pool.wait(LONG)
+            for _ in range(3):
+                with pytest.raises(PoolTimeout, match="no time is left to check it within 0 s"):
+                    await pool.acquire(timeout=0)
+            stats = pool.stats()
+            assert (stats.created, stats.destroyed, stats.available, stats.timeouts) == (1, 0, 1, 3)
+            await pool.release(await pool.acquire(timeout=LONG))
+
+    asyncio.run(main())

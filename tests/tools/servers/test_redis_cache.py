@@ -24,7 +24,7 @@ class Async:
 
     def __getattr__(self, name):
         member = getattr(self.cache, name)
-        if name in ("get", "set", "delete", "clear", "lookup", "lease", "get_or_compute", "close"):
+        if name in ("get", "set", "delete", "clear", "lookup", "lease", "get_or_compute", "touch", "close"):
             return lambda *args, **kwargs: self.loop.run_until_complete(member(*args, **kwargs))
         return member
 
@@ -225,3 +225,16 @@ def test_each_event_loop_has_a_client_of_its_own(redis_url):
     asyncio.run(use())
     asyncio.run(use())
     assert len(cache._clients) == 0
+
+
+def test_a_key_gets_a_new_time_to_live(make_cache):
+    cache = make_cache()
+    assert not cache.touch("a", 5)
+    cache.set("a", 1, ttl=1000)
+    assert cache.touch("a", 5)
+    assert 0 < cache.lookup("a").ttl <= 5
+    for _ in range(2):  # the second time it has no limit that could be removed
+        assert cache.touch("a", None)
+        assert cache.lookup("a").ttl is None
+    with pytest.raises(ValueError, match="ttl is 0"):
+        cache.touch("a", 0)

@@ -168,3 +168,23 @@ def test_to_look_at_a_stand_in_imports_nothing(package):
     package("lazy_seen", "")
     assert repr(LazyModuleLoader().module("lazy_seen")) == "<stand-in for module 'lazy_seen'>"
     assert "lazy_seen" not in sys.modules
+
+
+def test_a_text_in_place_of_a_list_of_names_is_refused():
+    for make in (
+        lambda: LazyModuleLoader(critical="json"),
+        lambda: LazyModuleLoader().attach("package", "io"),
+        lambda: LazyModuleLoader().attach("package", [], {"core": "run"}),
+    ):
+        with pytest.raises(TypeError, match="give a list of names"):
+            make()
+
+
+def test_the_name_of_a_stand_in_does_not_import_its_module(package):
+    """Pytest makes the id of a parameter of it."""
+    package("lazy_named", "number = 1")
+    stand_in = LazyModuleLoader().module("lazy_named")
+    assert stand_in.__name__ == "lazy_named"
+    assert "lazy_named" not in sys.modules
+    assert stand_in.number == 1
+    assert stand_in.__name__ == "lazy_named"

@@ -262,3 +262,11 @@ def test_a_running_loop_is_told_what_to_do():
     asyncio.run(main())
     with pytest.raises(TypeError, match="a step is a text and a function"):
         StartupSequence().add(3, int)
+
+
+def test_a_generator_function_is_no_step():
+    def opened():
+        yield 1
+
+    with pytest.raises(TypeError, match="is a generator function, whose call runs none of it"):
+        StartupSequence("app").add("file", opened)

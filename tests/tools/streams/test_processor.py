@@ -454,3 +454,18 @@ def test_odd_parameters_are_refused(kind):
         kind(None)
     with pytest.raises(ValueError, match="max_memory is 1: it must be at least chunk_bytes"):
         kind(len, max_memory=1)
+
+
+class Asynchronous:
+    async def __call__(self, chunk):
+        return sum(chunk)
+
+
+def test_a_processor_for_threads_refuses_coroutine_functions():
+    with pytest.raises(TypeError, match="is a coroutine function: use AsyncStreamProcessor"):
+        StreamProcessor(Asynchronous())
+
+    async def main():
+        return [result async for result in AsyncStreamProcessor(Asynchronous(), chunk_items=2).run([1, 2, 3])]
+
+    assert asyncio.run(main()) == [3, 3]

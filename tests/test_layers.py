@@ -144,7 +144,7 @@ def test_files_hold_one_thought():
 
 
 #: Mentions of `Any` in each wing: values of any type that users' code makes and gets back. The numbers may only go down.
-MAX_ANY = {"core": 1, "engine": 0, "tools": 150, "compat": 4, "plugin": 3, "cli": 0}
+MAX_ANY = {"core": 1, "engine": 0, "tools": 149, "compat": 4, "plugin": 3, "cli": 0}
 
 
 @pytest.mark.parametrize("wing", MAX_ANY)

@@ -126,13 +126,6 @@ def check_rounds(spec: RoundSpec, *, has_setup: bool) -> None:
         )
 
 
-def is_coroutine_function(target: object) -> bool:
-    """Return whether a call creates a coroutine, also for a partial and for an object with such a `__call__`."""
-    while isinstance(target, partial):
-        target = target.func
-    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(type(target), "__call__", None))  # noqa: B004
-
-
 def _without_parameters(
     setup: Callable[..., object], given: Arguments, *, passes_arguments: bool
 ) -> Callable[[], object]:

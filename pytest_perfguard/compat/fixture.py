@@ -9,9 +9,9 @@ from pytest_perfguard.compat.call import (
     BenchmarkCall,
     RoundSpec,
     check_rounds,
-    is_coroutine_function,
 )
 from pytest_perfguard.compat.result import BenchmarkResult
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.tool_errors import FixtureAlreadyUsed
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class BenchmarkFixture:
     def _measured(self, prepare: Callable[[], tuple[BenchmarkCall, RoundSpec | None]], target: Callable[..., R]) -> R:
         try:
             call, spec = prepare()
-            if is_coroutine_function(target):
+            if must_be_awaited(target):
                 self._check_loop(target)
                 self.pending = self._awaited(call, spec)
                 return cast("R", self.pending)

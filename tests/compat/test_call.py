@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 import pytest
 
@@ -11,7 +10,6 @@ from pytest_perfguard.compat.call import (
     BenchmarkCall,
     RoundSpec,
     check_rounds,
-    is_coroutine_function,
 )
 
 
@@ -79,13 +77,3 @@ def test_numbers_of_calls_that_cannot_be_meant_are_refused(asked, message):
         check_rounds(asked, has_setup=True)
     check_rounds(RoundSpec(3, 2, 1), has_setup=True)
     check_rounds(RoundSpec(3, 2, 5), has_setup=False)
-
-
-def test_coroutine_functions_are_known_in_their_disguises():
-    async def fetch(): ...
-
-    class Fetch:
-        async def __call__(self): ...
-
-    assert all(map(is_coroutine_function, (fetch, partial(partial(fetch)), Fetch())))
-    assert not any(map(is_coroutine_function, (abs, partial(abs), lambda: fetch, Fetch)))

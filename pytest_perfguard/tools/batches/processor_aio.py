@@ -183,8 +183,11 @@ class TaskWorker(BatchWorker):
             self.check_open()
         if not queue.offer(item, future, self._time()):
             return False
-        if queue.running < self._concurrency and (self._timer is None or queue.queued >= self._full):
-            self._pump()  # else the end of a running batch begins the next
+        if queue.running < self._concurrency:  # else the end of a running batch begins the next
+            if queue.queued >= self._full:
+                self._pump()
+            elif self._timer is None:
+                self._set_timer(queue.due(self._time()))
         return True
 
     async def wait_for_room(self, item: object, future: Settable, timeout: float | None) -> None:
@@ -271,7 +274,7 @@ class TaskWorker(BatchWorker):
         while (wait := self.queue.due(now)) is not None:
             if wait > 0:
                 if self._timer is None:  # an earlier timer looks again
-                    self._timer = loop.call_later(min(wait, MAX_TIMER), self._on_time)
+                    self._set_timer(wait)
                 break
             batch = self.queue.take(now)
             if batch:
@@ -284,6 +287,11 @@ class TaskWorker(BatchWorker):
                 if not done.done():
                     done.set_result(None)
             self._idle.clear()
+
+    def _set_timer(self, wait: float | None) -> None:
+        """Look again after some seconds; 0: when the callers that can run now have offered their items."""
+        if wait is not None:
+            self._timer = self.enter_loop().call_later(min(wait, MAX_TIMER), self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None

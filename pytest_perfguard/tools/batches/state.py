@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Final, Literal, Protocol
 
+from pytest_perfguard.core.value_kinds import kind_of
+
 _log = logging.getLogger("perfguard.batch")
 
 MAX_SIZE: Final = 50
@@ -233,14 +235,15 @@ class WrongResultCount(ValueError):
 def merge_equal(items: list[object]) -> tuple[list[object], list[int]]:
     """Return the distinct items, and for each item its place among them.
 
-    Items are equal where they compare equal and have the same type: 1, 1.0 and True are three. Unhashable items are distinct.
+    Items are equal where they compare equal and have the same types, also inside of tuples: 1, 1.0 and True are three. Unhashable
+    items are distinct.
     """
     distinct: list[object] = []
-    places: dict[tuple[type, Hashable], int] = {}
+    places: dict[tuple[object, Hashable], int] = {}
     found = []
     for item in items:
         try:
-            place = places.setdefault((type(item), item), len(distinct))
+            place = places.setdefault((kind_of(item), item), len(distinct))
         except TypeError:
             place = len(distinct)
         if place == len(distinct):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import threading
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.fork import keep_unclosed, register_at_fork
 from pytest_perfguard.core.tool_errors import BatchTimeout
 from pytest_perfguard.tools.batches.base import INSIDE, BatchWorker
@@ -58,7 +58,7 @@ class ThreadWorker(BatchWorker):
     ) -> None:
         # A future whose batch has begun cannot be cancelled any more.
         super().__init__(kind, processor, BatchQueue(limits, Future.set_running_or_notify_cancel))
-        if inspect.iscoroutinefunction(processor):
+        if must_be_awaited(processor):
             raise TypeError(f"{processor!r} is a coroutine function: use AsyncBatchProcessor")
         self._clock = clock
         self._renew()

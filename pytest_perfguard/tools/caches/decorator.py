@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Hashable
-from types import NoneType
-from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.tool_errors import CacheValueError
+from pytest_perfguard.core.value_kinds import kinds_of
 from pytest_perfguard.tools.caches.async_adapter import async_view
 from pytest_perfguard.tools.caches.get_or_compute import AsyncComputingCache, ComputingCache, ThreadComputation
 from pytest_perfguard.tools.caches.level import DEFAULT, MISSING, MakeKey, checked_ttl
@@ -24,9 +23,6 @@ R = TypeVar("R")
 Function = Callable[..., Any]
 #: Counts a hit or a miss.
 Count = Callable[[], object]
-
-#: Types whose values differ if they compare unequal.
-_DISTINCT: Final = frozenset({int, str, bytes, bool, NoneType})
 
 
 class CacheInfo(NamedTuple):
@@ -215,29 +211,10 @@ def _unbound(function: Function) -> tuple[Function, tuple[object, ...], dict[str
 
 def _hashable_key(mark: _FunctionMark, /, *args: object, **kwargs: object) -> Hashable:
     if not kwargs:
-        return mark, args, _kinds(args)
+        return mark, args, kinds_of(args)
     names = tuple(sorted(kwargs))
     values = tuple(kwargs[name] for name in names)
-    return mark, args, _kinds(args), names, values, _kinds(values)
-
-
-def _kinds(values: tuple[object, ...]) -> tuple[object, ...]:
-    kinds = tuple(map(type, values))
-    return kinds if _DISTINCT.issuperset(kinds) else tuple(map(_kind, values))
-
-
-def _kind(value: Any) -> object:
-    """Return the type of a value, also inside of tuples: 1, 1.0 and True compare equal, and so do 0.0 and -0.0."""
-    kind = type(value)
-    if kind is float:
-        return kind, math.copysign(1, value)
-    if issubclass(kind, tuple):
-        return kind, *map(_kind, value)
-    if issubclass(kind, frozenset):
-        return kind, frozenset((element, _kind(element)) for element in value)
-    if kind is complex:
-        return kind, _kind(value.real), _kind(value.imag)
-    return kind
+    return mark, args, kinds_of(args), names, values, kinds_of(values)
 
 
 def _text_key(name: str, /, *args: object, **kwargs: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 import time
@@ -11,6 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.tool_errors import PoolClosed, PoolTimeout
 from pytest_perfguard.tools.pools.base import PoolBase, check_callable, end_all, initial_size, lock_timeout, wait_limit
 from pytest_perfguard.tools.pools.items import AlreadyPooled, NotInUse, PooledItem, Waiter, caller_stack, short_repr
@@ -113,7 +113,7 @@ class ObjectPool(ObjectPoolBase[T]):
             trace=trace,
         )  # fmt: skip
         for call in (create, reset, destroy):
-            if inspect.iscoroutinefunction(call):
+            if must_be_awaited(call):
                 raise TypeError(f"{call!r} is a coroutine function: use AsyncObjectPool")
         try:
             for _ in range(self._initial):

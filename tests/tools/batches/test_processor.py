@@ -446,3 +446,31 @@ def test_outcomes_that_end_a_test_go_to_the_callers_only():
                 await batch.process("skip", 1)
 
     asyncio.run(main())
+
+
+def test_without_a_delay_the_items_of_one_turn_of_the_loop_are_a_batch():
+    seen = []
+
+    def load(numbers):
+        seen.append(list(numbers))
+        return [number + 1 for number in numbers]
+
+    async def main():
+        async with AsyncBatchProcessor({"next": load}, max_delay=0) as batch:
+
+            async def twice(number):
+                return await batch.process("next", await batch.process("next", number))
+
+            assert await asyncio.gather(*map(twice, (1, 5, 9))) == [3, 7, 11]
+
+    asyncio.run(main())
+    assert seen == [[1, 5, 9], [2, 6, 10]]
+
+
+def test_an_object_whose_call_must_be_awaited_is_no_processor_for_threads():
+    class Load:
+        async def __call__(self, items):
+            return items
+
+    with pytest.raises(TypeError, match="use AsyncBatchProcessor"):
+        BatchProcessor({"load": Load()})

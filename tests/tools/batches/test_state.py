@@ -16,6 +16,7 @@ from pytest_perfguard.tools.batches.state import (
     BatchStats,
     WrongResultCount,
     checked_results,
+    merge_equal,
 )
 
 
@@ -170,3 +171,10 @@ def test_statistics_of_several_kinds_add_up():
     total = BatchStats(items=4, batches=2, largest=3) + BatchStats(items=5, batches=1, largest=5)
     assert (total.items, total.batches, total.largest, total.mean_size) == (9, 3, 5, 3.0)
     assert math.isnan(BatchStats().mean_size)
+
+
+def test_what_compares_equal_is_merged_only_if_it_is_the_same():
+    items = [1, True, 1.0, 0.0, -0.0, (1,), (True,), (1,), [1], [1]]
+    distinct, places = merge_equal(items)
+    assert list(map(repr, distinct)) == ["1", "True", "1.0", "0.0", "-0.0", "(1,)", "(True,)", "[1]", "[1]"]
+    assert places == [0, 1, 2, 3, 4, 5, 6, 5, 7, 8]

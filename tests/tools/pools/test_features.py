@@ -321,9 +321,7 @@ def test_a_check_that_always_fails_ends_with_the_time_limit(server):
 def test_a_check_of_the_asynchronous_pool_that_always_fails_ends_with_the_time_limit(server):
     async def main():
         async with AsyncConnectionPool(server.connect_async, check=lambda _connection: False) as pool:
-            with pytest.raises(
-                PoolTimeout, match=r"no connection passed the check|the check of a connection did not end"
-            ):
+            with pytest.raises(PoolTimeout, match="check"):  # which one of its texts depends on when the time is over
                 await pool.acquire(timeout=0.05)
 
     asyncio.run(main())

@@ -298,3 +298,13 @@ def test_objects_that_were_made_before_one_could_not_be_are_destroyed():
     with pytest.raises(OSError, match="no"):
         ObjectPool(create, destroy=destroyed.append, initial=3)
     assert destroyed == [1, 2]
+
+
+@pytest.mark.parametrize("role", ["create", "reset", "destroy"])
+def test_an_object_whose_call_must_be_awaited_is_refused(role):
+    class Make:
+        async def __call__(self, *_given):
+            return object()
+
+    with pytest.raises(TypeError, match="use AsyncObjectPool"):
+        ObjectPool(**{"create": object, role: Make()})

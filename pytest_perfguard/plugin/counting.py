@@ -136,10 +136,10 @@ class Counting:
             if findings is None or not (final or judges):
                 return None
             comparison = with_counts(known.get(test.nodeid) or Comparison(test.nodeid, None), findings, head, {})
-            if comparison.verdict is None and judges:
-                problem = next(iter(head.notes), "")
-                verdict, reason = (Verdict.INCONCLUSIVE, problem) if problem else unjudged(test)
-                comparison = _with_reason(comparison, verdict, reason)
+            if comparison.verdict is None and head.notes and not comparison.findings:
+                comparison = _with_reason(comparison, Verdict.INCONCLUSIVE, head.notes[0])
+            elif comparison.verdict is None and judges:
+                comparison = _with_reason(comparison, *unjudged(test))
             return _settle(comparison, record)
 
         return self._passes(tests, [(launch, heads)], judged, _accept_modules, passes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.metric_stats import MetricStats
-from pytest_perfguard.core.model import Record, Verdict
+from pytest_perfguard.core.model import Comparison, Finding, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.instructions.sources import CALLGRIND, Source
 from pytest_perfguard.engine.runner.count_runner import PointCounts
@@ -53,9 +53,9 @@ def launch(arm=""):
     return Launch([], Path(), WorkerProgram("", ""), arm=arm)
 
 
-def count(counting, *, passes, judges):
+def count(counting, *, passes, judges, known=None):
     (found,) = counting.count(
-        [TEST], launch(), {}, lambda _test: None, passes=passes, judges=judges,
+        [TEST], launch(), known or {}, lambda _test: None, passes=passes, judges=judges,
         unjudged=lambda _test: (Verdict.NEW, "not in the baseline file"),
     ).values()  # fmt: skip
     return found
@@ -76,15 +76,18 @@ def test_a_run_that_decides_nothing_makes_the_passes_that_it_is_given(counting, 
     assert counting.processes == passes
 
 
-def test_a_problem_is_the_reason_and_not_a_note_as_well(counting, monkeypatch):
+@pytest.mark.parametrize("judges", [False, True])
+def test_a_test_without_any_figure_is_inconclusive_and_its_problem_no_note_as_well(counting, monkeypatch, judges):
     monkeypatch.setattr(Runner, "fails", ("",))
-    found = count(counting, passes=2, judges=True)
+    found = count(counting, passes=2, judges=judges)
     assert (found.verdict, found.reason, found.measurement.notes) == (Verdict.INCONCLUSIVE, PROBLEM, ())
 
 
-def test_a_problem_without_a_verdict_is_a_note(counting, monkeypatch):
+def test_the_problem_of_a_test_that_was_timed_is_a_note(counting, monkeypatch):
     monkeypatch.setattr(Runner, "fails", ("",))
-    assert count(counting, passes=1, judges=False).measurement.notes == (PROBLEM,)
+    timed = Comparison(TEST.nodeid, None, (Finding("time", "s", None, 1.0),))
+    found = count(counting, passes=1, judges=False, known={TEST.nodeid: timed})
+    assert (found.verdict, found.measurement.notes) == (None, (PROBLEM,))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ much the count of unchanged code differs.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -56,10 +57,10 @@ def judge_instructions(metric: MetricComparison) -> Finding | None:
     verdict = _verdict(ratios, threshold)
     if verdict is not Verdict.UNCHANGED and not metric.final and len(now) < COUNT_PROCESSES:
         return None
-    limit = metric.base.estimate * (1 + threshold)
+    baseline = statistics.median(base[: len(now)])  # of the same seeds and layouts as the counts of now
     reason = _unsteady(max(unsteady, spread), threshold) if threshold > count_threshold(metric.settings) else ""
-    finding = metric.finding(verdict, limit, reason, interval=(min(ratios), max(ratios)))
-    return replace(finding, estimated_ratio=sum(ratios) / len(ratios))
+    finding = metric.finding(verdict, baseline * (1 + threshold), reason, interval=(min(ratios), max(ratios)))
+    return replace(finding, baseline=baseline, estimated_ratio=sum(ratios) / len(ratios))
 
 
 def relative_range(values: Sequence[float]) -> float:

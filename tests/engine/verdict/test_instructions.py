@@ -45,6 +45,11 @@ def test_one_process_clears_what_is_within_the_limit(now):
     assert judge(record(100_000, 100_010), counted(now)).verdict is Verdict.UNCHANGED
 
 
+def test_the_baseline_is_that_of_the_processes_compared():
+    found = judge(record(100_000, 110_000), counted(100_500))
+    assert (found.baseline, found.limit) == (100_000, pytest.approx(110_000))
+
+
 def test_a_change_is_counted_once_more():
     assert judge(record(100_000, 100_010), counted(105_000)) is None
 

@@ -113,7 +113,7 @@ class Counting:
         *,
         passes: int,
         judges: bool,
-        unjudged: Callable[[MeasuredTest], tuple[Verdict, str]],
+        unjudged: Callable[[MeasuredTest, str], tuple[Verdict, str]],
     ) -> dict[str, Comparison]:
         """Count tests of this tree, and return their comparisons with the counts.
 
@@ -126,7 +126,7 @@ class Counting:
         judges
             whether a count that is within its limit, or has none, needs no second process.
         unjudged
-            returns the verdict, and its reason, on a test that was not timed and has no record to compare its counts with.
+            returns the verdict, and its reason, on a test that was not timed and has no record of these conditions.
         """
         heads = {test.nodeid: _Side() for test in tests}
 
@@ -139,7 +139,7 @@ class Counting:
             if comparison.verdict is None and head.notes and not comparison.findings:
                 comparison = _with_reason(comparison, Verdict.INCONCLUSIVE, head.notes[0])
             elif comparison.verdict is None and judges:
-                comparison = _with_reason(comparison, *unjudged(test))
+                comparison = _with_reason(comparison, *unjudged(test, self._source.conditions))
             return _settle(comparison, record)
 
         return self._passes(tests, [(launch, heads)], judged, _accept_modules, passes)

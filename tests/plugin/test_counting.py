@@ -56,7 +56,7 @@ def launch(arm=""):
 def count(counting, *, passes, judges, known=None):
     (found,) = counting.count(
         [TEST], launch(), known or {}, lambda _test: None, passes=passes, judges=judges,
-        unjudged=lambda _test: (Verdict.NEW, "not in the baseline file"),
+        unjudged=lambda _test, _conditions: (Verdict.NEW, "not in the baseline file"),
     ).values()  # fmt: skip
     return found
 
@@ -109,7 +109,13 @@ def test_a_clear_count_needs_one_process(counting):
     stats = MetricStats.from_rounds("instructions", ((1e6,), (1e6,)))
     record = Record("", "", 0.0, {}, {"instructions": stats}, counting="callgrind")
     found = counting.count(
-        [TEST], launch(), {}, lambda _test: record, passes=2, judges=True, unjudged=lambda _test: (Verdict.NEW, "")
+        [TEST],
+        launch(),
+        {},
+        lambda _test: record,
+        passes=2,
+        judges=True,
+        unjudged=lambda _test, _conditions: (Verdict.NEW, ""),
     )
     assert (found[TEST.nodeid].verdict, counting.processes) == (Verdict.UNCHANGED, 1)
 

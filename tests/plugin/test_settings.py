@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.plugin.options import ini_problems
+from pytest_perfguard.plugin.options import ini_problems, repeated_options
 from tests.plugin.conftest import WORK
 
 
@@ -142,6 +142,13 @@ WRONG_TOML = [
 
 def _has_native_toml() -> bool:
     return tuple(map(int, pytest.__version__.split(".")[:1])) >= (9,)
+
+
+def test_a_command_in_a_message_measures_the_metrics_that_this_run_was_given(pytester):
+    """Without them, a recording that a message recommends would lack the counts."""
+    config = pytester.parseconfig("--perf-metrics=+instructions", "--rootdir=.")
+    assert repeated_options(config) == "--rootdir=. --perf-metrics=+instructions"
+    assert repeated_options(pytester.parseconfig()) == ""
 
 
 @pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])

@@ -60,7 +60,7 @@ class Context:
     place: Callable[[str], str] = str
     """Node id -> the argument that names the test in the folder where pytest was started."""
     options: str = ""
-    """Options with which pytest finds its configuration in that folder."""
+    """Options with which pytest finds its configuration in that folder and measures the same metrics."""
     prune_options: str = ""
     """Options with which `perfguard prune` finds the baseline file in that folder."""
     behind: Callable[[str], int] = no_commits

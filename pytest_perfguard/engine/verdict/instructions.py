@@ -47,9 +47,7 @@ def judge_instructions(metric: MetricComparison) -> Finding | None:
     record, measurement = metric.record, metric.measurement
     base, now = metric.base.medians, metric.now.medians
     if record.counting != measurement.counting:
-        reason = (
-            f"counted under other conditions: recorded with {record.counting or 'unknown'}, now {measurement.counting}"
-        )
+        reason = f"counted under other conditions: {other_conditions(record.counting, measurement.counting)}"
         return replace(metric.finding(Verdict.UNCHANGED, 0.0, reason), verdict=None, limit=None)
     ratios = [after / before for before, after in zip(base, now, strict=False) if before > 0] or [1.0]
     unsteady, spread = relative_range(ratios), max(relative_range(base), relative_range(now))
@@ -61,6 +59,16 @@ def judge_instructions(metric: MetricComparison) -> Finding | None:
     reason = _unsteady(max(unsteady, spread), threshold) if threshold > count_threshold(metric.settings) else ""
     finding = metric.finding(verdict, baseline * (1 + threshold), reason, interval=(min(ratios), max(ratios)))
     return replace(finding, baseline=baseline, estimated_ratio=sum(ratios) / len(ratios))
+
+
+def other_conditions(recorded: str, now: str) -> str:
+    """Return the differences between the conditions of two counts."""
+    before, after = (text.split(", ") if text else [] for text in (recorded, now))
+    gone = ", ".join(part for part in before if part not in after)
+    added = ", ".join(part for part in after if part not in before)
+    if not recorded:
+        return f"recorded under unknown ones, here with {now}"
+    return f"recorded {f'with {gone}' if gone else 'without this'}, here {f'with {added}' if added else 'without this'}"
 
 
 def relative_range(values: Sequence[float]) -> float:

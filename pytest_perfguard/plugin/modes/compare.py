@@ -15,9 +15,10 @@ from pytest_perfguard.engine.report.text import change_in_words
 from pytest_perfguard.engine.runner.revision import Revision, find_revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import comparability, stopping, stored
+from pytest_perfguard.engine.verdict.instructions import other_conditions
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.plugin.modes.base import MeasuringPlan, PairedBatch, PairingMode, baseline_name, without_git
-from pytest_perfguard.plugin.options import run_settings
+from pytest_perfguard.plugin.options import repeated_options, run_settings
 
 
 class CompareMode(PairingMode):
@@ -80,16 +81,16 @@ class CompareMode(PairingMode):
         same = (record for record in records if record.counting == conditions)
         return next((each for each in same if not comparability.changed_source(each, self.source_of(nodeid))), None)
 
-    def unjudged_count(self, test: MeasuredTest) -> tuple[Verdict, str]:
+    def unjudged_count(self, test: MeasuredTest, conditions: str) -> tuple[Verdict, str]:
         records = [part.tests[test.nodeid] for part in self._baseline.classes.values() if test.nodeid in part.tests]
         if not records:
-            return super().unjudged_count(test)
+            return super().unjudged_count(test, conditions)
         own = self.record_of(test.nodeid) or records[0]
         if reason := comparability.changed_source(own, self.source_of(test.nodeid)):
             return Verdict.INCOMPARABLE, reason
-        known = ", or ".join(sorted({record.counting for record in records if record.counting}))
-        how = f"its instructions were counted with {known}" if known else "its instructions were not counted"
-        return Verdict.INCOMPARABLE, f"when it was recorded, {how}; record here with: pytest --perf-baseline"
+        known = [other_conditions(record.counting, conditions) for record in records if record.counting]
+        how = f"counted under other conditions: {min(known, key=len)}" if known else "recorded without instructions"
+        return Verdict.INCOMPARABLE, f"{how}; {self._remedy()}"
 
     def _settled(self, nodeid: str) -> Comparison | None:
         """Return the verdict if it needs no measurement. A test with an absolute limit is measured in any case."""
@@ -160,5 +161,9 @@ class CompareMode(PairingMode):
             return None
         return (
             f"recorded on another machine class or interpreter ({', '.join(sorted(others))}), this is "
-            f"{self.machine.name}; record here with: pytest --perf-baseline"
+            f"{self.machine.name}; {self._remedy()}"
         )
+
+    def _remedy(self) -> str:
+        words = ["pytest", repeated_options(self.config), "--perf-baseline"]
+        return f"record here with: {' '.join(filter(None, words))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from pytest_perfguard.engine.runner.count_runner import PointCounts
 from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.plugin import counting as module
-from pytest_perfguard.plugin.counting import Counting
+from pytest_perfguard.plugin.counting import Counting, warning_of_long_counts
 
 TEST = MeasuredTest("t.py::a", "/t.py", resolve(marker={"metrics": "instructions"}, command_line={}, ini={}), 0.1)
 PROBLEM = "its instructions could not be counted: boom"
@@ -103,6 +104,17 @@ def test_a_problem_of_an_arm_is_reported_once(counting, monkeypatch, fails, verd
     monkeypatch.setattr(Runner, "fails", fails)
     found = count_arms(counting)
     assert (found.verdict, found.reason, found.measurement.notes) == (verdict, reason, notes)
+
+
+def test_tests_that_take_long_to_count_are_announced():
+    slow, slower = (
+        replace(TEST, nodeid=name, functional_seconds=seconds) for name, seconds in (("s", 2.0), ("t", 10.0))
+    )
+    assert warning_of_long_counts([TEST, replace(TEST, functional_seconds=0.5)]) == ""
+    assert warning_of_long_counts([TEST, slower]).startswith(
+        "perf: t took 10.0 s in the ordinary run and may take 17 min to count; "
+    )
+    assert warning_of_long_counts([slow, TEST, slower]).startswith("perf: 2 tests took 12.0 s in")
 
 
 def test_a_clear_count_needs_one_process(counting):

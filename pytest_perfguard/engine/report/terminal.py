@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, Literal, NamedTuple
 
-from pytest_perfguard.core.metric_names import are_counts
+from pytest_perfguard.core.metric_names import are_counts, metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Outcome, Unjudged, Verdict
 from pytest_perfguard.core.text import plural, printable
@@ -159,7 +159,7 @@ def _amounts(values: Sequence[float], unit: str) -> str:
 
 
 def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Yield the reasons for undecided tests, each once: with its test, or above the list of its tests."""
+    """Yield the reasons of verdicts that need one, each once: with its test, or above the list of its tests."""
     groups: dict[tuple[Verdict | None, str], list[tuple[str, str]]] = {}
     for comparison in comparisons:
         if found := _reason(comparison):
@@ -174,9 +174,9 @@ def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _reason(comparison: Comparison) -> tuple[str, str] | None:
-    """Return why the test was not decided, and the smallest detectable slowdown; None if there is nothing to explain."""
+    """Return the reason of a verdict that needs one, and the smallest detectable slowdown; None for any other."""
     is_new = comparison.verdict is Verdict.NEW and comparison.pairing is not None
-    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new):
+    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new or _is_cleared_by_counts(comparison)):
         return None
     if comparison.reason:
         return comparison.reason, ""
@@ -184,6 +184,12 @@ def _reason(comparison: Comparison) -> tuple[str, str] | None:
     if leading is None:
         return None
     return leading.reason, smallest_in_words(leading.smallest) if leading.smallest is not None else ""
+
+
+def _is_cleared_by_counts(comparison: Comparison) -> bool:
+    """Return whether a time that the baseline file did not clear is unchanged because of the count of instructions."""
+    times = [finding for finding in comparison.findings if metric_kind(finding.name) in ("time", "cpu")]
+    return comparison.verdict is Verdict.UNCHANGED and any(finding.reason for finding in times)
 
 
 def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -17,7 +17,6 @@ from pytest_perfguard.core.metric_names import metric_kind, metric_order
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD, STORED_THRESHOLD
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.core.units import describe_range
 from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import most_severe
 from pytest_perfguard.engine.verdict.looks import SUSPICIOUS
@@ -32,6 +31,11 @@ COUNT_THRESHOLD: Final = 0.009
 COUNT_PROCESSES: Final = 2
 #: A change has to exceed the difference of the changes that two processes show by this factor.
 SPREAD_FACTOR: Final = 3.0
+#: Why a suspect time is unchanged.
+CLEARED: Final = (
+    "the code executes no more instructions than its baseline, and the machine explains the time; counts do not show caches "
+    "and waiting"
+)
 #: Share of CPU time from which on a test computes: of one that waits, the instructions are the smaller part.
 COMPUTES: Final = 0.95
 
@@ -179,11 +183,7 @@ def _settled(finding: Finding, count: Finding | None, record: Record, measuremen
         is_large = finding.verdict is Verdict.REGRESSION or (finding.change or 0.0) > math.exp(SUSPICIOUS)
         if is_large and not _was_slow(record, measurement):
             return finding
-        reason = (
-            f"the code executes no more instructions than its baseline ({describe_range(*_ends(count), count.ratio)}), "
-            "and the machine explains the time; counts do not show caches and waiting"
-        )
-        return replace(finding, verdict=Verdict.UNCHANGED, reason=reason, smallest=None)
+        return replace(finding, verdict=Verdict.UNCHANGED, reason=CLEARED, smallest=None)
     if count.verdict is Verdict.REGRESSION and finding.change is not None and finding.change > 1:
         return replace(
             finding, verdict=Verdict.REGRESSION, reason="confirmed by its count of instructions", smallest=None
@@ -208,8 +208,3 @@ def _was_slow(record: Record, measurement: Measurement) -> bool:
 
 def _point(finding: Finding) -> str:
     return finding.name.partition(":")[2]
-
-
-def _ends(finding: Finding) -> tuple[float, float]:
-    ratio = finding.ratio or 1.0
-    return finding.interval or (ratio, ratio)

@@ -132,6 +132,13 @@ def test_an_inconclusive_test_says_what_could_have_been_detected():
     ]
 
 
+def test_a_time_that_counts_of_instructions_clear_is_explained():
+    slower = Finding("time", "s", Verdict.UNCHANGED, 1.1, 1.0, reason="no more instructions")
+    count = Finding("instructions", "instructions", Verdict.UNCHANGED, 5e6, 5e6, reason="counts differ")
+    comparisons = [Comparison("a", Verdict.UNCHANGED, (slower, count)), Comparison("b", Verdict.UNCHANGED, (count,))]
+    assert [line.text for line in summary_lines(comparisons, COMPARE)][-1] == "unchanged: a: no more instructions"
+
+
 def test_a_reason_that_several_tests_share_is_given_once_above_their_names():
     slow = Finding("time", "s", Verdict.INCONCLUSIVE, 2.0, 1.0, reason="the machine was slow", smallest=1.68)
     both = (slow, replace(slow, name="cpu"))

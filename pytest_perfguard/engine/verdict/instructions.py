@@ -19,6 +19,7 @@ from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD, STORED_THRESHOL
 from pytest_perfguard.core.settings import Settings
 from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import most_severe
+from pytest_perfguard.engine.verdict.comparability import changed_source
 from pytest_perfguard.engine.verdict.looks import SUSPICIOUS
 from pytest_perfguard.engine.verdict.machine_speed import NEAR_FULL_SPEED
 from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison
@@ -73,6 +74,20 @@ def other_conditions(recorded: str, now: str) -> str:
     if not recorded:
         return f"recorded under unknown ones, here with {now}"
     return f"recorded {f'with {gone}' if gone else 'without this'}, here {f'with {added}' if added else 'without this'}"
+
+
+def why_incomparable(records: Sequence[Record], source: str, conditions: str) -> str:
+    """Return why counts of these conditions can be compared with none of the records of a test.
+
+    Hashes of sources are compared under equal conditions only: they depend on the version of Python.
+    """
+    known = [record for record in records if record.counting]
+    if not known:
+        return "recorded without instructions"
+    same = [record for record in known if record.counting == conditions]
+    if same and (reason := changed_source(same[0], source)):
+        return reason
+    return f"counted under other conditions: {min((other_conditions(each.counting, conditions) for each in known), key=len)}"
 
 
 def relative_range(values: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from pytest_perfguard.engine.report.text import change_in_words
 from pytest_perfguard.engine.runner.revision import Revision, find_revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import comparability, stopping, stored
-from pytest_perfguard.engine.verdict.instructions import other_conditions
+from pytest_perfguard.engine.verdict.instructions import why_incomparable
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.plugin.modes.base import MeasuringPlan, PairedBatch, PairingMode, baseline_name, without_git
 from pytest_perfguard.plugin.options import repeated_options, run_settings
@@ -85,12 +85,8 @@ class CompareMode(PairingMode):
         records = [part.tests[test.nodeid] for part in self._baseline.classes.values() if test.nodeid in part.tests]
         if not records:
             return super().unjudged_count(test, conditions)
-        own = self.record_of(test.nodeid) or records[0]
-        if reason := comparability.changed_source(own, self.source_of(test.nodeid)):
-            return Verdict.INCOMPARABLE, reason
-        known = [other_conditions(record.counting, conditions) for record in records if record.counting]
-        how = f"counted under other conditions: {min(known, key=len)}" if known else "recorded without instructions"
-        return Verdict.INCOMPARABLE, f"{how}; {self._remedy()}"
+        reason = why_incomparable(records, self.source_of(test.nodeid), conditions)
+        return Verdict.INCOMPARABLE, f"{reason}; {self._remedy()}"
 
     def _settled(self, nodeid: str) -> Comparison | None:
         """Return the verdict if it needs no measurement. A test with an absolute limit is measured in any case."""
@@ -155,7 +151,8 @@ class CompareMode(PairingMode):
         """Return why a test that was recorded cannot be compared, otherwise None."""
         record = self.record_of(nodeid)
         if record is not None:
-            return comparability.changed_source(record, self.source_of(nodeid)) or None
+            changed = comparability.changed_source(record, self.source_of(nodeid))
+            return f"{changed}; {self._remedy()}" if changed else None
         others = [name for name, part in self._baseline.classes.items() if nodeid in part.tests]
         if not others:
             return None

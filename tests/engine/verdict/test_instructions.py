@@ -16,6 +16,7 @@ from pytest_perfguard.engine.verdict.instructions import (
     judge_counts,
     needs_witness,
     settled_by_counts,
+    why_incomparable,
     with_counts,
 )
 
@@ -58,6 +59,15 @@ def test_one_process_clears_what_is_within_the_limit(now):
 def test_only_the_conditions_that_differ_are_named(recorded, now, text):
     found = judge(record(100_000, counting=recorded), counted(100_000, counting=now))
     assert (found.verdict, found.reason) == (None, f"counted under other conditions: {text}")
+
+
+def test_a_record_of_another_python_has_other_conditions_and_no_other_source():
+    """The hash of a source depends on the version of Python."""
+    here = replace(record(100_000, counting="a, x"), source="1")
+    elsewhere = replace(record(100_000, counting="b, x"), source="2")
+    assert why_incomparable([elsewhere], "1", "a, x") == "counted under other conditions: recorded with b, here with a"
+    assert why_incomparable([elsewhere, here], "3", "a, x") == "the source of the test changed since it was recorded"
+    assert why_incomparable([replace(here, counting="")], "1", "a, x") == "recorded without instructions"
 
 
 def test_the_baseline_is_that_of_the_processes_compared():

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, Literal, NamedTuple
 
-from pytest_perfguard.core.metric_names import are_counts, metric_kind
+from pytest_perfguard.core.metric_names import are_counts
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Outcome, Unjudged, Verdict
 from pytest_perfguard.core.text import plural, printable
@@ -25,6 +25,7 @@ from pytest_perfguard.engine.report.text import (
     smallest_in_words,
 )
 from pytest_perfguard.engine.runner.accumulator import BUSY_NOTE
+from pytest_perfguard.engine.verdict.instructions import COUNT_THRESHOLD
 from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 Tone = Literal["", "red", "yellow", "green"]
@@ -176,7 +177,7 @@ def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
 def _reason(comparison: Comparison) -> tuple[str, str] | None:
     """Return the reason of a verdict that needs one, and the smallest detectable slowdown; None for any other."""
     is_new = comparison.verdict is Verdict.NEW and comparison.pairing is not None
-    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new or _is_cleared_by_counts(comparison)):
+    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new or _is_unchanged_for_a_reason(comparison)):
         return None
     if comparison.reason:
         return comparison.reason, ""
@@ -186,10 +187,10 @@ def _reason(comparison: Comparison) -> tuple[str, str] | None:
     return leading.reason, smallest_in_words(leading.smallest) if leading.smallest is not None else ""
 
 
-def _is_cleared_by_counts(comparison: Comparison) -> bool:
-    """Return whether a time that the baseline file did not clear is unchanged because of the count of instructions."""
-    times = [finding for finding in comparison.findings if metric_kind(finding.name) in ("time", "cpu")]
-    return comparison.verdict is Verdict.UNCHANGED and any(finding.reason for finding in times)
+def _is_unchanged_for_a_reason(comparison: Comparison) -> bool:
+    """Return whether a test is unchanged although a metric changed: its count cleared its time, or counts vary by as much."""
+    changed = [finding for finding in comparison.findings if finding.ratio and abs(finding.ratio - 1) > COUNT_THRESHOLD]
+    return comparison.verdict is Verdict.UNCHANGED and any(finding.reason for finding in changed)
 
 
 def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -30,7 +30,7 @@ KIND: Final = "instructions"
 COUNT_THRESHOLD: Final = 0.009
 #: Processes that count each side: with one seed and layout each.
 COUNT_PROCESSES: Final = 2
-#: A change has to exceed the difference of the changes that two processes show by this factor.
+#: A change has to exceed the difference of the changes that two processes, medians and minima show by this factor.
 SPREAD_FACTOR: Final = 3.0
 #: Why a suspect time is unchanged.
 CLEARED: Final = (
@@ -54,16 +54,24 @@ def judge_instructions(metric: MetricComparison) -> Finding | None:
     if record.counting != measurement.counting:
         reason = f"counted under other conditions: {other_conditions(record.counting, measurement.counting)}"
         return replace(metric.finding(Verdict.UNCHANGED, 0.0, reason), verdict=None, limit=None)
-    ratios = [after / before for before, after in zip(base, now, strict=False) if before > 0] or [1.0]
+    medians = _ratios(base, now)
+    is_first = not metric.final and len(now) < COUNT_PROCESSES
+    # Of random work the rounds differ as well: a change shows in the least of them, too, and by as much.
+    ratios = medians if is_first else [*medians, *_ratios(metric.base.minima, metric.now.minima)]
     unsteady, spread = relative_range(ratios), max(relative_range(base), relative_range(now))
     threshold = max(count_threshold(metric.settings), SPREAD_FACTOR * unsteady, spread)
     verdict = _verdict(ratios, threshold)
-    if verdict is not Verdict.UNCHANGED and not metric.final and len(now) < COUNT_PROCESSES:
+    if verdict is not Verdict.UNCHANGED and is_first:
         return None
     baseline = statistics.median(base[: len(now)])  # of the same seeds and layouts as the counts of now
     reason = _unsteady(max(unsteady, spread), threshold) if threshold > count_threshold(metric.settings) else ""
     finding = metric.finding(verdict, baseline * (1 + threshold), reason, interval=(min(ratios), max(ratios)))
-    return replace(finding, baseline=baseline, estimated_ratio=sum(ratios) / len(ratios))
+    return replace(finding, baseline=baseline, estimated_ratio=statistics.fmean(medians))
+
+
+def _ratios(base: Sequence[float], now: Sequence[float]) -> list[float]:
+    """Return the change in each process, where both sides have it."""
+    return [after / before for before, after in zip(base, now, strict=False) if before > 0] or [1.0]
 
 
 def other_conditions(recorded: str, now: str) -> str:
@@ -93,7 +101,7 @@ def why_incomparable(records: Sequence[Record], source: str, conditions: str) ->
 def relative_range(values: Sequence[float]) -> float:
     """Return the relative difference between the largest and the smallest value; 0 for a single one.
 
-    Of the ratios of two processes it is the uncertainty of the change. Of the counts of one side it is what another hash seed
+    Of ratios it is the uncertainty of the change. Of the counts of one side it is what another hash seed
     and memory layout change, most of which the other side has as well.
     """
     return max(values) / min(values) - 1 if min(values) > 0 else 0.0
@@ -107,8 +115,8 @@ def _verdict(ratios: Sequence[float], threshold: float) -> Verdict:
 
 def _unsteady(spread: float, threshold: float) -> str:
     return (
-        f"counts of the same code differ by {spread:.1%} between processes with another hash seed and memory layout, "
-        f"so only changes of more than {threshold:.1%} count"
+        f"counts of the same code differ by {spread:.1%} between rounds, or between processes with another hash seed and "
+        f"memory layout, so only changes of more than {threshold:.1%} count"
     )
 
 

@@ -132,11 +132,19 @@ def test_an_inconclusive_test_says_what_could_have_been_detected():
     ]
 
 
-def test_a_time_that_counts_of_instructions_clear_is_explained():
+def test_a_change_that_counts_for_nothing_is_explained():
     slower = Finding("time", "s", Verdict.UNCHANGED, 1.1, 1.0, reason="no more instructions")
-    count = Finding("instructions", "instructions", Verdict.UNCHANGED, 5e6, 5e6, reason="counts differ")
-    comparisons = [Comparison("a", Verdict.UNCHANGED, (slower, count)), Comparison("b", Verdict.UNCHANGED, (count,))]
-    assert [line.text for line in summary_lines(comparisons, COMPARE)][-1] == "unchanged: a: no more instructions"
+    same = Finding("instructions", "instructions", Verdict.UNCHANGED, 5e6, 5e6, reason="counts differ")
+    varying = replace(same, candidate=6e6)
+    comparisons = [
+        Comparison("a", Verdict.UNCHANGED, (slower, same)),
+        Comparison("b", Verdict.UNCHANGED, (same,)),
+        Comparison("c", Verdict.UNCHANGED, (varying,)),
+    ]
+    assert [line.text for line in summary_lines(comparisons, COMPARE)][-2:] == [
+        "unchanged: a: no more instructions",
+        "unchanged: c: counts differ",
+    ]
 
 
 def test_a_reason_that_several_tests_share_is_given_once_above_their_names():

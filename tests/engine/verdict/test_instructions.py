@@ -107,6 +107,23 @@ def test_a_count_that_varies_is_held_to_a_multiple_of_its_variation():
     assert judge(record(100_000, 100_000), counted(110_000, 112_000)).verdict is Verdict.REGRESSION
 
 
+def test_a_change_that_the_least_rounds_do_not_show_is_none():
+    """As with random work: the medians of both processes are 5 % above, the minima are not."""
+    random = MetricStats("instructions", (96_000, 101_000), (105_000, 105_100), 6)
+    measurement = Measurement(samples={"instructions": random}, counting=CONDITIONS, busy=1.0)
+    base = record(100_000, 100_000)
+    assert judge(base, measurement).verdict is Verdict.UNCHANGED
+
+
+def test_rounds_that_differ_alike_on_both_sides_hide_no_change():
+    def growing(factor):
+        return MetricStats("instructions", (factor * 50_000,) * 2, (factor * 100_000,) * 2, 6)
+
+    base = replace(record(1), metrics={"instructions": growing(1.0)})
+    measurement = Measurement(samples={"instructions": growing(1.02)}, counting=CONDITIONS, busy=1.0)
+    assert judge(base, measurement).verdict is Verdict.REGRESSION
+
+
 def test_what_the_hash_seed_changes_on_both_sides_alike_hides_no_larger_change():
     base = record(100_000, 100_800)
     assert judge(base, counted(101_200, 102_009)).verdict is Verdict.REGRESSION

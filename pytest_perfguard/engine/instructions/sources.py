@@ -23,6 +23,12 @@ CALLGRIND: Final = "callgrind"
 HARDWARE: Final = "hardware"
 #: Features by which glibc and other libraries choose their code, as far as valgrind passes them on.
 _DISPATCH_FLAGS: Final = ("avx2", "avx", "sse4_2", "sse3", "asimd")
+#: Variables of the environment that choose other code for allocations, for the interpreter or for the C library.
+_VARIABLES: Final = (
+    "GLIBC_TUNABLES", "LD_PRELOAD", "PYTHONMALLOC", "PYTHONTRACEMALLOC", "PYTHONASYNCIODEBUG", "PYTHON_JIT",
+)  # fmt: skip
+#: Options of the interpreter (`-X`) that do so.
+_OPTIONS: Final = ("tracemalloc",)
 _VERSION_SECONDS: Final = 30.0
 #: The one problem that the user can solve.
 NOT_INSTALLED: Final = "valgrind is not installed"
@@ -79,7 +85,6 @@ class Source:
     def conditions(self) -> str:
         """Everything that a count depends on, beside the code: counts of the same conditions are comparable."""
         python = f"{platform.python_implementation()} {platform.python_version()} {_build()}"
-        tunables = os.environ.get("GLIBC_TUNABLES", "")
         dispatch = _dispatch(self.name)
         parts = [
             f"{self.name} {self.version}".strip(),
@@ -88,7 +93,7 @@ class Source:
             _libc(),
             dispatch,
             _encoding(),
-            tunables,
+            *_modes(),
         ]
         return ", ".join(part for part in parts if part)
 
@@ -186,6 +191,14 @@ def _encoding() -> str:
         return "UTF-8 mode"
     encoding = locale.getpreferredencoding(do_setlocale=False)
     return "" if encoding.lower() in ("utf-8", "utf8") else encoding
+
+
+def _modes() -> list[str]:
+    """Return the modes of the interpreter and of the C library that were chosen with variables and options."""
+    names = [name for name in _VARIABLES if not (sys.flags.ignore_environment and name.startswith("PYTHON"))]
+    variables = [f"{name}={value}" for name in names if (value := os.environ.get(name))]
+    development = ["development mode"] if sys.flags.dev_mode else []
+    return [*variables, *development, *(f"-X {name}" for name in _OPTIONS if name in sys._xoptions)]
 
 
 def _dispatch(source: str) -> str:

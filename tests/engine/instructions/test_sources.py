@@ -109,7 +109,26 @@ def test_the_conditions_of_a_count_name_interpreter_machine_and_tunables(monkeyp
     conditions = Source(CALLGRIND, "valgrind-3.19.0", "").conditions
     assert conditions.startswith("callgrind valgrind-3.19.0, ")
     assert module.platform.python_version() in conditions
-    assert conditions.endswith("glibc.malloc.arena_max=1")
+    assert conditions.endswith("GLIBC_TUNABLES=glibc.malloc.arena_max=1")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PYTHONMALLOC", "debug"), ("PYTHONTRACEMALLOC", "1"), ("LD_PRELOAD", "/lib/libjemalloc.so")],
+)
+def test_what_replaces_the_allocator_is_a_condition(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    assert f"{variable}={value}" in module._modes()
+
+
+def test_the_development_mode_and_traced_allocations_are_conditions(monkeypatch):
+    class Flags:
+        dev_mode, ignore_environment = True, True
+
+    monkeypatch.setattr(module.sys, "flags", Flags)
+    monkeypatch.setattr(module.sys, "_xoptions", {"tracemalloc": True, "importtime": True})
+    monkeypatch.setenv("PYTHONMALLOC", "debug")  # which has no effect under -E
+    assert module._modes() == ["development mode", "-X tracemalloc"]
 
 
 @pytest.mark.parametrize(("encoding", "named"), [("UTF-8", ""), ("utf8", ""), ("ISO-8859-1", "ISO-8859-1")])

@@ -153,18 +153,20 @@ def argument_of(config: pytest.Config, nodeid: str) -> str:
     return f"{os.path.relpath(config.rootpath / file, here)}{colons}{names}"
 
 
-def repeated_options(config: pytest.Config) -> str:
-    """Return the options of this run that find the configuration and choose the metrics, quoted for another command line."""
+def location_options(config: pytest.Config) -> str:
+    """Return the `-c` and `--rootdir` options of this run, quoted for another command line."""
     import shlex
 
-    given = {
-        "-c": config.getoption("inifilename", None),
-        "--rootdir": config.getoption("rootdir", None),
-        "--perf-metrics": config.getoption("perf_setting_metrics", None),
-    }
+    given = {"-c": config.getoption("inifilename", None), "--rootdir": config.getoption("rootdir", None)}
     return " ".join(
         f"{option}={shlex.quote(str(value))}".replace("-c=", "-c ") for option, value in given.items() if value
     )
+
+
+def counted_metrics(config: pytest.Config) -> str:
+    """Return the value of this run's `--perf-metrics` if it names the instructions, otherwise an empty string."""
+    given = config.getoption("perf_setting_metrics", None) or ""
+    return given if "instructions" in given else ""
 
 
 def metrics_file(config: pytest.Config) -> str | None:

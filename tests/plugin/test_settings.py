@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.plugin.options import ini_problems, repeated_options
+from pytest_perfguard.plugin.options import counted_metrics, ini_problems
 from tests.plugin.conftest import WORK
 
 
@@ -144,11 +144,13 @@ def _has_native_toml() -> bool:
     return tuple(map(int, pytest.__version__.split(".")[:1])) >= (9,)
 
 
-def test_a_command_in_a_message_measures_the_metrics_that_this_run_was_given(pytester):
+@pytest.mark.parametrize(
+    ("options", "metrics"),
+    [((), ""), (("--perf-metrics=time",), ""), (("--perf-metrics=+instructions",), "+instructions")],
+)
+def test_only_metrics_with_instructions_are_part_of_recommended_commands(pytester, options, metrics):
     """Without them, a recording that a message recommends would lack the counts."""
-    config = pytester.parseconfig("--perf-metrics=+instructions", "--rootdir=.")
-    assert repeated_options(config) == "--rootdir=. --perf-metrics=+instructions"
-    assert repeated_options(pytester.parseconfig()) == ""
+    assert counted_metrics(pytester.parseconfig(*options)) == metrics
 
 
 @pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])

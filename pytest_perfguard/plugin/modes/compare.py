@@ -18,7 +18,7 @@ from pytest_perfguard.engine.verdict import comparability, stopping, stored
 from pytest_perfguard.engine.verdict.instructions import why_incomparable
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.plugin.modes.base import MeasuringPlan, PairedBatch, PairingMode, baseline_name, without_git
-from pytest_perfguard.plugin.options import repeated_options, run_settings
+from pytest_perfguard.plugin.options import counted_metrics, run_settings
 
 
 class CompareMode(PairingMode):
@@ -162,5 +162,5 @@ class CompareMode(PairingMode):
         )
 
     def _remedy(self) -> str:
-        words = ["pytest", repeated_options(self.config), "--perf-baseline"]
-        return f"record here with: {' '.join(filter(None, words))}"
+        metrics = " --perf-metrics=+instructions" if counted_metrics(self.config) else ""
+        return f"record here with: pytest --perf-baseline{metrics}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,18 @@ def test_a_regression_is_explained_on_one_screen():
         "What to do next",
         "  measure it again, alone:       pytest --perf-compare 'tests/test_a.py::test_parse[big]'",
         "  intended? accept the new cost: pytest --perf-baseline 'tests/test_a.py::test_parse[big]'",
+    ]
+
+
+@pytest.mark.parametrize(("metric", "recorded"), [("time", "+instructions"), ("instructions", "instructions")])
+def test_commands_name_the_instructions_and_a_new_record_keeps_its_times(metric, recorded):
+    record = replace(RECORD, metrics={metric: RECORD.metrics["time"]})
+    context = replace(CONTEXT, metrics="instructions", record=record)
+    assert list(explain(RED, context))[-2:] == [
+        "  measure it again, alone:       pytest --perf-compare --perf-metrics=instructions "
+        "'tests/test_a.py::test_parse[big]'",
+        f"  intended? accept the new cost: pytest --perf-baseline --perf-metrics={recorded} "
+        "'tests/test_a.py::test_parse[big]'",
     ]
 
 

@@ -103,7 +103,8 @@ def read_trends(options: argparse.Namespace) -> tuple[list[Trend], list[str]]:
     )
     if not found:
         raise CommandError(
-            f"no test matches, or none has the metric {options.metrics}; list the tests with: perfguard show"
+            f"no test matches, or none has the metric {options.metrics} (--metrics=all: any); "
+            "list the tests with: perfguard show"
         )
     return found, remarks
 

@@ -25,14 +25,15 @@ PerfguardError
 |   |-- NeverReady       one arm of a pair waits for a resource that the other one holds
 |   `-- ReadingFailed    an instrument failed in a measuring process
 |-- NoSource             nothing here can count instructions
-|-- NotUnderCallgrind    a process that should count instructions does not run under callgrind
-|-- NoHardwareCounter    the kernel or the machine counts no instructions
+|-- CannotCount          nothing counts the instructions of this process
+|   |-- NotUnderCallgrind    it does not run under callgrind
+|   `-- NoHardwareCounter    the kernel or the machine counts none
 |-- InstrumentFailed     an instrument could not take its reading
 |-- TestFailed           a test that passed its functional run failed in a measuring process
 |-- OtherTest            the base cannot run a test, or runs another one under its node id
 `-- Unprofiled           a test cannot be profiled
 
-DumpUnreadable and the last nine are defined where the engine raises and handles them.
+DumpUnreadable and the last ten, except CannotCount, are defined where the engine raises and handles them.
 
 Errors hold their facts as attributes and build their text in `__str__`."""
 
@@ -169,6 +170,10 @@ class CannotRepeat(CannotCheck):
         super().__init__(
             f"a leak check calls the function repeatedly, and a later call raised {problem}; restore the state in between"
         )
+
+
+class CannotCount(PerfguardError):
+    """Nothing counts the instructions of this process."""
 
 
 class MissingExtra(PerfguardError, ImportError):

@@ -10,10 +10,12 @@ from pytest_perfguard.core.metric_names import MetricName, metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Pairing, Record, Verdict
 from pytest_perfguard.core.text import plural
+from pytest_perfguard.core.units import format_duration
 from pytest_perfguard.engine.instructions.python_names import has_names
 from pytest_perfguard.engine.instructions.sources import CALLGRIND, NoSource, Source, find_source
+from pytest_perfguard.engine.report.progress import rough_duration
 from pytest_perfguard.engine.report.text import function_changes
-from pytest_perfguard.engine.runner.count_runner import CountRunner, PointCounts
+from pytest_perfguard.engine.runner.count_runner import SLOWDOWN, CountRunner, PointCounts
 from pytest_perfguard.engine.runner.process import Launch
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
 from pytest_perfguard.engine.verdict.instructions import (
@@ -31,6 +33,8 @@ _Counts = Mapping[str, PointCounts]
 _Modules = Sequence[Mapping[str, str]]
 _NO_COUNTS: Final[_Counts] = {}
 _IN_BASE: Final = "in the base: "
+#: A test that may take longer than this to count is announced.
+LONG_COUNT_SECONDS: Final = 60.0
 
 
 def is_counted(test: MeasuredTest) -> bool:
@@ -113,7 +117,7 @@ class Counting:
         *,
         passes: int,
         judges: bool,
-        unjudged: Callable[[MeasuredTest], tuple[Verdict, str]],
+        unjudged: Callable[[MeasuredTest, str], tuple[Verdict, str]],
     ) -> dict[str, Comparison]:
         """Count tests of this tree, and return their comparisons with the counts.
 
@@ -126,7 +130,7 @@ class Counting:
         judges
             whether a count that is within its limit, or has none, needs no second process.
         unjudged
-            returns the verdict, and its reason, on a test that was not timed and has no record to compare its counts with.
+            returns the verdict, and its reason, on a test that was not timed and has no record of these conditions.
         """
         heads = {test.nodeid: _Side() for test in tests}
 
@@ -136,10 +140,10 @@ class Counting:
             if findings is None or not (final or judges):
                 return None
             comparison = with_counts(known.get(test.nodeid) or Comparison(test.nodeid, None), findings, head, {})
-            if comparison.verdict is None and judges:
-                problem = next(iter(head.notes), "")
-                verdict, reason = (Verdict.INCONCLUSIVE, problem) if problem else unjudged(test)
-                comparison = _with_reason(comparison, verdict, reason)
+            if comparison.verdict is None and head.notes and not comparison.findings:
+                comparison = _with_reason(comparison, Verdict.INCONCLUSIVE, head.notes[0])
+            elif comparison.verdict is None and judges:
+                comparison = _with_reason(comparison, *unjudged(test, self._source.conditions))
             return _settle(comparison, record)
 
         return self._passes(tests, [(launch, heads)], judged, _accept_modules, passes)
@@ -242,6 +246,8 @@ class Counting:
         what = "naming the Python functions" if names_python else "counting the instructions"
         arm = f" ({launch.arm})" if launch.arm else ""
         self._announce(f"perf: {what} of {plural(len(tests), 'test')}{arm}")
+        if self._source.name == CALLGRIND and (warning := warning_of_long_counts(tests)):
+            self._announce(warning)
         runner = CountRunner(
             tests, launch, self._source, layout=layout, summarize=error_summary, report_progress=self._on_progress,
             names_python=names_python,
@@ -252,6 +258,19 @@ class Counting:
             self.processes += runner.processes
         self._pythons[launch.arm] = runner.python
         return runner
+
+
+def warning_of_long_counts(tests: Sequence[MeasuredTest]) -> str:
+    """Return a line if tests may take long under callgrind, otherwise an empty string."""
+    slow = [test for test in tests if SLOWDOWN * test.functional_seconds > LONG_COUNT_SECONDS]
+    seconds = sum(test.functional_seconds for test in slow)
+    name = slow[0].nodeid if len(slow) == 1 else plural(len(slow), "test")
+    return (
+        f"perf: {name} took {format_duration(seconds)} in the ordinary run and may take {rough_duration(SLOWDOWN * seconds)} "
+        "to count; metrics= of a test's marker can leave the counting out"
+        if slow
+        else ""
+    )
 
 
 def _accept_modules(_modules: _Modules) -> None:

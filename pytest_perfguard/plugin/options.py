@@ -163,6 +163,12 @@ def location_options(config: pytest.Config) -> str:
     )
 
 
+def counted_metrics(config: pytest.Config) -> str:
+    """Return the value of this run's `--perf-metrics` if it names the instructions, otherwise an empty string."""
+    given = config.getoption("perf_setting_metrics", None) or ""
+    return given if "instructions" in given else ""
+
+
 def metrics_file(config: pytest.Config) -> str | None:
     """Return the file for the metrics of the run, or None. A measuring process writes none."""
     if config.option.perf_child is not None:

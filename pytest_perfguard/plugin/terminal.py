@@ -23,7 +23,7 @@ from pytest_perfguard.engine.runner.revision import commits_behind
 from pytest_perfguard.engine.runner.scheduler import Progress
 from pytest_perfguard.plugin.grouping import table_groups
 from pytest_perfguard.plugin.modes.base import Mode, baseline_name
-from pytest_perfguard.plugin.options import argument_of, location_options, revision_name, run_settings
+from pytest_perfguard.plugin.options import argument_of, counted_metrics, location_options, revision_name, run_settings
 from pytest_perfguard.plugin.outcomes import Explanation
 from pytest_perfguard.plugin.output import write_line, write_section, write_text
 from pytest_perfguard.plugin.pytest_internals import end_line, shows_unicode, terminal_width
@@ -80,7 +80,7 @@ def explanation(comparison: Comparison, mode: Mode, location: tuple[str, int | N
     context = Context(
         mode.name, baseline_name(mode), settings, record, revision_name(mode.config),
         place=partial(argument_of, mode.config), options=location_options(mode.config), prune_options=_prune_options(mode),
-        behind=partial(commits_behind, mode.config.rootpath),
+        behind=partial(commits_behind, mode.config.rootpath), metrics=counted_metrics(mode.config),
     )  # fmt: skip
     brief = mode.config.getoption("tbstyle", "auto") == "line"
     return Explanation(headline(comparison), list(explain(comparison, context)), location, brief=brief)

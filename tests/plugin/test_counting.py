@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_perfguard.core.metric_stats import MetricStats
-from pytest_perfguard.core.model import Record, Verdict
+from pytest_perfguard.core.model import Comparison, Finding, Record, Verdict
 from pytest_perfguard.core.settings import resolve
 from pytest_perfguard.engine.instructions.sources import CALLGRIND, Source
 from pytest_perfguard.engine.runner.count_runner import PointCounts
 from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.plugin import counting as module
-from pytest_perfguard.plugin.counting import Counting
+from pytest_perfguard.plugin.counting import Counting, warning_of_long_counts
 
 TEST = MeasuredTest("t.py::a", "/t.py", resolve(marker={"metrics": "instructions"}, command_line={}, ini={}), 0.1)
 PROBLEM = "its instructions could not be counted: boom"
@@ -53,10 +54,10 @@ def launch(arm=""):
     return Launch([], Path(), WorkerProgram("", ""), arm=arm)
 
 
-def count(counting, *, passes, judges):
+def count(counting, *, passes, judges, known=None):
     (found,) = counting.count(
-        [TEST], launch(), {}, lambda _test: None, passes=passes, judges=judges,
-        unjudged=lambda _test: (Verdict.NEW, "not in the baseline file"),
+        [TEST], launch(), known or {}, lambda _test: None, passes=passes, judges=judges,
+        unjudged=lambda _test, _conditions: (Verdict.NEW, "not in the baseline file"),
     ).values()  # fmt: skip
     return found
 
@@ -76,15 +77,18 @@ def test_a_run_that_decides_nothing_makes_the_passes_that_it_is_given(counting, 
     assert counting.processes == passes
 
 
-def test_a_problem_is_the_reason_and_not_a_note_as_well(counting, monkeypatch):
+@pytest.mark.parametrize("judges", [False, True])
+def test_a_test_without_any_figure_is_inconclusive_and_its_problem_no_note_as_well(counting, monkeypatch, judges):
     monkeypatch.setattr(Runner, "fails", ("",))
-    found = count(counting, passes=2, judges=True)
+    found = count(counting, passes=2, judges=judges)
     assert (found.verdict, found.reason, found.measurement.notes) == (Verdict.INCONCLUSIVE, PROBLEM, ())
 
 
-def test_a_problem_without_a_verdict_is_a_note(counting, monkeypatch):
+def test_the_problem_of_a_test_that_was_timed_is_a_note(counting, monkeypatch):
     monkeypatch.setattr(Runner, "fails", ("",))
-    assert count(counting, passes=1, judges=False).measurement.notes == (PROBLEM,)
+    timed = Comparison(TEST.nodeid, None, (Finding("time", "s", None, 1.0),))
+    found = count(counting, passes=1, judges=False, known={TEST.nodeid: timed})
+    assert (found.verdict, found.measurement.notes) == (None, (PROBLEM,))
 
 
 @pytest.mark.parametrize(
@@ -102,11 +106,28 @@ def test_a_problem_of_an_arm_is_reported_once(counting, monkeypatch, fails, verd
     assert (found.verdict, found.reason, found.measurement.notes) == (verdict, reason, notes)
 
 
+def test_tests_that_take_long_to_count_are_announced():
+    slow, slower = (
+        replace(TEST, nodeid=name, functional_seconds=seconds) for name, seconds in (("s", 2.0), ("t", 10.0))
+    )
+    assert warning_of_long_counts([TEST, replace(TEST, functional_seconds=0.5)]) == ""
+    assert warning_of_long_counts([TEST, slower]).startswith(
+        "perf: t took 10.0 s in the ordinary run and may take 17 min to count; "
+    )
+    assert warning_of_long_counts([slow, TEST, slower]).startswith("perf: 2 tests took 12.0 s in")
+
+
 def test_a_clear_count_needs_one_process(counting):
     stats = MetricStats.from_rounds("instructions", ((1e6,), (1e6,)))
     record = Record("", "", 0.0, {}, {"instructions": stats}, counting="callgrind")
     found = counting.count(
-        [TEST], launch(), {}, lambda _test: record, passes=2, judges=True, unjudged=lambda _test: (Verdict.NEW, "")
+        [TEST],
+        launch(),
+        {},
+        lambda _test: record,
+        passes=2,
+        judges=True,
+        unjudged=lambda _test, _conditions: (Verdict.NEW, ""),
     )
     assert (found[TEST.nodeid].verdict, counting.processes) == (Verdict.UNCHANGED, 1)
 

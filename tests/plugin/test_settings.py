@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_perfguard.plugin.options import ini_problems
+from pytest_perfguard.plugin.options import counted_metrics, ini_problems
 from tests.plugin.conftest import WORK
 
 
@@ -142,6 +142,15 @@ WRONG_TOML = [
 
 def _has_native_toml() -> bool:
     return tuple(map(int, pytest.__version__.split(".")[:1])) >= (9,)
+
+
+@pytest.mark.parametrize(
+    ("options", "metrics"),
+    [((), ""), (("--perf-metrics=time",), ""), (("--perf-metrics=+instructions",), "+instructions")],
+)
+def test_only_metrics_with_instructions_are_part_of_recommended_commands(pytester, options, metrics):
+    """Without them, a recording that a message recommends would lack the counts."""
+    assert counted_metrics(pytester.parseconfig(*options)) == metrics
 
 
 @pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])

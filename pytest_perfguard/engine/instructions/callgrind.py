@@ -13,7 +13,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pytest_perfguard.core.errors import PerfguardError
+from pytest_perfguard.core.errors import CannotCount
 
 #: Machine -> the code of `unsigned long request(unsigned long *arguments)`, which returns 0 outside of valgrind.
 MACHINE_CODE: Final[Mapping[str, bytes]] = {
@@ -44,7 +44,7 @@ RUNNING_ON_VALGRIND: Final = 0x1001
 Request = Callable[[int], int]
 
 
-class NotUnderCallgrind(PerfguardError):
+class NotUnderCallgrind(CannotCount):
     """The process was not started by callgrind, or on a machine without a known request sequence."""
 
     def __str__(self) -> str:

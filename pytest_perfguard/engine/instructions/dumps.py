@@ -43,6 +43,9 @@ _SUFFIX: Final = re.compile(r"('\d+|@@?[\w.]+|\.(constprop|part|isra|cold|lto_pr
 class DumpUnreadable(UnreadableFile):
     """A file of callgrind that is missing or has another form."""
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
 
 class DumpFolder:
     """The folder into which callgrind writes the dumps of one process."""

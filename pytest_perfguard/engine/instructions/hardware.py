@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from pytest_perfguard.core.errors import PerfguardError
+from pytest_perfguard.core.errors import CannotCount
 
 #: Machine -> number of the system call.
 SYSCALL_NUMBERS: Final[Mapping[str, int]] = {"x86_64": 298, "aarch64": 241}
@@ -24,7 +24,7 @@ _RESET, _ENABLE, _DISABLE = 0x2403, 0x2400, 0x2401
 _FLAG_CLOSE_ON_EXEC: Final = 8
 
 
-class NoHardwareCounter(PerfguardError):
+class NoHardwareCounter(CannotCount):
     """The kernel grants no counter; `problem` names its error."""
 
     def __init__(self, problem: str) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pytest_perfguard.core.originals import gc, sys
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep
+from pytest_perfguard.engine.measure.executor import EMPTY_CALL, RUN_SETUP, CallStep
 from pytest_perfguard.engine.measure.stack_offset import stack_offset
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
@@ -46,15 +46,18 @@ def _read(
 ) -> Generator[CallStep, Timing, list[int]]:
     """Count each round after a collection, so that the collector runs at the same allocations in each.
 
-    Each round has another depth of the stack: where a call crosses the end of a chunk, it maps memory each time.
+    Each round has another depth of the stack: where a call crosses the end of a chunk, it maps memory each time. A round of 0
+    iterations counts what the instrument adds to the others, without the test's `setup`.
     """
+    step = CallStep(iterations) if iterations else EMPTY_CALL
     counts = []
     for index in range(first_round, first_round + rounds):
-        yield RUN_SETUP
+        if iterations:
+            yield RUN_SETUP
         user_metrics.forget()
         gc.collect()
         counter.start()
-        yield CallStep(iterations, offset=stack_offset(index), count_switches=False)
+        yield step._replace(offset=stack_offset(index), count_switches=False)
         counts.append(counter.stop())
     user_metrics.forget()
     return counts

@@ -1,7 +1,8 @@
 """The plan of one measurement point in one process: which rounds to count. A generator that reads no clock.
 
 The number of calls follows from the count of the first ones, so that identical code gets identical rounds. A round of one
-call is subtracted from a round of more calls: what remains is the calls alone, without the instrument around them.
+call is subtracted from a round of more calls, or an empty round from a round of one call: what remains is the calls alone,
+without the instrument around them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ WARM_UP_INSTRUCTIONS: Final = 15_000_000
 WARM_UP_CALLS: Final = range(2, 21)
 ROUNDS: Final = 3
 LONG_ROUNDS: Final = 2
+#: Empty rounds before the only call of a test: the first one takes more, like each code that runs for the first time.
+EMPTY_ROUNDS: Final = 2
 #: Calls of a round: the first of these numbers whose calls execute at least `ROUND_INSTRUCTIONS` together.
 ROUND_CALLS: Final = (5, 20, 80, 320, 1280, 5120)
 ROUND_INSTRUCTIONS: Final = 500_000
@@ -36,7 +39,7 @@ class CountResult:
     stateful: str | None = None
     """The exception of a repeated call: the test can be called only once per set-up. `values` is empty then."""
     subtracted: bool = False
-    """Whether the last two responses are rounds of one call and of `1 + iterations` calls."""
+    """Whether the last two responses are rounds that differ by `iterations` calls."""
 
 
 CountPlan = Generator[MeasureRequest, "MeasureResult | CallRaised", CountResult]
@@ -50,12 +53,13 @@ def plan_counts(instrument: str, *, single_call_setup: bool = False) -> CountPla
     FirstCallRaised
         if the first call raises.
     """
+    empty = _counts(result_of((yield MeasureRequest(instrument, 0, EMPTY_ROUNDS))))[-1] if single_call_setup else 0
     first = yield MeasureRequest(instrument, 1, 1)
     if isinstance(first, CallRaised):
         raise FirstCallRaised(first.text)
     count = _counts(first)[0]
     if single_call_setup or count > ENDLESS_CALL:
-        return CountResult((float(count),))
+        return CountResult((max(0.0, float(count - empty)),), subtracted=single_call_setup)
     try:
         return (yield from _repeated(instrument, count))
     except RepeatedCallRaised as error:
@@ -67,24 +71,19 @@ def _repeated(instrument: str, count: int) -> CountPlan:
     try:
         per_call = _counts(result_of((yield MeasureRequest(instrument, warm_up, 1))))[0] // warm_up
     except RepeatedCallRaised:  # one call per `setup`
-        return (yield from _single_calls(instrument, warm_up, ROUNDS))
-    if per_call > LONG_CALL:
-        return (yield from _single_calls(instrument, 0, LONG_ROUNDS))
-    return (yield from _many_calls(instrument, round_calls(per_call)))
-
-
-def _single_calls(instrument: str, warm_up: int, rounds: int) -> CountPlan:
-    """Count rounds of one call each."""
-    if warm_up:
         result_of((yield MeasureRequest(instrument, 1, warm_up)))
-    result = result_of((yield MeasureRequest(instrument, 1, rounds)))
-    return CountResult(tuple(map(float, _counts(result))))
+        return (yield from _difference(instrument, 0, 1))
+    if per_call > LONG_CALL:
+        result = result_of((yield MeasureRequest(instrument, 1, LONG_ROUNDS)))
+        return CountResult(tuple(map(float, _counts(result))))
+    return (yield from _difference(instrument, 1, round_calls(per_call)))
 
 
-def _many_calls(instrument: str, calls: int) -> CountPlan:
-    one = result_of((yield MeasureRequest(instrument, 1, ROUNDS)))
-    more = result_of((yield MeasureRequest(instrument, 1 + calls, ROUNDS)))
-    values = tuple(max(0.0, (b - a) / calls) for a, b in zip(_counts(one), _counts(more), strict=True))
+def _difference(instrument: str, less: int, calls: int) -> CountPlan:
+    """Count rounds of `less` calls, and of this number of `calls` more."""
+    without = result_of((yield MeasureRequest(instrument, less, ROUNDS)))
+    together = result_of((yield MeasureRequest(instrument, less + calls, ROUNDS)))
+    values = tuple(max(0.0, (b - a) / calls) for a, b in zip(_counts(without), _counts(together), strict=True))
     return CountResult(values, calls, subtracted=True)
 
 

@@ -23,7 +23,19 @@ CALLGRIND: Final = "callgrind"
 HARDWARE: Final = "hardware"
 #: Features by which glibc and other libraries choose their code, as far as valgrind passes them on.
 _DISPATCH_FLAGS: Final = ("avx2", "avx", "sse4_2", "sse3", "asimd")
+#: Variables of the environment that choose other code for allocations, for the interpreter or for the C library.
+_VARIABLES: Final = (
+    "GLIBC_TUNABLES", "LD_PRELOAD", "PYTHONMALLOC", "PYTHONTRACEMALLOC", "PYTHONASYNCIODEBUG", "PYTHON_JIT",
+)  # fmt: skip
+#: Options of the interpreter (`-X`) that do so.
+_OPTIONS: Final = ("tracemalloc",)
 _VERSION_SECONDS: Final = 30.0
+#: The one problem that the user can solve.
+NOT_INSTALLED: Final = "valgrind is not installed"
+_INSTALL: Final = (
+    "Install valgrind (apt install valgrind, dnf install valgrind, brew install valgrind, "
+    "conda install -c conda-forge valgrind)"
+)
 
 
 class NoSource(PerfguardError):
@@ -33,11 +45,10 @@ class NoSource(PerfguardError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
+        advice = f"{_INSTALL}, or leave" if NOT_INSTALLED in self.problems else "Leave"
         return (
-            f"the metric instructions cannot be measured here: {'; '.join(self.problems)}. Install valgrind "
-            "(apt install valgrind, dnf install valgrind, brew install valgrind, conda install -c conda-forge valgrind), "
-            "or leave the metric out of --perf-metrics, of the ini key perf_metrics or of the marker's metrics, whichever "
-            "names it"
+            f"the metric instructions cannot be measured here: {'; '.join(self.problems)}. {advice} the metric out of "
+            "--perf-metrics, of the ini key perf_metrics or of the marker's metrics, whichever names it"
         )
 
 
@@ -63,6 +74,7 @@ class Source:
         return [
             self.program,
             "-q",
+            "--vgdb=no",  # it makes files in the folder for temporary files, which remain if the process is killed
             "--tool=callgrind",
             "--instr-atstart=no",
             "--dump-line=no",
@@ -73,7 +85,6 @@ class Source:
     def conditions(self) -> str:
         """Everything that a count depends on, beside the code: counts of the same conditions are comparable."""
         python = f"{platform.python_implementation()} {platform.python_version()} {_build()}"
-        tunables = os.environ.get("GLIBC_TUNABLES", "")
         dispatch = _dispatch(self.name)
         parts = [
             f"{self.name} {self.version}".strip(),
@@ -82,7 +93,7 @@ class Source:
             _libc(),
             dispatch,
             _encoding(),
-            tunables,
+            *_modes(),
         ]
         return ", ".join(part for part in parts if part)
 
@@ -106,11 +117,11 @@ def find_source() -> Source:
 
 def _callgrind(environment: Mapping[str, str]) -> Source | str:
     """Return the source, or why it cannot be used."""
-    if platform.machine() not in MACHINE_CODE:
-        return f"callgrind cannot be controlled on {platform.machine()}"
+    if platform.system() != "Linux" or platform.machine() not in MACHINE_CODE:
+        return f"callgrind cannot be controlled on {platform.system()} {platform.machine()}"
     program = shutil.which("valgrind", path=environment.get("PATH"))
     if program is None:
-        return "valgrind is not installed"
+        return NOT_INSTALLED
     try:
         done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
@@ -125,21 +136,25 @@ def _callgrind(environment: Mapping[str, str]) -> Source | str:
 def real_interpreter(python: str) -> str:
     """Return the program behind an interpreter that is a script, as those of pyenv are; any other is returned as it is.
 
-    Valgrind would count the shell that runs the script.
+    Valgrind would count the shell that runs the script. A script that passes its own name on is `sys.executable` itself: the
+    kernel knows the program.
     """
     path = shutil.which(python) or python
     try:
-        with Path(path).open("rb") as stream:
-            is_script = stream.read(2) == b"#!"
-        if not is_script:
+        if not _is_script(path):
             return path
         done = subprocess.run(
-            [path, "-c", "import sys; print(sys.executable)"],
+            [path, "-c", "import os, sys; print(sys.executable); print(os.path.realpath('/proc/self/exe'))"],
             capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True,
         )  # fmt: skip
+        return next((program for program in done.stdout.splitlines() if program and not _is_script(program)), path)
     except (OSError, subprocess.SubprocessError):  # the measuring process reports the error when it starts
         return path
-    return done.stdout.strip() or path
+
+
+def _is_script(path: str) -> bool:
+    with Path(path).open("rb") as stream:
+        return stream.read(2) == b"#!"
 
 
 def _build() -> str:
@@ -176,6 +191,14 @@ def _encoding() -> str:
         return "UTF-8 mode"
     encoding = locale.getpreferredencoding(do_setlocale=False)
     return "" if encoding.lower() in ("utf-8", "utf8") else encoding
+
+
+def _modes() -> list[str]:
+    """Return the modes of the interpreter and of the C library that were chosen with variables and options."""
+    names = [name for name in _VARIABLES if not (sys.flags.ignore_environment and name.startswith("PYTHON"))]
+    variables = [f"{name}={value}" for name in names if (value := os.environ.get(name))]
+    development = ["development mode"] if sys.flags.dev_mode else []
+    return [*variables, *development, *(f"-X {name}" for name in _OPTIONS if name in sys._xoptions)]
 
 
 def _dispatch(source: str) -> str:

@@ -23,6 +23,8 @@ class CallStep(NamedTuple):
     iterations: int
     settle: bool = False
     """With 0 iterations: give the event loop some turns instead of calling `setup`."""
+    empty: bool = False
+    """With 0 iterations: call a function that does nothing, in the way in which the test is called."""
     rival: bool = False
     """True: call the rival, the second of two calls that are compared."""
     offset: int = 0
@@ -35,6 +37,8 @@ RUN_SETUP: Final = CallStep(0)
 #: Completes the callbacks and ending tasks that a call has left to the event loop, before a count.
 SETTLE_LOOP: Final = CallStep(0, settle=True)
 SETTLE_LOOP_TURNS: Final = 10
+#: Takes what a round takes beside the calls of the test.
+EMPTY_CALL: Final = CallStep(0, empty=True)
 CallSteps = Generator[CallStep, Timing, None]
 _UNTIMED: Final = Timing(0, 0)
 #: Never recorded as a failure of the measured call; these must propagate.
@@ -60,6 +64,8 @@ def execute(
                     progress.record_call(
                         *call_shifted(step.offset, time_calls, chosen, step.iterations, step.count_switches)
                     )
+                elif step.empty:
+                    progress.record_setup(call_shifted(step.offset, time_calls, _do_nothing, 1, step.count_switches))
                 else:
                     progress.record_setup(setup() if setup is not None and not step.settle else None)
             except _MUST_PROPAGATE:
@@ -85,6 +91,9 @@ async def execute_async(
                     progress.record_call(
                         *await AwaitShifted(step.offset, time_awaits(chosen, step.iterations, step.count_switches))
                     )
+                elif step.empty:
+                    nothing = time_awaits(_await_nothing, 1, step.count_switches)
+                    progress.record_setup(await AwaitShifted(step.offset, nothing))
                 elif step.settle:
                     await _settle_loop()
                     progress.record_setup(None)
@@ -138,6 +147,14 @@ async def time_awaits(
     cpu_ns = process_time_ns() - cpu_ns
     lost = lost_ns(wall_ns, cpu_ns, before, context_switches()) if before is not None else 0
     return Timing(wall_ns, cpu_ns, lost_ns=lost), result
+
+
+def _do_nothing() -> None:
+    pass
+
+
+async def _await_nothing() -> None:
+    pass
 
 
 async def _settle_loop() -> None:

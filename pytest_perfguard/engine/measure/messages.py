@@ -17,7 +17,10 @@ UserTotals = Mapping[str, list[float]]
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """Request for `rounds` readings of an instrument, each over `iterations` calls."""
+    """Request for `rounds` readings of an instrument, each over `iterations` calls.
+
+    Instruments that count instructions accept 0 iterations: the reading is what they add to the calls.
+    """
 
     instrument: str
     iterations: int

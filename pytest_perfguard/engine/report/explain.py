@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_perfguard.core.metric_names import metric_kind
+from pytest_perfguard.core.metric_names import are_counts, metric_kind
 from pytest_perfguard.core.model import (
     CLAIM_UNIT,
     Comparison,
@@ -65,6 +65,8 @@ class Context:
     """Options with which `perfguard prune` finds the baseline file in that folder."""
     behind: Callable[[str], int] = no_commits
     """Revision -> number of commits between it and HEAD; 0 where it is no ancestor."""
+    metrics: str = ""
+    """Value of `--perf-metrics` if that named the instructions, which are not counted otherwise."""
 
 
 def headline(comparison: Comparison) -> str:
@@ -242,7 +244,11 @@ def _option(comparison: Comparison, context: Context) -> str:
 
 
 def _command(comparison: Comparison, context: Context, option: str) -> str:
-    words = ["pytest", context.options, option, shlex.quote(context.place(comparison.nodeid))]
+    record, metrics = context.record, context.metrics
+    if option == "--perf-baseline" and metrics and record is not None and not are_counts(record.metrics):
+        metrics = "+instructions"  # a record of times and counts keeps both
+    chosen = f"--perf-metrics={metrics}" if metrics else ""
+    words = ["pytest", context.options, option, chosen, shlex.quote(context.place(comparison.nodeid))]
     return " ".join(filter(None, words))
 
 

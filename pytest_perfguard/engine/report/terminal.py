@@ -25,6 +25,7 @@ from pytest_perfguard.engine.report.text import (
     smallest_in_words,
 )
 from pytest_perfguard.engine.runner.accumulator import BUSY_NOTE
+from pytest_perfguard.engine.verdict.instructions import COUNT_THRESHOLD
 from pytest_perfguard.engine.verdict.stopping import RECORDED_PROCESSES
 
 Tone = Literal["", "red", "yellow", "green"]
@@ -159,7 +160,7 @@ def _amounts(values: Sequence[float], unit: str) -> str:
 
 
 def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    """Yield the reasons for undecided tests, each once: with its test, or above the list of its tests."""
+    """Yield the reasons of verdicts that need one, each once: with its test, or above the list of its tests."""
     groups: dict[tuple[Verdict | None, str], list[tuple[str, str]]] = {}
     for comparison in comparisons:
         if found := _reason(comparison):
@@ -174,9 +175,9 @@ def _reasons(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _reason(comparison: Comparison) -> tuple[str, str] | None:
-    """Return why the test was not decided, and the smallest detectable slowdown; None if there is nothing to explain."""
+    """Return the reason of a verdict that needs one, and the smallest detectable slowdown; None for any other."""
     is_new = comparison.verdict is Verdict.NEW and comparison.pairing is not None
-    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new):
+    if comparison.broken or not (comparison.verdict in _EXPLAINED or is_new or _is_unchanged_for_a_reason(comparison)):
         return None
     if comparison.reason:
         return comparison.reason, ""
@@ -184,6 +185,12 @@ def _reason(comparison: Comparison) -> tuple[str, str] | None:
     if leading is None:
         return None
     return leading.reason, smallest_in_words(leading.smallest) if leading.smallest is not None else ""
+
+
+def _is_unchanged_for_a_reason(comparison: Comparison) -> bool:
+    """Return whether a test is unchanged although a metric changed: its count cleared its time, or counts vary by as much."""
+    changed = [finding for finding in comparison.findings if finding.ratio and abs(finding.ratio - 1) > COUNT_THRESHOLD]
+    return comparison.verdict is Verdict.UNCHANGED and any(finding.reason for finding in changed)
 
 
 def _paired(comparisons: Sequence[Comparison]) -> Iterator[str]:

@@ -121,7 +121,13 @@ class CountRunner(SingleProcessScheduler):
         self.python = workers.ready.python
         counts = self._run_test(workers, test, following, single_call_setup=False)
         if any(result is None for result in counts.values()):  # a second call raised: once more, with one call
-            counts = self._run_test(workers, test, following, single_call_setup=True)
+            try:
+                counts = self._run_test(workers, test, following, single_call_setup=True)
+            except TestFailed as error:
+                problem = self._summarize(str(error)).strip().splitlines()[0]
+                raise TestFailed(
+                    f"what its first calls change outlives its fixtures ({problem}); restore it in the marker's setup=..."
+                ) from None
         self.counts[test.nodeid] = {label: result for label, result in counts.items() if result is not None}
         self.seconds[test.nodeid] = self._clock() - start
         self._decide(test, Comparison(test.nodeid, None))

@@ -186,9 +186,11 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._shut_down()
-        self._end()
+        try:
+            if error is None:
+                self._shut_down()
+        finally:  # also after a Ctrl-C during the wait
+            self._end()
 
     def send(self, message: Message) -> None:
         """Send a message.

@@ -33,8 +33,8 @@ def seconds_left(
     tests. It is 0 before the first test was measured.
     """
     if not seconds:
-        measured_now = tests - waiting
-        return elapsed / measured_now * (waiting + undecided * (usual - 1)) if measured_now > 0 else 0.0
+        measured_now, later = tests - waiting, min(usual, max_passes) - 1
+        return elapsed / measured_now * (waiting + undecided * later) if measured_now > 0 else 0.0
     done = len(seconds)
     measured = [tests, *undecided_after[: done - 1]]
     cost = sum(seconds[-RECENT_PASSES:]) / max(1, sum(measured[-RECENT_PASSES:]))

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from pytest_perfguard.core.errors import CannotCheck, ProtocolError
+from pytest_perfguard.core.errors import CannotCheck, CannotCount, ProtocolError
 from pytest_perfguard.core.measurement_points import SpeedClaim
 from pytest_perfguard.core.originals import CLOCKS
 from pytest_perfguard.core.timing import Timing
@@ -174,7 +174,7 @@ class WorkerSession:
                 raise
             except ProtocolError:
                 raise
-            except InstrumentFailed as error:
+            except (InstrumentFailed, CannotCount) as error:
                 response = CallRaised(str(error), by_instrument=True)
             except BaseException as error:  # raised by the measured code: a runner's outcomes are no Exceptions
                 response = CallRaised(error_line(error))

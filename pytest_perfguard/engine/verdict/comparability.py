@@ -11,7 +11,7 @@ from pytest_perfguard.core.model import Measurement, Record
 def changed_source(record: Record, source: str) -> str | None:
     """Return a reason if the source code of the test changed: it is another benchmark then."""
     if record.source and source and record.source != source:
-        return "the source of the test changed since it was recorded; accept it with: pytest --perf-baseline"
+        return "the source of the test changed since it was recorded"
     return None
 
 

@@ -8,6 +8,7 @@ much the count of unchanged code differs.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,9 +17,9 @@ from pytest_perfguard.core.metric_names import metric_kind, metric_order
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Record, Verdict
 from pytest_perfguard.core.option_specs import PAIRED_THRESHOLD, STORED_THRESHOLD
 from pytest_perfguard.core.settings import Settings
-from pytest_perfguard.core.units import describe_range
 from pytest_perfguard.engine.measure.messages import BUSY_SHARE
 from pytest_perfguard.engine.verdict.combine import most_severe
+from pytest_perfguard.engine.verdict.comparability import changed_source
 from pytest_perfguard.engine.verdict.looks import SUSPICIOUS
 from pytest_perfguard.engine.verdict.machine_speed import NEAR_FULL_SPEED
 from pytest_perfguard.engine.verdict.metric_comparison import MetricComparison
@@ -29,8 +30,13 @@ KIND: Final = "instructions"
 COUNT_THRESHOLD: Final = 0.009
 #: Processes that count each side: with one seed and layout each.
 COUNT_PROCESSES: Final = 2
-#: A change has to exceed the difference of the changes that two processes show by this factor.
+#: A change has to exceed the difference of the changes that two processes, medians and minima show by this factor.
 SPREAD_FACTOR: Final = 3.0
+#: Why a suspect time is unchanged.
+CLEARED: Final = (
+    "the code executes no more instructions than its baseline, and the machine explains the time; counts do not show caches "
+    "and waiting"
+)
 #: Share of CPU time from which on a test computes: of one that waits, the instructions are the smaller part.
 COMPUTES: Final = 0.95
 
@@ -46,26 +52,56 @@ def judge_instructions(metric: MetricComparison) -> Finding | None:
     record, measurement = metric.record, metric.measurement
     base, now = metric.base.medians, metric.now.medians
     if record.counting != measurement.counting:
-        reason = (
-            f"counted under other conditions: recorded with {record.counting or 'unknown'}, now {measurement.counting}"
-        )
+        reason = f"counted under other conditions: {other_conditions(record.counting, measurement.counting)}"
         return replace(metric.finding(Verdict.UNCHANGED, 0.0, reason), verdict=None, limit=None)
-    ratios = [after / before for before, after in zip(base, now, strict=False) if before > 0] or [1.0]
+    medians = _ratios(base, now)
+    is_first = not metric.final and len(now) < COUNT_PROCESSES
+    # Of random work the rounds differ as well: a change shows in the least of them, too, and by as much.
+    ratios = medians if is_first else [*medians, *_ratios(metric.base.minima, metric.now.minima)]
     unsteady, spread = relative_range(ratios), max(relative_range(base), relative_range(now))
     threshold = max(count_threshold(metric.settings), SPREAD_FACTOR * unsteady, spread)
     verdict = _verdict(ratios, threshold)
-    if verdict is not Verdict.UNCHANGED and not metric.final and len(now) < COUNT_PROCESSES:
+    if verdict is not Verdict.UNCHANGED and is_first:
         return None
-    limit = metric.base.estimate * (1 + threshold)
+    baseline = statistics.median(base[: len(now)])  # of the same seeds and layouts as the counts of now
     reason = _unsteady(max(unsteady, spread), threshold) if threshold > count_threshold(metric.settings) else ""
-    finding = metric.finding(verdict, limit, reason, interval=(min(ratios), max(ratios)))
-    return replace(finding, estimated_ratio=sum(ratios) / len(ratios))
+    finding = metric.finding(verdict, baseline * (1 + threshold), reason, interval=(min(ratios), max(ratios)))
+    return replace(finding, baseline=baseline, estimated_ratio=statistics.fmean(medians))
+
+
+def _ratios(base: Sequence[float], now: Sequence[float]) -> list[float]:
+    """Return the change in each process, where both sides have it."""
+    return [after / before for before, after in zip(base, now, strict=False) if before > 0] or [1.0]
+
+
+def other_conditions(recorded: str, now: str) -> str:
+    """Return the differences between the conditions of two counts."""
+    before, after = (text.split(", ") if text else [] for text in (recorded, now))
+    gone = ", ".join(part for part in before if part not in after)
+    added = ", ".join(part for part in after if part not in before)
+    if not recorded:
+        return f"recorded under unknown ones, here with {now}"
+    return f"recorded {f'with {gone}' if gone else 'without this'}, here {f'with {added}' if added else 'without this'}"
+
+
+def why_incomparable(records: Sequence[Record], source: str, conditions: str) -> str:
+    """Return why counts of these conditions can be compared with none of the records of a test.
+
+    Hashes of sources are compared under equal conditions only: they depend on the version of Python.
+    """
+    known = [record for record in records if record.counting]
+    if not known:
+        return "recorded without instructions"
+    same = [record for record in known if record.counting == conditions]
+    if same and (reason := changed_source(same[0], source)):
+        return reason
+    return f"counted under other conditions: {min((other_conditions(each.counting, conditions) for each in known), key=len)}"
 
 
 def relative_range(values: Sequence[float]) -> float:
     """Return the relative difference between the largest and the smallest value; 0 for a single one.
 
-    Of the ratios of two processes it is the uncertainty of the change. Of the counts of one side it is what another hash seed
+    Of ratios it is the uncertainty of the change. Of the counts of one side it is what another hash seed
     and memory layout change, most of which the other side has as well.
     """
     return max(values) / min(values) - 1 if min(values) > 0 else 0.0
@@ -79,8 +115,8 @@ def _verdict(ratios: Sequence[float], threshold: float) -> Verdict:
 
 def _unsteady(spread: float, threshold: float) -> str:
     return (
-        f"counts of the same code differ by {spread:.1%} between processes with another hash seed and memory layout, "
-        f"so only changes of more than {threshold:.1%} count"
+        f"counts of the same code differ by {spread:.1%} between rounds, or between processes with another hash seed and "
+        f"memory layout, so only changes of more than {threshold:.1%} count"
     )
 
 
@@ -170,11 +206,7 @@ def _settled(finding: Finding, count: Finding | None, record: Record, measuremen
         is_large = finding.verdict is Verdict.REGRESSION or (finding.change or 0.0) > math.exp(SUSPICIOUS)
         if is_large and not _was_slow(record, measurement):
             return finding
-        reason = (
-            f"the code executes no more instructions than its baseline ({describe_range(*_ends(count), count.ratio)}), "
-            "and the machine explains the time; counts do not show caches and waiting"
-        )
-        return replace(finding, verdict=Verdict.UNCHANGED, reason=reason, smallest=None)
+        return replace(finding, verdict=Verdict.UNCHANGED, reason=CLEARED, smallest=None)
     if count.verdict is Verdict.REGRESSION and finding.change is not None and finding.change > 1:
         return replace(
             finding, verdict=Verdict.REGRESSION, reason="confirmed by its count of instructions", smallest=None
@@ -199,8 +231,3 @@ def _was_slow(record: Record, measurement: Measurement) -> bool:
 
 def _point(finding: Finding) -> str:
     return finding.name.partition(":")[2]
-
-
-def _ends(finding: Finding) -> tuple[float, float]:
-    ratio = finding.ratio or 1.0
-    return finding.interval or (ratio, ratio)

@@ -97,8 +97,8 @@ class Mode:
         """Return the record whose counts of instructions were taken under these conditions, on any machine, or None."""
         return None
 
-    def unjudged_count(self, test: MeasuredTest) -> tuple[Verdict, str]:
-        """Return verdict and reason of a test that was only counted, and has no record to compare with."""
+    def unjudged_count(self, test: MeasuredTest, conditions: str) -> tuple[Verdict, str]:
+        """Return verdict and reason of a test that was only counted, and has no record of these conditions."""
         return Verdict.NEW, "not in the baseline file"
 
     def plan(self, tests: Sequence[MeasuredTest]) -> MeasuringPlan:

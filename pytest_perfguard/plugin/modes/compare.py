@@ -15,9 +15,10 @@ from pytest_perfguard.engine.report.text import change_in_words
 from pytest_perfguard.engine.runner.revision import Revision, find_revision
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest
 from pytest_perfguard.engine.verdict import comparability, stopping, stored
+from pytest_perfguard.engine.verdict.instructions import why_incomparable
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.plugin.modes.base import MeasuringPlan, PairedBatch, PairingMode, baseline_name, without_git
-from pytest_perfguard.plugin.options import run_settings
+from pytest_perfguard.plugin.options import counted_metrics, run_settings
 
 
 class CompareMode(PairingMode):
@@ -80,16 +81,12 @@ class CompareMode(PairingMode):
         same = (record for record in records if record.counting == conditions)
         return next((each for each in same if not comparability.changed_source(each, self.source_of(nodeid))), None)
 
-    def unjudged_count(self, test: MeasuredTest) -> tuple[Verdict, str]:
+    def unjudged_count(self, test: MeasuredTest, conditions: str) -> tuple[Verdict, str]:
         records = [part.tests[test.nodeid] for part in self._baseline.classes.values() if test.nodeid in part.tests]
         if not records:
-            return super().unjudged_count(test)
-        own = self.record_of(test.nodeid) or records[0]
-        if reason := comparability.changed_source(own, self.source_of(test.nodeid)):
-            return Verdict.INCOMPARABLE, reason
-        known = ", or ".join(sorted({record.counting for record in records if record.counting}))
-        how = f"its instructions were counted with {known}" if known else "its instructions were not counted"
-        return Verdict.INCOMPARABLE, f"when it was recorded, {how}; record here with: pytest --perf-baseline"
+            return super().unjudged_count(test, conditions)
+        reason = why_incomparable(records, self.source_of(test.nodeid), conditions)
+        return Verdict.INCOMPARABLE, f"{reason}; {self._remedy()}"
 
     def _settled(self, nodeid: str) -> Comparison | None:
         """Return the verdict if it needs no measurement. A test with an absolute limit is measured in any case."""
@@ -154,11 +151,16 @@ class CompareMode(PairingMode):
         """Return why a test that was recorded cannot be compared, otherwise None."""
         record = self.record_of(nodeid)
         if record is not None:
-            return comparability.changed_source(record, self.source_of(nodeid)) or None
+            changed = comparability.changed_source(record, self.source_of(nodeid))
+            return f"{changed}; {self._remedy()}" if changed else None
         others = [name for name, part in self._baseline.classes.items() if nodeid in part.tests]
         if not others:
             return None
         return (
             f"recorded on another machine class or interpreter ({', '.join(sorted(others))}), this is "
-            f"{self.machine.name}; record here with: pytest --perf-baseline"
+            f"{self.machine.name}; {self._remedy()}"
         )
+
+    def _remedy(self) -> str:
+        metrics = " --perf-metrics=+instructions" if counted_metrics(self.config) else ""
+        return f"record here with: pytest --perf-baseline{metrics}"

@@ -7,7 +7,7 @@ import functools
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.instructions import callgrind
 from pytest_perfguard.engine.instructions import instrument as module
-from pytest_perfguard.engine.measure.executor import execute
+from pytest_perfguard.engine.measure.executor import CallStep, execute
 from pytest_perfguard.engine.measure.user_metrics import UserMetrics
 
 
@@ -35,6 +35,17 @@ def test_each_round_is_set_up_before_it_is_counted():
     execute(steps(), lambda: log.append("call"), lambda: log.append("set-up"))
     assert log == ["set-up", "start", "call", "call", "stop"] * 2
     assert readings == {"counts": [5, 10]}
+
+
+def test_a_round_without_iterations_neither_sets_up_nor_calls_the_test():
+    log: list[str] = []
+
+    def steps():
+        yield from module._read(Counter(log), 0, 2, UserMetrics(tuple), 0)
+        yield CallStep(1)
+
+    execute(steps(), lambda: log.append("call"), lambda: log.append("set-up"))
+    assert log == [*["start", "stop"] * 2, "call"]
 
 
 def test_the_rounds_have_different_offsets_of_the_stack():

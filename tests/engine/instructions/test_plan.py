@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_perfguard.engine.instructions.plan import (
+    EMPTY_ROUNDS,
     ENDLESS_CALL,
     LONG_CALL,
     LONG_ROUNDS,
@@ -61,17 +62,19 @@ def test_an_endless_call_is_made_once():
 
 
 def test_a_test_that_has_one_call_per_set_up_is_called_once():
-    result, requests = run(plan_counts("callgrind", single_call_setup=True), lambda _request: 7)
-    assert (requests, result.values) == ([(1, 1)], (7.0,))
+    plan = plan_counts("callgrind", single_call_setup=True)
+    result, requests = run(plan, lambda request: OVERHEAD + 7 * request.iterations)
+    assert (requests, result.values) == ([(0, EMPTY_ROUNDS), (1, 1)], (7.0,))
+    assert result.subtracted
 
 
 def test_a_second_call_in_a_round_that_raises_leaves_rounds_of_one_call():
     def answer(request):
-        return CallRaised("StopIteration") if request.iterations > 1 else 1_000
+        return CallRaised("StopIteration") if request.iterations > 1 else OVERHEAD + 1_000 * request.iterations
 
     result, requests = run(plan_counts("callgrind"), answer)
-    assert requests[-1] == (1, ROUNDS)
-    assert result.values == (1_000.0,) * ROUNDS
+    assert requests[-2:] == [(0, ROUNDS), (1, ROUNDS)]
+    assert (result.values, result.iterations, result.subtracted) == ((1_000.0,) * ROUNDS, 1, True)
 
 
 def test_a_second_round_that_raises_makes_the_test_stateful():

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_perfguard.core.timing import Timing
 from pytest_perfguard.engine.measure import executor as module
-from pytest_perfguard.engine.measure.executor import RUN_SETUP, CallStep, execute, execute_async
+from pytest_perfguard.engine.measure.executor import EMPTY_CALL, RUN_SETUP, CallStep, execute, execute_async
 from pytest_perfguard.engine.measure.preemption import ContextSwitches
 
 KINDS = pytest.mark.parametrize("kind", ["sync", "async"])
@@ -37,6 +37,18 @@ def test_each_step_calls_as_often_as_it_says_and_is_timed(kind):
     driven(kind, steps(), lambda: calls.append(1))
     assert len(calls) == 4
     assert all(timing.wall_ns > 0 for timing in timings)
+
+
+@KINDS
+def test_an_empty_call_is_none_of_the_test(kind):
+    log = []
+
+    def steps():
+        yield EMPTY_CALL
+        yield CallStep(1)
+
+    assert driven(kind, steps(), lambda: log.append("call") or 7, lambda: log.append("set-up")) == 7
+    assert log == ["call"]
 
 
 @KINDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,18 @@ def test_a_regression_is_explained_on_one_screen():
         "What to do next",
         "  measure it again, alone:       pytest --perf-compare 'tests/test_a.py::test_parse[big]'",
         "  intended? accept the new cost: pytest --perf-baseline 'tests/test_a.py::test_parse[big]'",
+    ]
+
+
+@pytest.mark.parametrize(("metric", "recorded"), [("time", "+instructions"), ("instructions", "instructions")])
+def test_commands_name_the_instructions_and_a_new_record_keeps_its_times(metric, recorded):
+    record = replace(RECORD, metrics={metric: RECORD.metrics["time"]})
+    context = replace(CONTEXT, metrics="instructions", record=record)
+    assert list(explain(RED, context))[-2:] == [
+        "  measure it again, alone:       pytest --perf-compare --perf-metrics=instructions "
+        "'tests/test_a.py::test_parse[big]'",
+        f"  intended? accept the new cost: pytest --perf-baseline --perf-metrics={recorded} "
+        "'tests/test_a.py::test_parse[big]'",
     ]
 
 
@@ -129,6 +142,21 @@ def test_an_inconclusive_test_says_what_could_have_been_detected():
         "inconclusive: t: the machine was slow",
         "    smallest slowdown this run could detect: 68 %",
         "note: t: a note",
+    ]
+
+
+def test_a_change_that_counts_for_nothing_is_explained():
+    slower = Finding("time", "s", Verdict.UNCHANGED, 1.1, 1.0, reason="no more instructions")
+    same = Finding("instructions", "instructions", Verdict.UNCHANGED, 5e6, 5e6, reason="counts differ")
+    varying = replace(same, candidate=6e6)
+    comparisons = [
+        Comparison("a", Verdict.UNCHANGED, (slower, same)),
+        Comparison("b", Verdict.UNCHANGED, (same,)),
+        Comparison("c", Verdict.UNCHANGED, (varying,)),
+    ]
+    assert [line.text for line in summary_lines(comparisons, COMPARE)][-2:] == [
+        "unchanged: a: no more instructions",
+        "unchanged: c: counts differ",
     ]
 
 

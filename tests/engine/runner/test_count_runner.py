@@ -59,7 +59,8 @@ class Child:
             first = FasterThanPoint("a<b", "a", "b", 1.0) if self.behaviour == "claims" else PointReached("")
             self.queue.append(first)
         elif isinstance(message, Resume):
-            self.queue.append(FinishedTest(PROBLEMS.get(self.behaviour), {}, []))
+            lasting = self.behaviour == "lasting" and self.served.count("a") == 2
+            self.queue.append(FinishedTest("call: boom" if lasting else PROBLEMS.get(self.behaviour), {}, []))
 
     def receive(self, *, doing, limit):
         return self.queue.pop(0)
@@ -67,8 +68,8 @@ class Child:
     def measure(self, request, *, doing, limit):
         if self.behaviour == "dies":
             raise ChildDied(doing, "", status=-4)
-        self.calls += 1
-        if self.behaviour == "stateful" and self.calls > 1:
+        self.calls += request.iterations
+        if self.behaviour in ("stateful", "lasting") and self.calls > 1:
             return CallRaised("KeyError: 'x'")
         numbers = []
         for _ in range(request.rounds):
@@ -113,7 +114,14 @@ def test_one_process_counts_all_tests(counted):
 def test_a_stateful_test_is_served_again_and_called_once(counted):
     runner, child = counted(a="stateful", b="works")
     assert child.served == ["a", "a", "b"]
-    assert runner.counts["a"][""].values == (5_000.0 + PER_CALL,)
+    assert runner.counts["a"][""].values == (float(PER_CALL),)
+
+
+def test_a_stateful_test_that_fails_in_its_second_set_up_has_the_remedy(counted):
+    runner, _child = counted(a="lasting")
+    assert runner.problems == {
+        "a": "what its first calls change outlives its fixtures (call: boom); restore it in the marker's setup=..."
+    }
 
 
 def test_a_test_that_makes_claims_only_has_no_counts_and_no_problem(counted):

@@ -106,6 +106,16 @@ time.sleep(600)
     assert not alive(grandchild)
 
 
+def test_a_child_does_not_outlive_an_interrupt_of_its_shutdown(launch, monkeypatch):
+    def interrupted(_process):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WorkerProcess, "_shut_down", interrupted)
+    with pytest.raises(KeyboardInterrupt), WorkerProcess(launch("time.sleep(600)"), [], []) as child:
+        assert child.ready.gc_enabled
+    assert child._process.returncode is not None
+
+
 def test_an_interrupted_child_may_tear_down(launch, tmp_path):
     program = f"""
 try:

@@ -20,6 +20,13 @@ def test_before_the_first_round_has_ended_nothing_is_known():
     assert left([], []) == 0.0
 
 
+def test_passes_that_there_will_not_be_take_no_time():
+    """Of ten tests four took a second each."""
+    for passes in (1, 2):
+        estimate = seconds_left([], [], waiting=6, undecided=6, tests=10, max_passes=passes, elapsed=4.0)
+        assert estimate == pytest.approx(6 * passes)
+
+
 def test_until_the_usual_number_of_rounds_that_many_are_expected():
     """Ten tests take a second each: the rest of the second round, and two more rounds."""
     assert left([10.0], [10], waiting=6) == pytest.approx(6 + 20)

@@ -125,6 +125,13 @@ def test_an_async_point_runs_inside_the_running_loop():
     assert [type(message) for message in link.sent] == [PointReached, MeasureResult, MeasureResult]
 
 
+def test_a_counter_that_cannot_count_is_no_error_of_the_call():
+    link = Script(MeasureRequest("callgrind", 1, 1), Resume())
+    WorkerSession(link, None, PINNING).measure(lambda: 42, "parse")
+    problem = "this process cannot count instructions: it does not run under valgrind"
+    assert link.sent[1] == CallRaised(problem, by_instrument=True)
+
+
 @pytest.mark.parametrize("word", [Shutdown(), MeasureRequest("eval", 1, 1)])
 def test_a_wrong_message_is_refused(word):
     with pytest.raises(

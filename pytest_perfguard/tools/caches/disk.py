@@ -6,11 +6,10 @@ import contextlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, Final, ParamSpec, TypeVar
 
-from pytest_perfguard.core.shared_lock import SHARED_LOCK
 from pytest_perfguard.core.tool_errors import CacheError
 from pytest_perfguard.tools.caches import entries_table as table
 from pytest_perfguard.tools.caches.database import Database, UnwritableDisk, absolute
@@ -97,10 +96,10 @@ class DiskCache(LocalCache):
         self._serializer = serializer
         self._clock = clock
         self._database = Database(self.folder)
-        self._lock = SHARED_LOCK
         self._used: dict[bytes, float] = {}
         self._expiry_searched = -EXPIRY_INTERVAL
-        self._counts = dict.fromkeys(("evictions", "expirations", "refusals", "corrupt"), 0)
+        # Without a lock: a transaction that waited for one would keep a finalizer waiting that holds it and writes.
+        self._counts = {name: AtomicCounter() for name in ("evictions", "expirations", "refusals", "corrupt")}
         self._hits, self._misses = AtomicCounter(), AtomicCounter()
         self._unreadable_log, self._refused_log = RateLimitedLog(), RateLimitedLog()
 
@@ -142,6 +141,8 @@ class DiskCache(LocalCache):
     def add(self, key: Hashable, value: object, ttl: float | None = DEFAULT, *, tag: Hashable = None) -> bool:
         """Set a value only if the key has none, and return whether it was set."""
         row, now = self._row(key, value, ttl, tag), self._clock()
+        if not self._fits(row):
+            return False
 
         def insert(connection: Connection) -> bool:
             connection.execute("delete from entries where key = ? and expires <= ?", (row[0], now))
@@ -219,7 +220,7 @@ class DiskCache(LocalCache):
         with contextlib.ExitStack() as stack:
             for key, _value in given:
                 stack.enter_context(self._changing(key))
-            self._database.do(lambda connection: [self._write(connection, row, table.SET) for row in rows], write=True)
+            self._put(rows)
 
     def memoize(
         self, ttl: float | None = DEFAULT, *, key: MakeKey | None = None
@@ -232,8 +233,8 @@ class DiskCache(LocalCache):
     def stats(self) -> LevelStats:
         """Return the current statistics: entries and bytes of all processes, the other counts of this one."""
         entries, cost = self._database.fetch(table.TOTALS, ())
-        with self._lock:
-            return LevelStats(entries, cost, self._hits.value(), self._misses.value(), **self._counts)
+        counts = {name: counter.value() for name, counter in self._counts.items()}
+        return LevelStats(entries, cost, self._hits.value(), self._misses.value(), **counts)
 
     def size_on_disk(self) -> int:
         """Return the bytes of the files."""
@@ -291,9 +292,8 @@ class DiskCache(LocalCache):
     def begin_anew(self) -> None:
         """Reset in a forked child."""
         super().begin_anew()
-        self._lock = SHARED_LOCK
-        self._hits.begin_anew()
-        self._misses.begin_anew()
+        for counter in (self._hits, self._misses, *self._counts.values()):
+            counter.begin_anew()
         self._used = {}
 
     def _name(self, key: Hashable) -> bytes:
@@ -334,7 +334,7 @@ class DiskCache(LocalCache):
     def _store(self, key: Hashable, value: object, ttl: float | None, tag: Hashable = None) -> None:
         row = self._row(key, value, ttl, tag)
         try:
-            self._database.do(lambda connection: self._write(connection, row, table.SET), write=True)
+            self._put([row])
         except UnwritableDisk:
             with contextlib.suppress(CacheError):
                 self._remove(key)
@@ -342,15 +342,31 @@ class DiskCache(LocalCache):
         if len(row[1]) > LARGE:
             self._database.do(lambda connection: connection.execute("pragma wal_checkpoint(truncate)").fetchall())
 
+    def _fits(self, row: table.Row) -> bool:
+        """Return whether the cache keeps an entry of this size; count and log a refusal, which a transaction must not."""
+        cost = row[5]
+        if cost <= self.max_bytes:
+            return True
+        self._count("refusals")
+        self._refused_log.warning("%s: an entry of %d bytes exceeds max_bytes and is not kept", self._place, cost)
+        return False
+
+    def _put(self, rows: Sequence[table.Row]) -> None:
+        """Keep entries in one transaction. An older value of one that does not fit is removed."""
+        fits = [self._fits(row) for row in rows]
+
+        def put(connection: Connection) -> None:
+            for row, kept in zip(rows, fits, strict=True):
+                if kept:
+                    self._write(connection, row, table.SET)
+                else:
+                    connection.execute("delete from entries where key = ?", (row[0],))
+
+        self._database.do(put, write=True)
+
     def _write(self, connection: Connection, row: table.Row, sql: str) -> bool:
-        name, cost = row[0], row[5]
-        if cost > self.max_bytes:
-            self._count("refusals")
-            self._refused_log.warning("%s: an entry of %d bytes exceeds max_bytes and is not kept", self._place, cost)
-            connection.execute("delete from entries where key = ?", (name,))
-            return False
         written = connection.execute(sql, row).rowcount > 0
-        self._used.pop(name, None)
+        self._used.pop(row[0], None)
         self._make_room(connection)
         return written
 
@@ -407,5 +423,6 @@ class DiskCache(LocalCache):
         table.write_uses(connection, used)
 
     def _count(self, name: str, number: int = 1) -> None:
-        with self._lock:
-            self._counts[name] += number
+        add = self._counts[name].add
+        for _ in range(number):
+            add()

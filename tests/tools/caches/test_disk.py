@@ -408,6 +408,22 @@ def test_a_number_that_exceeds_the_bound_is_not_kept_and_does_not_block(tmp_path
     assert cache.stats().refusals == 1
 
 
+def test_adding_what_exceeds_the_bound_leaves_what_is_there(tmp_path):
+    cache = DiskCache(tmp_path, max_bytes=1_000)
+    cache.set("a", 1)
+    assert not cache.add("a", "x" * 2_000)
+    assert cache.get("a") == 1
+    cache.set("a", "x" * 2_000)
+    assert "a" not in cache
+    assert cache.stats().refusals == 2
+
+
+def test_the_last_of_several_values_of_a_key_is_kept(tmp_path):
+    cache = DiskCache(tmp_path, clock=lambda: 0.0)
+    cache.multi_set([("a", 1), ("a", 2), ("a", 1)])
+    assert cache.get("a") == 1
+
+
 def nested(depth):
     key = ()
     for _ in range(depth):

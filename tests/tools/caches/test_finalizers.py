@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -176,6 +177,29 @@ def test_a_finalizer_in_the_middle_of_a_step_does_not_wait_for_the_end_of_a_fork
     finally:
         database._gate._forks -= 1
     assert disk.get("key") is None
+
+
+def test_a_transaction_does_not_wait_for_the_step_that_a_finalizer_interrupted(tmp_path):
+    """The finalizer waits for the end of the transaction. The last call of the clock is inside of it."""
+    inside, go_on, times = threading.Event(), threading.Event(), itertools.count()
+
+    def clock():
+        if threading.current_thread() is not threading.main_thread() and disk._database._transaction() is not None:
+            inside.set()
+            go_on.wait(30)
+        return next(times)
+
+    disk = DiskCache(tmp_path, maxsize=1, clock=clock)
+    disk.set("older", 1)
+    writer = threading.Thread(target=disk.set, args=("newer", 2))
+    writer.start()
+    assert inside.wait(30)
+    with SHARED_LOCK:  # as in a finalizer that the collector runs here
+        go_on.set()
+        disk.set("last", 3)
+    writer.join(30)
+    assert disk.get("last") == 3
+    assert disk.stats().evictions == 2
 
 
 def test_a_finalizer_writes_in_the_middle_of_a_transaction(tmp_path):

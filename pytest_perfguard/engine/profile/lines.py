@@ -11,7 +11,8 @@ from pytest_perfguard.core.units import format_amount
 MAX_LINES: Final = 5
 #: Lines on memory, where there are some on time as well.
 _MAX_MEMORY: Final = 2
-#: An amount above the loss by more than this factor is shown without it: other lines take less than before.
+#: An amount above the loss by more than this factor is shown without it: other lines take less than before. One that is
+#: above it by less is all of it.
 _MAX_OF_LOSS: Final = 1.05
 
 
@@ -63,7 +64,7 @@ def blame_line(blame: Blame, explained: MetricExplanation) -> str:
     """Return the text of one function or line, with its part of the loss and the reason."""
     is_part = blame.amount <= _MAX_OF_LOSS * explained.loss
     of_loss = f" of +{format_amount(explained.loss, explained.unit)}" if is_part else ""
-    amount = format_amount(blame.amount, explained.unit)
+    amount = format_amount(min(blame.amount, explained.loss) if is_part else blame.amount, explained.unit)
     if explained.unit != "s":
         text = f"+{amount}{of_loss} at {blame.location}"
     elif blame.at_least:

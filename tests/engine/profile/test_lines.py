@@ -68,7 +68,7 @@ def test_an_amount_above_the_loss_is_not_a_part_of_it():
     """Other lines take less than before."""
     assert lines(memory(Blame(TOTAL, 38_000.0)))[2] == "  +38.0 KB at prices.py:9 total"
     assert lines(time(Blame(MATCH, 50e-6)))[2] == "  +50.0 us in rules.py:41 match"
-    assert lines(time(Blame(MATCH, 46e-6)))[2] == "  +46.0 us of +45.0 us in rules.py:41 match"
+    assert lines(time(Blame(MATCH, 46e-6)))[2] == "  +45.0 us of +45.0 us in rules.py:41 match"
 
 
 def test_at_most_five_lines_in_all():

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pytest_perfguard.core.errors import RevisionError, WrongCode
-from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.model import Comparison, Measurement, Record, Verdict
 from pytest_perfguard.core.system_errors import explain_error
 from pytest_perfguard.core.text import plural
@@ -25,7 +24,7 @@ from pytest_perfguard.engine.runner.process import Launch, WorkerProgram
 from pytest_perfguard.engine.runner.runner import Runner
 from pytest_perfguard.engine.runner.scheduler import MeasuredTest, Progress
 from pytest_perfguard.engine.verdict.confirmation import SUSPECT, settles, why_unsettled
-from pytest_perfguard.engine.verdict.instructions import KIND, needs_witness
+from pytest_perfguard.engine.verdict.instructions import needs_witness
 from pytest_perfguard.engine.verdict.leaks import with_leaks
 from pytest_perfguard.engine.verdict.looks import Spent
 from pytest_perfguard.engine.verdict.paired import MAX_PAIRS, Pairs
@@ -282,15 +281,19 @@ class Schedule:
 
                 self.comparisons |= with_calls(launch, rootdir, counted, self.comparisons)
             return
-        calls = {test.nodeid: record.calls for test in chosen if (record := self._mode.record_of(test.nodeid))}
-        worse = [
-            test for test in chosen if calls.get(test.nodeid) and _is_worse_alone(self.comparisons.get(test.nodeid))
-        ]
+        worse = [test for test in chosen if _is_unexplained(self.comparisons.get(test.nodeid))]
+        calls = {test.nodeid: self._recorded_calls(test) for test in worse}
+        worse = [test for test in worse if calls[test.nodeid]]
         if worse:
             from pytest_perfguard.plugin.explaining import with_counted_explanations
 
             self._announce(f"perf: profiling {plural(len(worse), 'test')}")
             self.comparisons |= with_counted_explanations(launch, rootdir, worse, self.comparisons, calls)
+
+    def _recorded_calls(self, test: MeasuredTest) -> Mapping[str, float]:
+        """Return the numbers of calls that the baseline file holds, of another class of machines where it holds only those."""
+        record = self._mode.record_of(test.nodeid) or (self._count_record(test) if is_counted(test) else None)
+        return record.calls if record else {}
 
     def _run_pairs(self, runner: PairRunner | AlternatingRunner) -> None:
         try:
@@ -328,24 +331,16 @@ def _is_explained(test: MeasuredTest, comparison: Comparison | None) -> bool:
     """Return whether the test is profiled on both sides."""
     if comparison is None or comparison.pairing is None or comparison.broken or test.settings.explain == "off":
         return False
-    return test.settings.explain == "on" or (comparison.verdict is Verdict.REGRESSION and not _only_counts(comparison))
-
-
-def _only_counts(comparison: Comparison) -> bool:
-    """Return whether nothing but counts of instructions regressed, which profiles do not explain."""
-    worse = [finding.name for finding in comparison.findings if finding.verdict is Verdict.REGRESSION]
-    return all(metric_kind(name) == KIND for name in worse)
+    return test.settings.explain == "on" or comparison.verdict is Verdict.REGRESSION
 
 
 def _is_measured(comparison: Comparison | None) -> bool:
     return comparison is not None and not comparison.broken and bool(comparison.measurement.samples)
 
 
-def _is_worse_alone(comparison: Comparison | None) -> bool:
-    """Return whether the verdict is a regression by the baseline file alone."""
-    if comparison is None or comparison.pairing is not None or _only_counts(comparison):
-        return False
-    return comparison.verdict is Verdict.REGRESSION
+def _is_unexplained(comparison: Comparison | None) -> bool:
+    """Return whether the test got worse by the baseline file alone: what pairs showed has an explanation."""
+    return comparison is not None and comparison.verdict is Verdict.REGRESSION and comparison.explanation is None
 
 
 def _source() -> Source:

@@ -26,8 +26,11 @@ UNITS = {units}
 def work(units):
     total = 0
     for number in range(units * 10):
-        total += number * number % 7
+        total += square(number) % 7
     return total
+
+def square(number):
+    return number * number
 """
 
 TESTS = """
@@ -52,7 +55,7 @@ def write(project, units):
 @needs_source
 def test_a_change_of_five_percent_is_found_on_another_class_of_machines(project):
     write(project, 100)
-    recorded = project.run("--perf-baseline", "--perf-metrics=instructions")
+    recorded = project.run("--perf-baseline", "--perf-metrics=instructions", "--perf-explain=auto")
     recorded.assert_outcomes(passed=2)
     recorded.stdout.fnmatch_lines(["perfguard: instructions are counted by *"])
     data = json.loads(project.baseline.read_text())
@@ -61,11 +64,16 @@ def test_a_change_of_five_percent_is_found_on_another_class_of_machines(project)
     project.baseline.write_text(json.dumps({**data, "classes": {"another-machine": part}}))
 
     write(project, 105)
-    result, report = project.report("--perf-compare", "--perf-metrics=instructions")
+    result, report = project.report("--perf-compare", "--perf-metrics=instructions", "--perf-explain=auto")
     verdicts = {test["nodeid"]: test["verdict"] for test in report["tests"]}
     assert verdicts == {"test_it.py::test_changed": "regression", "test_it.py::test_same": "unchanged"}
     result.stdout.fnmatch_lines(
-        ["Executes more instructions than its baseline.", "*instructions*[45].? % more instructions*"]
+        [
+            "Executes more instructions than its baseline.",
+            "*instructions*[45].? % more instructions*",
+            "where the instructions went",
+            "*instructions in lib.py:9 square, 1000 -> 1050 calls per iteration from lib.py:3 work",
+        ]
     )
 
 

@@ -18,7 +18,13 @@ _LISTED_SHARE: Final = 0.1
 
 
 def explain_counts(
-    counts: Mapping[Function, float], head: Side, *, metric: str, loss: float, complete: bool = True
+    counts: Mapping[Function, float],
+    head: Side,
+    *,
+    metric: str,
+    loss: float,
+    unit: str = "s",
+    complete: bool = True,
 ) -> MetricExplanation:
     """Blame functions for a loss of time, in seconds per iteration, by recorded calls and this tree's profile.
 
@@ -27,6 +33,9 @@ def explain_counts(
     are new and everything else takes 6 us, at least 65 us of them are new in that function.
 
     `complete`: whether the baseline holds all functions. If it does not, functions that it lacks count as unchanged.
+
+    For a loss of instructions, `head.seconds` is their number now: it is divided like the time. A share of the time proves
+    nothing about instructions, so that only functions that are called more often are blamed.
     """
     changes = CallChanges(_with_recorded_calls(head.calls, counts, complete=complete), head.calls)
     _before, now, _basis = charges_of(head, head)
@@ -35,11 +44,11 @@ def explain_counts(
     scale = loss / total if total > loss else 1.0
     blames = [blame_of(each, each.amount * scale, changes) for each in sorted(chosen, key=lambda each: -each.amount)]
     rest = loss - sum(blame.amount for blame in blames)
-    if rest > MAJORITY * loss:
+    if unit == "s" and rest > MAJORITY * loss:
         blames += _least(now, rest, loss, head.seconds, changes)
         rest = loss - sum(blame.amount for blame in blames)
-    longest = () if blames else tuple(_longest(now, head.seconds, changes))
-    return MetricExplanation(metric, "s", loss, tuple(blames), rest, "counts", longest)
+    longest = () if blames or unit != "s" else tuple(_longest(now, head.seconds, changes))
+    return MetricExplanation(metric, unit, loss, tuple(blames), rest, "counts", longest)
 
 
 def _called_more(calls: CallProfile, now: Charges, changes: CallChanges) -> list[Candidate]:

@@ -27,12 +27,14 @@ def where_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  not profiled: {explanation.problem.splitlines()[0]}"
         return
     times = [each for each in explanation.metrics if each.unit == "s"]
-    others = [each for each in explanation.metrics if each.unit != "s"]
-    for_others = sum(max(1, len(each.blames)) for each in others)
-    if times:
-        for_others = min(for_others, _MAX_MEMORY)
-    yield from _section("where the time went", times, MAX_LINES - for_others)
-    yield from _section("where the memory went", others, for_others if times else MAX_LINES)
+    counts = [each for each in explanation.metrics if each.unit == "instructions"]
+    memory = [each for each in explanation.metrics if each not in (*times, *counts)]
+    for_memory = sum(max(1, len(each.blames)) for each in memory)
+    if times or counts:
+        for_memory = min(for_memory, _MAX_MEMORY)
+    yield from _section("where the time went", times, MAX_LINES - for_memory)
+    yield from _section("where the instructions went", counts, MAX_LINES - for_memory)
+    yield from _section("where the memory went", memory, for_memory if times or counts else MAX_LINES)
 
 
 def _section(heading: str, explained: list[MetricExplanation], limit: int) -> Iterator[str]:
@@ -45,7 +47,9 @@ def _section(heading: str, explained: list[MetricExplanation], limit: int) -> It
 
 def _metric_lines(explained: MetricExplanation, *, named: bool) -> Iterator[str]:
     prefix = f"{explained.metric}: " if named else ""
-    if not explained.blames and explained.basis == "counts":
+    if not explained.blames and explained.unit == "instructions":
+        yield f"{prefix}no function is called more often than before"
+    elif not explained.blames and explained.basis == "counts":
         yield f"{prefix}no function is called more often than at the recording, which holds no times of functions"
         yield from (f"{prefix}{line}" for line in _longest_lines(explained))
     elif not explained.blames:
@@ -65,7 +69,9 @@ def blame_line(blame: Blame, explained: MetricExplanation) -> str:
     is_part = blame.amount <= _MAX_OF_LOSS * explained.loss
     of_loss = f" of +{format_amount(explained.loss, explained.unit)}" if is_part else ""
     amount = format_amount(min(blame.amount, explained.loss) if is_part else blame.amount, explained.unit)
-    if explained.unit != "s":
+    if explained.unit == "instructions":
+        text = f"about {amount} instructions in {blame.location}"
+    elif explained.unit != "s":
         text = f"+{amount}{of_loss} at {blame.location}"
     elif blame.at_least:
         text = f"at least {amount}{of_loss} in {blame.location}, called as often as before"

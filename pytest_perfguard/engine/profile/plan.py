@@ -49,7 +49,7 @@ class PointPlan:
     memory: bool = False
     """True: profile the allocations."""
     counts: bool = False
-    """True: only the numbers of calls are requested."""
+    """True: of the time, only the numbers of calls are requested."""
     single: bool = False
     """True: one set-up allows one call only."""
 
@@ -87,15 +87,14 @@ def plan_point(plan: PointPlan) -> Plan:
     if plan.counts:
         for _ in range(1 if plan.single or slow >= SLOW_CALL else COUNTS_SLICES):
             yield from _slice(plan, taken, "calls", COUNTS_SLICE)
-        return taken
-    if plan.times:
+    elif plan.times:
         rounds = 1 if plan.single or slow >= SLOW_CALL else CALLS_SLICES
         for _ in range(rounds):
             yield from _slice(plan, taken, "calls", CALLS_SLICE)
         if not plan.single and slow < VERY_SLOW_CALL:
             for _ in range(1 if slow >= SLOW_CALL else SAMPLES_SLICES):
                 yield from _slice(plan, taken, "samples", SAMPLES_SLICE)
-    if plan.memory and not (plan.single and plan.times):
+    if plan.memory and not (plan.single and (plan.times or plan.counts)):
         yield from _slice(plan, taken, "memory", 0.0)
     return taken
 

@@ -36,6 +36,7 @@ _SLOWER: Final = 10.0
 MAX_STACKS: Final = 300
 _TIMES: Final = frozenset({"time", "cpu"})
 _MEMORY: Final = frozenset({"memory", "blocks"})
+_COUNTS: Final = "instructions"
 
 
 class Unprofiled(PerfguardError):
@@ -216,21 +217,24 @@ def _explanation(
 
 
 def findings_to_explain(comparison: Comparison, *, everything: bool = False) -> list[Finding]:
-    """Return the metrics that got worse; CPU time only where the time itself did not."""
+    """Return the metrics that got worse; CPU time only where the time did not, and instructions only where neither did."""
     worse = [
         finding
         for finding in comparison.findings
         if finding.baseline is not None
         and (finding.verdict is Verdict.REGRESSION or (everything and finding.verdict is not None))
-        and metric_kind(finding.name) in _TIMES | _MEMORY
+        and metric_kind(finding.name) in _TIMES | _MEMORY | {_COUNTS}
         and finding.name.partition(":")[2] in comparison.measurement.iterations
     ]
-    timed = {finding.name.partition(":")[2] for finding in worse if metric_kind(finding.name) == "time"}
-    return [
-        finding
-        for finding in worse
-        if metric_kind(finding.name) != "cpu" or finding.name.partition(":")[2] not in timed
-    ]
+    kept: list[Finding] = []
+    for kind in ("time", "cpu", _COUNTS):  # the first of them explains the others of the same point
+        known = {finding.name.partition(":")[2] for finding in kept}
+        kept += [
+            finding
+            for finding in worse
+            if metric_kind(finding.name) == kind and finding.name.partition(":")[2] not in known
+        ]
+    return [finding for finding in worse if finding in kept or metric_kind(finding.name) in _MEMORY]
 
 
 def plans_of(findings: Sequence[Finding], roots: tuple[str, ...], comparison: Comparison) -> dict[str, PointPlan]:
@@ -243,6 +247,7 @@ def plans_of(findings: Sequence[Finding], roots: tuple[str, ...], comparison: Co
             roots,
             times=not kinds.isdisjoint(_TIMES),
             memory=not kinds.isdisjoint(_MEMORY),
+            counts=_COUNTS in kinds,
             single=_is_single(comparison),
         )
     return plans
@@ -271,6 +276,9 @@ def _explained(finding: Finding, taken: Mapping[str, list[ArmProfiles]]) -> Metr
         return explain_memory(base.allocations, head.allocations, metric=finding.name, unit=finding.unit, loss=loss)
     if not (base.calls and head.calls):
         return None
+    if kind == _COUNTS:
+        calls = {function: cost.calls for function, cost in base.calls[-1].costs.items()}
+        return explain_counts(calls, head.side(finding.candidate), metric=finding.name, loss=loss, unit=finding.unit)
     sides: tuple[Side, Side] = base.side(finding.baseline), head.side(finding.candidate)
     return explain_time(*sides, metric=finding.name, loss=loss)
 
@@ -326,7 +334,7 @@ def explain_counted(
     """
     counts = {subject.nodeid: counts for subject, _comparison, counts in tests}
     findings = {
-        subject.nodeid: [each for each in findings_to_explain(comparison) if metric_kind(each.name) in _TIMES]
+        subject.nodeid: [each for each in findings_to_explain(comparison) if metric_kind(each.name) not in _MEMORY]
         for subject, comparison, _counts in tests
     }
     wanted = [
@@ -353,4 +361,7 @@ def _counted(
             side = taken[label][0].side(finding.candidate)
             loss = finding.candidate - finding.baseline
             recorded = counts_from_record(counts, label)
-            yield explain_counts(recorded, side, metric=finding.name, loss=loss, complete=len(recorded) < MAX_FUNCTIONS)
+            yield explain_counts(
+                recorded, side, metric=finding.name, loss=loss, unit=finding.unit,
+                complete=len(recorded) < MAX_FUNCTIONS,
+            )  # fmt: skip

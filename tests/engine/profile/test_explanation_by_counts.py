@@ -59,3 +59,9 @@ def test_a_function_that_is_called_more_often_is_not_said_to_be_called_as_often(
     head = side({TEST: (1, 4, 136), TOTAL: (3, 132, 132)}, {(TEST, TOTAL): (3, 132)})
     (blame,) = explain_counts({TEST: 1.0, TOTAL: 1.0}, head, metric="time", loss=71 * US).blames
     assert (blame.location.name, blame.at_least, blame.calls) == ("total", False, CallChange(1, 3))
+
+
+def test_a_share_of_the_time_proves_nothing_about_instructions():
+    head = side({TEST: (1, 4, 136), TOTAL: (1, 132, 132)}, {(TEST, TOTAL): (1, 132)})
+    explained = explain_counts({TEST: 1.0, TOTAL: 1.0}, head, metric="instructions", unit="instructions", loss=71 * US)
+    assert (explained.blames, explained.longest, explained.unit) == ((), (), "instructions")

@@ -56,6 +56,16 @@ def test_without_times_of_the_base_this_trees_longest_functions_are_told():
     ]
 
 
+def test_instructions_are_told_by_the_calls_that_were_added():
+    blame = Blame(MATCH, 86_600.0, CallChange(1, 40), caller=TOTAL)
+    counted = MetricExplanation("instructions", "instructions", 178_000.0, (blame,), basis="counts")
+    assert lines(counted)[1:] == [
+        "where the instructions went",
+        "  about 86.6 k instructions in rules.py:41 match, 1 -> 40 calls per iteration from prices.py:9 total",
+    ]
+    assert lines(replace(counted, blames=()))[2:] == ["  no function is called more often than before"]
+
+
 def test_memory_is_told_by_line():
     assert lines(memory(Blame(Location("prices.py", 18, "build", 18), 35_200.0))) == [
         "",

@@ -54,6 +54,11 @@ def test_one_call_per_set_up_is_one_profiled_call():
     assert [(request.kind, request.iterations) for _arm, request in requests] == [("calls", 1)]
 
 
+def test_numbers_of_calls_and_memory():
+    _taken, requests = asked(PointPlan((1e-6,), ("/head",), times=False, memory=True, counts=True))
+    assert [request.kind for _arm, request in requests] == ["calls", "calls", "memory"]
+
+
 def test_memory_alone():
     _taken, requests = asked(PointPlan((1e-6,), ("/head",), times=False, memory=True))
     assert [(request.kind, request.iterations) for _arm, request in requests] == [("memory", 2)]

@@ -114,7 +114,8 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
 
 def describe_finding(finding: Finding) -> str:
     """Return `12.3 us -> 25.1 us per call, 2.0x slower (interval 1.9x to 2.1x)`."""
-    per = "" if finding.unit in ("blocks", CLAIM_UNIT) else " per call"
+    whole = finding.unit in ("blocks", CLAIM_UNIT) or metric_kind(finding.name) == "max_rss_growth"
+    per = "" if whole else " per call"
     if finding.baseline is None:
         return f"{format_amount(finding.candidate, finding.unit)}{per}"
     return f"{_from_to(finding)}{per}, {change_in_words(finding, interval=True)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 import threading
 from functools import partial
@@ -155,6 +156,14 @@ def test_the_users_own_counter_is_checked_and_explained(watch):
         watch.check(lambda: lent.append(f"connection {len(lent)}"))
     assert caught.value.lines[0] == "leak: 1 connections per call"
     assert "'connection " in caught.value.lines[1]
+
+
+def test_a_counter_that_gives_a_number_is_explained_by_its_numbers(watch):
+    lent = [0]
+    watch.count("loans", lambda: lent[0])
+    with pytest.raises(LeakError, match="leak: 1 loans per call") as caught:
+        watch.check(lambda: lent.__setitem__(0, lent[0] + 1))
+    assert re.fullmatch(r" +from \d+ to \d+", caught.value.lines[1])
 
 
 def test_log_records_and_output_are_not_counted(watch, caplog):

@@ -55,6 +55,10 @@ def explain(
     reader.clear_caches()
     retainers = list(find_retainers(counted, number, reader.fixtures()))
     lines["memory"] += [f"kept by {retainer.line}" for retainer in retainers]
+    if not lines["memory"]:
+        lines["memory"] = [
+            f"nothing new in {number} more calls: a buffer that is enlarged seldom, such as an io.BytesIO"
+        ]
     retaining_fixtures |= {retainer.fixture: retainer.scope for retainer in retainers}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import sys
@@ -93,6 +94,21 @@ def test_a_coroutine_function_needs_the_async_check(watch):
     with pytest.raises(TypeError, match=r"await memory_watch\.peak_async"):
         watch.peak(keep_later, 10)
 
+    class Called:
+        async def __call__(self):
+            keep(10)
+
+    with pytest.raises(TypeError, match=r"await memory_watch\.check_async"):
+        watch.check(Called())
+
+
+def test_a_generator_function_is_refused_since_its_call_runs_none_of_it(watch):
+    def rows():
+        yield keep(10)
+
+    with pytest.raises(TypeError, match="is a generator function"):
+        watch.check(rows)
+
 
 def test_what_cannot_be_checked_is_no_assertion(watch):
     with pytest.raises(CannotCheck, match="a later call raised IndexError: pop from empty list"):
@@ -106,6 +122,19 @@ def test_wrong_numbers_are_refused(watch):
         watch.check(len, "abc", calls=0)
     with pytest.raises(SettingError, match="'5 potatoes' is not a duration"):
         watch.check(len, "abc", budget="5 potatoes")
+    with pytest.raises(ValueError, match="calls is 0: it must be at least 1"):
+        watch.peak(len, "abc", calls=0)
+    for limit in (-1, math.nan):
+        with pytest.raises(ValueError, match="give a size of at least 0"):
+            watch(max_growth=limit)
+    with pytest.raises(TypeError, match="counter is None: give a function"):
+        watch.count("loans", None)
+
+
+def test_a_buffer_that_grows_is_named(watch):
+    lines = bytearray()
+    with pytest.raises(LeakError, match=r"local lines: a bytearray of \d+, 64 more per call"):
+        watch.check(lines.extend, bytes(64))
 
 
 def test_an_interrupt_leaves_nothing_switched_on(watch):

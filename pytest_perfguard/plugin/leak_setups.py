@@ -25,6 +25,7 @@ from pytest_perfguard.engine.runner.protocol import (
 )
 from pytest_perfguard.engine.runner.scheduler import run_plan
 from pytest_perfguard.plugin.pytest_internals import (
+    drop_instance,
     fixture_finalizers,
     fixture_machinery,
     fixture_value,
@@ -125,6 +126,7 @@ class SetUps:
                 problem = self._run(script)
             finally:
                 self._fixtures.at_loop_end = None
+        drop_instance(self._item)
         after = at_end[0] if at_end else self._levels()
         within = _grown(script.before, script.after)
         outlived = _grown(before, after)

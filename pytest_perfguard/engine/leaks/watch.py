@@ -235,6 +235,8 @@ class WatchedBlock:
     """
 
     _open: ClassVar[list[WatchedBlock]] = []
+    _tracing: ClassVar[bool] = False
+    """Whether the open blocks have started the tracing: the last of them stops it, since those of tasks overlap."""
 
     def __init__(
         self,
@@ -262,9 +264,9 @@ class WatchedBlock:
         self._caches.clear()
         self._held: OpenResources = self._counters.read() if self._resources else {}
         self._captured = self._capture.stored_bytes()
-        self._was_tracing = tracemalloc.is_tracing()
-        if not self._was_tracing:
+        if not tracemalloc.is_tracing():
             tracemalloc.start(TRACED_FRAMES)
+            WatchedBlock._tracing = True
         self._snapshot: Snapshot = tracemalloc.take_snapshot()
         gc.collect()
         self._note_peaks()
@@ -351,5 +353,6 @@ class WatchedBlock:
 
         self._open.remove(self)
         del self._snapshot, self._held, self._caches
-        if not self._was_tracing:
+        if self._tracing and not self._open:
+            WatchedBlock._tracing = False
             tracemalloc.stop()

@@ -118,7 +118,7 @@ class MetricRecorder:
         ----------
         buckets
             upper bounds that grow, of timers in seconds. Values are then exported by bucket, and not as quantiles. Give them before the
-            first record.
+            first record. Without them those that are set remain.
         """
         self._registry.describe(name, help_text, buckets)
 

@@ -301,6 +301,28 @@ class TestBlock:
 
         asyncio.run(program())
 
+    def test_blocks_of_tasks_may_overlap(self, watch):
+        import tracemalloc
+
+        async def first(begun, ended):
+            async with watch():
+                await begun.wait()
+            ended.set()
+
+        async def second(begun, ended):
+            async with watch() as block:
+                begun.set()
+                await ended.wait()
+                keep(100_000)
+            return block.growth
+
+        async def both():
+            events = asyncio.Event(), asyncio.Event()
+            return (await asyncio.gather(first(*events), second(*events)))[1]
+
+        assert asyncio.run(both()) > 100_000
+        assert not tracemalloc.is_tracing()
+
     def test_the_blocks_own_error_comes_through(self, watch):
         with pytest.raises(KeyError):
             with watch(max_growth=0):

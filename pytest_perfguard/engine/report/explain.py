@@ -259,8 +259,9 @@ def _leading(comparison: Comparison) -> Finding | None:
 
 
 def _leaking(finding: Finding) -> str:
-    """Return `memory` or `open files`."""
-    return "memory" if finding.unit == "B" else finding.unit
+    """Return `memory`, `address space` or `open files`."""
+    kind = metric_kind(finding.name).removeprefix("leak.")
+    return {"memory": "memory", "native": "memory of C code", "mapped": "address space"}.get(kind, finding.unit)
 
 
 def _from_to(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ from pytest_perfguard.engine.runner.protocol import (
 )
 from pytest_perfguard.engine.runner.scheduler import run_plan
 from pytest_perfguard.plugin.pytest_internals import (
+    drop_instance,
     fixture_finalizers,
     fixture_machinery,
     fixture_value,
@@ -115,7 +117,7 @@ class SetUps:
             return run_plan(check_across_setups(request.suspects, request.budget_ns, request.share), self._one)
 
     def _one(self, set_up: SetupRequest) -> SetupGrowth:
-        script = _Script(self._request.label, set_up, self._levels)
+        script = _Script(self._request.label, set_up, self._levels, self._request.suspects.keys())
         at_end: list[Levels] = []
         before = self._levels()
         self._fixtures.at_loop_end = lambda: at_end.append(self._levels_at_loop_end())
@@ -124,6 +126,7 @@ class SetUps:
                 problem = self._run(script)
             finally:
                 self._fixtures.at_loop_end = None
+        drop_instance(self._item)
         after = at_end[0] if at_end else self._levels()
         within = _grown(script.before, script.after)
         outlived = _grown(before, after)
@@ -148,10 +151,14 @@ class SetUps:
 class _Script:
     """Link of a scripted controller: it requests calls at one measurement point and resumes the test at all others."""
 
-    def __init__(self, label: str, set_up: SetupRequest, levels: Callable[[], Levels]) -> None:
+    def __init__(
+        self, label: str, set_up: SetupRequest, levels: Callable[[], Levels], suspects: AbstractSet[str]
+    ) -> None:
         self._label = label
         self._set_up = set_up
         self._levels = levels
+        self._suspects = suspects
+        self._begins_with_a_call = False
         self._requests: list[Message] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self.before: Levels = {}
@@ -176,6 +183,12 @@ class _Script:
                 self._loop = _running_loop()
                 self.missed = None
                 self.before = self._levels()
+                if not self._suspects <= self.before.keys():  # a counter that only a call adds has no level yet
+                    self._begins_with_a_call = True
+                    self._requests.append(MeasureRequest("time", 1, 1))
+        elif isinstance(message, MeasureResult) and self._begins_with_a_call:
+            self._begins_with_a_call = False
+            self.before = self._levels()
         elif isinstance(message, MeasureResult):
             self.call_ns = (sum(message.values["time"]) + sum(message.values["setup"])) / self._set_up.calls
             self.after = self._levels()

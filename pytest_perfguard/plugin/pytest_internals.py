@@ -13,6 +13,8 @@ import pytest
 
 #: Lists of an item that grow while its test runs and that its set-up does not clear.
 _LISTS_OF_ITEM = ("user_properties", "_report_sections", "own_markers")
+#: The instance of a test class that an item keeps beyond its teardown, and its function, which is bound to it.
+_INSTANCE_OF_ITEM = ("_instance", "_obj")
 
 
 def is_loaded_by_conftest(manager: pytest.PytestPluginManager) -> bool:
@@ -124,6 +126,17 @@ def item_lists_restored(item: pytest.Item) -> Iterator[None]:
     finally:
         for name, values in before.items():
             getattr(item, name)[:] = values
+
+
+def drop_instance(item: pytest.Item) -> None:
+    """Let the item make a new instance of its test class when it is set up again. Fallback: it keeps its instance.
+
+    So does an item whose function a plugin has replaced.
+    """
+    instance, function = (vars(item).get(name) for name in _INSTANCE_OF_ITEM)
+    if instance is not None and getattr(function, "__self__", None) is instance:
+        for name in _INSTANCE_OF_ITEM:
+            delattr(item, name)
 
 
 def run_test(item: pytest.Item, nextitem: pytest.Item | None) -> list[pytest.TestReport]:

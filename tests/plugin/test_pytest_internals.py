@@ -142,6 +142,20 @@ def test_a_list_that_an_item_lacks_is_left_alone():
     assert item == SimpleNamespace(user_properties=[1])
 
 
+def test_an_item_drops_the_instance_that_its_function_is_bound_to():
+    bound = SimpleNamespace(_instance="text", _obj="text".upper)
+    internals.drop_instance(bound)
+    assert bound == SimpleNamespace()
+    for kept in (
+        SimpleNamespace(_instance="text", _obj=len),
+        SimpleNamespace(_instance=None, _obj=len),
+        SimpleNamespace(),
+    ):
+        before = dict(vars(kept))
+        internals.drop_instance(kept)
+        assert vars(kept) == before
+
+
 def test_the_classes_that_hold_fixtures_are_known_without_private_modules(monkeypatch):
     known = internals.fixture_machinery()
     for module in ("_pytest.fixtures", "_pytest.runner"):

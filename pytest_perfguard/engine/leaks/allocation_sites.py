@@ -65,7 +65,9 @@ def creation_site(obj: object) -> Iterator[str]:
 def _frames(traceback: Traceback, word: str) -> Iterator[str]:
     """Yield the allocating line; if it is in installed code, also the line of the user's code that led to it."""
     frames = list(reversed(traceback))
-    yield f"{word} {source_line(frames[0].filename, frames[0].lineno)}"
+    # C code, or Python's own for a call that begins, allocated where perfguard makes the calls.
+    is_call = frames[0].filename == executor.__file__
+    yield f"{word} {'the call itself' if is_call else source_line(frames[0].filename, frames[0].lineno)}"
     if is_library_file(frames[0].filename):
         own = next((frame for frame in frames if not is_library_file(frame.filename)), None)
         if own is not None:

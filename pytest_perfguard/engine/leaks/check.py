@@ -6,13 +6,13 @@ docs/leaks.md describes the rule and the measurements behind its constants.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pytest_perfguard.core.errors import CannotRepeat
 from pytest_perfguard.core.timing import Timing
-from pytest_perfguard.core.units import format_duration
+from pytest_perfguard.core.units import format_duration, format_size
 from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls, catch_error
 from pytest_perfguard.engine.leaks.clock import running_ns
 from pytest_perfguard.engine.leaks.explain import Lines, describe_new, explain, note_cycles
@@ -56,6 +56,10 @@ SLOWER: Final = 1.1
 MIN_JUDGED_WINDOWS: Final = 3
 #: Minimum factor by which a message suggests to raise a budget that was too small.
 MIN_BUDGET_RAISE: Final = 1.5
+#: Growth of native memory is remarked beside a leak of Python's memory if it is this many times as large, since the tracer
+#: itself takes up to some 100 bytes per block; and at least so large.
+MIN_BEYOND_PYTHON: Final = 10.0
+MIN_BEYOND_BYTES: Final = 1024.0
 #: Minimum growth per call without tracing. The tracer itself keeps the name of every allocating file, so that code
 #: which is compiled repeatedly under new names seems to leak while it is traced.
 MIN_CROSS_CHECKED: Final = {"blocks": 0.002, "native": MIN_BYTES_PER_CALL / 2}
@@ -122,6 +126,7 @@ class _LeakCheck:
             problem = problem or (yield from catch_error(self._explain(lines)))
             if problem or not lines:
                 lines |= describe_new(held, self._reader.held(), problem)
+            lines.setdefault("memory", []).extend(self._beyond_python(series))
         if self._options.cycles and not problem:
             yield from note_cycles(self._notes, self._calls)
         # Counted resources come first, because the memory often only belongs to them.
@@ -296,6 +301,16 @@ class _LeakCheck:
         number = min(2 * self._window, self._calls.affordable(self._share(1.0)) // 3)
         if number:
             yield from explain(lines, self._retaining_fixtures, self._reader, self._calls, number)
+
+    def _beyond_python(self, series: LevelSeries) -> Iterator[str]:
+        """Yield a line if the leaking objects hold much more memory than Python's allocations."""
+        judge = judge_short_series if series.windows == WINDOWS else judge_long_series
+        for kind in NATIVE_KINDS:
+            rate = self._growth.get(kind, 0.0)
+            large = rate > max(MIN_BEYOND_BYTES, MIN_BEYOND_PYTHON * self._growth.get("memory", 0.0))
+            if large and judge(series[kind], self._min_growth(kind)) is Growth.LEAKING:
+                yield f"with it grows {format_size(rate)} of {BYTE_KINDS[kind]} per call, which Python does not count"
+                return
 
     def _share(self, share: float) -> float:
         return share * self._options.share

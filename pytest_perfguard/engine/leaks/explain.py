@@ -14,7 +14,7 @@ from pytest_perfguard.core.originals import gc
 from pytest_perfguard.engine.leaks.allocation_sites import TRACED_FRAMES, creation_site, growth_sites
 from pytest_perfguard.engine.leaks.budgeted_calls import BudgetedCalls
 from pytest_perfguard.engine.leaks.levels import LevelReader
-from pytest_perfguard.engine.leaks.open_resources import OpenResources, new_resources, noun_of
+from pytest_perfguard.engine.leaks.open_resources import RESOURCE_NOUNS, OpenResources, new_resources, noun_of
 from pytest_perfguard.engine.leaks.reference_graph import type_name
 from pytest_perfguard.engine.leaks.retainers import find_retainers, take_census
 from pytest_perfguard.engine.measure.executor import CallSteps
@@ -55,6 +55,10 @@ def explain(
     reader.clear_caches()
     retainers = list(find_retainers(counted, number, reader.fixtures()))
     lines["memory"] += [f"kept by {retainer.line}" for retainer in retainers]
+    if not lines["memory"]:
+        lines["memory"] = [
+            f"nothing new in {number} more calls: a buffer that is enlarged seldom, such as an io.BytesIO"
+        ]
     retaining_fixtures |= {retainer.fixture: retainer.scope for retainer in retainers}
 
 
@@ -62,6 +66,9 @@ def describe_new(before: OpenResources, after: OpenResources, problem: str | Non
     """Describe a few of the new resources of each kind, and the exception that ended the calls, if any."""
     lines: dict[str, list[str]] = {}
     for kind, resources in new_resources(before, after).items():
+        if kind not in RESOURCE_NOUNS and not any(obj is not None for obj in resources.values()):
+            lines[kind] = [f"from {len(before.get(kind, {}))} to {len(after[kind])}"]  # a user's counter gives a number
+            continue
         shown = list(resources.items())[-MAX_EXAMPLES:]
         lines[kind] = [line for key, obj in shown for line in _describe_resource(kind, key, obj)]
         if len(resources) > len(shown):

@@ -47,6 +47,7 @@ class LevelReader:
         self.fixtures = fixtures
         # Since psutil 7.2, and only if the C library reports it.
         self._heap_info = getattr(psutil, "heap_info", None)
+        self._heap_trim = getattr(psutil, "heap_trim", None)
         self._caches: BoundedCaches | None = None
         self._traced_by_others = False
 
@@ -117,7 +118,9 @@ class LevelReader:
         return LevelSeries(window, functools.partial(self.levels, counted=counted))
 
     def resident_bytes(self) -> tuple[int, int]:
-        """Return (RSS, USS); USS is 0 if the system does not report it."""
+        """Return (RSS, USS), without memory that is free for reuse; USS is 0 if the system does not report it."""
+        if self._heap_trim is not None:  # growth would fill pages that the C library has kept resident, unseen
+            self._heap_trim()
         rss, uss = memory_usage().rss, 0
         with contextlib.suppress(Exception):  # macOS and containers may refuse it
             uss = private_bytes()
@@ -144,8 +147,8 @@ class LevelSeries:
             levels = self._read()
         except Exception as error:
             raise InstrumentFailed(error_line(error)) from error
-        for kind, level in levels.items():
-            self._levels[kind][self.windows] = level
+        for kind, series in self._levels.items():
+            series[self.windows] = levels.get(kind, 0)
 
     @property
     def calls(self) -> int:

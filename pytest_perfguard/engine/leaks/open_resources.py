@@ -47,7 +47,7 @@ class ResourceCounter:
     Parameters
     ----------
     own
-        the user's counters, by name.
+        the user's counters, by name. Those that are added later are read as well.
     """
 
     def __init__(self, own: Mapping[str, UserCounter] | None = None) -> None:
@@ -56,7 +56,7 @@ class ResourceCounter:
             raise ValueError(
                 f"a counter cannot be named {taken[0]!r}: perfguard counts that itself; choose another name"
             )
-        self._own = dict(own or {})
+        self._own = own if own is not None else {}
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class ResourceCounter:
             "tasks": _tasks(),
             "uncollectable": {id(obj): obj for obj in gc.garbage},
         }
-        for name, counter in self._own.items():
+        for name, counter in list(self._own.items()):
             counted = counter()
             held[name] = (
                 dict.fromkeys(range(counted)) if isinstance(counted, int) else {id(obj): obj for obj in counted}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ MAX_TYPES: Final = 3
 MIN_PER_CALL: Final = 0.02
 #: Modules whose types are components of other objects. The objects that contain them are more informative.
 _COMPONENT_MODULES: Final = frozenset({"builtins", "_thread", "_contextvars"})
-_CONTAINER_TYPES: Final = (list, dict, set, deque)
+_CONTAINER_TYPES: Final = (list, dict, set, deque, bytearray, array)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from statistics import median
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
+from pytest_perfguard.core.callables import must_be_awaited
 from pytest_perfguard.core.errors import CannotCheck, LeakError
 from pytest_perfguard.core.originals import CLOCKS, gc
 from pytest_perfguard.core.timing import Timing
@@ -73,6 +74,8 @@ class MemoryWatch:
         Example: `memory_watch.count("connections", pool.checkedout)`. In a test marked perf, the counter also takes
         part in the leak check of that test.
         """
+        if not callable(counter):
+            raise TypeError(f"counter is {counter!r}: give a function without arguments")
         ResourceCounter({name: counter})  # refuses a name that is taken
         self.counters[name] = counter
 
@@ -129,8 +132,7 @@ class MemoryWatch:
             if a later call raises, or the budget is too small.
         """
         __tracebackhide__ = True
-        if inspect.iscoroutinefunction(function):
-            raise TypeError(f"{function!r} is a coroutine function: await memory_watch.check_async(...)")
+        _require_plain(function, "check_async")
         found: list[LeakReport] = []
         order = _options(calls, budget, cycles=cycles)
         with self._quiet():
@@ -162,8 +164,8 @@ class MemoryWatch:
 
     def peak(self, function: Callable[..., object], /, *args: object, calls: int = 1, **kwargs: object) -> int:
         """Return the peak of Python's memory during a call, in bytes above its start; the median of the `calls`."""
-        if inspect.iscoroutinefunction(function):
-            raise TypeError(f"{function!r} is a coroutine function: await memory_watch.peak_async(...)")
+        _require_plain(function, "peak_async")
+        _require_calls(calls)
         found: list[list[int]] = []
         with self._quiet():
             execute(_store_result(measure_peaks(1, calls), found), partial(function, *args, **kwargs), None)
@@ -173,6 +175,7 @@ class MemoryWatch:
         self, function: Callable[..., Awaitable[object]], /, *args: object, calls: int = 1, **kwargs: object
     ) -> int:
         """Measure a coroutine function as `peak` does, inside the running event loop."""
+        _require_calls(calls)
         found: list[list[int]] = []
         with self._quiet():
             await execute_async(_store_result(measure_peaks(1, calls), found), partial(function, *args, **kwargs), None)
@@ -185,14 +188,29 @@ class MemoryWatch:
 
 
 def _options(calls: int, budget: str | float, *, cycles: bool) -> LeakCheckOptions:
-    if calls < 1:
-        raise ValueError(f"calls is {calls!r}: it must be at least 1")
+    _require_calls(calls)
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
     return LeakCheckOptions(calls, round(seconds * 1e9), cycles)
 
 
+def _require_calls(calls: int) -> None:
+    if calls < 1:
+        raise ValueError(f"calls is {calls!r}: it must be at least 1")
+
+
+def _require_plain(function: Callable[..., object], for_async: str) -> None:
+    """Raise TypeError for a function whose call runs none of its body."""
+    if must_be_awaited(function):
+        raise TypeError(f"{function!r} is a coroutine function: await memory_watch.{for_async}(...)")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function!r} is a generator function, whose call runs none of it: give one that uses it")
+
+
 def _bytes(limit: str | float) -> float:
-    return parse_size(limit) if isinstance(limit, str) else float(limit)
+    size = parse_size(limit) if isinstance(limit, str) else float(limit)
+    if not size >= 0:
+        raise ValueError(f"the limit is {limit!r}: give a size of at least 0")
+    return size
 
 
 def _store_result(steps: Generator[CallStep, Timing, _T], results: list[_T]) -> CallSteps:
@@ -217,6 +235,8 @@ class WatchedBlock:
     """
 
     _open: ClassVar[list[WatchedBlock]] = []
+    _tracing: ClassVar[bool] = False
+    """Whether the open blocks have started the tracing: the last of them stops it, since those of tasks overlap."""
 
     def __init__(
         self,
@@ -244,9 +264,9 @@ class WatchedBlock:
         self._caches.clear()
         self._held: OpenResources = self._counters.read() if self._resources else {}
         self._captured = self._capture.stored_bytes()
-        self._was_tracing = tracemalloc.is_tracing()
-        if not self._was_tracing:
+        if not tracemalloc.is_tracing():
             tracemalloc.start(TRACED_FRAMES)
+            WatchedBlock._tracing = True
         self._snapshot: Snapshot = tracemalloc.take_snapshot()
         gc.collect()
         self._note_peaks()
@@ -333,5 +353,6 @@ class WatchedBlock:
 
         self._open.remove(self)
         del self._snapshot, self._held, self._caches
-        if not self._was_tracing:
+        if self._tracing and not self._open:
+            WatchedBlock._tracing = False
             tracemalloc.stop()

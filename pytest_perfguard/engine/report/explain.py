@@ -114,7 +114,8 @@ def explain(comparison: Comparison, context: Context) -> Iterator[str]:
 
 def describe_finding(finding: Finding) -> str:
     """Return `12.3 us -> 25.1 us per call, 2.0x slower (interval 1.9x to 2.1x)`."""
-    per = "" if finding.unit in ("blocks", CLAIM_UNIT) else " per call"
+    whole = finding.unit in ("blocks", CLAIM_UNIT) or metric_kind(finding.name) == "max_rss_growth"
+    per = "" if whole else " per call"
     if finding.baseline is None:
         return f"{format_amount(finding.candidate, finding.unit)}{per}"
     return f"{_from_to(finding)}{per}, {change_in_words(finding, interval=True)}"
@@ -258,8 +259,9 @@ def _leading(comparison: Comparison) -> Finding | None:
 
 
 def _leaking(finding: Finding) -> str:
-    """Return `memory` or `open files`."""
-    return "memory" if finding.unit == "B" else finding.unit
+    """Return `memory`, `address space` or `open files`."""
+    kind = metric_kind(finding.name).removeprefix("leak.")
+    return {"memory": "memory", "native": "memory of C code", "mapped": "address space"}.get(kind, finding.unit)
 
 
 def _from_to(finding: Finding) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 from pytest_perfguard.core.metric_names import MetricName
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.core.settings import Settings
+from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
 from pytest_perfguard.engine.verdict.combine import most_severe
 
@@ -60,7 +61,8 @@ def _of_point(label: str, checks: Sequence[LeakReport], settings: Settings) -> I
         return
     if settings.max_rss_growth is not None:
         over = min(check.rss for check in checks) > settings.max_rss_growth
-        verdict, reason = (Verdict.OVER_LIMIT, f"the growth of the resident set {last.summary}") if over else (None, "")
+        calls = "the calls of one set-up" if last.setups else plural(last.calls, "call")
+        verdict, reason = (Verdict.OVER_LIMIT, f"the resident set (RSS) grew over {calls}") if over else (None, "")
         name = str(MetricName("max_rss_growth", label))
         yield Finding(name, "B", verdict, last.rss, limit=settings.max_rss_growth, reason=reason)
 

@@ -32,8 +32,9 @@ class MetricRecorder:
     """The recording part of `PerformanceMonitor`."""
 
     def __init__(self, *, window: int, max_series: int, clock: Callable[[], float]) -> None:
-        if window < 1:
-            raise ValueError(f"window is {window!r}: a histogram keeps at least one value")
+        for name, number in {"window": window, "max_series": max_series}.items():
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f"{name} is {number!r}: give a whole number of at least 1")
         self._clock = clock
         self._registry = Registry(window=window, max_series=max_series, clock=clock)
         self._registry.on_new = self._watch_new
@@ -117,7 +118,7 @@ class MetricRecorder:
         ----------
         buckets
             upper bounds that grow, of timers in seconds. Values are then exported by bucket, and not as quantiles. Give them before the
-            first record.
+            first record. Without them those that are set remain.
         """
         self._registry.describe(name, help_text, buckets)
 

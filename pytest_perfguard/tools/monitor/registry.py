@@ -93,7 +93,7 @@ class Registry:
         ValueError
             if the bounds do not grow.
         """
-        bounds = tuple(float(bound) for bound in buckets if bound != math.inf)
+        bounds = tuple(float(bound) for bound in buckets if bound != math.inf) or self.description(name).buckets
         if any(map(math.isnan, bounds)) or any(not low < high for low, high in itertools.pairwise(bounds)):
             raise ValueError(f"the buckets of {name} are {bounds!r}: give upper bounds that grow")
         series_of(name, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
 import logging
@@ -21,6 +22,8 @@ _log = logging.getLogger("perfguard.startup")
 
 #: Seconds that a fork waits for imports in other threads.
 FORK_TIMEOUT: Final = 5.0
+#: Seconds that the end of the program waits for the module that is being preloaded.
+EXIT_TIMEOUT: Final = 5.0
 
 #: Names that test runners and other tools look for in every object of a module. They do not import the module behind a stand-in.
 PROBED: Final = frozenset(
@@ -184,6 +187,12 @@ class LazyModuleLoader:
         with self._lock:
             self._imported.wait_for(lambda: all(thread == own for thread in list(self._in_progress.values())), timeout)
 
+    def wait_for_preload(self, timeout: float) -> None:
+        """Wait for the thread that preloads modules, if there is one."""
+        thread = self._preloading
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
     def __repr__(self) -> str:
         return f"<LazyModuleLoader {len(self._modules)} loaded>"
 
@@ -197,7 +206,10 @@ class LazyModuleLoader:
             # As an import statement does it: Python's own locks, one per module, prevent deadlocks also between modules that import one
             # another. `import_module` would raise an error there.
             __import__(name)
-            return sys.modules[name]
+            module = sys.modules.get(name)
+            return (
+                module if module is not None else self._loaded(name)
+            )  # the other thread's import has failed: try again
         begun, error = self._clock(), ""
         try:
             module = self._modules[name] = importlib.import_module(name)
@@ -214,6 +226,8 @@ class LazyModuleLoader:
 
     def _preload(self) -> None:
         for name in self.critical:
+            if _exiting.is_set():
+                return
             try:
                 if name not in self._modules:
                     self._loaded(name, preloaded=True)
@@ -269,5 +283,17 @@ def _before_fork() -> None:
         loader.wait_for_imports(FORK_TIMEOUT)
 
 
+_exiting: Final = threading.Event()
+
+
+def _before_exit() -> None:
+    # The interpreter ends daemon threads where they are. An import in a finalizer would wait for ever for the lock that such a thread
+    # held.
+    _exiting.set()
+    for loader in list(_loaders):
+        loader.wait_for_preload(EXIT_TIMEOUT)
+
+
+atexit.register(_before_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork)

@@ -274,6 +274,20 @@ def test_the_c_heap_is_not_asked_where_python_itself_leaks():
     assert kinds(found) == ["memory"]
 
 
+@pytest.mark.parametrize(
+    ("levels", "line"),
+    [
+        ({"mapped": lambda calls: 65_536 * calls}, "with it grows 65.5 KB of mapped memory (address space) per call"),
+        ({"native": lambda calls: 10_000 * calls}, "with it grows 10.0 KB of native memory (the C heap) per call"),
+        ({"mapped": lambda calls: 900 * calls}, ""),
+        ({"native": lambda calls: 1_000_000 if calls > 60 else 0}, ""),
+    ],
+)
+def test_a_leak_of_objects_that_hold_more_outside_of_python_has_a_line(levels, line):
+    (leak,) = FakeProcess(memory=lambda calls: 100 * calls, **levels).run().leaks
+    assert [one.partition(", which")[0] for one in leak.lines if "with it grows" in one] == [line] * bool(line)
+
+
 def test_address_space_counts_by_pages():
     assert kinds(FakeProcess(mapped=lambda calls: calls * 65536).run()) == ["mapped"]
     assert FakeProcess(mapped=lambda calls: calls * 64).run().leaks == []

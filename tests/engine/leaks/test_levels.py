@@ -29,6 +29,26 @@ def test_without_what_the_c_library_tells_the_rest_is_read(monkeypatch):
         assert set(meter.levels(counted=False)) == {"memory", "mapped"}
 
 
+def test_the_resident_set_is_read_without_memory_that_is_free_for_reuse(monkeypatch):
+    trimmed = []
+    monkeypatch.setattr(psutil, "heap_trim", lambda: trimmed.append(1), raising=False)
+    assert LevelReader().resident_bytes()[0] > 0
+    assert trimmed == [1]
+
+
+def test_a_counter_that_is_added_later_counts_from_the_next_series_on():
+    added = {}
+    meter = LevelReader(added)
+    with meter.open():
+        early = meter.series(1, counted=True)
+        added["late"] = lambda: 7
+        early.read()
+        late = meter.series(1, counted=True)
+        late.read()
+    assert "late" not in list(early)
+    assert list(late["late"]) == [7]
+
+
 def test_a_series_knows_its_levels_and_its_growth_per_call():
     levels = iter([0, 0, 0, 100, 300, 500])
     series = LevelSeries(10, lambda: {"memory": next(levels)})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+import re
 import sys
 import threading
 from functools import partial
@@ -92,6 +94,21 @@ def test_a_coroutine_function_needs_the_async_check(watch):
     with pytest.raises(TypeError, match=r"await memory_watch\.peak_async"):
         watch.peak(keep_later, 10)
 
+    class Called:
+        async def __call__(self):
+            keep(10)
+
+    with pytest.raises(TypeError, match=r"await memory_watch\.check_async"):
+        watch.check(Called())
+
+
+def test_a_generator_function_is_refused_since_its_call_runs_none_of_it(watch):
+    def rows():
+        yield keep(10)
+
+    with pytest.raises(TypeError, match="is a generator function"):
+        watch.check(rows)
+
 
 def test_what_cannot_be_checked_is_no_assertion(watch):
     with pytest.raises(CannotCheck, match="a later call raised IndexError: pop from empty list"):
@@ -105,6 +122,19 @@ def test_wrong_numbers_are_refused(watch):
         watch.check(len, "abc", calls=0)
     with pytest.raises(SettingError, match="'5 potatoes' is not a duration"):
         watch.check(len, "abc", budget="5 potatoes")
+    with pytest.raises(ValueError, match="calls is 0: it must be at least 1"):
+        watch.peak(len, "abc", calls=0)
+    for limit in (-1, math.nan):
+        with pytest.raises(ValueError, match="give a size of at least 0"):
+            watch(max_growth=limit)
+    with pytest.raises(TypeError, match="counter is None: give a function"):
+        watch.count("loans", None)
+
+
+def test_a_buffer_that_grows_is_named(watch):
+    lines = bytearray()
+    with pytest.raises(LeakError, match=r"local lines: a bytearray of \d+, 64 more per call"):
+        watch.check(lines.extend, bytes(64))
 
 
 def test_an_interrupt_leaves_nothing_switched_on(watch):
@@ -155,6 +185,14 @@ def test_the_users_own_counter_is_checked_and_explained(watch):
         watch.check(lambda: lent.append(f"connection {len(lent)}"))
     assert caught.value.lines[0] == "leak: 1 connections per call"
     assert "'connection " in caught.value.lines[1]
+
+
+def test_a_counter_that_gives_a_number_is_explained_by_its_numbers(watch):
+    lent = [0]
+    watch.count("loans", lambda: lent[0])
+    with pytest.raises(LeakError, match="leak: 1 loans per call") as caught:
+        watch.check(lambda: lent.__setitem__(0, lent[0] + 1))
+    assert re.fullmatch(r" +from \d+ to \d+", caught.value.lines[1])
 
 
 def test_log_records_and_output_are_not_counted(watch, caplog):
@@ -262,6 +300,28 @@ class TestBlock:
                     KEPT.append(asyncio.ensure_future(asyncio.sleep(1000)))
 
         asyncio.run(program())
+
+    def test_blocks_of_tasks_may_overlap(self, watch):
+        import tracemalloc
+
+        async def first(begun, ended):
+            async with watch():
+                await begun.wait()
+            ended.set()
+
+        async def second(begun, ended):
+            async with watch() as block:
+                begun.set()
+                await ended.wait()
+                keep(100_000)
+            return block.growth
+
+        async def both():
+            events = asyncio.Event(), asyncio.Event()
+            return (await asyncio.gather(first(*events), second(*events)))[1]
+
+        assert asyncio.run(both()) > 100_000
+        assert not tracemalloc.is_tracing()
 
     def test_the_blocks_own_error_comes_through(self, watch):
         with pytest.raises(KeyError):

@@ -279,6 +279,12 @@ FILES = Finding("leak.files", "open files", Verdict.LEAK, 0.1, details=("/x (des
 LEAKING = Comparison("t", Verdict.LEAK, (FILES, LEAK), MEASURED)
 
 
+def test_a_leak_of_c_code_is_not_called_memory_alone():
+    leaks = tuple(Finding(f"leak.{kind}:parse", "B", Verdict.LEAK, 4096.0) for kind in ("native", "mapped"))
+    lines = list(explain(Comparison("t", Verdict.LEAK, leaks, MEASURED), Context("measure", "b", SETTINGS)))
+    assert lines[0] == "This test leaks memory of C code and address space."
+
+
 def test_a_leak_is_explained_with_what_it_is_and_where_it_comes_from():
     lines = list(explain(LEAKING, Context("measure", "b", SETTINGS)))
     assert lines[:7] == [

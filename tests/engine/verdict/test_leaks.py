@@ -6,7 +6,9 @@ import pytest
 
 from pytest_perfguard.core.model import Comparison, Finding, Measurement, Verdict
 from pytest_perfguard.core.settings import resolve
+from pytest_perfguard.core.units import format_amount
 from pytest_perfguard.engine.leaks.results import Leak, LeakReport
+from pytest_perfguard.engine.report.explain import describe_finding
 from pytest_perfguard.engine.verdict.leaks import judge_leaks, with_leaks
 
 CLEAN = LeakReport(100, growth={"memory": 0.4})
@@ -123,6 +125,7 @@ def test_the_resident_set_is_held_against_its_budget_in_both_processes(rss, verd
     checks = [LeakReport(100, rss=size) for size in rss]
     comparison = judged(*checks, leaks=False, max_rss_growth="10KB")
     assert [(item.name, item.verdict) for item in comparison.findings] == [("max_rss_growth", verdict)]
+    assert describe_finding(comparison.findings[0]) == format_amount(rss[-1], "B")  # of all calls, not per call
 
 
 def test_the_resident_set_is_judged_though_a_leak_is_left_open():

@@ -180,6 +180,10 @@ def test_buckets_are_checked(monitor):
     with pytest.raises(SeriesError, match="give its buckets first"):
         monitor.describe("size", buckets=[1, 2])
     monitor.describe("size", "The size.")
+    monitor.describe("wait", buckets=[1, 2])
+    monitor.observe("wait", 1)
+    monitor.describe("wait", "The wait.")
+    assert [len(made.buckets()) for made in monitor.histograms()] == [0, 3]
     with pytest.raises(SeriesError, match="not a valid name"):
         monitor.describe("a b")
 

@@ -164,6 +164,9 @@ def test_a_label_explosion_is_stopped_and_named():
 
 
 def test_a_histogram_keeps_its_window_and_counts_for_ever():
+    for wrong in ({"window": 0}, {"window": 1.5}, {"max_series": 0}):
+        with pytest.raises(ValueError, match="give a whole number of at least 1"):
+            PerformanceMonitor(**wrong)
     monitor = PerformanceMonitor(window=10)
     for value in range(1, 1001):
         monitor.observe("size", value)

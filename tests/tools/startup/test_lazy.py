@@ -13,6 +13,7 @@ import types
 import pytest
 
 from pytest_perfguard import LazyModuleLoader
+from pytest_perfguard.tools.startup import lazy
 
 
 @pytest.fixture
@@ -116,6 +117,34 @@ def test_critical_modules_are_preloaded_in_the_background(package, caplog):
     assert loader.statistics()["preloaded"] == 1
     assert "lazy_broken could not be preloaded: ZeroDivisionError('division by zero')" in caplog.text
     assert "lazy_nowhere could not be preloaded" in caplog.text
+
+
+def test_the_end_of_the_program_completes_the_module_in_progress_and_begins_no_other(package, monkeypatch):
+    monkeypatch.setattr(lazy, "_exiting", threading.Event())
+    import builtins
+
+    builtins.lazy_exiting = lazy._exiting
+    package("lazy_first", "import builtins\nbuiltins.lazy_exiting.wait(20)\n")
+    package("lazy_second", "")
+    loader = LazyModuleLoader(["lazy_first", "lazy_second"])
+    thread = loader.preload()
+    lazy._before_exit()
+    assert not thread.is_alive()
+    assert not loader.is_loaded("lazy_second")
+    del builtins.lazy_exiting
+
+
+def test_who_waits_for_an_import_that_fails_tries_again(package, monkeypatch):
+    package("lazy_flaky", "")
+    loader = LazyModuleLoader()
+    loader._in_progress["lazy_flaky"] = 0  # another thread imports it
+
+    def fail_in_the_other_thread(name, *_args):
+        loader._in_progress.pop("lazy_flaky", None)  # and fails: the module is gone
+
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.__import__", fail_in_the_other_thread)
+        assert loader.load("lazy_flaky").__name__ == "lazy_flaky"
 
 
 def test_a_stand_in_is_the_module_once_it_is_used(package):

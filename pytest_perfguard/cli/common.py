@@ -98,7 +98,9 @@ def baseline_of(report: Report) -> Baseline:
 
 
 def read_text(path: Path, *, missing: str | None = None) -> str:
-    """Return the text of a file, or `missing`, if given, where there is none.
+    """Return the text of a file with its line ends, or `missing`, if given, where there is none.
+
+    A byte order mark, which editors on Windows add, is left out.
 
     Raises
     ------
@@ -106,19 +108,23 @@ def read_text(path: Path, *, missing: str | None = None) -> str:
         if it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         if missing is not None:
             return missing
         raise CommandError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} cannot be read: it is not text in UTF-8 ({error})") from None
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def reports_in(folder: Path) -> tuple[list[tuple[str, Report]], list[str]]:
     """Return all JSON reports below a folder with their names, oldest first, and remarks on files that cannot be read."""
     found, remarks = [], []
     for path in sorted(folder.rglob("*.json")):
+        if not path.is_file():  # opening a FIFO would wait for its writer
+            continue
         try:
             found.append((path.relative_to(folder).as_posix(), load_report(path)))
         except (ReportUnreadable, BaselineUnreadable, CommandError) as error:

@@ -97,3 +97,13 @@ def test_a_baseline_and_a_report_are_not_one_kind(command):
     assert status == 4
     assert "merge files of one kind" in err
     assert json.loads((command.path / "a.json").read_text())
+
+
+def test_a_file_is_not_replaced_by_one_of_another_kind(command):
+    command.keep("a.json", {"t": record()})
+    (command.path / "b.json").write_text(report({"u": record()}))
+    status, _out, err = command.run("merge", "b.json", "-o", "a.json")
+    assert (status, "a.json is a baseline, which a report would replace" in err) == (4, True)
+    status, _out, err = command.run("merge", "a.json", "-o", "page.html")
+    assert (status, "merged into a baseline, not into page.html" in err) == (4, True)
+    assert not (command.path / "page.html").exists()

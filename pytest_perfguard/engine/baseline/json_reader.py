@@ -50,6 +50,12 @@ def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable)
     return content
 
 
+def newer(path: str, schema: int, readable: int, error: type[UnreadableFile] = BaselineUnreadable) -> UnreadableFile:
+    """Return the error to raise for a file of a later version of perfguard."""
+    problem = f"schema {schema} is newer than this perfguard, which reads up to {readable}"
+    return error(path, problem, 2, "upgrade perfguard")
+
+
 class JsonReader:
     """Reader of values in parsed JSON. `key` is the key whose line appears in an error.
 

@@ -161,8 +161,12 @@ def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int
         return 1
     if any(comparison.verdict in JUDGED for comparison in comparisons):
         return 0
+    if reports:
+        problem = "no selected test is in both files and can be compared; list their tests with: perfguard show --file="
+        print_lines(f"perfguard: nothing was judged: {problem}{after.path}", error=True)
+        return 5
     classes = "; ".join(
         f"{side.path} has {', '.join(sorted(side.baseline.classes)) or 'none'}" for side in (before, after)
     )
-    print_lines(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
+    print_lines(f"perfguard: nothing was judged: no machine class in common ({classes})", error=True)
     return 5

@@ -81,6 +81,20 @@ def load(path: Path) -> Loaded:
     return Loaded(path, from_text(text, str(path)))
 
 
+def load_baseline(file: str) -> Loaded:
+    """Read the file that `--file` names.
+
+    Raises
+    ------
+    CommandError, BaselineUnreadable, ReportUnreadable
+    """
+    if not Path(file).exists():
+        raise CommandError(
+            f"there is no file {file}; name the baseline with --file=PATH, or record one with: pytest --perf-baseline"
+        )
+    return load(Path(file))
+
+
 def load_report(path: Path) -> Report:
     """Read a JSON report.
 

@@ -71,7 +71,7 @@ def _read(options: argparse.Namespace) -> History:
         raise CommandError(
             f"a page shows one machine class; select it with --machine: {', '.join(machines) or 'there is none'}"
         )
-    if any(name.endswith(".json") for name in options.output):
+    if any(name.endswith((".json", ".folded")) for name in options.output):
         raise CommandError("a history is not a report of a run; for its data, use perfguard history --json")
     return history
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from pytest_perfguard.cli.common import (
     Verbs,
     add_verb,
-    load,
+    load_baseline,
     matcher,
     print_json,
     print_lines,
@@ -33,7 +32,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    loaded = load(Path(options.file))
+    loaded = load_baseline(options.file)
     wanted, machine = matcher(options.patterns), matcher([options.machine])
     classes = {
         name: _chosen(part, wanted, options.sort) for name, part in loaded.baseline.classes.items() if machine(name)

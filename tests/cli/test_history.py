@@ -157,9 +157,10 @@ def test_a_page_of_one_report(command):
     assert "1 unchanged" in (command.path / "r.md").read_text()
 
 
-def test_a_history_has_no_json_page(committed):
+@pytest.mark.parametrize("name", ["h.json", "h.folded"])
+def test_a_history_has_no_page_of_a_run(committed, name):
     command, _repository = committed
-    status, _out, err = command.run("report", "-o", "h.json")
+    status, _out, err = command.run("report", "-o", name)
     assert status == 4
     assert "perfguard history --json" in err
 

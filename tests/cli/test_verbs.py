@@ -100,7 +100,7 @@ def test_a_broken_file_is_status_4_and_untouched(kept, verb):
 def test_a_missing_file_is_status_4_and_named(command):
     status, _out, err = command.run("show")
     assert status == 4
-    assert "there is no file perf-baseline.json" in err
+    assert "there is no file perf-baseline.json; name the baseline with --file=PATH, or record one" in err
 
 
 def test_wrong_usage_is_status_2(command):
@@ -170,7 +170,7 @@ def test_an_interrupt_is_status_130(kept, monkeypatch):
     def interrupt(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pytest_perfguard.cli.show.load", interrupt)
+    monkeypatch.setattr("pytest_perfguard.cli.show.load_baseline", interrupt)
     assert kept.run("show") == (130, "", "perfguard: interrupted\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, TypeGuard
 
@@ -30,8 +31,7 @@ def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable)
     def unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
         content = dict(pairs)
         if len(content) != len(pairs):
-            keys = [key for key, _value in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            ((twice, _count),) = Counter(key for key, _value in pairs).most_common(1)
             line = _line_of(text, json.dumps(twice), last=True)
             raise error(path, f"the key {twice!r} occurs twice, as after a bad merge", line)
         return content

@@ -51,7 +51,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--metrics", help="metrics to judge, such as time,memory (default: all)")
     parser.add_argument("--strict", action="store_true", help="inconclusive, incomparable and missing tests fail too")
     parser.add_argument(
-        "--output", "-o", action="append", default=[], metavar="PATH", help="write a report (.html .md .json)"
+        "--output", "-o", action="append", default=[], metavar="PATH", help="write a report (.html .md .csv .json)"
     )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="show every metric; -vv: the samples, too")
 
@@ -105,6 +105,7 @@ def compare_class(
         at=str(after.baseline.classes[machine].stamp.get("at", "")),
         commit=after.report.commit if after.report is not None else "",
         against=str(before.path),
+        complete=after.report.complete if after.report is not None else True,
         origin=after.report.origin if after.report is not None else UNKNOWN,
     )
 

@@ -28,7 +28,7 @@ def add(verbs: Verbs) -> None:
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="baselines, or JSON reports")
     parser.add_argument(
-        "--output", "-o", required=True, metavar="PATH", help="baseline to write, or report (.json .md .html)"
+        "--output", "-o", required=True, metavar="PATH", help="baseline to write, or report (.json .md .html .csv)"
     )
     parser.add_argument("--before", metavar="FILE", help="baseline with which every job started")
     parser.add_argument("--partial", action="store_true", help="accept that tests of --before are in no shard")

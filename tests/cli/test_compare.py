@@ -119,3 +119,10 @@ def test_a_pattern_that_selects_nothing_is_not_called_another_machine(command):
         5,
         "perfguard: nothing was judged: no machine class in common (a.json has linux; b.json has mac)\n",
     )
+
+
+def test_a_report_of_an_interrupted_run_stays_incomplete(command):
+    command.keep("a.json", {"t": record()})
+    (command.path / "r.json").write_text(report({"t": record()}).replace('"complete": true', '"complete": false'))
+    _status, data = command.json("compare", "a.json", "r.json")
+    assert data["classes"]["linux"]["complete"] is False

@@ -10,7 +10,7 @@ from pytest_perfguard.core.model import Verdict
 from pytest_perfguard.engine.report.document import Report, ReportedTest
 
 #: Properties that the parts of one run share.
-_COMMON = ("mode", "against", "machine class", "threshold")
+_COMMON = ("mode", "against", "machine class", "threshold", "commit")
 
 
 def merge_reports(reports: Mapping[str, Report]) -> Report:
@@ -36,11 +36,13 @@ def merge_reports(reports: Mapping[str, Report]) -> Report:
     strict = any(report.settings.get("strict") is True for report in reports.values())
     merged = tuple(entry for _nodeid, (_name, entry) in sorted(entries.items()))
     notes = tuple(dict.fromkeys(note for report in reports.values() for note in report.notes))
-    return replace(last, entries=merged, settings={**last.settings, "strict": strict}, notes=notes)
+    complete = all(report.complete for report in reports.values())
+    return replace(last, entries=merged, settings={**last.settings, "strict": strict}, notes=notes, complete=complete)
 
 
 def _common(report: Report) -> tuple[object, ...]:
-    return report.mode, report.against, report.machine.name, report.settings.get("threshold")
+    commit = report.commit.rstrip("+")  # a job may change a file that git tracks
+    return report.mode, report.against, report.machine.name, report.settings.get("threshold"), commit
 
 
 def _measured_one(known: tuple[str, ReportedTest] | None, new: tuple[str, ReportedTest]) -> tuple[str, ReportedTest]:

@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         _print(reports, options.verbose)
     nodeids = [entry.nodeid for report in reports.values() for entry in report.entries]
     unmatched = report_unmatched(options.patterns, nodeids, "either file")
-    return _status(reports, before, after) or unmatched
+    return _status(reports, before, after, options.machine) or unmatched
 
 
 def compare_class(
@@ -156,7 +156,7 @@ def _print(reports: Mapping[str, Report], verbosity: int) -> None:
         print_lines(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
 
 
-def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int:
+def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded, machine: str) -> int:
     comparisons = [entry.comparison for report in reports.values() for entry in report.entries]
     if any(report.failed for report in reports.values()):
         return 1
@@ -169,5 +169,6 @@ def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int
     classes = "; ".join(
         f"{side.path} has {', '.join(sorted(side.baseline.classes)) or 'none'}" for side in (before, after)
     )
-    print_lines(f"perfguard: nothing was judged: no machine class in common ({classes})", error=True)
+    matching = "" if machine == "*" else f" that matches --machine={machine}"
+    print_lines(f"perfguard: nothing was judged: no machine class in common{matching} ({classes})", error=True)
     return 5

@@ -44,6 +44,8 @@ def _run(options: argparse.Namespace) -> int:
             if not tests and options.patterns:
                 continue
             print_lines(*_lines(name, loaded.baseline.classes[name], tests))
+    if not any(part.tests for part in loaded.baseline.classes.values()):
+        print_lines(f"perfguard: {options.file} contains no measurement of a test", error=True)
     if not classes and options.machine != "*":
         return report_unmatched([options.machine], loaded.baseline.classes, options.file, kind="machine class")
     return report_unmatched(options.patterns, (nodeid for tests in classes.values() for nodeid in tests), options.file)

@@ -119,6 +119,7 @@ def test_a_pattern_that_selects_nothing_is_not_called_another_machine(command):
         5,
         "perfguard: nothing was judged: no machine class in common (a.json has linux; b.json has mac)\n",
     )
+    assert "in common that matches --machine=w* (" in command.run("compare", "a.json", "a.json", "--machine=w*")[2]
 
 
 def test_a_report_of_an_interrupted_run_stays_incomplete(command):

@@ -59,6 +59,11 @@ def test_show_reads_a_report_as_well(command):
     assert "t: time 12.3 us" in command.run("show", "--file", "r.json")[1]
 
 
+def test_show_of_an_empty_baseline_states_it(command):
+    command.keep("perf-baseline.json", {})
+    assert command.run("show")[2] == "perfguard: perf-baseline.json contains no measurement of a test\n"
+
+
 def test_a_parametrised_id_is_matched_as_it_is(command):
     command.keep("perf-baseline.json", {"t.py::x[a-1]": record(), "t.py::xa": record()})
     assert list(command.json("show", "t.py::x[a-1]")[1]["linux"]["tests"]) == ["t.py::x[a-1]"]

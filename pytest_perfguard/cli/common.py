@@ -122,7 +122,7 @@ def read_text(path: Path, *, missing: str | None = None) -> str:
         if it cannot be read.
     """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         if missing is not None:
             return missing

@@ -35,13 +35,15 @@ _VERBS = (init, doctor, show, compare, accept, prune, merge, history, bisect, re
 _EPILOG = """\
 exit status: 0 success; 1 a test became worse (compare, merge, history --fail-on-drift) or is missing (merge), a run
 did not end as expected (noise, demo), no commit was found (bisect), or a PATTERN matches nothing; 2 wrong usage;
-4 a file or a name cannot be used; 5 nothing was judged; 130 interrupted (bisect); 141 the reader of a pipe closed it
+4 a file or a name cannot be used; 5 nothing was judged; 130 interrupted; 141 the reader of a pipe closed it
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = make_parser().parse_args(arguments)
+    if sys.stdout is None:  # closed by the shell (`>&-`): whatever is printed there is lost
+        sys.stdout = io.StringIO()
+    options = _parsed(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     collecting = gc.isenabled()
@@ -56,12 +58,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        print_lines(f"perfguard: {error}", error=True)
+        # The second name is the target of a rename; the first is that of a temporary file.
+        name = error.filename2 or error.filename
+        print_lines(f"perfguard: {f'{name}: ' if name else ''}{error.strerror or error}", error=True)
         return 4
+    except KeyboardInterrupt:
+        print_lines("perfguard: interrupted", error=True)
+        return 130
     finally:
         if collecting:
             gc.enable()
     return status
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options. Patterns may also follow an option: `compare A B -o x.md PATTERN`, which argparse refuses."""
+    parser = make_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and ("patterns" not in options or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}; see: perfguard {options.verb} --help")
+    if rest:
+        options.patterns += rest
+    return options
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ from pytest_perfguard.cli.bisect_start import (
     test_file,
 )
 from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
-from pytest_perfguard.core.errors import CommandError, SettingError
+from pytest_perfguard.core.errors import CommandError, PerfguardError, SettingError
 from pytest_perfguard.core.git import find_repository, git_or_empty
 from pytest_perfguard.core.option_specs import STORED_THRESHOLD
 from pytest_perfguard.core.parsers import METRICS, parse_command
@@ -219,7 +219,11 @@ class _Run:
     def _made(self, query: Query) -> Comparison:
         metric = self.saved.comparisons[0].metric if self.saved.comparisons else self.target.metric
         print_lines(announcement(query, self.commits, self.saved.comparisons), error=True, end=" ... ")
-        comparison = self.comparer.compare(query, metric)
+        try:
+            comparison = self.comparer.compare(query, metric)
+        except PerfguardError:
+            print_lines("", error=True)  # ends the line of the announcement
+            raise
         print_lines(result_of(comparison), error=True)
         if not self.saved.comparisons and comparison.outcome.skipped:
             hint = similar_tests(self.place.bad_tree, self.place.folder, self.target.test)

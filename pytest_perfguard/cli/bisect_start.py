@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from pytest_perfguard.cli.common import read_text
-from pytest_perfguard.core.errors import CommandError, SettingError
+from pytest_perfguard.core.errors import CommandError, RevisionError, SettingError
 from pytest_perfguard.core.git import git_or_empty
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.parsers import METRICS
@@ -62,12 +63,13 @@ def ends_from_history(file: Path, test: str, metric: str, threshold: float) -> E
     Raises
     ------
     CommandError
-        if there is none.
-    RevisionError
-        if the file has no history.
+        if there is none, or the file has no history.
     """
     names = (test, _beside(file, test))
-    snapshots, _remarks = from_git(file, wanted=lambda _machine, nodeid: nodeid in names)
+    try:
+        snapshots, _remarks = from_git(file, wanted=lambda _machine, nodeid: nodeid in names)
+    except RevisionError as error:
+        raise CommandError(f"{error.problem}; name revisions with --good and --bad") from None
     trends = find_trends(snapshots, HistoryQuery(threshold, [metric]))
     steps = [(trend, step) for trend in trends for step in trend.steps if step.ratio > 1]
     if not steps:
@@ -115,10 +117,12 @@ def test_file(bad_tree: Path, folder: PurePosixPath, test: str, bad: str) -> Pur
 
 
 def similar_tests(bad_tree: Path, folder: PurePosixPath, test: str) -> str:
-    """Return the remedy that names tests of the same file with similar names, or an empty string."""
+    """Return the remedy that names tests of the same file with similar names, or lists the parameters; or an empty string."""
     file, _colons, names = test.partition("::")
     name = re.sub(r"\[.*", "", names, flags=re.DOTALL).rpartition("::")[2]
     known = re.findall(r"\bdef (test\w*)", read_text(bad_tree / folder / file, missing=""))
+    if name in known and "[" in names:
+        return f"; list its parameters with: pytest --collect-only -q {shlex.quote(file)}"
     similar = did_you_mean(name, [other for other in known if other != name], 3)
     return f"; {similar}" if similar else ""
 

@@ -81,6 +81,20 @@ def load(path: Path) -> Loaded:
     return Loaded(path, from_text(text, str(path)))
 
 
+def load_baseline(file: str) -> Loaded:
+    """Read the file that `--file` names.
+
+    Raises
+    ------
+    CommandError, BaselineUnreadable, ReportUnreadable
+    """
+    if not Path(file).exists():
+        raise CommandError(
+            f"there is no file {file}; name the baseline with --file=PATH, or record one with: pytest --perf-baseline"
+        )
+    return load(Path(file))
+
+
 def load_report(path: Path) -> Report:
     """Read a JSON report.
 
@@ -98,7 +112,9 @@ def baseline_of(report: Report) -> Baseline:
 
 
 def read_text(path: Path, *, missing: str | None = None) -> str:
-    """Return the text of a file, or `missing`, if given, where there is none.
+    """Return the text of a file with its line ends, or `missing`, if given, where there is none.
+
+    A byte order mark, which editors on Windows add, is left out.
 
     Raises
     ------
@@ -106,19 +122,23 @@ def read_text(path: Path, *, missing: str | None = None) -> str:
         if it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         if missing is not None:
             return missing
         raise CommandError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} cannot be read: it is not text in UTF-8 ({error})") from None
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def reports_in(folder: Path) -> tuple[list[tuple[str, Report]], list[str]]:
     """Return all JSON reports below a folder with their names, oldest first, and remarks on files that cannot be read."""
     found, remarks = [], []
     for path in sorted(folder.rglob("*.json")):
+        if not path.is_file():  # opening a FIFO would wait for its writer
+            continue
         try:
             found.append((path.relative_to(folder).as_posix(), load_report(path)))
         except (ReportUnreadable, BaselineUnreadable, CommandError) as error:

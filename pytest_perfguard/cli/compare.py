@@ -51,7 +51,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--metrics", help="metrics to judge, such as time,memory (default: all)")
     parser.add_argument("--strict", action="store_true", help="inconclusive, incomparable and missing tests fail too")
     parser.add_argument(
-        "--output", "-o", action="append", default=[], metavar="PATH", help="write a report (.html .md .json)"
+        "--output", "-o", action="append", default=[], metavar="PATH", help="write a report (.html .md .csv .json)"
     )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="show every metric; -vv: the samples, too")
 
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         _print(reports, options.verbose)
     nodeids = [entry.nodeid for report in reports.values() for entry in report.entries]
     unmatched = report_unmatched(options.patterns, nodeids, "either file")
-    return _status(reports, before, after) or unmatched
+    return _status(reports, before, after, options.machine) or unmatched
 
 
 def compare_class(
@@ -105,6 +105,7 @@ def compare_class(
         at=str(after.baseline.classes[machine].stamp.get("at", "")),
         commit=after.report.commit if after.report is not None else "",
         against=str(before.path),
+        complete=after.report.complete if after.report is not None else True,
         origin=after.report.origin if after.report is not None else UNKNOWN,
     )
 
@@ -155,14 +156,19 @@ def _print(reports: Mapping[str, Report], verbosity: int) -> None:
         print_lines(count_line(comparisons, seconds=0.0, processes=0).partition(" (")[0])
 
 
-def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded) -> int:
+def _status(reports: Mapping[str, Report], before: Loaded, after: Loaded, machine: str) -> int:
     comparisons = [entry.comparison for report in reports.values() for entry in report.entries]
     if any(report.failed for report in reports.values()):
         return 1
     if any(comparison.verdict in JUDGED for comparison in comparisons):
         return 0
+    if reports:
+        problem = "no selected test is in both files and can be compared; list their tests with: perfguard show --file="
+        print_lines(f"perfguard: nothing was judged: {problem}{after.path}", error=True)
+        return 5
     classes = "; ".join(
         f"{side.path} has {', '.join(sorted(side.baseline.classes)) or 'none'}" for side in (before, after)
     )
-    print_lines(f"perfguard: nothing was judged: no test in common of one machine class ({classes})", error=True)
+    matching = "" if machine == "*" else f" that matches --machine={machine}"
+    print_lines(f"perfguard: nothing was judged: no machine class in common{matching} ({classes})", error=True)
     return 5

@@ -11,7 +11,7 @@ from typing import Final
 from pytest_perfguard.cli.common import (
     Verbs,
     add_verb,
-    load,
+    load_baseline,
     matcher,
     print_json,
     print_lines,
@@ -106,7 +106,7 @@ def _this_machine(described: Mapping[str, object], path: str) -> Machine:
 
 
 def _export(options: argparse.Namespace) -> int:
-    baseline = load(Path(options.file)).baseline
+    baseline = load_baseline(options.file).baseline
     machine = options.machine or _only_class(sorted(baseline.classes))
     if machine not in baseline.classes:
         raise CommandError(

@@ -18,6 +18,7 @@ from pytest_perfguard.cli.common import (
     positive,
     print_json,
     print_lines,
+    report_unmatched,
     reports_in,
 )
 from pytest_perfguard.core.errors import CommandError
@@ -130,14 +131,20 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"tests": [trend_data(trend) for trend in found]})
     else:
         print_lines(*lines(found, unicode="utf" in (sys.stdout.encoding or "").lower()))
+    unmatched = report_unmatched_tests(options, found)
     if not options.fail_on_drift:
-        return 0
+        return unmatched
     if not any(trend.drift is not None or trend.worse for trend in found):
         print_lines(
             "perfguard: no test has enough recordings for a verdict (minimum: 6): nothing was judged", error=True
         )
         return 5
-    return 1 if any(trend.worse for trend in found) else 0
+    return 1 if any(trend.worse for trend in found) else unmatched
+
+
+def report_unmatched_tests(options: argparse.Namespace, found: Sequence[Trend]) -> int:
+    """Print each pattern that matches no test of the history, and return the exit status: 1 if there is one, otherwise 0."""
+    return report_unmatched(options.patterns, {trend.nodeid for trend in found}, options.reports or options.file)
 
 
 def lines(found: Sequence[Trend], *, unicode: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -16,17 +17,22 @@ from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.git import git_or_empty
 
-#: Files in which pytest looks for its settings, in its order, and the line that begins its section.
+#: Files in which pytest looks for its settings, in its order, and the sections that it reads there.
 SETTINGS: Final = (
-    ("pytest.ini", "[pytest]"),
-    ("pyproject.toml", "[tool.pytest.ini_options]"),
-    ("tox.ini", "[pytest]"),
-    ("setup.cfg", "[tool:pytest]"),
+    ("pytest.toml", ("pytest",)),
+    (".pytest.toml", ("pytest",)),
+    ("pytest.ini", ("pytest",)),
+    (".pytest.ini", ("pytest",)),
+    ("pyproject.toml", ("tool.pytest", "tool.pytest.ini_options")),
+    ("tox.ini", ("pytest",)),
+    ("setup.cfg", ("tool:pytest",)),
 )
+#: Files of this name are pytest's own: it uses them, even without a section.
+_OWN: Final = re.compile(r"\.?pytest\.(?:toml|ini)")
 #: The writers of a baseline lock a file of this name beside it.
 IGNORED: Final = ".perf-baseline.json.lock"
 WORKFLOWS: Final = {"github": ".github/workflows/performance.yml", "gitlab": ".gitlab/performance.yml"}
-_MARKED: Final = re.compile(r"\bmark\.perf\b")
+_MARKED: Final = re.compile(rb"\bmark\.perf\b")
 _THRESHOLD: Final = {".ini": "perf_threshold = 5%", ".cfg": "perf_threshold = 5%", ".toml": 'perf_threshold = "5%"'}
 
 
@@ -47,7 +53,7 @@ def add(verbs: Verbs) -> None:
         _run,
         "write a setting, a first perf test and a CI workflow",
         description="Write what a project needs to begin with: a setting where pytest keeps its own, a line in "
-        ".gitignore, a first perf test if there is none, and a CI workflow. No existing file loses a line.",
+        ".gitignore, a first perf test if there is none, and a CI workflow. No existing line changes.",
     )
     parser.add_argument(
         "--ci", choices=("auto", *WORKFLOWS, "none"), default="auto",
@@ -89,6 +95,8 @@ def planned(folder: Path, system: str | None, tests: str) -> Iterator[Change]:
     if IGNORED not in lines.splitlines():
         yield Change(".gitignore", _with_line(lines, IGNORED), "ignore the lock file of the baseline")
     if not _has_perf_tests(folder):
+        if (folder / tests).exists() and not (folder / tests).is_dir():
+            raise CommandError(f"--tests: {tests} is a file; name a folder")
         path = f"{tests}/test_performance.py"
         if not (folder / path).exists():
             yield Change(path, _template("test_performance.py.txt"), "a first perf test")
@@ -100,30 +108,57 @@ def planned(folder: Path, system: str | None, tests: str) -> Iterator[Change]:
 
 def _setting(folder: Path) -> Iterator[Change]:
     """Yield the file that holds pytest's settings, with one of ours below the head of the section."""
-    for name, head in SETTINGS:
+    for name, sections in SETTINGS:
         text = read_text(folder / name, missing="")
-        lines = text.splitlines()
-        if head in lines:
-            if re.search(r"^perf_\w+\s*=", text, re.MULTILINE) is None:
-                lines.insert(lines.index(head) + 1, _THRESHOLD[Path(name).suffix])
-                yield Change(name, "\n".join(lines) + "\n", "perf_threshold, the slowdown that does not matter")
+        heads = [head for section in sections if (head := _head(section).search(text))]
+        if heads:
+            yield from _with_threshold(name, text, heads[-1].end())
             return
-    if (folder / "pyproject.toml").exists():
-        text = read_text(folder / "pyproject.toml", missing="")
-        section = f"{SETTINGS[1][1]}\n{_THRESHOLD['.toml']}"
-        yield Change("pyproject.toml", _with_line(text, f"\n{section}"), "a section for pytest with perf_threshold")
-    else:
-        section = f"{SETTINGS[0][1]}\n{_THRESHOLD['.ini']}"
-        yield Change("pytest.ini", f"{section}\n", "settings of pytest with perf_threshold")
+        if _OWN.fullmatch(name) and (folder / name).exists():
+            yield Change(name, _with_section(name, text, sections[-1]), "a section for pytest with perf_threshold")
+            return
+    project = folder / "pyproject.toml"
+    if not project.exists():
+        section = _with_section("pytest.ini", "", "pytest")
+        yield Change("pytest.ini", section, "settings of pytest with perf_threshold")
+    elif "ini_options" not in (text := read_text(project)):  # in another notation, a second section is an error
+        section = _with_section(project.name, text, "tool.pytest.ini_options")
+        yield Change(project.name, section, "a section for pytest with perf_threshold")
+
+
+def _head(section: str) -> re.Pattern[str]:
+    """Return the pattern of the line that begins the section, with any comment."""
+    return re.compile(rf"^\[ *{re.escape(section)} *\][ \t]*(?:[#;][^\r\n]*)?(?:\r?\n|$)", re.MULTILINE)
+
+
+def _with_threshold(name: str, text: str, place: int) -> Iterator[Change]:
+    """Yield the file with the setting at this place; nothing if it has a setting of ours."""
+    if re.search(r"^perf_\w+\s*=", text, re.MULTILINE):
+        return
+    changed = _with_line(text[:place], _THRESHOLD[Path(name).suffix]) + text[place:]
+    yield Change(name, changed, "perf_threshold, the slowdown that does not matter")
+
+
+def _with_section(name: str, text: str, section: str) -> str:
+    """Return the text with a section for pytest at its end."""
+    lines = [*([""] if text else []), f"[{section}]", _THRESHOLD[Path(name).suffix]]
+    return _with_line(text, _line_end(text).join(lines))
 
 
 def _has_perf_tests(folder: Path) -> bool:
-    return any(
-        _MARKED.search(read_text(path, missing=""))
-        for pattern in ("test_*.py", "*_test.py", "conftest.py")
-        for path in folder.rglob(pattern)
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    """Return whether a test or a `conftest.py` of the project uses the marker."""
+    for place, below, names in os.walk(folder):
+        below[:] = [name for name in below if not _is_foreign(Path(place, name))]
+        for name in names:
+            is_test = name == "conftest.py" or (name.endswith(".py") and re.match(r"test_|.*_test\.py", name))
+            if is_test and _MARKED.search(Path(place, name).read_bytes()):
+                return True
+    return False
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Return whether the folder holds tests of other projects: a virtual environment, installed packages."""
+    return folder.name.startswith(".") or folder.name == "node_modules" or (folder / "pyvenv.cfg").exists()
 
 
 def _system(wanted: str, folder: Path) -> str | None:
@@ -145,4 +180,10 @@ def _template(name: str) -> str:
 
 
 def _with_line(text: str, line: str) -> str:
-    return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n"
+    """Return the text with this line at its end."""
+    end = _line_end(text)
+    return f"{text}{'' if not text or text.endswith(chr(10)) else end}{line}{end}"
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"

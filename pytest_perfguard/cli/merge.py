@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pytest_perfguard.cli.common import Loaded, Verbs, add_verb, load, print_json, print_lines
 from pytest_perfguard.core.atomic_files import atomic_write
-from pytest_perfguard.core.errors import CommandError
-from pytest_perfguard.core.parsers import parse_reports
+from pytest_perfguard.core.errors import CommandError, PerfguardError
+from pytest_perfguard.core.parsers import REPORT_SUFFIXES, parse_reports
 from pytest_perfguard.core.text import plural
 from pytest_perfguard.engine.baseline.schema import Baseline
 from pytest_perfguard.engine.baseline.shards import merge_shards, unreported
@@ -28,7 +28,7 @@ def add(verbs: Verbs) -> None:
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="baselines, or JSON reports")
     parser.add_argument(
-        "--output", "-o", required=True, metavar="PATH", help="baseline to write, or report (.json .md .html)"
+        "--output", "-o", required=True, metavar="PATH", help="baseline to write, or report (.json .md .html .csv)"
     )
     parser.add_argument("--before", metavar="FILE", help="baseline with which every job started")
     parser.add_argument("--partial", action="store_true", help="accept that tests of --before are in no shard")
@@ -47,6 +47,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, options: argparse.Namespace) -> int:
+    if options.output.endswith(tuple({*REPORT_SUFFIXES} - {".json"})):
+        raise CommandError(
+            f"--output: baselines are merged into a baseline, not into {options.output}; for a page, merge JSON reports"
+        )
     joined = merge_shards({name: found.baseline for name, found in loaded.items()}, before)
     if joined.conflicts:
         hint = "" if before is not None else "; if each job started with the committed baseline, name it: --before=FILE"
@@ -72,6 +76,8 @@ def _merge_baselines(loaded: Mapping[str, Loaded], before: Baseline | None, opti
 
 def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, options: argparse.Namespace) -> int:
     (name,) = parse_reports(options.output)
+    if _is_baseline(Path(name)):
+        raise CommandError(f"--output: {name} is a baseline, which a report would replace; name another file")
     report = merge_reports(reports)
     atomic_write(Path(name), rendered(report, name))
     reported = [entry.nodeid for entry in report.entries]
@@ -80,6 +86,13 @@ def _merge_reports(reports: Mapping[str, Report], before: Baseline | None, optio
     result = {"tests": len(reported), "lacking": lacking, "summary": report.summary, "written": name}
     _print(result, lacking, refused, as_json=options.json)
     return 1 if refused or report.failed else 0
+
+
+def _is_baseline(path: Path) -> bool:
+    try:
+        return load(path).report is None
+    except PerfguardError:  # no file, or another one
+        return False
 
 
 def _print(result: Mapping[str, object], lacking: Sequence[str], refused: bool, *, as_json: bool) -> None:

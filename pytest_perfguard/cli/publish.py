@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
-from pytest_perfguard.cli.history import add_history_options, read_history
+from pytest_perfguard.cli.history import add_history_options, read_history, report_unmatched_tests
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.text import plural
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
             f"{folder}: {plural(len(pages), 'page')}, {len(written)} written, {len(pages) - len(written)} unchanged, "
             f"{len(removed)} removed"
         )
-    return 0
+    return report_unmatched_tests(options, history.trends)
 
 
 def site(history: History) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.cli.common import Verbs, add_verb, load_report, print_json, print_lines
-from pytest_perfguard.cli.history import add_history_options, describe, read_history
+from pytest_perfguard.cli.history import add_history_options, describe, read_history, report_unmatched_tests
 from pytest_perfguard.core.atomic_files import atomic_write
 from pytest_perfguard.core.errors import CommandError
 from pytest_perfguard.core.model import Comparison, Finding, Machine, Verdict
@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"written": list(names), "summary": report.summary})
     else:
         print_lines(f"written: {', '.join(names)}")
-    return 0
+    return report_unmatched_tests(options, history.trends) if history is not None else 0
 
 
 def _read(options: argparse.Namespace) -> History:
@@ -71,7 +71,7 @@ def _read(options: argparse.Namespace) -> History:
         raise CommandError(
             f"a page shows one machine class; select it with --machine: {', '.join(machines) or 'there is none'}"
         )
-    if any(name.endswith(".json") for name in options.output):
+    if any(name.endswith((".json", ".folded")) for name in options.output):
         raise CommandError("a history is not a report of a run; for its data, use perfguard history --json")
     return history
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from pytest_perfguard.cli.common import (
     Verbs,
     add_verb,
-    load,
+    load_baseline,
     matcher,
     print_json,
     print_lines,
@@ -33,7 +32,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    loaded = load(Path(options.file))
+    loaded = load_baseline(options.file)
     wanted, machine = matcher(options.patterns), matcher([options.machine])
     classes = {
         name: _chosen(part, wanted, options.sort) for name, part in loaded.baseline.classes.items() if machine(name)
@@ -45,6 +44,8 @@ def _run(options: argparse.Namespace) -> int:
             if not tests and options.patterns:
                 continue
             print_lines(*_lines(name, loaded.baseline.classes[name], tests))
+    if not any(part.tests for part in loaded.baseline.classes.values()):
+        print_lines(f"perfguard: {options.file} contains no measurement of a test", error=True)
     if not classes and options.machine != "*":
         return report_unmatched([options.machine], loaded.baseline.classes, options.file, kind="machine class")
     return report_unmatched(options.patterns, (nodeid for tests in classes.values() for nodeid in tests), options.file)

@@ -244,7 +244,7 @@ def test_uncommitted_changes_are_not_measured(project, command):
         ([TEST, "--good=HEAD~1", "--metric=speed"], 2, "--metric: unknown metric 'speed' "),
         ([TEST, "--good=HEAD~1", "--threshold=x"], 2, "--threshold: 'x' is not a percentage"),
         ([TEST, "--good=HEAD~1", "--from-history"], 2, "exclude each other"),
-        ([TEST, "--from-history"], 4, "perf-baseline.json was never committed"),
+        ([TEST, "--from-history"], 4, "perf-baseline.json was never committed; name revisions with --good"),
     ],
 )
 def test_wrong_arguments(project, command, arguments, status, text):
@@ -277,6 +277,8 @@ def test_a_test_that_bad_cannot_run_ends_the_search(project, command):
     status, _out, err = command.run("bisect", "test_a.py::test_aa", f"--good={hashes[0]}")
     assert status == 4
     assert "test_a.py::test_aa cannot be compared: E SyntaxError; did you mean test_a?" in err
+    _status, _out, err = command.run("bisect", "test_a.py::test_a[x]", f"--good={hashes[0]}")
+    assert "; list its parameters with: pytest --collect-only -q test_a.py" in err
 
 
 def test_from_history_searches_between_the_recordings_around_a_step(project, command, fake):

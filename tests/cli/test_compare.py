@@ -108,3 +108,22 @@ def test_what_a_report_says_beside_its_numbers_is_not_lost(command):
     (command.path / "r.json").write_text(json.dumps(data, separators=(",", ":")))
     status, told = command.json("compare", "a.json", "r.json")
     assert (status, told["classes"]["linux"]["summary"]) == (1, {"broken": 1, "leak": 1, "unchanged": 1})
+
+
+def test_a_pattern_that_selects_nothing_is_not_called_another_machine(command):
+    command.keep("a.json", {"t": record()})
+    assert "no selected test is in both files" in command.run("compare", "a.json", "a.json", "x")[2]
+    command.keep("b.json", {"t": record()}, "mac")
+    status, _out, err = command.run("compare", "a.json", "b.json")
+    assert (status, err) == (
+        5,
+        "perfguard: nothing was judged: no machine class in common (a.json has linux; b.json has mac)\n",
+    )
+    assert "in common that matches --machine=w* (" in command.run("compare", "a.json", "a.json", "--machine=w*")[2]
+
+
+def test_a_report_of_an_interrupted_run_stays_incomplete(command):
+    command.keep("a.json", {"t": record()})
+    (command.path / "r.json").write_text(report({"t": record()}).replace('"complete": true', '"complete": false'))
+    _status, data = command.json("compare", "a.json", "r.json")
+    assert data["classes"]["linux"]["complete"] is False

@@ -39,6 +39,11 @@ def test_a_repository_is_fit(command):
     assert git_check(command)["fit"] is True
 
 
+def test_a_repository_without_a_commit_has_nothing_to_compare_with(command):
+    Repository(command.path)
+    assert git_check(command)["text"] == "a repository without a commit"
+
+
 def test_a_shallow_clone_lacks_its_history(command, monkeypatch):
     Repository(command.path)
     monkeypatch.setattr(doctor, "is_shallow", lambda _folder: True)

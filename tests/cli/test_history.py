@@ -104,7 +104,10 @@ def test_a_baseline_outside_git_is_an_error_that_says_what_else_there_is(command
     command.keep("perf-baseline.json", {"t": record()})
     status, _out, err = command.run("history")
     assert status == 4
-    assert "git" in err
+    assert "not a git repository" in err
+    assert "--reports=FOLDER" in err
+    Repository(command.path)
+    assert "was never committed; commit it, or give" in command.run("history")[2]  # there is no commit at all
 
 
 def test_a_state_that_cannot_be_read_is_left_out(committed):
@@ -154,9 +157,10 @@ def test_a_page_of_one_report(command):
     assert "1 unchanged" in (command.path / "r.md").read_text()
 
 
-def test_a_history_has_no_json_page(committed):
+@pytest.mark.parametrize("name", ["h.json", "h.folded"])
+def test_a_history_has_no_page_of_a_run(committed, name):
     command, _repository = committed
-    status, _out, err = command.run("report", "-o", "h.json")
+    status, _out, err = command.run("report", "-o", name)
     assert status == 4
     assert "perfguard history --json" in err
 

@@ -44,6 +44,44 @@ def test_a_project_file_without_a_section_gets_one_at_its_end(tmp_path):
     assert change.text == '[project]\nname = "x"\n\n[tool.pytest.ini_options]\nperf_threshold = "5%"\n'
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("pytest.ini", "[pytest]  ; ours\naddopts = -q\n", "[pytest]  ; ours\nperf_threshold = 5%\naddopts = -q\n"),
+        ("pytest.ini", "# defaults\n", "# defaults\n\n[pytest]\nperf_threshold = 5%\n"),
+        (".pytest.ini", "[pytest]\n", "[pytest]\nperf_threshold = 5%\n"),
+        ("pytest.toml", "[pytest]", '[pytest]\nperf_threshold = "5%"\n'),
+        ("pyproject.toml", "[tool.pytest]\na = 1\n", '[tool.pytest]\nperf_threshold = "5%"\na = 1\n'),
+        ("pyproject.toml", "[tool.pytest.ini_options] # x\n", '[tool.pytest.ini_options] # x\nperf_threshold = "5%"\n'),
+        ("tox.ini", "[tox]\r\n[pytest]\r\na = b\r\n", "[tox]\r\n[pytest]\r\nperf_threshold = 5%\r\na = b\r\n"),
+    ],
+)
+def test_settings_go_into_the_file_that_pytest_reads_and_no_line_of_it_changes(command, name, before, after):
+    (command.path / name).write_bytes(before.encode())
+    command.run("init", "--yes", "--ci=none")
+    assert (command.path / name).read_bytes().decode() == after
+    assert sorted(path.name for path in command.path.iterdir()) == sorted([name, ".gitignore", "tests"])
+
+
+def test_a_section_in_another_notation_is_left_alone(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool]\npytest.ini_options.addopts = "-q"\n')
+    assert paths(tmp_path) == [".gitignore", "tests/test_performance.py"]
+
+
+def test_tests_of_other_projects_are_not_read(tmp_path):
+    for name in ("venv/lib", "node_modules/a"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "test_a.py").write_bytes(b"@pytest.mark.perf \xff")
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    assert "tests/test_performance.py" in paths(tmp_path)
+
+
+def test_nothing_is_written_where_the_folder_of_tests_is_a_file(command):
+    (command.path / "tests").touch()
+    assert command.run("init", "--yes")[::2] == (4, "perfguard: --tests: tests is a file; name a folder\n")
+    assert [path.name for path in command.path.iterdir()] == ["tests"]
+
+
 @pytest.mark.parametrize("name", ["pytest.ini", "tox.ini"])
 def test_a_setting_of_ours_is_left_as_it_is(tmp_path, name):
     (tmp_path / name).write_text("[pytest]\nperf_threshold = 10%\n")

@@ -14,11 +14,11 @@ from tests.cli.conftest import SETTINGS, record, report, slower
 NEW = slower(record(), 1.1)
 
 
-def shard(command, name, verdicts, *, mode="compare", strict=False):
+def shard(command, name, verdicts, *, mode="compare", strict=False, commit="c", complete=True):
     entries = tuple(ReportedTest(Comparison(nodeid, verdict)) for nodeid, verdict in verdicts.items())
     settings = {**SETTINGS.as_data(), "strict": strict}
-    text = json_report(Report(mode, Machine("linux", {}), settings, entries, "2026-01-01", "c", "perf-baseline.json"))
-    (command.path / name).write_text(text)
+    head = Report(mode, Machine("linux", {}), settings, entries, "2026-01-01", commit, "perf-baseline.json", complete)
+    (command.path / name).write_text(json_report(head))
 
 
 def test_baselines_of_shards_become_one(command):
@@ -79,6 +79,7 @@ def test_one_strict_shard_makes_the_whole_strict(command):
     ("second", "problem"),
     [
         ({"verdicts": {"u": Verdict.UNCHANGED}, "mode": "against"}, "mode is 'compare' and 'against'"),
+        ({"verdicts": {"u": Verdict.UNCHANGED}, "commit": "d"}, "commit is 'c' and 'd'"),
         ({"verdicts": {"t": Verdict.UNCHANGED}}, "t was measured twice: in a.json and in b.json"),
     ],
 )
@@ -90,6 +91,21 @@ def test_what_does_not_belong_together_is_refused(command, second, problem):
     assert problem in err
 
 
+@pytest.mark.parametrize("commits", [("", "c"), ("c", "")])
+def test_a_shard_without_git_belongs_to_the_commit_of_the_others(command, commits):
+    for name, commit in zip("ab", commits, strict=True):
+        shard(command, f"{name}.json", {name: Verdict.UNCHANGED}, commit=commit)
+    assert command.run("merge", "a.json", "b.json", "-o", "all.json")[0] == 0
+    assert read_report((command.path / "all.json").read_text(), "all.json").commit == "c"
+
+
+def test_a_shard_that_was_interrupted_makes_the_whole_incomplete(command):
+    shard(command, "a.json", {"t": Verdict.UNCHANGED}, complete=False)
+    shard(command, "b.json", {"u": Verdict.UNCHANGED})
+    assert command.run("merge", "a.json", "b.json", "-o", "all.json")[0] == 0
+    assert read_report((command.path / "all.json").read_text(), "all.json").complete is False
+
+
 def test_a_baseline_and_a_report_are_not_one_kind(command):
     command.keep("a.json", {"t": record()})
     (command.path / "b.json").write_text(report({"u": record()}))
@@ -97,3 +113,13 @@ def test_a_baseline_and_a_report_are_not_one_kind(command):
     assert status == 4
     assert "merge files of one kind" in err
     assert json.loads((command.path / "a.json").read_text())
+
+
+def test_a_file_is_not_replaced_by_one_of_another_kind(command):
+    command.keep("a.json", {"t": record()})
+    (command.path / "b.json").write_text(report({"u": record()}))
+    status, _out, err = command.run("merge", "b.json", "-o", "a.json")
+    assert (status, "a.json is a baseline, which a report would replace" in err) == (4, True)
+    status, _out, err = command.run("merge", "a.json", "-o", "page.html")
+    assert (status, "merged into a baseline, not into page.html" in err) == (4, True)
+    assert not (command.path / "page.html").exists()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pytest_perfguard.cli import make_parser
+from pytest_perfguard.cli import main, make_parser
 from tests.cli.conftest import record, report
 from tests.repository import Repository
 
@@ -59,6 +59,11 @@ def test_show_reads_a_report_as_well(command):
     assert "t: time 12.3 us" in command.run("show", "--file", "r.json")[1]
 
 
+def test_show_of_an_empty_baseline_states_it(command):
+    command.keep("perf-baseline.json", {})
+    assert command.run("show")[2] == "perfguard: perf-baseline.json contains no measurement of a test\n"
+
+
 def test_a_parametrised_id_is_matched_as_it_is(command):
     command.keep("perf-baseline.json", {"t.py::x[a-1]": record(), "t.py::xa": record()})
     assert list(command.json("show", "t.py::x[a-1]")[1]["linux"]["tests"]) == ["t.py::x[a-1]"]
@@ -100,7 +105,7 @@ def test_a_broken_file_is_status_4_and_untouched(kept, verb):
 def test_a_missing_file_is_status_4_and_named(command):
     status, _out, err = command.run("show")
     assert status == 4
-    assert "there is no file perf-baseline.json" in err
+    assert "there is no file perf-baseline.json; name the baseline with --file=PATH, or record one" in err
 
 
 def test_wrong_usage_is_status_2(command):
@@ -121,11 +126,16 @@ def test_wrong_usage_is_status_2(command):
             2,
             "--threshold: '5' is not a percentage",
         ),
+        (("compare", "perf-baseline.json", "perf-baseline.json", "-o", "folder.md"), 4, "perfguard: folder.md: Is a"),
+        (("accept", "perf-baseline.json", "t"), 4, "this is a baseline file, and a JSON report of a run is expected"),
+        (("history", "*", "nothing"), 1, "no test in perf-baseline.json matches 'nothing'"),
+        (("history", "--anchor=nowhere"), 4, "'nowhere' is neither a file nor a git revision with perf-baseline.json"),
         (("demo", "test_here.py"), 4, "test_here.py is not an empty folder"),
         (("report", "--of", "r.json", "nope", "-o", "x.md"), 4, "--of writes one whole report"),
     ],
 )
 def test_what_is_wrong_is_named(kept, arguments, status, problem):
+    (kept.path / "folder.md").mkdir()
     Repository(kept.path).commit()
     found, _out, err = kept.run(*arguments)
     assert found == status
@@ -153,6 +163,33 @@ def test_a_reader_that_goes_away_is_neither_green_nor_red(kept):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert (process.wait(timeout=60), process.stderr.read()) == (141, b"")
+
+
+def test_a_closed_output_is_no_failure(kept, monkeypatch):
+    """As in `perfguard show >&-`: the interpreter has no output then, and status 1 would mean a slower test."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["show"]) == 0
+
+
+def test_an_interrupt_is_status_130(kept, monkeypatch):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pytest_perfguard.cli.show.load_baseline", interrupt)
+    assert kept.run("show") == (130, "", "perfguard: interrupted\n")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(kept):
+    kept.store.path.write_bytes(b"\xef\xbb\xbf" + kept.store.path.read_bytes())
+    assert kept.run("show")[0] == 0
+    assert kept.run("prune")[0] == 0
+    assert kept.store.path.read_bytes().startswith(b"{")
+
+
+def test_patterns_may_follow_an_option(kept):
+    kept.keep("b.json", {"test_here.py::test_a": record()})
+    assert kept.run("compare", "perf-baseline.json", "b.json", "--floor=1ns", "*test_a")[0] == 0
+    assert kept.run("compare", "perf-baseline.json", "b.json", "--json", "--flor=1ns", "*test_a")[0] == 2
 
 
 @pytest.mark.parametrize("verb", ["show", "prune", "export"])

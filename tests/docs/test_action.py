@@ -91,5 +91,21 @@ def test_one_comment_is_made_and_then_updated(step, tmp_path, answer, call):
 
 
 @needs_bash
+def test_a_comment_that_may_not_be_written_is_a_warning(step, tmp_path):
+    """As for a pull request from a fork, whose token only reads."""
+    (tmp_path / "perf.md").write_text("# 1 regression\n")
+    (tmp_path / "programs" / "gh").write_text(f"#!{BASH}\nexit 1\n")
+    assert step("Comment", NUMBER="7", REPOSITORY="o/r", GH_TOKEN="t")[0] == 0
+
+
+@needs_bash
+def test_arguments_may_be_quoted_and_on_several_lines_and_are_never_executed(step):
+    _status, calls = step("Measure", ARGUMENTS='-m "perf and not slow"\n-k $(touch stolen)*\n', BASE="main", TARGET="")
+    assert calls[0].startswith("pytest -m perf and not slow -k $(touch stolen)* --perf-against=main ")
+    status, calls = step("Measure", ARGUMENTS='-m "perf', BASE="main", TARGET="")
+    assert (status, len(calls)) == (1, 1)
+
+
+@needs_bash
 def test_a_run_without_a_report_posts_nothing(step):
     assert step("Comment", NUMBER="7", REPOSITORY="o/r", GH_TOKEN="t") == (0, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, TypeGuard
 
@@ -30,8 +31,7 @@ def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable)
     def unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
         content = dict(pairs)
         if len(content) != len(pairs):
-            keys = [key for key, _value in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            ((twice, _count),) = Counter(key for key, _value in pairs).most_common(1)
             line = _line_of(text, json.dumps(twice), last=True)
             raise error(path, f"the key {twice!r} occurs twice, as after a bad merge", line)
         return content
@@ -48,6 +48,12 @@ def load(text: str, path: str, error: type[UnreadableFile] = BaselineUnreadable)
     if not isinstance(content, dict):
         raise error(path, f"a JSON object is expected, not {type(content).__name__}", 1)
     return content
+
+
+def newer(path: str, schema: int, readable: int, error: type[UnreadableFile] = BaselineUnreadable) -> UnreadableFile:
+    """Return the error to raise for a file of a later version of perfguard."""
+    problem = f"schema {schema} is newer than this perfguard, which reads up to {readable}"
+    return error(path, problem, 2, "upgrade perfguard")
 
 
 class JsonReader:

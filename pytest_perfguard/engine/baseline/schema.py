@@ -29,7 +29,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_perfguard.core.errors import BaselineUnreadable
 from pytest_perfguard.core.json_values import JsonValue
 from pytest_perfguard.core.metric_names import metric_kind
 from pytest_perfguard.core.metric_stats import MetricStats
@@ -83,9 +82,7 @@ def _from_text(text: str, path: str) -> Baseline:
     content = json_reader.load(text, path)
     schema = content.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
-        raise BaselineUnreadable(
-            path, f"schema {schema} is newer than this perfguard, which reads up to {SCHEMA}", 2, "upgrade perfguard"
-        )
+        raise json_reader.newer(path, schema, SCHEMA)
     reader = json_reader.JsonReader(path, text)
     if schema != SCHEMA:
         raise reader.wrong("schema", f"schema is {schema!r}, expected {SCHEMA}")

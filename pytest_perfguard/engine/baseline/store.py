@@ -37,7 +37,7 @@ class Store:
         BaselineMissing, BaselineUnreadable
         """
         try:
-            text = self.path.read_bytes().decode("utf-8")
+            text = self.path.read_bytes().decode("utf-8").removeprefix("\ufeff")  # editors on Windows add the mark
         except FileNotFoundError:
             raise BaselineMissing(str(self.path)) from None
         except (OSError, UnicodeDecodeError) as error:

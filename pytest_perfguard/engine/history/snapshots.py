@@ -16,6 +16,7 @@ from pytest_perfguard.engine.baseline.store import Store
 
 #: Default number of states: two years of weekly baselines.
 MAX_STATES: Final = 100
+_OTHER_SOURCE: Final = "give a folder of JSON reports: --reports=FOLDER"
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,14 @@ def from_git(path: Path, max_states: int = MAX_STATES, wanted: Wanted = every_te
         if the file is in no git repository, or was never committed.
     """
     file = path.resolve()
-    root, prefix = top_folder(file.parent), git(file.parent, "rev-parse", "--show-prefix")
-    states = _commits(root, prefix + file.name, max_states)
+    try:
+        root, prefix = top_folder(file.parent), git(file.parent, "rev-parse", "--show-prefix")
+    except RevisionError as error:
+        raise RevisionError(f"{path} has no history: {error}", _OTHER_SOURCE) from None
+    has_commit = git_or_empty(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    states = _commits(root, prefix + file.name, max_states) if has_commit else []
     if not states:
-        raise RevisionError(f"{path} was never committed", "commit it, or give a folder of JSON reports")
+        raise RevisionError(f"{path} was never committed", f"commit it, or {_OTHER_SOURCE}")
     snapshots, remarks = [], []
     for label, at, name in reversed(states):
         text = git_or_empty(root, "show", f"{label}:{name}")
@@ -118,7 +123,11 @@ def at_revision(path: Path, revision: str) -> Snapshot:
     folder = path.resolve().parent
     if revision.startswith("-"):
         raise RevisionError(f"{revision!r} is not a git revision")
-    text = git(folder, "show", f"{revision}:./{path.name}")
+    try:
+        text = git(folder, "show", f"{revision}:./{path.name}")
+    except RevisionError as error:
+        problem = f"{revision!r} is neither a file nor a git revision with {path.name} ({error})"
+        raise RevisionError(problem, "name a commit, branch or tag that has it") from None
     at = git_or_empty(folder, "log", "-1", "--format=%cI", revision)
     return of_baseline(from_text(text, f"{revision}:{path.name}"), revision, at)
 

@@ -36,6 +36,8 @@ WORDS: Final[Mapping[str, str]] = {
 }
 #: Latest recordings in the grid.
 _MAX_GRID: Final = 60
+#: Characters of a name in the grid that surely fit into three lines of a phone.
+_MAX_TITLE: Final = 60
 #: Logarithms of the ratios at which the colour of a cell deepens: 5 %, 20 %, 60 %.
 _SHADES: Final = (math.log(1.05), math.log(1.2), math.log(1.6))
 _COLUMNS: Final = (
@@ -214,12 +216,14 @@ def _grid(history: History) -> str:
     points = {point.label: point for trend in shown for point in trend.points}
     labels = [point.label for point in sorted(points.values(), key=_moment)][-_MAX_GRID:]
     head = "".join(f"<th scope=col>{escape(label[:12])}" for label in labels)
-    rows = "".join(f"<tr><th scope=row>{escape(_series_name(trend))}{_cells(trend, labels)}" for trend in shown)
+    rows = "".join(f"<tr><th scope=row>{_series_title(trend)}{_cells(trend, labels)}" for trend in shown)
     return f'<table aria-label="all recordings"><thead><tr><td>{head}<tbody>{rows}</table>'
 
 
-def _series_name(trend: Trend) -> str:
-    return trend.nodeid if trend.metric == "time" else f"{trend.nodeid} {trend.metric}"
+def _series_title(trend: Trend) -> str:
+    """Return the name of the series. The style cuts a long one, so that it leaves room for the recordings."""
+    name = trend.nodeid if trend.metric == "time" else f"{trend.nodeid} {trend.metric}"
+    return tag("span", escape(name), **({"title": name} if len(name) > _MAX_TITLE else {}))
 
 
 def _moment(point: HistoryPoint) -> tuple[bool, float]:

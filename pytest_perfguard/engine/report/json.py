@@ -57,6 +57,11 @@ def read_report(text: str, path: str) -> Report:
     content = json_reader.load(text, path, ReportUnreadable)
     reader = _ReportReader(path, text, ReportUnreadable)
     schema, mode = content.get("schema"), content.get("mode")
+    reader.expect(
+        "classes" not in content, "classes", "this is a baseline file, and a JSON report of a run is expected"
+    )
+    if json_reader.is_count(schema) and schema > SCHEMA:
+        raise json_reader.newer(path, schema, SCHEMA, ReportUnreadable)
     reader.expect(schema == SCHEMA, "schema", f"schema is {schema!r}, expected {SCHEMA}")
     reader.expect(mode in _MODES, "mode", f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
     machine = dict(reader.mapping(content, "machine", "machine"))

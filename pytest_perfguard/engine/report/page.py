@@ -90,7 +90,7 @@ def table_page(page: Page) -> str:
         "sorting": "".join(tag("option", title, value=key) for key, title in orders.items()),
         "columns": "".join(f"<th scope=col>{title}" for title in titles),
         "tests": "\n".join(_row(row) for row in page.rows),
-        "legend": page.legend,
+        "legend": page.legend if page.rows else "There is no test.",
         "data": packed(_data(page, list(orders))),
         "plotting": asset("plots.js"),
         "script": asset("page.js"),

@@ -84,12 +84,19 @@ def test_the_grid_shows_every_recording_and_every_change_of_level():
     grid = data_in(history_page(ALL))["grid"]
     assert grid.count("<th scope=col>") == 20
     assert grid.count("<th scope=row>") == 4
-    rows = grid.split("<th scope=row>")
-    assert rows[1].startswith("t.py::test_worse<td class=z")
+    rows = grid.split("<th scope=row><span>")
+    assert rows[1].startswith("t.py::test_worse</span><td class=z")
     assert rows[1].count("<td class=p2") == 10
     assert rows[1].count("▲") == rows[2].count("▼") == 1
     assert rows[4].count("<td>") == 18, "not recorded"
     assert 'title="0000001: 2.43 us, 2.4x"' in rows[4]
+
+
+def test_a_long_name_in_the_grid_is_cut_by_the_style_and_whole_in_its_title():
+    name = "t.py::test[<b>" + 60 * "x"
+    grid = data_in(history_page(History([trend_of([1e-6] * 6, name)], "b.json")))["grid"]
+    shown = name.replace("<b>", "&lt;b&gt;")
+    assert f'<th scope=row><span title="{shown}">{shown}</span>' in grid
 
 
 def test_the_working_tree_is_the_last_column():

@@ -239,3 +239,7 @@ def test_the_most_severe_tests_can_be_read_without_a_script():
 def test_the_verdicts_words_are_styled():
     style = asset("page.css")
     assert all(f".{word}" in style for word in (*map(str, Verdict), "broken", "measured"))
+
+
+def test_a_page_without_tests_states_it():
+    assert "There is no test." in page.html_report(report_of())

@@ -109,7 +109,7 @@ def test_a_strict_run_counts_what_is_unsettled_as_failed():
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda data: data.update(schema=2), "schema is 2, expected 1"),
+        (lambda data: data.update(schema=0), "schema is 0, expected 1"),
         (lambda data: data.update(mode="fast"), "mode is 'fast', expected one of"),
         (lambda data: data.update(machine=3), "machine is 3, expected an object"),
         (lambda data: data["tests"].append("x"), "expected a list of objects"),
@@ -151,3 +151,9 @@ def test_any_json_is_read_or_refused(data):
     """No input causes a traceback."""
     with pytest.raises(ReportUnreadable):
         read_report(json.dumps(data), "r.json")
+
+
+def test_a_report_of_a_later_version_is_named():
+    text = json_report(report_of(RED)).replace('"schema": 1', '"schema": 2')
+    with pytest.raises(ReportUnreadable, match="r.json:2: schema 2 is newer than this perfguard.*; upgrade perfguard"):
+        read_report(text, "r.json")

@@ -20,7 +20,7 @@ from pytest_perfguard.engine.instructions.instrument import stop_callgrind
 from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.measure.isolation import isolate, stop_with_parent, unfreeze_heap, unusual_conditions
-from pytest_perfguard.engine.measure.suppress import RunnerCapture, suppress_capture
+from pytest_perfguard.engine.measure.suppress import Destinations, RunnerCapture, suppress_capture
 from pytest_perfguard.engine.measure.tracers import pause_tracers
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -36,7 +36,7 @@ from pytest_perfguard.engine.runner.worker import PipeLink, WorkerSession
 from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.capture import PYTEST_CAPTURE, error_summary
 from pytest_perfguard.plugin.collection import find_tests
-from pytest_perfguard.plugin.fixtures import OUTPUT_FIXTURES
+from pytest_perfguard.plugin.fixtures import unexamined
 from pytest_perfguard.plugin.functional_run import is_strict_xpass
 from pytest_perfguard.plugin.leak_setups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.options import marker_keywords
@@ -87,6 +87,7 @@ class MeasuringSession:
         self._items: dict[str, pytest.Item] = {}
         self._worker: WorkerSession | None = None
         self._interferences: list[str] = []
+        self._destinations = Destinations.now()
         self._fixtures = LiveFixtures()
         config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
 
@@ -199,6 +200,7 @@ class MeasuringSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run the test without logging reports: as a hook, so that warning filters apply as in the functional run."""
+        self._destinations = Destinations.now()
         self._reports = run_test(item, nextitem)
         return True
 
@@ -224,7 +226,6 @@ class MeasuringSession:
     ) -> str | None:
         """Set up one test, serve its measurement points over the link, tear it down; return the failure, or None."""
         setup = (marker_keywords(item) or {}).get("setup")
-        fixtures = set(getattr(item, "fixturenames", ()))
         self._worker = WorkerSession(
             link,
             setup if callable(setup) else None,
@@ -233,12 +234,7 @@ class MeasuringSession:
             distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
             forget=self._forget,
             fixtures=self._fixtures.owners,
-            isolation=functools.partial(
-                isolation,
-                capture=PYTEST_CAPTURE,
-                output=fixtures.isdisjoint(OUTPUT_FIXTURES),
-                records="caplog" not in fixtures,
-            ),
+            isolation=lambda: isolation(capture=PYTEST_CAPTURE, **self._unexamined(item)),
         )
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -248,6 +244,13 @@ class MeasuringSession:
         reports, self._reports = self._reports, []
         problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
         return problems[0] if problems else None
+
+    def _unexamined(self, item: pytest.Item) -> dict[str, bool]:
+        """Return what may be dropped at a point: not what a fixture or the test has redirected to read it."""
+        dropped, now = unexamined(getattr(item, "fixturenames", ())), Destinations.now()
+        dropped["output"] &= now.output == self._destinations.output
+        dropped["shown_warnings"] &= now.warnings == self._destinations.warnings
+        return dropped
 
     def _forget(self) -> None:
         if (monitor := self._monitor) is not None:
@@ -274,9 +277,9 @@ class MeasuringSession:
 
 
 @contextlib.contextmanager
-def _unfrozen(*, capture: RunnerCapture, output: bool, records: bool) -> Iterator[None]:
+def _unfrozen(*, capture: RunnerCapture, **dropped: bool) -> Iterator[None]:
     """Isolate as `isolate` does, without freezing the objects: those of a set-up must be collected after its teardown."""
-    with suppress_capture(capture=capture, output=output, records=records), pause_tracers():
+    with suppress_capture(capture=capture, **dropped), pause_tracers():
         yield
 
 

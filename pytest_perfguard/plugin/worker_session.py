@@ -40,7 +40,13 @@ from pytest_perfguard.plugin.fixtures import unexamined
 from pytest_perfguard.plugin.functional_run import is_strict_xpass
 from pytest_perfguard.plugin.leak_setups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.options import marker_keywords
-from pytest_perfguard.plugin.pytest_internals import run_test, same_test_next, tear_down
+from pytest_perfguard.plugin.pytest_internals import (
+    failures_ignored,
+    run_test,
+    same_test_next,
+    shared_teardown_ignored,
+    tear_down,
+)
 from pytest_perfguard.plugin.stash import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
 from pytest_perfguard.plugin.worker_plugins import mute_reports, restrict_plugins
 from pytest_perfguard.plugin.wrapping import wrapped_function
@@ -201,7 +207,8 @@ class MeasuringSession:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run the test without logging reports: as a hook, so that warning filters apply as in the functional run."""
         self._destinations = Destinations.now()
-        self._reports = run_test(item, nextitem)
+        with shared_teardown_ignored(item):  # the functional run reports that failure
+            self._reports = run_test(item, nextitem)
         return True
 
     def _serve(self, request: ServeTest) -> str | None:
@@ -214,7 +221,8 @@ class MeasuringSession:
         if self._served % THAW_INTERVAL == 0:
             unfreeze_heap()
         if problem is not None and again:  # it will not be served again, so no fixture may stay set up
-            tear_down(item, None)
+            with failures_ignored():
+                tear_down(item, None)
         return problem
 
     def _run(
@@ -271,7 +279,7 @@ class MeasuringSession:
         )  # fmt: skip
         found = set_ups.check()
         # The functional run reports a shared fixture whose teardown fails.
-        with contextlib.suppress(Exception):
+        with failures_ignored():
             tear_down(item, self._items.get(request.next_nodeid))
         return found
 

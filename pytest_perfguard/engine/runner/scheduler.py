@@ -81,6 +81,10 @@ class TestFailed(PerfguardError):
         return cls(problem or (unmeasured if raised else "it reached no measurement point"))
 
 
+class FailedAfterCalls(TestFailed):
+    """A test failed after its points were called repeatedly: it may work with one call per set-up."""
+
+
 class OtherTest(PerfguardError):
     """The base cannot run the test, or runs another one under its node id. The message gives the reason."""
 

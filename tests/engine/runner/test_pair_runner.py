@@ -88,7 +88,8 @@ class Child:
         elif isinstance(message, Resume):
             behaviour = self.behaviour()
             problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
-            self.queue.append(FinishedTest(problems.get(behaviour), {}, []))
+            counts = "teardown: called twice" if behaviour == "counts" and self.calls > 1 else None
+            self.queue.append(FinishedTest(problems.get(behaviour, counts), {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
@@ -311,6 +312,13 @@ def test_a_base_that_never_starts_leaves_everything_incomparable(run):
     assert {item.verdict for item in comparisons.values()} == {Verdict.INCOMPARABLE}
     assert "no conftest" in comparisons["a"].reason
     assert len(world.started) == 4, "it is tried twice"
+
+
+@pytest.mark.parametrize("arm", ["base", "head"])
+def test_a_test_that_fails_after_repeated_calls_is_served_once_per_call(run, arm):
+    comparison = run("a", World({(arm, "a"): "counts"}), enough=1).comparisons["a"]
+    assert len(comparison.measurement.samples["time"].processes[0]) == 10
+    assert "after repeated calls it fails: teardown: called twice" in comparison.measurement.notes[0]
 
 
 @pytest.mark.parametrize("arm", ["base", "head"])

@@ -73,7 +73,10 @@ class Child:
         elif isinstance(message, SetAffinity):
             self.children.pinned.append(message.cpu)
         elif isinstance(message, Resume):
-            failed = self.children.behaviours.get(self.nodeid) == "fails"
+            behaviour = self.children.behaviours.get(self.nodeid)
+            first = self.children.started.index(self.children.started[-1]) == len(self.children.started) - 1
+            failed = behaviour == "fails" or (behaviour == "counts" and self.calls > 1)
+            failed = failed or (behaviour == "later" and not first)
             self.queue.append(FinishedTest("AssertionError: in here" if failed else None, {}, []))
 
     def measure(self, take, *, doing, limit):
@@ -219,6 +222,18 @@ def test_a_stateful_test_is_served_again_for_every_call(run):
     runner, _told = run("ab", children, enough=1)
     assert children.served == [("a", "b"), *[("a", "a")] * 9, ("a", "b"), ("b", "")]
     assert runner.comparisons["a"].measurement.samples["time"].processes == ((1e-6,) * 10,)
+
+
+def test_a_test_that_fails_after_repeated_calls_is_served_again_for_every_call(run):
+    runner, _told = run("a", Children({"a": "counts"}), enough=1)
+    measurement = runner.comparisons["a"].measurement
+    assert (len(measurement.samples["time"].processes[0]), measurement.conditions["single"]) == (10, True)
+    assert "stateful: after repeated calls it fails: AssertionError: in here" in measurement.notes[0]
+
+
+def test_a_failure_after_other_processes_have_measured_is_a_failure(run):
+    runner, _told = run("a", Children({"a": "later"}), enough=3)
+    assert "in here" in runner.comparisons["a"].broken
 
 
 def test_a_small_budget_takes_fewer_calls_of_a_stateful_test(run):

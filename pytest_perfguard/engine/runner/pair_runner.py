@@ -201,7 +201,9 @@ class PairRunner(Scheduler[PairWorkers]):
             try:
                 results = self._run_test(workers, test, following, options, index, clock)
             except FailedAfterCalls as error:
-                builder.limit_calls(f"after repeated calls it fails: {self._options.summarize(str(error))}")
+                reason = f"after repeated calls it fails: {self._options.summarize(str(error))}"
+                builder.limit_calls(reason)
+                self._states[test.nodeid].base.limit_calls(reason)
             else:
                 yield results
             if not builder.single_call_setup:

@@ -152,11 +152,12 @@ def run(monkeypatch):
         **known,
     ):
         monkeypatch.setattr(module, "WorkerProcess", world)
-        spendings = []
+        spendings, judged = [], []
         known_of_more = known_of_more or {}
 
         def judge(nodeid, pairs, spent):
             spendings.append(spent)
+            judged.append(pairs)
             if pairs.head.processes >= enough or spent > until:
                 return Comparison(nodeid, Verdict.UNCHANGED, (), pairs.head, "", pairs.pairing())
             return None
@@ -183,7 +184,7 @@ def run(monkeypatch):
         )
         runner.run()
         assert world.alive == []
-        runner.spendings = spendings
+        runner.spendings, runner.judged = spendings, judged
         return runner
 
     return start
@@ -316,7 +317,9 @@ def test_a_base_that_never_starts_leaves_everything_incomparable(run):
 
 @pytest.mark.parametrize("arm", ["base", "head"])
 def test_a_test_that_fails_after_repeated_calls_is_served_once_per_call(run, arm):
-    comparison = run("a", World({(arm, "a"): "counts"}), enough=1).comparisons["a"]
+    runner = run("a", World({(arm, "a"): "counts"}), enough=1)
+    comparison = runner.comparisons["a"]
+    assert runner.judged[0].base.conditions["single"] is runner.judged[0].head.conditions["single"] is True
     assert len(comparison.measurement.samples["time"].processes[0]) == 10
     assert "after repeated calls it fails: teardown: called twice" in comparison.measurement.notes[0]
 

@@ -335,7 +335,8 @@ class PairRunner(Scheduler[PairWorkers]):
         if is_of_base(error):
             remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
             return self._without_findings(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
-        return failed_comparison(test, error, self._states[test.nodeid].head.measurement)
+        builder = self._states[test.nodeid].head
+        return failed_comparison(test, error, builder.measurement, single_call_setup=builder.single_call_setup)
 
     def _set_aside_sharers(self, blamed: MeasuredTest, why: str) -> None:
         """Set aside the undecided tests of a file that share a fixture with the one whose arms collide.

@@ -188,7 +188,8 @@ class Runner(SingleProcessScheduler):
         worker.send(Resume())
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
-        return failed_comparison(test, error, self._builders[test.nodeid].measurement)
+        builder = self._builders[test.nodeid]
+        return failed_comparison(test, error, builder.measurement, single_call_setup=builder.single_call_setup)
 
 
 def _notes(builder: MeasurementBuilder, *, can_pin: bool) -> Iterator[str]:

@@ -199,6 +199,19 @@ def shared_teardown_ignored(item: pytest.Item) -> Iterator[None]:
         del state.teardown_exact
 
 
+def ignore_failing_finish(fixture: pytest.FixtureDef[object]) -> None:
+    """Ignore failures in the teardown of a fixture when a test requests it with another parameter. Fallback: they stay."""
+    finish: Callable[..., None] | None = getattr(fixture, "finish", None)
+    if finish is None or "finish" in vars(fixture):
+        return
+
+    def finish_ignoring(*arguments: object, **keywords: object) -> None:
+        with failures_ignored():
+            finish(*arguments, **keywords)
+
+    fixture.finish = finish_ignoring  # type: ignore[method-assign]
+
+
 @contextlib.contextmanager
 def failures_ignored() -> Iterator[None]:
     """Suppress what makes a test fail or skip, which includes exceptions that are no `Exception`, such as `pytest.fail`."""

@@ -42,6 +42,7 @@ from pytest_perfguard.plugin.leak_setups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.options import marker_keywords
 from pytest_perfguard.plugin.pytest_internals import (
     failures_ignored,
+    ignore_failing_finish,
     run_test,
     same_test_next,
     shared_teardown_ignored,
@@ -193,6 +194,11 @@ class MeasuringSession:
         }
         self._reported_modules.update(files)
         return files
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> None:
+        if fixturedef.scope != "function":
+            ignore_failing_finish(fixturedef)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:

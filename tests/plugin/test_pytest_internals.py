@@ -117,6 +117,24 @@ def test_failures_of_shared_fixtures_alone_are_ignored(pytester):
     assert "wide" not in plugin.reports["test_own"].longreprtext
 
 
+class Fixture:
+    def __init__(self):
+        self.finished = []
+
+    def finish(self, request):
+        self.finished.append(request)
+        pytest.fail("after many calls")
+
+
+def test_a_fixture_that_fails_between_two_parameters_is_finished_all_the_same():
+    fixture = Fixture()
+    for _ in range(2):
+        internals.ignore_failing_finish(fixture)
+    fixture.finish(request=1)
+    assert fixture.finished == [1]
+    internals.ignore_failing_finish(SimpleNamespace())
+
+
 def test_without_a_state_of_set_ups_shared_failures_stay():
     with internals.shared_teardown_ignored(SimpleNamespace(session=SimpleNamespace())):
         pass

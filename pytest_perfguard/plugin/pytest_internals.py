@@ -187,6 +187,66 @@ def tear_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
 
 
 @contextlib.contextmanager
+def shared_teardown_ignored(item: pytest.Item) -> Iterator[None]:
+    """Within the block, ignore failures in the teardown of fixtures that the item shares with other tests.
+
+    The item's own failures stay. Fallback: all failures stay.
+    """
+    state = getattr(item.session, "_setupstate", None)
+    if state is None:
+        yield
+        return
+    teardown = state.teardown_exact
+
+    def teardown_own(nextitem: pytest.Item | None) -> None:
+        try:
+            teardown(same_test_next(item))
+        finally:
+            with failures_ignored():
+                teardown(nextitem)
+
+    state.teardown_exact = teardown_own
+    try:
+        yield
+    finally:
+        del state.teardown_exact
+
+
+def ignore_failing_finish(fixture: pytest.FixtureDef[object]) -> None:
+    """Ignore failures in the teardown of a fixture when a test requests it with another parameter. Fallback: they stay."""
+    finish: Callable[..., None] | None = getattr(fixture, "finish", None)
+    if finish is None or "finish" in vars(fixture):
+        return
+
+    def finish_ignoring(*arguments: object, **keywords: object) -> None:
+        with failures_ignored():
+            finish(*arguments, **keywords)
+
+    fixture.finish = finish_ignoring  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def failures_ignored() -> Iterator[None]:
+    """Suppress what makes a test fail or skip, which includes exceptions that are no `Exception`, such as `pytest.fail`."""
+    try:
+        yield
+    except pytest.exit.Exception:
+        raise
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception):
+        pass
+    except BaseException as error:
+        if not _is_group_of_outcomes(error):
+            raise
+
+
+def _is_group_of_outcomes(error: BaseException) -> bool:
+    """Return whether several fixtures failed, none of them by an exception that ends the process."""
+    outcomes = (Exception, pytest.fail.Exception, pytest.skip.Exception)
+    parts = getattr(error, "exceptions", ())
+    return bool(parts) and all(isinstance(part, outcomes) or _is_group_of_outcomes(part) for part in parts)
+
+
+@contextlib.contextmanager
 def hooks_replaced(session: pytest.Session, replace: Callable[[object], object]) -> Iterator[None]:
     """Within the block, replace the hooks that items of this session call: `replace` receives pytest's and returns others.
 

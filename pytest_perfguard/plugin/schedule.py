@@ -136,6 +136,7 @@ class Schedule:
             report_progress=self._on_progress,
             max_passes=self._mode.max_processes,
             reopen=self._mode.reopened,
+            summarize=error_summary,
         )
         runner.usual_passes = self._mode.usual_processes
         try:
@@ -169,7 +170,7 @@ class Schedule:
         self._announce(
             f"perf: checking {plural(len(waiting), 'test')} for leaks, within the budget: at most about {limit:.0f} s"
         )
-        leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress)
+        leak_runner = LeakRunner(waiting, self._launch, report_progress=self._on_progress, summarize=error_summary)
         try:
             leak_runner.run()
         except Exception as error:

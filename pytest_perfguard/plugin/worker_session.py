@@ -20,7 +20,7 @@ from pytest_perfguard.engine.instructions.instrument import stop_callgrind
 from pytest_perfguard.engine.leaks.results import LeakReport
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.measure.isolation import isolate, stop_with_parent, unfreeze_heap, unusual_conditions
-from pytest_perfguard.engine.measure.suppress import RunnerCapture, suppress_capture
+from pytest_perfguard.engine.measure.suppress import Destinations, RunnerCapture, suppress_capture
 from pytest_perfguard.engine.measure.tracers import pause_tracers
 from pytest_perfguard.engine.runner.protocol import (
     FinishedTest,
@@ -36,11 +36,18 @@ from pytest_perfguard.engine.runner.worker import PipeLink, WorkerSession
 from pytest_perfguard.plugin.benchmark.options import BENCHMARK_FIXTURES
 from pytest_perfguard.plugin.capture import PYTEST_CAPTURE, error_summary
 from pytest_perfguard.plugin.collection import find_tests
-from pytest_perfguard.plugin.fixtures import OUTPUT_FIXTURES
+from pytest_perfguard.plugin.fixtures import unexamined
 from pytest_perfguard.plugin.functional_run import is_strict_xpass
 from pytest_perfguard.plugin.leak_setups import LiveFixtures, SetUps
 from pytest_perfguard.plugin.options import marker_keywords
-from pytest_perfguard.plugin.pytest_internals import run_test, same_test_next, tear_down
+from pytest_perfguard.plugin.pytest_internals import (
+    failures_ignored,
+    ignore_failing_finish,
+    run_test,
+    same_test_next,
+    shared_teardown_ignored,
+    tear_down,
+)
 from pytest_perfguard.plugin.stash import COUNTERS, FRESHLY_IMPORTED, MEASURER, MONITOR
 from pytest_perfguard.plugin.worker_plugins import mute_reports, restrict_plugins
 from pytest_perfguard.plugin.wrapping import wrapped_function
@@ -87,6 +94,7 @@ class MeasuringSession:
         self._items: dict[str, pytest.Item] = {}
         self._worker: WorkerSession | None = None
         self._interferences: list[str] = []
+        self._destinations = Destinations.now()
         self._fixtures = LiveFixtures()
         config.pluginmanager.register(self._fixtures, "perfguard-fixtures")
 
@@ -187,6 +195,11 @@ class MeasuringSession:
         self._reported_modules.update(files)
         return files
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> None:
+        if fixturedef.scope != "function":
+            ignore_failing_finish(fixturedef)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         if self._worker is None or not isinstance(item, pytest.Function):
@@ -199,7 +212,9 @@ class MeasuringSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run the test without logging reports: as a hook, so that warning filters apply as in the functional run."""
-        self._reports = run_test(item, nextitem)
+        self._destinations = Destinations.now()
+        with shared_teardown_ignored(item):  # the functional run reports that failure
+            self._reports = run_test(item, nextitem)
         return True
 
     def _serve(self, request: ServeTest) -> str | None:
@@ -212,7 +227,8 @@ class MeasuringSession:
         if self._served % THAW_INTERVAL == 0:
             unfreeze_heap()
         if problem is not None and again:  # it will not be served again, so no fixture may stay set up
-            tear_down(item, None)
+            with failures_ignored():
+                tear_down(item, None)
         return problem
 
     def _run(
@@ -224,7 +240,6 @@ class MeasuringSession:
     ) -> str | None:
         """Set up one test, serve its measurement points over the link, tear it down; return the failure, or None."""
         setup = (marker_keywords(item) or {}).get("setup")
-        fixtures = set(getattr(item, "fixturenames", ()))
         self._worker = WorkerSession(
             link,
             setup if callable(setup) else None,
@@ -233,12 +248,7 @@ class MeasuringSession:
             distributions=lambda: monitor.histograms() if (monitor := self._monitor) else (),
             forget=self._forget,
             fixtures=self._fixtures.owners,
-            isolation=functools.partial(
-                isolation,
-                capture=PYTEST_CAPTURE,
-                output=fixtures.isdisjoint(OUTPUT_FIXTURES),
-                records="caplog" not in fixtures,
-            ),
+            isolation=lambda: isolation(capture=PYTEST_CAPTURE, **self._unexamined(item)),
         )
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -248,6 +258,13 @@ class MeasuringSession:
         reports, self._reports = self._reports, []
         problems = [_problem(report) for report in reports if not (report.passed or is_strict_xpass(report))]
         return problems[0] if problems else None
+
+    def _unexamined(self, item: pytest.Item) -> dict[str, bool]:
+        """Return what may be dropped at a point: not what a fixture or the test has redirected to read it."""
+        dropped, now = unexamined(getattr(item, "fixturenames", ())), Destinations.now()
+        dropped["output"] &= now.output == self._destinations.output
+        dropped["shown_warnings"] &= now.warnings == self._destinations.warnings
+        return dropped
 
     def _forget(self) -> None:
         if (monitor := self._monitor) is not None:
@@ -268,15 +285,15 @@ class MeasuringSession:
         )  # fmt: skip
         found = set_ups.check()
         # The functional run reports a shared fixture whose teardown fails.
-        with contextlib.suppress(Exception):
+        with failures_ignored():
             tear_down(item, self._items.get(request.next_nodeid))
         return found
 
 
 @contextlib.contextmanager
-def _unfrozen(*, capture: RunnerCapture, output: bool, records: bool) -> Iterator[None]:
+def _unfrozen(*, capture: RunnerCapture, **dropped: bool) -> Iterator[None]:
     """Isolate as `isolate` does, without freezing the objects: those of a set-up must be collected after its teardown."""
-    with suppress_capture(capture=capture, output=output, records=records), pause_tracers():
+    with suppress_capture(capture=capture, **dropped), pause_tracers():
         yield
 
 

@@ -257,9 +257,18 @@ def test_what_a_test_captures_warns_and_logs_is_as_in_its_ordinary_run(project):
             caplog.clear()
             logging.warning("told")
             assert caplog.messages == ["told"]
+
+        @pytest.mark.filterwarnings("default")
+        def test_warnings(recwarn):
+            warnings.warn("told")
+            assert len(recwarn) == 1
+
+        def test_part(perf_monitor):
+            with pytest.warns(UserWarning, match="mine"):
+                perf_monitor.measure(warnings.warn, "mine")
         """
     )
-    project.run("--perf", "-p", "no:asyncio").assert_outcomes(passed=3)
+    project.run("--perf", "-p", "no:asyncio").assert_outcomes(passed=5)
 
 
 def test_what_has_no_function_stays_an_ordinary_test(project, distribution):

@@ -72,6 +72,80 @@ def test_without_a_state_of_set_ups_the_teardown_hooks_are_called():
     assert item.ihook.calls == [None]
 
 
+def test_failures_of_shared_fixtures_alone_are_ignored(pytester):
+    file = pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def wide():
+            yield
+            pytest.fail("wide")
+
+        @pytest.fixture(scope="module")
+        def module():
+            yield
+            raise ValueError("module")
+
+        @pytest.fixture
+        def own():
+            yield
+            raise ValueError("own")
+
+        def test_shared(wide, module):
+            pass
+
+        def test_own(wide, module, own):
+            pass
+        """
+    )
+
+    class Plugin:
+        def __init__(self):
+            self.reports = {}
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(self, item):
+            with internals.shared_teardown_ignored(item):
+                self.reports[item.name] = internals.run_test(item, None)[-1]
+            return True
+
+    plugin = Plugin()
+    pytester.inline_run(file, plugins=[plugin])
+    assert plugin.reports["test_shared"].passed
+    assert "ValueError: own" in plugin.reports["test_own"].longreprtext
+    assert "wide" not in plugin.reports["test_own"].longreprtext
+
+
+class Fixture:
+    def __init__(self):
+        self.finished = []
+
+    def finish(self, request):
+        self.finished.append(request)
+        pytest.fail("after many calls")
+
+
+def test_a_fixture_that_fails_between_two_parameters_is_finished_all_the_same():
+    fixture = Fixture()
+    for _ in range(2):
+        internals.ignore_failing_finish(fixture)
+    fixture.finish(request=1)
+    assert fixture.finished == [1]
+    internals.ignore_failing_finish(SimpleNamespace())
+
+
+def test_without_a_state_of_set_ups_shared_failures_stay():
+    with internals.shared_teardown_ignored(SimpleNamespace(session=SimpleNamespace())):
+        pass
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(), pytest.exit.Exception("end")])
+def test_what_ends_the_process_is_no_failure_of_a_test(ending):
+    with pytest.raises(type(ending)), internals.failures_ignored():
+        raise ending
+
+
 def test_without_a_lookup_of_hooks_pytests_own_stay():
     session = SimpleNamespace()
     with internals.hooks_replaced(session, lambda hooks: "replaced"):

@@ -15,16 +15,21 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 @contextlib.contextmanager
-def isolate(*, capture: RunnerCapture = NO_CAPTURE, output: bool = True, records: bool = True) -> Iterator[None]:
+def isolate(
+    *, capture: RunnerCapture = NO_CAPTURE, output: bool = True, records: bool = True, shown_warnings: bool = True
+) -> Iterator[None]:
     """Freeze the heap, pause tracers, profilers and time limits, and drop output, warnings and log records.
 
-    All but the heap is restored after the block. `output` and `records` are False for a test that examines its own.
+    All but the heap is restored after the block. `output`, `records` and `shown_warnings` are False for a test that examines
+    its own.
     The garbage collector stays on or off as the user has it: with it off, code that creates cycles would look cheaper
     than it is. Existing objects are frozen, so that a collection costs only what the test's own objects cost. They stay
     frozen, because after unfreezing the next test's first collection would traverse all of them.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(suppress_capture(capture=capture, output=output, records=records))
+        stack.enter_context(
+            suppress_capture(capture=capture, output=output, records=records, shown_warnings=shown_warnings)
+        )
         stack.enter_context(pause_time_limits())
         stack.enter_context(pause_tracers())
         gc.collect()

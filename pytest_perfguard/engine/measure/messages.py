@@ -92,6 +92,8 @@ class PointResult:
         memory: Mapping[str, tuple[float, ...]],
         user_totals: UserTotals,
         single_call_rounds: str | None = None,
+        *,
+        single_call_setup: bool = False,
     ) -> PointResult:
         """Build the result from `readings` in nanoseconds per round, and from the values of memory per iteration."""
         times = {name: tuple(ns / 1e9 / iterations for ns in readings[name]) for name in ("time", "cpu")}
@@ -100,7 +102,8 @@ class PointResult:
             values |= _per_iteration(user_totals, iterations, len(readings["time"]))
         kernel_seconds = tuple(ns / 1e9 for ns in readings.get("kernel", ()))
         busy = sum(readings.get("load", readings["cpu"])) / max(1, sum(readings["time"]))
-        if single_call_rounds and sum(readings["time"]) < MAX_SHORT_ROUND_NS * len(readings["time"]):
+        one_call = single_call_setup or single_call_rounds
+        if one_call and sum(readings["time"]) < MAX_SHORT_ROUND_NS * len(readings["time"]):
             busy = min(busy, 1.0)
         lost = sum(readings["lost"])
         return cls(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 from pytest_perfguard.engine.measure.messages import (
+    MAX_SHORT_ROUND_NS,
     ArmReadings,
     CallRaised,
     MeasureRequest,
@@ -123,7 +124,7 @@ def plan_pair(options: PairedPlanOptions) -> PairPlan:
         if isinstance(first, CallRaised):
             raise FirstCallRaised(first.text)
         readings[arm].add(first)
-        load = max(load, _max_load(first.values))
+        load = max(load, _max_load(first.values, min_ns=MAX_SHORT_ROUND_NS))
     if options.single_call_setup:
         return _pair_result(
             options,
@@ -229,13 +230,15 @@ def _measure_load(iterations: Mapping[Arm, int], slices_ns: Mapping[Arm, int]) -
     return highest
 
 
-def _max_load(readings: Mapping[str, list[int]]) -> float:
-    """Return the maximum ratio of CPU time to wall time of any round, with child processes if their time was read.
+def _max_load(readings: Mapping[str, list[int]], *, min_ns: int = 0) -> float:
+    """Return the maximum ratio of CPU time to wall time of any round of this duration, with child processes if their time
+    was read; 0 if all rounds are shorter.
 
     A busy machine only lowers the ratio, hence the maximum.
     """
     used = readings.get("load", readings["cpu"])
-    return max(cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True))
+    ratios = (cpu / max(1, wall) for cpu, wall in zip(used, readings["time"], strict=True) if wall >= min_ns)
+    return max(ratios, default=0.0)
 
 
 def _warm_up_arm(options: PairedPlanOptions, arm: Arm, iterations: int, pinned: bool) -> _Steps[int]:

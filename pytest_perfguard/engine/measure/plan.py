@@ -80,7 +80,7 @@ def plan_point(options: PlanOptions) -> Plan:
     if isinstance(first, CallRaised):
         raise FirstCallRaised(first.text)
     if options.single_call_setup:
-        return PointResult.of(options.metrics, 1, first.values, {}, first.user_totals)
+        return PointResult.of(options.metrics, 1, first.values, {}, first.user_totals, single_call_setup=True)
     try:
         return (yield from _repeated_calls(options))
     except RepeatedCallRaised as error:

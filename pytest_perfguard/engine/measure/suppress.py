@@ -8,6 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pytest_perfguard.core.originals import os
 
@@ -27,20 +28,33 @@ class RunnerCapture:
 NO_CAPTURE = RunnerCapture()
 
 
+class Destinations(NamedTuple):
+    """Where this process sends its output and its warnings."""
+
+    output: tuple[object, object]
+    warnings: tuple[object, object]
+
+    @classmethod
+    def now(cls) -> Destinations:
+        # `catch_warnings(record=True)` replaces the private function, `logging.captureWarnings` the public one.
+        return cls((sys.stdout, sys.stderr), (warnings.showwarning, getattr(warnings, "_showwarnmsg_impl", None)))
+
+
 @contextlib.contextmanager
 def suppress_capture(
-    *, capture: RunnerCapture = NO_CAPTURE, output: bool = True, records: bool = True
+    *, capture: RunnerCapture = NO_CAPTURE, output: bool = True, records: bool = True, shown_warnings: bool = True
 ) -> Iterator[None]:
-    """Drop warnings, output and log records inside the block.
+    """Drop output, log records and warnings inside the block.
 
-    `output` and `records` are False for a test that examines its own output or log records.
+    `output`, `records` and `shown_warnings` are False for a test that examines its own.
     """
     with contextlib.ExitStack() as stack:
         if output:
             stack.enter_context(_suppress_output())
         if records:
             stack.enter_context(_detach_handlers(capture))
-        stack.enter_context(_suppress_warnings())
+        if shown_warnings:
+            stack.enter_context(_suppress_warnings())
         yield
 
 

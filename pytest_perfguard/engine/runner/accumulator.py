@@ -48,11 +48,7 @@ class MeasurementBuilder:
         """Add the results of one run of the test, by label of the measurement point."""
         for label, result in results.items():
             if result.stateful:
-                self.single_call_setup = True
-                self._note(
-                    f"stateful: a second call raised {result.stateful}; measured one call per set-up. "
-                    "To time many calls, restore the state in the marker's setup=..."
-                )
+                self.limit_calls(f"a second call raised {result.stateful}")
             self._lost.append(result.lost)
             if result.single_call_rounds:
                 self.single_call_rounds[label] = result.single_call_rounds
@@ -70,6 +66,14 @@ class MeasurementBuilder:
                 for metric, values in result.values.items():
                     name = str(MetricName.parse(metric, ())._replace(point=label))
                     self._current[name] = self._current.get(name, ()) + values
+
+    def limit_calls(self, reason: str) -> None:
+        """Measure one call per set-up from now on."""
+        self.single_call_setup = True
+        self._note(
+            f"stateful: {reason}; measured one call per set-up. "
+            "To time many calls, restore the state in the marker's setup=..."
+        )
 
     def needs_claim(self, label: str) -> bool:
         """Return whether the claim is still to be measured in this process. Further runs of the test in it do not

@@ -50,9 +50,12 @@ class AlternatingRunner(Scheduler[None]):
         self._options = options
         self._collisions = collisions
         self._runners = [
-            Runner(tests, launch, _measure_on, report_progress=report_progress, max_passes=max_passes, clock=clock)
+            Runner(
+                tests, launch, _measure_on,
+                report_progress=report_progress, max_passes=max_passes, summarize=options.summarize, clock=clock,
+            )
             for launch in (options.base, options.head)
-        ]
+        ]  # fmt: skip
 
     @contextlib.contextmanager
     def _start(self, tests: Sequence[MeasuredTest]) -> Iterator[None]:

@@ -36,6 +36,7 @@ from pytest_perfguard.engine.runner.protocol import (
     ServeTest,
 )
 from pytest_perfguard.engine.runner.scheduler import (
+    FailedAfterCalls,
     MeasuredTest,
     Progress,
     SingleProcessScheduler,
@@ -119,11 +120,18 @@ class CountRunner(SingleProcessScheduler):
         start = self._clock()
         self.modules |= workers.ready.modules
         self.python = workers.ready.python
-        counts = self._run_test(workers, test, following, single_call_setup=False)
-        if any(result is None for result in counts.values()):  # a second call raised: once more, with one call
+        stateful = False
+        try:
+            counts = self._run_test(workers, test, following, single_call_setup=False)
+            again = stateful = any(result is None for result in counts.values())
+        except FailedAfterCalls:
+            again = True
+        if again:  # it cannot be called repeatedly: once more, with one call
             try:
                 counts = self._run_test(workers, test, following, single_call_setup=True)
             except TestFailed as error:
+                if not stateful:  # it fails with one call, too
+                    raise
                 problem = self._summarize(str(error)).strip().splitlines()[0]
                 raise TestFailed(
                     f"what its first calls change outlives its fixtures ({problem}); restore it in the marker's setup=..."
@@ -145,6 +153,8 @@ class CountRunner(SingleProcessScheduler):
             message = worker.receive(doing=doing, limit=limit)
             if isinstance(message, FinishedTest):
                 self.modules |= message.modules
+                if message.problem and found and not single_call_setup:
+                    raise FailedAfterCalls(message.problem)
                 if message.problem or not (found or claims):
                     raise TestFailed.of(message.problem, raised)
                 return found

@@ -40,6 +40,7 @@ from pytest_perfguard.engine.runner.protocol import (
     SetAffinity,
 )
 from pytest_perfguard.engine.runner.scheduler import (
+    FailedAfterCalls,
     MeasuredTest,
     OtherTest,
     PointClock,
@@ -197,7 +198,14 @@ class PairRunner(Scheduler[PairWorkers]):
             first_round=index * SLICE_PAIRS.stop,
         )
         if not options.single_call_setup:
-            yield self._run_test(workers, test, following, options, index, clock)
+            try:
+                results = self._run_test(workers, test, following, options, index, clock)
+            except FailedAfterCalls as error:
+                reason = f"after repeated calls it fails: {self._options.summarize(str(error))}"
+                builder.limit_calls(reason)
+                self._states[test.nodeid].base.limit_calls(reason)
+            else:
+                yield results
             if not builder.single_call_setup:
                 return
         options = replace(options, single_call_setup=True)
@@ -238,7 +246,10 @@ class PairRunner(Scheduler[PairWorkers]):
                 self._measure_claim(workers, test, head, index)
                 continue
             if not (isinstance(base, PointReached) and isinstance(head, PointReached) and base.label == head.label):
-                self._finish(workers, test, base, head)
+                # With results of earlier pairs, single calls could not be compared.
+                repeated = bool(results) and not options.single_call_setup
+                repeated = repeated and not self._states[test.nodeid].head.measurement.processes
+                self._finish(workers, test, base, head, repeated=repeated)
                 if not (results or self._states[test.nodeid].head.measurement.claims):
                     raise TestFailed.of(None, raised)
                 return results
@@ -288,13 +299,17 @@ class PairRunner(Scheduler[PairWorkers]):
         for worker in workers:
             worker.send(Resume())
 
-    def _finish(self, workers: PairWorkers, test: MeasuredTest, base: Message, head: Message) -> None:
+    def _finish(
+        self, workers: PairWorkers, test: MeasuredTest, base: Message, head: Message, *, repeated: bool
+    ) -> None:
         """Run both arms to the end of the test; check that they did the same and ran the right code."""
         same = isinstance(base, FinishedTest) and isinstance(head, FinishedTest)
         base_done, head_done = self._finish_arm(workers.base, test, base), self._finish_arm(workers.head, test, head)
         self._options.audit.check(base_done.modules, head_done.modules)
         self._states[test.nodeid].only_head = set(head_done.imports) - set(base_done.imports)
         self._states[test.nodeid].note_interferences(base_done.interferences, head_done.interferences)
+        if same and repeated and (problem := head_done.problem or base_done.problem):
+            raise FailedAfterCalls(problem)
         if head_done.problem:
             raise TestFailed(head_done.problem)
         if base_done.problem:
@@ -320,7 +335,8 @@ class PairRunner(Scheduler[PairWorkers]):
         if is_of_base(error):
             remedy = f"\n{BUILD_HINT}" if isinstance(error, ChildError) and error.doing == STARTING_ACTIVITY else ""
             return self._without_findings(test, Verdict.INCOMPARABLE, f"{error}{remedy}")
-        return failed_comparison(test, error, self._states[test.nodeid].head.measurement)
+        builder = self._states[test.nodeid].head
+        return failed_comparison(test, error, builder.measurement, single_call_setup=builder.single_call_setup)
 
     def _set_aside_sharers(self, blamed: MeasuredTest, why: str) -> None:
         """Set aside the undecided tests of a file that share a fixture with the one whose arms collide.

@@ -24,6 +24,7 @@ from pytest_perfguard.engine.runner.protocol import (
     SetAffinity,
 )
 from pytest_perfguard.engine.runner.scheduler import (
+    FailedAfterCalls,
     MeasuredTest,
     PointClock,
     Progress,
@@ -54,11 +55,13 @@ class Runner(SingleProcessScheduler):
         report_progress: Callable[[Progress], None],
         max_passes: int,
         reopen: Reopen = lambda _comparisons: (),
+        summarize: Callable[[str], str] = str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tests, launch, report_progress=report_progress, max_passes=max_passes, clock=clock)
         self._judge = judge
         self._to_reopen = reopen
+        self._summarize = summarize
         self._builders = {test.nodeid: MeasurementBuilder(test.iterations) for test in tests}
         self.modules: dict[str, str] = {}
         """Files of all modules that the processes have imported, by module name."""
@@ -113,7 +116,12 @@ class Runner(SingleProcessScheduler):
             first_round=index * MAX_ROUNDS,
         )
         if not options.single_call_setup:
-            yield self._run_test(worker, test, following, options, index, clock)
+            try:
+                results = self._run_test(worker, test, following, options, index, clock)
+            except FailedAfterCalls as error:
+                builder.limit_calls(f"after repeated calls it fails: {self._summarize(str(error))}")
+            else:
+                yield results
             if not builder.single_call_setup:
                 return
         options = replace(options, single_call_setup=True)
@@ -139,6 +147,9 @@ class Runner(SingleProcessScheduler):
         while True:
             message = worker.receive(doing=doing, limit=limit if results else max(limit, START_TIMEOUT))
             if isinstance(message, FinishedTest):
+                # With results of earlier processes, single calls could not be compared.
+                if message.problem and results and not (options.single_call_setup or self._is_measured(test)):
+                    raise FailedAfterCalls(message.problem)
                 if message.problem or not (results or self._builders[test.nodeid].measurement.claims):
                     raise TestFailed.of(message.problem, raised)
                 self.modules |= message.modules
@@ -165,6 +176,9 @@ class Runner(SingleProcessScheduler):
                 raised = str(error)
             worker.send(Resume())
 
+    def _is_measured(self, test: MeasuredTest) -> bool:
+        return bool(self._builders[test.nodeid].measurement.processes)
+
     def _measure_claim(self, worker: WorkerProcess, test: MeasuredTest, point: FasterThanPoint, index: int) -> None:
         """Measure a claim once per process, and resume the test."""
         builder = self._builders[test.nodeid]
@@ -174,7 +188,8 @@ class Runner(SingleProcessScheduler):
         worker.send(Resume())
 
     def _failure(self, test: MeasuredTest, error: Exception) -> Comparison:
-        return failed_comparison(test, error, self._builders[test.nodeid].measurement)
+        builder = self._builders[test.nodeid]
+        return failed_comparison(test, error, builder.measurement, single_call_setup=builder.single_call_setup)
 
 
 def _notes(builder: MeasurementBuilder, *, can_pin: bool) -> Iterator[str]:

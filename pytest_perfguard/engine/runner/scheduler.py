@@ -81,6 +81,10 @@ class TestFailed(PerfguardError):
         return cls(problem or (unmeasured if raised else "it reached no measurement point"))
 
 
+class FailedAfterCalls(TestFailed):
+    """A test failed after its points were called repeatedly: it may work with one call per set-up."""
+
+
 class OtherTest(PerfguardError):
     """The base cannot run the test, or runs another one under its node id. The message gives the reason."""
 
@@ -279,9 +283,16 @@ def why_not_collected(worker: WorkerProcess, test: MeasuredTest) -> str:
     return "\n".join(problems) or "a fresh pytest process with the same arguments did not collect this test"
 
 
-def failed_comparison(test: MeasuredTest, error: Exception, measurement: Measurement) -> Comparison:
+def failed_comparison(
+    test: MeasuredTest, error: Exception, measurement: Measurement, *, single_call_setup: bool = False
+) -> Comparison:
     """Return the comparison of a test that could not be measured. It counts as failed."""
     text = f"it passes on its own and fails in a measuring process:\n{error}"
+    if single_call_setup:
+        text += (
+            "\n\nIt was called once per set-up, so what its calls change outlives its fixtures: restore it in the marker's "
+            "setup=..., or in the fixture."
+        )
     what = text if isinstance(error, TestFailed) else str(error)
     return Comparison(test.nodeid, None, (), measurement, broken=what)
 

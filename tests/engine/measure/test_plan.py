@@ -206,6 +206,12 @@ def test_one_call_per_set_up_is_one_reading():
     assert subject.visit(PlanOptions(("time",), single_call_setup=True)).values == {"time": (1e-6,)}
 
 
+@pytest.mark.parametrize(("ns", "busy"), [(1_000, 1.0), (8_000_000, 2.0)])
+def test_only_a_long_single_call_shows_its_load(ns, busy):
+    readings = {"time": [ns], "cpu": [2 * ns], "lost": [0]}
+    assert PointResult.of(("time",), 1, readings, {}, {}, single_call_setup=True).busy == busy
+
+
 def test_a_setup_that_allows_one_call_per_round_gives_rounds_of_one():
     visit = Subject(1_000, calls_per_round=1).visit(PlanOptions(("time",)))
     assert (visit.iterations, visit.single_call_rounds, len(visit.values["time"])) == (

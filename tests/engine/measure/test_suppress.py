@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
 import sys
 import warnings
 
-from pytest_perfguard.engine.measure.suppress import suppress_capture
+from pytest_perfguard.engine.measure.suppress import Destinations, suppress_capture
 from pytest_perfguard.plugin.capture import PYTEST_CAPTURE
 
 
@@ -29,6 +30,26 @@ def test_warnings_are_dropped_and_errors_stay_errors(recwarn):
         warnings.simplefilter("always")
         warnings.warn("dropped", stacklevel=1)
     assert len(recwarn) == 0
+
+
+def test_warnings_that_a_test_looks_at_are_left_alone(recwarn):
+    with suppress_capture(shown_warnings=False):
+        warnings.warn("seen", stacklevel=1)
+    assert len(recwarn) == 1
+
+
+def test_destinations_change_when_a_test_redirects_them():
+    before = Destinations.now()
+    assert Destinations.now() == before
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert Destinations.now().output != before.output
+    with warnings.catch_warnings(record=True):
+        assert Destinations.now().warnings != before.warnings
+    with warnings.catch_warnings():
+        logging.captureWarnings(True)
+        assert Destinations.now().warnings != before.warnings
+        logging.captureWarnings(False)
+    assert Destinations.now() == before
 
 
 def test_output_goes_nowhere_and_comes_back(capfd):

@@ -60,6 +60,7 @@ class Child:
             self.queue.append(first)
         elif isinstance(message, Resume):
             lasting = self.behaviour == "lasting" and self.served.count("a") == 2
+            lasting = lasting or (self.behaviour == "counts" and self.calls > 1)
             self.queue.append(FinishedTest("call: boom" if lasting else PROBLEMS.get(self.behaviour), {}, []))
 
     def receive(self, *, doing, limit):
@@ -111,8 +112,9 @@ def test_one_process_counts_all_tests(counted):
     assert (len(child.launches), runner.processes) == (1, 1)
 
 
-def test_a_stateful_test_is_served_again_and_called_once(counted):
-    runner, child = counted(a="stateful", b="works")
+@pytest.mark.parametrize("behaviour", ["stateful", "counts"])
+def test_a_stateful_test_is_served_again_and_called_once(counted, behaviour):
+    runner, child = counted(a=behaviour, b="works")
     assert child.served == ["a", "a", "b"]
     assert runner.counts["a"][""].values == (float(PER_CALL),)
 

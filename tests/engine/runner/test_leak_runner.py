@@ -37,6 +37,8 @@ class Child:
     started: list[list[str]]
     answers: dict[str, list[object]]
     orders: list[CheckLeaks]
+    failing: tuple[object, ...] = ()
+    """Answers after which the test fails."""
 
     def __init__(self, _launch, nodeids, _files):
         self.nodeids = nodeids
@@ -55,8 +57,9 @@ class Child:
             self.answer = self.answers[message.nodeid].pop(0)
             self.queue.append(PointReached(""))
         elif isinstance(message, Resume):
+            raised = isinstance(self.answer, CallRaised)
             self.queue.append(
-                FinishedTest("AssertionError: x" if isinstance(self.answer, CallRaised) else None, {}, [])
+                FinishedTest("AssertionError: x" if self.answer in self.failing or raised else None, {}, [])
             )
 
     def receive(self, *, doing, limit):
@@ -99,6 +102,15 @@ def test_only_suspects_are_checked_in_a_second_process(check_leaks):
     # The second check is another one: it sets the test up again and again.
     assert second == RecheckLeaks("leaking", "once", "", {"memory": 1033.0}, 7_000_000_000, second.share)
     assert 0.4 <= second.share <= 1.0
+
+
+def test_a_test_that_fails_after_repeated_calls_has_its_leaks_and_no_clean_bill(check_leaks, monkeypatch):
+    monkeypatch.setattr(Child, "failing", (CLEAN, LEAKING))
+    comparisons, _child = check_leaks(clean=[CLEAN, CLEAN], leaking=[LEAKING, LEAKING])
+    assert {name: comparison.verdict for name, comparison in comparisons.items()} == {
+        "clean": Verdict.INCONCLUSIVE, "leaking": Verdict.LEAK,
+    }  # fmt: skip
+    assert "after repeated calls it fails: AssertionError: x" in str(comparisons["clean"])
 
 
 def test_a_tiny_budget_counts_as_the_smallest_with_which_a_check_can_work(check_leaks):

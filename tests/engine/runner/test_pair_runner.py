@@ -88,7 +88,8 @@ class Child:
         elif isinstance(message, Resume):
             behaviour = self.behaviour()
             problems = {"fails": "AssertionError: not here", "held": "E  OSError: [Errno 98] Address already in use"}
-            self.queue.append(FinishedTest(problems.get(behaviour), {}, []))
+            counts = "teardown: called twice" if behaviour == "counts" and self.calls > 1 else None
+            self.queue.append(FinishedTest(problems.get(behaviour, counts), {}, []))
 
     def points(self):
         if self.behaviour() == "pointless":
@@ -151,11 +152,12 @@ def run(monkeypatch):
         **known,
     ):
         monkeypatch.setattr(module, "WorkerProcess", world)
-        spendings = []
+        spendings, judged = [], []
         known_of_more = known_of_more or {}
 
         def judge(nodeid, pairs, spent):
             spendings.append(spent)
+            judged.append(pairs)
             if pairs.head.processes >= enough or spent > until:
                 return Comparison(nodeid, Verdict.UNCHANGED, (), pairs.head, "", pairs.pairing())
             return None
@@ -182,7 +184,7 @@ def run(monkeypatch):
         )
         runner.run()
         assert world.alive == []
-        runner.spendings = spendings
+        runner.spendings, runner.judged = spendings, judged
         return runner
 
     return start
@@ -311,6 +313,15 @@ def test_a_base_that_never_starts_leaves_everything_incomparable(run):
     assert {item.verdict for item in comparisons.values()} == {Verdict.INCOMPARABLE}
     assert "no conftest" in comparisons["a"].reason
     assert len(world.started) == 4, "it is tried twice"
+
+
+@pytest.mark.parametrize("arm", ["base", "head"])
+def test_a_test_that_fails_after_repeated_calls_is_served_once_per_call(run, arm):
+    runner = run("a", World({(arm, "a"): "counts"}), enough=1)
+    comparison = runner.comparisons["a"]
+    assert runner.judged[0].base.conditions["single"] is runner.judged[0].head.conditions["single"] is True
+    assert len(comparison.measurement.samples["time"].processes[0]) == 10
+    assert "after repeated calls it fails: teardown: called twice" in comparison.measurement.notes[0]
 
 
 @pytest.mark.parametrize("arm", ["base", "head"])

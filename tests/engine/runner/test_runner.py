@@ -73,7 +73,11 @@ class Child:
         elif isinstance(message, SetAffinity):
             self.children.pinned.append(message.cpu)
         elif isinstance(message, Resume):
-            failed = self.children.behaviours.get(self.nodeid) == "fails"
+            behaviour = self.children.behaviours.get(self.nodeid)
+            first = self.children.started.index(self.children.started[-1]) == len(self.children.started) - 1
+            failed = behaviour == "fails" or (behaviour == "counts" and self.calls > 1)
+            failed = failed or (behaviour == "later" and not first)
+            failed = failed or (behaviour == "uses up" and len(self.children.served) > 1)
             self.queue.append(FinishedTest("AssertionError: in here" if failed else None, {}, []))
 
     def measure(self, take, *, doing, limit):
@@ -85,7 +89,7 @@ class Child:
         if take.instrument in ("memory", "blocks"):
             return MeasureResult({take.instrument: [1000] * take.rounds})
         self.calls += take.iterations * take.rounds
-        if behaviour == "fails" or (behaviour == "stateful" and self.calls > 1):
+        if behaviour == "fails" or (behaviour in ("stateful", "uses up") and self.calls > 1):
             return CallRaised("ValueError: again")
         readings = [1000 * take.iterations] * take.rounds
         loads = [reading * (3 if behaviour == "parallel" else 1) for reading in readings]
@@ -219,6 +223,23 @@ def test_a_stateful_test_is_served_again_for_every_call(run):
     runner, _told = run("ab", children, enough=1)
     assert children.served == [("a", "b"), *[("a", "a")] * 9, ("a", "b"), ("b", "")]
     assert runner.comparisons["a"].measurement.samples["time"].processes == ((1e-6,) * 10,)
+
+
+def test_a_test_that_fails_after_repeated_calls_is_served_again_for_every_call(run):
+    runner, _told = run("a", Children({"a": "counts"}), enough=1)
+    measurement = runner.comparisons["a"].measurement
+    assert (len(measurement.samples["time"].processes[0]), measurement.conditions["single"]) == (10, True)
+    assert "stateful: after repeated calls it fails: AssertionError: in here" in measurement.notes[0]
+
+
+def test_a_test_whose_state_outlives_its_set_up_has_the_remedy(run):
+    runner, _told = run("a", Children({"a": "uses up"}))
+    assert "outlives its fixtures: restore it in the marker's setup=" in runner.comparisons["a"].broken
+
+
+def test_a_failure_after_other_processes_have_measured_is_a_failure(run):
+    runner, _told = run("a", Children({"a": "later"}), enough=3)
+    assert "in here" in runner.comparisons["a"].broken
 
 
 def test_a_small_budget_takes_fewer_calls_of_a_stateful_test(run):

@@ -40,10 +40,10 @@ def explain(
 
     reader.trace(TRACED_FRAMES)
     yield from calls.make(1)
-    reader.clear_caches()
+    reader.settle()
     before, held = tracemalloc.take_snapshot(), reader.held()
     yield from calls.make(number)
-    reader.clear_caches()
+    reader.settle()
     after = tracemalloc.take_snapshot()
     lines |= describe_new(held, reader.held())
     native = "no memory of Python grew: examine C extensions and ctypes"
@@ -52,7 +52,7 @@ def explain(
     reader.trace(0)
     counted = take_census(reader.fixtures())
     yield from calls.make(number)
-    reader.clear_caches()
+    reader.settle()
     retainers = list(find_retainers(counted, number, reader.fixtures()))
     lines["memory"] += [f"kept by {retainer.line}" for retainer in retainers]
     if not lines["memory"]:

@@ -14,6 +14,7 @@ from pytest_perfguard.engine.leaks.bounded_caches import BoundedCaches, freeze_e
 from pytest_perfguard.engine.leaks.growth import MAX_WINDOWS, growth_rate
 from pytest_perfguard.engine.leaks.open_resources import OpenResources, ResourceCounter, UserCounter
 from pytest_perfguard.engine.leaks.reference_graph import FixtureValues
+from pytest_perfguard.engine.leaks.thread_ends import ThreadEnds
 from pytest_perfguard.engine.measure.attribution import InstrumentFailed
 from pytest_perfguard.engine.measure.executor import error_line
 
@@ -50,6 +51,7 @@ class LevelReader:
         self._heap_trim = getattr(psutil, "heap_trim", None)
         self._caches: BoundedCaches | None = None
         self._traced_by_others = False
+        self._thread_ends = ThreadEnds()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
@@ -58,6 +60,7 @@ class LevelReader:
 
         self._traced_by_others = tracemalloc.is_tracing()
         self._caches = BoundedCaches()
+        self._thread_ends.begin()
         try:
             with freeze_existing_objects():
                 yield
@@ -78,8 +81,9 @@ class LevelReader:
         if frames:
             tracemalloc.start(frames)
 
-    def clear_caches(self) -> None:
-        """Release memory that is no growth, before a reading."""
+    def settle(self) -> None:
+        """Wait for threads that are about to end, and release memory that is no growth, before a reading."""
+        self._thread_ends.wait()
         self._forget()
         if self._caches is not None:
             self._caches.clear()
@@ -92,7 +96,7 @@ class LevelReader:
         """Return the level of each kind. Without `counted` these are only the kinds in bytes, which is faster."""
         import tracemalloc
 
-        self.clear_caches()
+        self.settle()
         levels = {"memory": tracemalloc.get_traced_memory()[0], **self._heap()}
         levels["mapped"] = memory_usage().vms
         if counted:
@@ -104,7 +108,7 @@ class LevelReader:
         return LevelSeries(window, self._cross_check_levels)
 
     def _cross_check_levels(self) -> dict[str, int]:
-        self.clear_caches()
+        self.settle()
         return {"blocks": sys.getallocatedblocks(), **self._heap()}
 
     def _heap(self) -> dict[str, int]:

@@ -33,7 +33,7 @@ class FakeProcess:
     def trace(self, frames):
         self.traced.append(frames)
 
-    def clear_caches(self):
+    def settle(self):
         pass
 
     def held(self):

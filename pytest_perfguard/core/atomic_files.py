@@ -17,8 +17,9 @@ def atomic_write(path: Path, text: str) -> None:
     """Write the text to the file completely or not at all, even if the process or the system crashes.
 
     Readers see either the old content or the new one. A missing folder is created. An existing file keeps its
-    permissions.
+    permissions, and a symbolic link stays one.
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
     try:

@@ -177,10 +177,11 @@ def _columns(groups: Sequence[TableGroup], style: TableStyle) -> dict[str, _Colu
 
 def _judged_columns(tests: Sequence[Comparison], style: TableStyle) -> dict[str, _Column]:
     before = "base" if style.mode == "against" else "baseline"
+    is_timed = any(leading_finding(test, "time", "cpu") for test in tests)  # else the change is that of the count
     return {
         before: _Column(before, [_before(_main(test)) for test in tests]),
         "now": _Column("now", [_amount(_main(test)) for test in tests]),
-        "change": _Column("change", [change_cell(_main(test)) for test in tests]),
+        "change": _Column("change", [change_cell(_main(test)) if is_timed else "" for test in tests]),
         "memory": _Column("memory", [change_cell(leading_finding(test, "memory")) for test in tests]),
         "instructions": _Column("instructions", _count_cells(tests, style)),
         "leaks": _Column("leaks", list(map(_leak_cell, tests))),

@@ -161,3 +161,10 @@ def test_a_judged_test_without_a_count_has_a_note_that_says_why(count, note):
     assert not any("note:" in line.text for line in summary_lines([with_count, new], style)), "its row says why"
     timed = [_counted("b", Verdict.UNCHANGED, time)]
     assert not any("note:" in line.text for line in summary_lines(timed, style)), "no test was counted"
+
+
+def test_the_change_of_a_count_is_shown_once():
+    style = TableStyle("compare", 100)
+    shown = [line.text for line in summary_lines([_counted("a", Verdict.UNCHANGED, COUNT)], style)]
+    assert any(line.split() == ["test", "baseline", "now", "instructions", "verdict"] for line in shown)
+    assert any(line.split() == ["a", "1.00", "M", "1.00", "M", "+0.0", "%", "unchanged"] for line in shown)

@@ -30,10 +30,11 @@ PerfguardError
 |   `-- NoHardwareCounter    the kernel or the machine counts none
 |-- InstrumentFailed     an instrument could not take its reading
 |-- TestFailed           a test that passed its functional run failed in a measuring process
+|   `-- FailedAfterCalls     after repeated calls: it may work with one call per set-up
 |-- OtherTest            the base cannot run a test, or runs another one under its node id
 `-- Unprofiled           a test cannot be profiled
 
-DumpUnreadable and the last ten, except CannotCount, are defined where the engine raises and handles them.
+DumpUnreadable and the last eleven, except CannotCount, are defined where the engine raises and handles them.
 
 Errors hold their facts as attributes and build their text in `__str__`."""
 

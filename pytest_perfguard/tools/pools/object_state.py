@@ -171,6 +171,7 @@ class ObjectState(Generic[T]):
             self._assign(item)
             waiter.item = item
             self._wake(waiter)
+            self._wake_for_idle()  # the next one, if this one was woken for an idle object
             return True
         self.idle.append(item)
         self._wake_for_idle()
@@ -293,3 +294,4 @@ class ObjectState(Generic[T]):
     def _use_room(self) -> None:
         if self.waiting and self.size < self.max_size:
             self._permit(self.waiting.popleft())
+            self._wake_for_idle()

@@ -188,6 +188,25 @@ def test_a_woken_borrower_that_leaves_wakes_the_next_one():
     assert second.waiter.item.obj == "thing"
 
 
+@pytest.mark.parametrize("reuses", [True, False], ids=["the object", "its room"])
+def test_a_woken_borrower_that_is_served_otherwise_wakes_the_next_one(reuses):
+    now = [0]
+    state = ObjectState("pool", 2, max_passing=5, clock=lambda: now[0])
+    state.add([PooledItem("one"), PooledItem("other")])
+    state.checkout(), state.checkout()
+    first, second = Borrower(), Borrower()
+    state.request(first.waiter)
+    state.request(second.waiter)
+    state.release("one")
+    assert (first.woken, second.woken) == (1, 0)
+    now[0] = 5  # from now on a released object goes to the first
+    item = state.begin_release("other")
+    state.end_release(item) if reuses else state.discard(item)
+    assert (served(first), second.woken) == (True, 1)
+    assert state.claim(second.waiter)
+    assert second.waiter.item.obj == "one"
+
+
 def test_a_closed_pool_wakes_waiters_and_lends_nothing():
     state = ObjectState("pool", 1)
     first, second = Borrower(), Borrower()

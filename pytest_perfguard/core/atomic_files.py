@@ -19,7 +19,8 @@ def atomic_write(path: Path, text: str) -> None:
     Readers see either the old content or the new one. A missing folder is created. An existing file keeps its
     permissions, and a symbolic link stays one.
     """
-    path = Path(os.path.realpath(path))
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent)
     try:

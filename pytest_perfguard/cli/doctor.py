@@ -13,7 +13,7 @@ from typing import Final
 
 from pytest_perfguard.cli.common import Verbs, add_verb, print_json, print_lines
 from pytest_perfguard.core.errors import RevisionError
-from pytest_perfguard.core.git import find_repository, git_or_empty, is_shallow
+from pytest_perfguard.core.git import find_repository, has_commit, is_shallow
 from pytest_perfguard.engine.measure.affinity import CpuAffinity
 from pytest_perfguard.engine.measure.fitness import Check, judge_machine, read_facts
 
@@ -74,7 +74,7 @@ def _git(folder: Path) -> Check:
     if is_shallow(folder):
         advice = "fetch the history, so that the base can be checked out: git fetch --unshallow"
         return Check("git", False, "a shallow clone", advice)
-    if not git_or_empty(folder, "rev-parse", "--verify", "--quiet", "HEAD"):
+    if not has_commit(folder):
         return Check("git", False, "a repository without a commit", "--perf-against needs one: git commit")
     return Check("git", True, "a repository with its history")
 

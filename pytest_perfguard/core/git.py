@@ -91,6 +91,11 @@ def top_folder(folder: Path) -> Path:
     return Path(git(folder, "rev-parse", "--show-toplevel"))
 
 
+def has_commit(folder: Path) -> bool:
+    """Return whether the repository has a commit to compare with: a new one has none."""
+    return bool(git_or_empty(folder, "rev-parse", "--verify", "--quiet", "HEAD"))
+
+
 def is_shallow(folder: Path) -> bool:
     """Return whether the clone lacks older commits."""
     return git_or_empty(folder, "rev-parse", "--is-shallow-repository") == "true"

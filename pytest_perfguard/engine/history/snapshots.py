@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_perfguard.core.errors import BaselineMissing, BaselineUnreadable, RevisionError
-from pytest_perfguard.core.git import git, git_or_empty, is_shallow, top_folder
+from pytest_perfguard.core.git import git, git_or_empty, has_commit, is_shallow, top_folder
 from pytest_perfguard.core.metric_stats import MetricStats
 from pytest_perfguard.core.model import Record
 from pytest_perfguard.engine.baseline.schema import Baseline, from_text
@@ -73,8 +73,7 @@ def from_git(path: Path, max_states: int = MAX_STATES, wanted: Wanted = every_te
         root, prefix = top_folder(file.parent), git(file.parent, "rev-parse", "--show-prefix")
     except RevisionError as error:
         raise RevisionError(f"{path} has no history: {error}", _OTHER_SOURCE) from None
-    has_commit = git_or_empty(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    states = _commits(root, prefix + file.name, max_states) if has_commit else []
+    states = _commits(root, prefix + file.name, max_states) if has_commit(root) else []
     if not states:
         raise RevisionError(f"{path} was never committed", f"commit it, or {_OTHER_SOURCE}")
     snapshots, remarks = [], []

@@ -13,6 +13,8 @@ import pytest
 
 #: Lists of an item that grow while its test runs and that its set-up does not clear.
 _LISTS_OF_ITEM = ("user_properties", "_report_sections", "own_markers")
+#: What makes a test fail or skip.
+_OUTCOMES = (Exception, pytest.fail.Exception, pytest.skip.Exception)
 #: The instance of a test class that an item keeps beyond its teardown, and its function, which is bound to it.
 _INSTANCE_OF_ITEM = ("_instance", "_obj")
 
@@ -232,7 +234,7 @@ def failures_ignored() -> Iterator[None]:
         yield
     except pytest.exit.Exception:
         raise
-    except (Exception, pytest.fail.Exception, pytest.skip.Exception):
+    except _OUTCOMES:
         pass
     except BaseException as error:
         if not _is_group_of_outcomes(error):
@@ -241,9 +243,8 @@ def failures_ignored() -> Iterator[None]:
 
 def _is_group_of_outcomes(error: BaseException) -> bool:
     """Return whether several fixtures failed, none of them by an exception that ends the process."""
-    outcomes = (Exception, pytest.fail.Exception, pytest.skip.Exception)
     parts = getattr(error, "exceptions", ())
-    return bool(parts) and all(isinstance(part, outcomes) or _is_group_of_outcomes(part) for part in parts)
+    return bool(parts) and all(isinstance(part, _OUTCOMES) or _is_group_of_outcomes(part) for part in parts)
 
 
 @contextlib.contextmanager

@@ -282,9 +282,12 @@ class Schedule:
 
                 self.comparisons |= with_calls(launch, rootdir, counted, self.comparisons)
             return
-        worse = [test for test in chosen if _is_unexplained(self.comparisons.get(test.nodeid))]
-        calls = {test.nodeid: self._recorded_calls(test) for test in worse}
-        worse = [test for test in worse if calls[test.nodeid]]
+        calls = {
+            test.nodeid: recorded
+            for test in chosen
+            if _is_unexplained(self.comparisons.get(test.nodeid)) and (recorded := self._recorded_calls(test))
+        }
+        worse = [test for test in chosen if test.nodeid in calls]
         if worse:
             from pytest_perfguard.plugin.explaining import with_counted_explanations
 

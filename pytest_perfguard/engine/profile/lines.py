@@ -28,7 +28,7 @@ def where_lines(explanation: Explanation) -> Iterator[str]:
         return
     times = [each for each in explanation.metrics if each.unit == "s"]
     counts = [each for each in explanation.metrics if each.unit == "instructions"]
-    memory = [each for each in explanation.metrics if each not in (*times, *counts)]
+    memory = [each for each in explanation.metrics if each.unit not in ("s", "instructions")]
     for_memory = sum(max(1, len(each.blames)) for each in memory)
     if times or counts:
         for_memory = min(for_memory, _MAX_MEMORY)

@@ -226,15 +226,18 @@ def findings_to_explain(comparison: Comparison, *, everything: bool = False) -> 
         and metric_kind(finding.name) in _TIMES | _MEMORY | {_COUNTS}
         and finding.name.partition(":")[2] in comparison.measurement.iterations
     ]
-    kept: list[Finding] = []
-    for kind in ("time", "cpu", _COUNTS):  # the first of them explains the others of the same point
-        known = {finding.name.partition(":")[2] for finding in kept}
-        kept += [
-            finding
-            for finding in worse
-            if metric_kind(finding.name) == kind and finding.name.partition(":")[2] not in known
-        ]
-    return [finding for finding in worse if finding in kept or metric_kind(finding.name) in _MEMORY]
+    # By measurement point, the kind that explains the others: the last of this order.
+    leading = {
+        finding.name.partition(":")[2]: kind
+        for kind in (_COUNTS, "cpu", "time")
+        for finding in worse
+        if metric_kind(finding.name) == kind
+    }
+    return [
+        finding
+        for finding in worse
+        if metric_kind(finding.name) in (*_MEMORY, leading.get(finding.name.partition(":")[2]))
+    ]
 
 
 def plans_of(findings: Sequence[Finding], roots: tuple[str, ...], comparison: Comparison) -> dict[str, PointPlan]:
